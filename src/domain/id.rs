@@ -1,0 +1,67 @@
+//! How are agents, sync types, jobs and runs named?
+
+use std::{fmt, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+
+/// The agent under which records of shared sync types (products, prices) are fetched and stored.
+pub const SERVICE_ACCOUNT: &str = "service-account";
+
+macro_rules! text_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// The id as text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl<T: Into<Arc<str>>> From<T> for $name {
+            fn from(text: T) -> Self {
+                Self(text.into())
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+text_id! {
+    /// A sales agent's id, as the ERP's administrator names it; [`SERVICE_ACCOUNT`] for shared types.
+    AgentId
+}
+
+text_id! {
+    /// A sync type's name: `orders`, `customers`, ... and the name of its table.
+    SyncType
+}
+
+impl AgentId {
+    /// The agent of shared sync types.
+    #[must_use]
+    pub fn service_account() -> Self {
+        Self::from(SERVICE_ACCOUNT)
+    }
+}
+
+/// A job's number in the queue; grows with every accepted job.
+pub type JobId = i64;
+
+/// A run's number in the history; one run is one attempt of a job.
+pub type RunId = i64;

@@ -1,0 +1,194 @@
+//! How can a run end, and what did it count?
+
+use serde::{Deserialize, Serialize};
+
+/// Where in the way of the data a run was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// Getting the report's bytes.
+    Fetch,
+    /// Bytes to records.
+    Read,
+    /// Records to changes.
+    Plan,
+    /// Changes to the database.
+    Apply,
+}
+
+impl Stage {
+    /// The name in the database and in answers.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Stage::Fetch => "fetch",
+            Stage::Read => "read",
+            Stage::Plan => "plan",
+            Stage::Apply => "apply",
+        }
+    }
+}
+
+/// How a run ended. Skips and refusals are not outcomes: they never became a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// Everything was read and stored.
+    Succeeded,
+    /// Everything that fitted was stored; some rows are in quarantine.
+    SucceededWithQuarantine,
+    /// The report says what is already stored.
+    Unchanged,
+    /// A guard waits for a person; nothing was written.
+    Held,
+    /// Someone asked it to stop; whole batches are stored.
+    Stopped,
+    /// It failed; `retryable` where another attempt may succeed without a person (the source was
+    /// away), not where the same report would be refused again.
+    Failed {
+        /// Is another attempt worth while?
+        retryable: bool,
+    },
+    /// It took longer than it may.
+    TimedOut,
+    /// The work panicked; the actor lives on.
+    Panicked,
+    /// Its process died or lost the lease.
+    Lost,
+    /// It was taken out of the queue before it started.
+    Removed,
+}
+
+impl Outcome {
+    /// Was the whole report applied? Only these close a hold, count as a success and may make the
+    /// next identical report `unchanged`.
+    #[must_use]
+    pub fn is_applied(self) -> bool {
+        match self {
+            Outcome::Succeeded | Outcome::SucceededWithQuarantine | Outcome::Unchanged => true,
+            Outcome::Held
+            | Outcome::Stopped
+            | Outcome::Failed { .. }
+            | Outcome::TimedOut
+            | Outcome::Panicked
+            | Outcome::Lost
+            | Outcome::Removed => false,
+        }
+    }
+
+    /// May the same work succeed later without a person?
+    #[must_use]
+    pub fn is_retryable(self) -> bool {
+        match self {
+            Outcome::Failed { retryable } => retryable,
+            Outcome::TimedOut | Outcome::Panicked | Outcome::Lost => true,
+            Outcome::Succeeded
+            | Outcome::SucceededWithQuarantine
+            | Outcome::Unchanged
+            | Outcome::Held
+            | Outcome::Stopped
+            | Outcome::Removed => false,
+        }
+    }
+
+    /// The name in the database and in answers.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Outcome::Succeeded => "succeeded",
+            Outcome::SucceededWithQuarantine => "succeeded_with_quarantine",
+            Outcome::Unchanged => "unchanged",
+            Outcome::Held => "held",
+            Outcome::Stopped => "stopped",
+            Outcome::Failed { .. } => "failed",
+            Outcome::TimedOut => "timed_out",
+            Outcome::Panicked => "panicked",
+            Outcome::Lost => "lost",
+            Outcome::Removed => "removed",
+        }
+    }
+}
+
+/// What became of each row of a report, and of stored rows that it no longer holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Counts {
+    /// Rows the report holds, totals row apart.
+    pub read: u64,
+    /// New rows.
+    pub inserted: u64,
+    /// Rows whose change hash differs.
+    pub updated: u64,
+    /// Rows that differ outside the change hash, or only because the spec changed.
+    pub refreshed: u64,
+    /// Rows that are stored already.
+    pub unchanged: u64,
+    /// Rows that were missing or deleted and came back.
+    pub restored: u64,
+    /// Rows that do not fit.
+    pub quarantined: u64,
+    /// Garbage rows: key `0` or blank.
+    pub skipped: u64,
+    /// Rows not written because the run was stopped or held.
+    pub not_applied: u64,
+    /// Stored rows that this report no longer holds, marked now.
+    pub missing: u64,
+    /// Stored rows missed a second time, deleted (softly) now.
+    pub deleted: u64,
+    /// Rows of this report whose parent is not known.
+    pub orphans: u64,
+}
+
+impl Counts {
+    /// Does every row that was read have exactly one fate?
+    #[must_use]
+    pub fn balance(&self) -> bool {
+        self.read
+            == self.inserted
+                + self.updated
+                + self.refreshed
+                + self.unchanged
+                + self.restored
+                + self.quarantined
+                + self.skipped
+                + self.not_applied
+    }
+
+    /// Did this run write any record?
+    #[must_use]
+    pub fn wrote(&self) -> bool {
+        self.inserted + self.updated + self.refreshed + self.restored + self.missing + self.deleted > 0
+    }
+}
+
+impl Serialize for Outcome {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_that_lose_a_row_do_not_balance() {
+        let whole = Counts {
+            read: 7,
+            inserted: 1,
+            updated: 1,
+            refreshed: 1,
+            unchanged: 1,
+            restored: 1,
+            quarantined: 1,
+            skipped: 1,
+            ..Counts::default()
+        };
+        assert!(whole.balance());
+        assert!(!Counts { read: 8, ..whole }.balance());
+        assert!(Counts { read: 8, not_applied: 1, ..whole }.balance());
+        assert!(
+            Counts { missing: 5, deleted: 5, orphans: 5, ..whole }.balance(),
+            "stored rows are no rows of the report"
+        );
+    }
+}

@@ -1,0 +1,162 @@
+//! Which printed column is which field? Matching by header text, and the drift it shows.
+
+use std::collections::HashMap;
+
+use serde::Serialize;
+
+use super::{Refusal, RefusalCode};
+use crate::sync_type::{SyncTypeSpec, SyncTypes, header::normalise};
+
+/// Where a column stands: page of the cycle, column on that page.
+pub type Place = (usize, usize);
+
+/// How a report's columns differ from its type's file.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Drift {
+    /// Fields whose column is not in this export: their stored values are left alone.
+    pub absent: Vec<String>,
+    /// Printed headers that no column accepts.
+    pub unknown: Vec<String>,
+}
+
+impl Drift {
+    /// Is the report as the type's file says?
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.absent.is_empty() && self.unknown.is_empty()
+    }
+}
+
+/// The place of each of the spec's columns, where the report has it.
+#[derive(Debug)]
+pub struct Columns {
+    /// One entry a column of the spec.
+    pub places: Vec<Option<Place>>,
+    /// The differences.
+    pub drift: Drift,
+}
+
+impl Columns {
+    /// Matches headers to columns.
+    ///
+    /// # Errors
+    /// `wrong_type` where the headers are clearly another type's, `required_column_missing` naming
+    /// the column and listing the headers found.
+    pub fn find(headers: &[(Place, &str)], spec: &SyncTypeSpec, types: &SyncTypes) -> Result<Self, Refusal> {
+        let mut printed: HashMap<String, Vec<Place>> = HashMap::new();
+        for (place, header) in headers {
+            printed.entry(normalise(header)).or_default().push(*place);
+        }
+        let mut sharers: HashMap<String, Vec<usize>> = HashMap::new();
+        for (number, column) in spec.columns.iter().enumerate() {
+            for header in &column.headers {
+                sharers.entry(normalise(header)).or_default().push(number);
+            }
+        }
+        let mut places = vec![None; spec.columns.len()];
+        let mut unknown = Vec::new();
+        for (header, found) in &printed {
+            let columns = sharers.get(header).map(Vec::as_slice).unwrap_or_default();
+            // a header that stands another number of times than specified says nothing certain
+            if found.len() == columns.len() && columns.iter().all(|column| places[*column].is_none()) {
+                for (column, place) in columns.iter().zip(found) {
+                    places[*column] = Some(*place);
+                }
+            } else if !header.is_empty() {
+                unknown.extend(found.iter().copied());
+            }
+        }
+        let texts: Vec<String> = headers.iter().map(|(_, header)| (*header).to_owned()).collect();
+        check_type(&texts, &places, spec, types)?;
+        if let Some(missing) =
+            spec.required.iter().map(|field| &spec.fields[*field]).find(|field| places[field.column].is_none())
+        {
+            let column = spec.columns[missing.column].headers.join("' or '");
+            let text = format!(
+                "the required column '{column}' ({}) is missing; the headers found are: {}",
+                missing.name,
+                texts.join(" | ")
+            );
+            return Err(Refusal::new(RefusalCode::RequiredColumnMissing, text));
+        }
+        unknown.sort_unstable();
+        let header_at =
+            |place: Place| headers.iter().find(|(at, _)| *at == place).map(|(_, header)| (*header).to_owned());
+        let drift = Drift {
+            absent: spec
+                .fields
+                .iter()
+                .filter(|field| places[field.column].is_none())
+                .map(|field| field.name.clone())
+                .collect(),
+            unknown: unknown.into_iter().filter_map(header_at).collect(),
+        };
+        Ok(Self { places, drift })
+    }
+}
+
+/// A report that fits another type better, and this one hardly at all, is that type's.
+fn check_type(
+    headers: &[String],
+    places: &[Option<Place>],
+    spec: &SyncTypeSpec,
+    types: &SyncTypes,
+) -> Result<(), Refusal> {
+    let own = places.iter().flatten().count();
+    match types.best_match(headers) {
+        Some((other, fit)) if other.name != spec.name && fit > own && own * 2 < headers.len() => Err(Refusal::new(
+            RefusalCode::WrongType,
+            format!(
+                "this is a report of {}, not of {}: {fit} of its {} headers are those of {}, {own} those of {}",
+                other.name,
+                spec.name,
+                headers.len(),
+                other.name,
+                spec.name
+            ),
+        )),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn find(type_name: &str, headers: &[&str]) -> Result<Columns, Refusal> {
+        let types = SyncTypes::built_in().unwrap();
+        let placed: Vec<_> = headers.iter().enumerate().map(|(at, header)| ((0, at), *header)).collect();
+        Columns::find(&placed, types.get(type_name).unwrap(), &types)
+    }
+
+    #[test]
+    fn a_header_that_stands_twice_is_taken_in_printed_order_or_not_at_all() {
+        let types = SyncTypes::built_in().unwrap();
+        let ddt = types.get("ddt").unwrap();
+        let column = |field: &str| ddt.fields[ddt.field(field).unwrap()].column;
+        let both = find("ddt", &["NOME DI CONSEGNA", "ID", "Id di vendita", "NOME DI CONSEGNA"]).unwrap();
+        assert_eq!(both.places[column("delivery_name")], Some((0, 0)));
+        assert_eq!(both.places[column("delivery_address")], Some((0, 3)));
+        let one = find("ddt", &["NOME DI CONSEGNA", "ID", "ID DI VENDITA"]).unwrap();
+        assert!(
+            one.drift.absent.contains(&"delivery_name".to_owned())
+                && one.drift.absent.contains(&"delivery_address".to_owned())
+        );
+        assert_eq!(one.drift.unknown, ["NOME DI CONSEGNA"]);
+    }
+
+    #[test]
+    fn a_required_column_is_missed_by_name() {
+        let refusal = find("ddt", &["ID", "TOTALE"]).unwrap_err();
+        assert_eq!(refusal.code, RefusalCode::RequiredColumnMissing);
+        assert!(refusal.text.contains("'ID DI VENDITA'") && refusal.text.contains("ID | TOTALE"), "{}", refusal.text);
+    }
+
+    #[test]
+    fn another_types_report_is_recognised() {
+        let orders =
+            ["ID", "ID DI VENDITA", "PROFILO CLIENTE:", "NOME VENDITE:", "DATA DI CREAZIONE", "STATO DELLE VENDITE"];
+        assert_eq!(find("customers", &orders).unwrap_err().code, RefusalCode::WrongType);
+        assert!(find("orders", &orders).is_ok());
+    }
+}

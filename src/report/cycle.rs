@@ -1,0 +1,165 @@
+//! Which pages show the same rows? Finds the cycle from the printed headers and joins wide rows.
+
+use super::{
+    Refusal, RefusalCode,
+    table::{PageTable, Row},
+};
+use crate::sync_type::header::normalise;
+
+/// Rows of one record lie at the same height on every page of a cycle, to within this (points).
+const SAME_HEIGHT: f64 = 1.5;
+
+/// Pages grouped by cycle; every cycle's pages hold the same rows.
+#[derive(Debug)]
+pub struct Cycles<'a> {
+    /// All pages, in printed order.
+    pages: &'a [PageTable],
+    /// Pages in a cycle.
+    pub length: usize,
+}
+
+/// One wide row: the same row of every page of a cycle.
+#[derive(Debug, Clone, Copy)]
+pub struct WideRow<'a> {
+    pages: &'a [PageTable],
+    /// From 0, below the header.
+    pub index: usize,
+}
+
+impl<'a> WideRow<'a> {
+    /// The cell printed on page `page` of the cycle in its column `column`.
+    #[must_use]
+    pub fn cell(&self, (page, column): (usize, usize)) -> &'a str {
+        &self.pages[page].rows[self.index].cells[column]
+    }
+
+    /// All cells, page by page.
+    pub fn cells(self) -> impl Iterator<Item = &'a str> {
+        self.pages.iter().flat_map(move |page| page.rows[self.index].cells.iter().map(String::as_str))
+    }
+
+    /// The file's page number of the cycle's page `page`.
+    #[must_use]
+    pub fn page_number(&self, page: usize) -> usize {
+        self.pages[page].page
+    }
+}
+
+impl<'a> Cycles<'a> {
+    /// Finds the cycle.
+    ///
+    /// # Errors
+    /// `incomplete_cycle` where a page's headers are not those of its place, `pages_disagree` where
+    /// the rows of a cycle's pages differ in number or position. Rows are never joined by guess.
+    pub fn find(pages: &'a [PageTable]) -> Result<Self, Refusal> {
+        let headers: Vec<Vec<String>> =
+            pages.iter().map(|page| page.headers.iter().map(|header| normalise(header)).collect()).collect();
+        let length = (1..pages.len()).find(|page| headers[*page] == headers[0]).unwrap_or(pages.len());
+        for (page, found) in headers.iter().enumerate().skip(length) {
+            if *found != headers[page % length] {
+                let text = format!(
+                    "page {}: its headers are [{}], but page {} of each cycle of {length} has [{}]: a page is missing or out of place",
+                    pages[page].page,
+                    pages[page].headers.join(" | "),
+                    page % length + 1,
+                    pages[page % length].headers.join(" | "),
+                );
+                return Err(Refusal::new(RefusalCode::IncompleteCycle, text));
+            }
+        }
+        if !pages.len().is_multiple_of(length) {
+            let text = format!("the last cycle is incomplete: it has {} of {length} pages", pages.len() % length);
+            return Err(Refusal::new(RefusalCode::IncompleteCycle, text));
+        }
+        pages.chunks(length).try_for_each(check_rows)?;
+        Ok(Self { pages, length })
+    }
+
+    /// The headers of one cycle, with their places.
+    pub fn headers(&self) -> impl Iterator<Item = ((usize, usize), &'a str)> {
+        self.pages[..self.length].iter().enumerate().flat_map(|(page, table)| {
+            table.headers.iter().enumerate().map(move |(column, header)| ((page, column), header.as_str()))
+        })
+    }
+
+    /// All wide rows in printed order.
+    pub fn rows(&self) -> impl Iterator<Item = WideRow<'a>> {
+        self.pages
+            .chunks(self.length)
+            .flat_map(|pages| (0..pages[0].rows.len()).map(move |index| WideRow { pages, index }))
+    }
+}
+
+fn check_rows(cycle: &[PageTable]) -> Result<(), Refusal> {
+    let first = &cycle[0];
+    for page in &cycle[1..] {
+        if page.rows.len() != first.rows.len() {
+            let text = format!(
+                "page {} has {} rows, but page {} of the same cycle has {}: they cannot belong together",
+                page.page,
+                page.rows.len(),
+                first.page,
+                first.rows.len()
+            );
+            return Err(Refusal::new(RefusalCode::PagesDisagree, text));
+        }
+        let apart = |a: &Row, b: &Row| (a.top - b.top).abs() > SAME_HEIGHT || (a.bottom - b.bottom).abs() > SAME_HEIGHT;
+        if let Some(row) = page.rows.iter().zip(&first.rows).position(|(a, b)| apart(a, b)) {
+            let text = format!(
+                "row {} of page {} lies at another height than on page {}: they cannot belong together",
+                row + 1,
+                page.page,
+                first.page
+            );
+            return Err(Refusal::new(RefusalCode::PagesDisagree, text));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(number: usize, headers: &str, rows: usize) -> PageTable {
+        let row = |index: usize| Row {
+            top: 100.0 - index as f64 * 10.0,
+            bottom: 90.0 - index as f64 * 10.0,
+            cells: headers.split(' ').map(str::to_owned).collect(),
+        };
+        PageTable {
+            page: number,
+            headers: headers.split(' ').map(str::to_owned).collect(),
+            rows: (0..rows).map(row).collect(),
+        }
+    }
+
+    fn pages(list: &[(&str, usize)]) -> Vec<PageTable> {
+        list.iter().enumerate().map(|(index, (headers, rows))| page(index + 1, headers, *rows)).collect()
+    }
+
+    #[test]
+    fn the_cycle_comes_from_the_headers() {
+        for (list, expected) in [
+            (vec![("A B", 2), ("C", 2), ("A B", 1), ("C", 1)], Ok(2)),
+            (vec![("A B", 2), ("C", 2)], Ok(2)),
+            (vec![("A", 2), ("A", 1), ("A", 1)], Ok(1)),
+            (vec![("A", 2), ("C", 2), ("A", 1)], Err(RefusalCode::IncompleteCycle)),
+            (vec![("A", 2), ("C", 2), ("D", 2), ("A", 1), ("D", 1), ("A", 1)], Err(RefusalCode::IncompleteCycle)),
+            (vec![("A", 2), ("C", 3)], Err(RefusalCode::PagesDisagree)),
+        ] {
+            let pages = pages(&list);
+            let found = Cycles::find(&pages).map(|cycles| cycles.length).map_err(|refusal| refusal.code);
+            assert_eq!(found, expected, "{list:?}");
+        }
+    }
+
+    #[test]
+    fn rows_at_other_heights_are_not_joined() {
+        let mut pages = pages(&[("A", 2), ("B", 2)]);
+        pages[1].rows[0].bottom -= 5.0;
+        let refusal = Cycles::find(&pages).unwrap_err();
+        assert_eq!(refusal.code, RefusalCode::PagesDisagree);
+        assert!(refusal.text.contains("row 1 of page 2"), "{}", refusal.text);
+    }
+}

@@ -1,0 +1,19 @@
+//! Bytes -> records? Reads one printed report: positioned text, tables, cycle, columns, typed cells.
+//!
+//! Pure and blocking: no IO, no clock. The way through the rooms is
+//! `sniff` (is it a PDF at all) -> `pdf` (text, rules and clips with positions) -> `table` (cells) ->
+//! `cycle` (wide rows) -> `columns` (which cell is which field) -> `cell` (typed values) -> `totals`.
+
+pub mod cell;
+mod columns;
+mod cycle;
+mod pdf;
+mod read;
+mod refusal;
+mod sniff;
+mod table;
+mod totals;
+
+pub use columns::Drift;
+pub use read::{Quarantined, Report, read};
+pub use refusal::{Refusal, RefusalCode};

@@ -1,0 +1,299 @@
+//! Which tokens stand in a content stream or a CMap? Pull style, resynchronising, no tree.
+//!
+//! lopdf's own content decoder stops a page at the first odd token; this one passes over it and
+//! counts it, so that one bad byte is seen instead of losing the rest of a page.
+
+use std::borrow::Cow;
+
+/// One token.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Token<'a> {
+    /// An integer or real.
+    Number(f64),
+    /// `/Name`, without the slash, escapes not resolved.
+    Name(&'a [u8]),
+    /// `(text)` or `<hex>`, decoded.
+    Text(Cow<'a, [u8]>),
+    /// `[`
+    ArrayStart,
+    /// `]`
+    ArrayEnd,
+    /// `<<`
+    DictStart,
+    /// `>>`
+    DictEnd,
+    /// Anything else that stands alone.
+    Operator(&'a [u8]),
+}
+
+/// Reads tokens one after the other.
+#[derive(Debug)]
+pub struct Lexer<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    /// Tokens that made no sense and were passed over.
+    pub skipped: usize,
+}
+
+fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\n' | b'\r' | b'\t' | 0 | 12)
+}
+
+fn is_delimiter(byte: u8) -> bool {
+    matches!(byte, b'(' | b')' | b'<' | b'>' | b'[' | b']' | b'{' | b'}' | b'/' | b'%')
+}
+
+fn is_regular(byte: u8) -> bool {
+    !is_space(byte) && !is_delimiter(byte)
+}
+
+impl<'a> Lexer<'a> {
+    /// Starts at the first byte.
+    #[must_use]
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, at: 0, skipped: 0 }
+    }
+
+    /// The next token, or `None` at the end.
+    pub fn next_token(&mut self) -> Option<Token<'a>> {
+        loop {
+            self.skip_space();
+            let byte = *self.bytes.get(self.at)?;
+            match byte {
+                b'(' => return Some(Token::Text(self.literal())),
+                b'<' if self.peek(1) == Some(b'<') => return Some(self.delimiter(2, Token::DictStart)),
+                b'<' => return Some(Token::Text(Cow::Owned(self.hexadecimal()))),
+                b'>' if self.peek(1) == Some(b'>') => return Some(self.delimiter(2, Token::DictEnd)),
+                b'[' => return Some(self.delimiter(1, Token::ArrayStart)),
+                b']' => return Some(self.delimiter(1, Token::ArrayEnd)),
+                b'/' => {
+                    self.at += 1;
+                    return Some(Token::Name(self.regular()));
+                }
+                b')' | b'>' | b'{' | b'}' => {
+                    self.at += 1;
+                    self.skipped += 1;
+                }
+                b'0'..=b'9' | b'+' | b'-' | b'.' => match self.number() {
+                    Some(number) => return Some(Token::Number(number)),
+                    None => self.skipped += 1,
+                },
+                _ => return Some(Token::Operator(self.regular())),
+            }
+        }
+    }
+
+    /// Passes over an inline image: everything up to an `EI` that stands alone.
+    pub fn skip_inline_image(&mut self) {
+        let alone = |at: usize| self.bytes.get(at).is_none_or(|byte| is_space(*byte));
+        let end = (self.at..self.bytes.len().saturating_sub(1))
+            .find(|&at| &self.bytes[at..at + 2] == b"EI" && at > 0 && is_space(self.bytes[at - 1]) && alone(at + 2));
+        self.at = end.map_or(self.bytes.len(), |at| at + 2);
+    }
+
+    fn peek(&self, ahead: usize) -> Option<u8> {
+        self.bytes.get(self.at + ahead).copied()
+    }
+
+    fn delimiter(&mut self, length: usize, token: Token<'a>) -> Token<'a> {
+        self.at += length;
+        token
+    }
+
+    fn skip_space(&mut self) {
+        while let Some(&byte) = self.bytes.get(self.at) {
+            if is_space(byte) {
+                self.at += 1;
+            } else if byte == b'%' {
+                while self.bytes.get(self.at).is_some_and(|byte| !matches!(byte, b'\n' | b'\r')) {
+                    self.at += 1;
+                }
+            } else {
+                break;
+            }
+        }
+    }
+
+    fn regular(&mut self) -> &'a [u8] {
+        let start = self.at;
+        while self.bytes.get(self.at).is_some_and(|byte| is_regular(*byte)) {
+            self.at += 1;
+        }
+        &self.bytes[start..self.at]
+    }
+
+    /// A number; printers glue operators to it (`0-20Td`), so it ends where no digit can follow.
+    fn number(&mut self) -> Option<f64> {
+        let mut negative = false;
+        while let Some(sign @ (b'-' | b'+')) = self.peek(0) {
+            negative |= sign == b'-';
+            self.at += 1;
+        }
+        let mut value = 0.0_f64;
+        let mut digits = 0;
+        while let Some(digit @ b'0'..=b'9') = self.peek(0) {
+            value = value * 10.0 + f64::from(digit - b'0');
+            digits += 1;
+            self.at += 1;
+        }
+        if self.peek(0) == Some(b'.') {
+            self.at += 1;
+            let mut place = 0.1;
+            while let Some(digit @ b'0'..=b'9') = self.peek(0) {
+                value += f64::from(digit - b'0') * place;
+                place /= 10.0;
+                digits += 1;
+                self.at += 1;
+            }
+        }
+        (digits > 0).then_some(if negative { -value } else { value })
+    }
+
+    fn literal(&mut self) -> Cow<'a, [u8]> {
+        self.at += 1;
+        let start = self.at;
+        // the common case has neither escapes, nor nested brackets, nor bare carriage returns
+        while let Some(&byte) = self.bytes.get(self.at) {
+            match byte {
+                b')' => {
+                    let text = &self.bytes[start..self.at];
+                    self.at += 1;
+                    return Cow::Borrowed(text);
+                }
+                b'\\' | b'(' | b'\r' => break,
+                _ => self.at += 1,
+            }
+        }
+        let mut text = self.bytes[start..self.at].to_vec();
+        let mut depth = 0;
+        while let Some(&byte) = self.bytes.get(self.at) {
+            self.at += 1;
+            match byte {
+                b')' if depth == 0 => return Cow::Owned(text),
+                b')' => depth -= 1,
+                b'(' => depth += 1,
+                b'\\' => {
+                    self.escape(&mut text);
+                    continue;
+                }
+                b'\r' => {
+                    if self.peek(0) == Some(b'\n') {
+                        self.at += 1;
+                    }
+                    text.push(b'\n');
+                    continue;
+                }
+                _ => {}
+            }
+            text.push(byte);
+        }
+        self.skipped += 1;
+        Cow::Owned(text)
+    }
+
+    fn escape(&mut self, text: &mut Vec<u8>) {
+        let Some(byte) = self.peek(0) else { return };
+        self.at += 1;
+        match byte {
+            b'n' => text.push(b'\n'),
+            b'r' => text.push(b'\r'),
+            b't' => text.push(b'\t'),
+            b'b' => text.push(8),
+            b'f' => text.push(12),
+            b'\n' => {}
+            b'\r' => {
+                if self.peek(0) == Some(b'\n') {
+                    self.at += 1;
+                }
+            }
+            b'0'..=b'7' => {
+                let mut code = u32::from(byte - b'0');
+                for _ in 0..2 {
+                    let Some(digit @ b'0'..=b'7') = self.peek(0) else { break };
+                    code = code * 8 + u32::from(digit - b'0');
+                    self.at += 1;
+                }
+                text.push((code & 0xff) as u8);
+            }
+            other => text.push(other),
+        }
+    }
+
+    fn hexadecimal(&mut self) -> Vec<u8> {
+        self.at += 1;
+        let mut text = Vec::new();
+        let mut high: Option<u8> = None;
+        while let Some(&byte) = self.bytes.get(self.at) {
+            self.at += 1;
+            let digit = match byte {
+                b'0'..=b'9' => byte - b'0',
+                b'a'..=b'f' => byte - b'a' + 10,
+                b'A'..=b'F' => byte - b'A' + 10,
+                b'>' => {
+                    text.extend(high.map(|high| high << 4));
+                    return text;
+                }
+                byte if is_space(byte) => continue,
+                _ => {
+                    self.skipped += 1;
+                    continue;
+                }
+            };
+            match high.take() {
+                Some(high) => text.push(high << 4 | digit),
+                None => high = Some(digit),
+            }
+        }
+        self.skipped += 1;
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tokens(bytes: &[u8]) -> (Vec<String>, usize) {
+        let mut lexer = Lexer::new(bytes);
+        let mut found = Vec::new();
+        while let Some(token) = lexer.next_token() {
+            found.push(match token {
+                Token::Number(number) => format!("{number}"),
+                Token::Name(name) => format!("/{}", String::from_utf8_lossy(name)),
+                Token::Text(text) => format!("({})", text.escape_ascii()),
+                Token::Operator(name) => String::from_utf8_lossy(name).into_owned(),
+                other => format!("{other:?}"),
+            });
+        }
+        (found, lexer.skipped)
+    }
+
+    #[test]
+    fn odd_tokens_are_passed_over_and_counted() {
+        for (content, expected, skipped) in [
+            ("1 0 0 -1.5 .25 +3 cm", "1 0 0 -1.5 0.25 3 cm", 0),
+            ("0-20Td", "0 -20 Td", 0),
+            ("--5 w", "-5 w", 0),
+            ("- w 1", "w 1", 1),
+            ("99999999999999999999 w", "100000000000000000000 w", 0),
+            (") Tj } q", "Tj q", 2),
+            ("(a\\(b\\)\\061\\n(c)) Tj", "(a(b)1\\n(c)) Tj", 0),
+            ("<48 6> Tj", "(H`) Tj", 0),
+            ("[(a)-20<62>]TJ", "ArrayStart (a) -20 (b) ArrayEnd TJ", 0),
+            ("/F1 9.75 Tf % note\nT*", "/F1 9.75 Tf T*", 0),
+            ("/P <</MCID 0>> BDC", "/P DictStart /MCID 0 DictEnd BDC", 0),
+            ("(unfinished", "(unfinished)", 1),
+        ] {
+            let (found, missed) = tokens(content.as_bytes());
+            assert_eq!((found.join(" "), missed), (expected.to_owned(), skipped), "{content}");
+        }
+    }
+
+    #[test]
+    fn inline_images_are_skipped() {
+        let mut lexer = Lexer::new(b"BI /W 2 ID \x00EI\xff)( EI Q");
+        assert_eq!(lexer.next_token(), Some(Token::Operator(b"BI")));
+        lexer.skip_inline_image();
+        assert_eq!(lexer.next_token(), Some(Token::Operator(b"Q")));
+    }
+}

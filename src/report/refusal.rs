@@ -1,0 +1,87 @@
+//! Why can a report not be read?
+
+use serde::Serialize;
+
+/// The kinds of refusal; the names are part of the API and of `extract`'s output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RefusalCode {
+    /// Nothing came.
+    EmptyBody,
+    /// A web page that asks to log in: the session expired.
+    LoginPage,
+    /// Some other thing than a PDF.
+    NotAPdf,
+    /// A PDF with parts missing or broken.
+    Damaged,
+    /// Encrypted, and the empty password does not open it.
+    NeedsPassword,
+    /// A page on which no table could be recognised.
+    NoTable,
+    /// A page whose glyphs have no known text.
+    UnreadableText,
+    /// A page of a cycle is missing or out of place.
+    IncompleteCycle,
+    /// The pages of a cycle do not hold the same rows.
+    PagesDisagree,
+    /// A column without which no row can be understood.
+    RequiredColumnMissing,
+    /// The headers are those of another sync type.
+    WrongType,
+    /// The totals row does not fit the rows.
+    TotalsMismatch,
+}
+
+/// A report was refused: nothing of it is used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize)]
+#[error("{text}")]
+pub struct Refusal {
+    /// The kind.
+    pub code: RefusalCode,
+    /// What was found where, and what was expected; for people.
+    pub text: String,
+}
+
+impl Refusal {
+    pub(crate) fn new(code: RefusalCode, text: impl Into<String>) -> Self {
+        Self { code, text: text.into() }
+    }
+}
+
+impl RefusalCode {
+    /// The name in the database and in answers.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            RefusalCode::EmptyBody => "empty_body",
+            RefusalCode::LoginPage => "login_page",
+            RefusalCode::NotAPdf => "not_a_pdf",
+            RefusalCode::Damaged => "damaged",
+            RefusalCode::NeedsPassword => "needs_password",
+            RefusalCode::NoTable => "no_table",
+            RefusalCode::UnreadableText => "unreadable_text",
+            RefusalCode::IncompleteCycle => "incomplete_cycle",
+            RefusalCode::PagesDisagree => "pages_disagree",
+            RefusalCode::RequiredColumnMissing => "required_column_missing",
+            RefusalCode::WrongType => "wrong_type",
+            RefusalCode::TotalsMismatch => "totals_mismatch",
+        }
+    }
+
+    /// May the same fetch succeed a little later? A half-made export or a log-in page may; a report
+    /// whose content is refused will be refused again.
+    #[must_use]
+    pub fn is_transient(self) -> bool {
+        match self {
+            RefusalCode::EmptyBody | RefusalCode::LoginPage | RefusalCode::NotAPdf | RefusalCode::Damaged => true,
+            RefusalCode::NeedsPassword
+            | RefusalCode::NoTable
+            | RefusalCode::UnreadableText
+            | RefusalCode::IncompleteCycle
+            | RefusalCode::PagesDisagree
+            | RefusalCode::RequiredColumnMissing
+            | RefusalCode::WrongType
+            | RefusalCode::TotalsMismatch => false,
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! What is synced? Each sync type is one TOML file: read, checked once, and handed round as data.
+
+pub mod header;
+pub mod registry;
+pub mod spec;
+mod validate;
+
+pub use registry::{SpecError, SyncTypes};
+pub use spec::{Field, HashAlgorithm, Scope, SyncTypeSpec, ValueType};
