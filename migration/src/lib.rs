@@ -1,1 +1,20 @@
+//! Which control tables does lockstep need? The schema's history; record tables are made from the
+//! sync types' files when the service starts.
 
+#![forbid(unsafe_code)]
+
+use sea_orm_migration::prelude::*;
+
+mod m20261122_000001_control_tables;
+
+pub use sea_orm_migration::{MigrationStatus, MigratorTrait};
+
+/// All migrations, oldest first.
+pub struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(m20261122_000001_control_tables::Migration)]
+    }
+}

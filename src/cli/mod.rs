@@ -1,25 +1,56 @@
 //! Which commands are there? Parses the command line and hands over; stdout is data, stderr is talk.
 
+mod bench_report;
+mod config;
 mod extract;
+mod healthcheck;
+mod migrate;
+mod serve;
+mod sync;
 
-use std::process::{ExitCode, Termination};
+use std::{
+    io::IsTerminal,
+    path::{Path, PathBuf},
+    process::{ExitCode, Termination},
+};
 
 use clap::{Parser, Subcommand};
+use tracing_subscriber::{EnvFilter, fmt, prelude::*};
 
-use crate::sync_type::SyncTypes;
+use crate::{
+    settings::{LogFormat, Settings},
+    sync_type::SyncTypes,
+};
 
 /// Keeps a database in step with an ERP whose only export is PDF reports.
 #[derive(Debug, Parser)]
 #[command(name = "lockstep", version, about)]
 struct Cli {
+    /// The configuration file; without it, defaults and environment alone.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run the service: timers, queue, control API.
+    #[command(after_help = "Example:\n  lockstep serve --config config/sample.toml")]
+    Serve,
     /// Read one report and print its records.
     Extract(extract::Extract),
+    /// Run one sync without the server.
+    Sync(sync::Sync),
+    /// Look after the schema.
+    Migrate(migrate::Migrate),
+    /// Check or show the settings in force.
+    Config(config::Config),
+    /// Exit 0 if the service of this configuration is ready; for containers.
+    #[command(after_help = "Example:\n  lockstep healthcheck --config config/sample.toml")]
+    Healthcheck,
+    /// Print a report of invented rows, as the ERP's grid does.
+    BenchReport(bench_report::BenchReport),
 }
 
 /// How a command ended; the numbers are part of the contract with scripts.
@@ -41,6 +72,8 @@ pub enum Exit {
     Stopped = 6,
     /// The agent is busy with another job.
     Busy = 7,
+    /// An actor of the service ended; the process must be started anew.
+    ActorGone = 70,
 }
 
 impl Termination for Exit {
@@ -54,7 +87,43 @@ impl Termination for Exit {
 /// # Errors
 /// Whatever kept the command from doing its work.
 pub fn run() -> anyhow::Result<Exit> {
-    match Cli::parse().command {
-        Command::Extract(extract) => extract.run(&SyncTypes::built_in()?),
+    let cli = Cli::parse();
+    let file = cli.config.as_deref();
+    match cli.command {
+        Command::Extract(extract) => extract.run(&types(file)?),
+        Command::BenchReport(bench_report) => bench_report.run(&types(file)?),
+        Command::Config(config) => config.run(file),
+        Command::Serve => serve::run(settings(file)?),
+        Command::Sync(sync) => sync.run(&settings(file)?),
+        Command::Migrate(migrate) => migrate.run(&settings(file)?),
+        Command::Healthcheck => healthcheck::run(&settings(file)?),
     }
+}
+
+fn load(file: Option<&Path>) -> anyhow::Result<Settings> {
+    Ok(Settings::load(file, std::env::vars().collect())?)
+}
+
+/// The settings, with the log set up as they say.
+fn settings(file: Option<&Path>) -> anyhow::Result<Settings> {
+    let settings = load(file)?;
+    start_log(&settings)?;
+    Ok(settings)
+}
+
+/// The sync types of the settings; commands that need no other setting stay quiet.
+fn types(file: Option<&Path>) -> anyhow::Result<SyncTypes> {
+    Ok(SyncTypes::load(&load(file)?.sync.types_dir)?)
+}
+
+fn start_log(settings: &Settings) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(&settings.log.level)
+        .map_err(|error| anyhow::anyhow!("configuration: log.level: {error}"))?;
+    let registry = tracing_subscriber::registry().with(filter);
+    let is_terminal = std::io::stderr().is_terminal();
+    match settings.log.format {
+        LogFormat::Json => registry.with(fmt::layer().json().with_writer(std::io::stderr)).init(),
+        LogFormat::Pretty => registry.with(fmt::layer().with_ansi(is_terminal).with_writer(std::io::stderr)).init(),
+    }
+    Ok(())
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{AgentId, JobId, Outcome, SyncType, Timestamp};
+use super::{AgentId, JobId, Outcome, RunId, SyncType, Timestamp};
 
 /// Why a job was asked for. It is told, and it decides nothing but whether the run was `manual`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -23,6 +23,15 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// The reason that `name` stands for; an unknown one reads as manual.
+    #[must_use]
+    pub fn from_name(name: &str) -> Self {
+        [Reason::Timer, Reason::Flow, Reason::Upload, Reason::Approval]
+            .into_iter()
+            .find(|reason| reason.as_str() == name)
+            .unwrap_or(Reason::Manual)
+    }
+
     /// The name in the database and in answers.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -109,11 +118,111 @@ impl JobState {
     }
 }
 
+/// A job as it is asked for. A run takes no other input than this and is idempotent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewJob {
+    /// What to sync.
+    pub sync_type: SyncType,
+    /// For whom; `service-account` for shared types.
+    pub agent: AgentId,
+    /// Why.
+    pub reason: Reason,
+    /// 1 (lowest) to 9.
+    pub priority: u8,
+    /// Read the report even if its bytes are the same as last time.
+    pub force: bool,
+    /// At most one live job has this key; `None` switches in-flight dedup off.
+    pub dedup_key: Option<String>,
+    /// A key that is refused for this long after its acceptance, also when the job is done.
+    pub throttle: Option<(String, Duration)>,
+    /// A stored document to read instead of fetching one.
+    pub document: Option<i64>,
+    /// The held run whose approval this job carries out.
+    pub approves: Option<RunId>,
+    /// The job whose run asked for this one.
+    pub parent: Option<JobId>,
+}
+
+impl NewJob {
+    /// A sync of one type for one agent, one at a time (`type:agent`).
+    #[must_use]
+    pub fn sync(sync_type: SyncType, agent: AgentId, priority: u8, reason: Reason) -> Self {
+        let dedup_key = Some(format!("{sync_type}:{agent}"));
+        Self {
+            sync_type,
+            agent,
+            reason,
+            priority,
+            force: false,
+            dedup_key,
+            throttle: None,
+            document: None,
+            approves: None,
+            parent: None,
+        }
+    }
+}
+
+/// What the queue answers to a job that is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase", tag = "answer")]
+pub enum Admission {
+    /// It is stored and will run.
+    Accepted {
+        /// The new job.
+        job: JobId,
+    },
+    /// A live job has the same dedup key.
+    AlreadyQueued {
+        /// The winner.
+        job: JobId,
+    },
+    /// A job with the same throttle key was accepted a moment ago.
+    Throttled {
+        /// The winner.
+        job: JobId,
+        /// How long the key stays refused.
+        retry_in: Duration,
+    },
+}
+
+impl Admission {
+    /// The job that will do, or did, the work.
+    #[must_use]
+    pub fn job(self) -> JobId {
+        match self {
+            Admission::Accepted { job } | Admission::AlreadyQueued { job } | Admission::Throttled { job, .. } => job,
+        }
+    }
+
+    /// Was another job named instead of a new one?
+    #[must_use]
+    pub fn is_duplicate(self) -> bool {
+        match self {
+            Admission::Accepted { .. } => false,
+            Admission::AlreadyQueued { .. } | Admission::Throttled { .. } => true,
+        }
+    }
+}
+
+/// What becomes of a job whose attempt is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NextStep {
+    /// It is over.
+    Done,
+    /// It is tried again after a pause.
+    RetryIn(Duration),
+    /// It goes back to the queue as it was, without losing an attempt.
+    GiveBack,
+}
+
 /// A job that this process holds under a lease.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClaimedJob {
     /// The job.
     pub id: JobId,
+    /// The history entry of this attempt.
+    pub run: RunId,
     /// The lease number that every write of this job must still find in the row.
     pub lease: i64,
     /// What to sync.
@@ -129,7 +238,7 @@ pub struct ClaimedJob {
     /// A stored document to read instead of fetching one (upload, approval).
     pub document: Option<i64>,
     /// The held run whose approval this job carries out.
-    pub approves: Option<i64>,
+    pub approves: Option<RunId>,
     /// When it was asked for.
     pub enqueued_at: Timestamp,
 }

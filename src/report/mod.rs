@@ -17,3 +17,4 @@ mod totals;
 pub use columns::Drift;
 pub use read::{Quarantined, Report, read};
 pub use refusal::{Refusal, RefusalCode};
+pub use sniff::check as check_is_pdf;

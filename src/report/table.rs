@@ -159,6 +159,9 @@ fn join_lines(page: &Page, mut runs: Vec<&Run>, cell: Rect) -> String {
     text
 }
 
+/// The printer's padding is only known from the text itself, to within this (points).
+const CELL_SLACK: f64 = 1.0;
+
 struct Line {
     text: String,
     x0: f64,
@@ -195,7 +198,7 @@ impl Line {
         }
         let margin = (self.x0 - cell.x0).min(cell.x1 - self.x1).max(0.0);
         let room = cell.width() - 2.0 * margin - (self.x1 - self.x0);
-        !self.text.contains(' ') && next.first_advance > room
+        !self.text.contains(' ') && next.first_advance > room - CELL_SLACK
     }
 }
 

@@ -1,0 +1,26 @@
+//! Does it live, and can it work?
+
+use actix_web::{HttpResponse, get, http::StatusCode, web};
+use serde_json::json;
+
+use super::{Api, Problem};
+
+pub fn routes(config: &mut web::ServiceConfig) {
+    config.service(live).service(ready);
+}
+
+#[get("/livez")]
+async fn live() -> HttpResponse {
+    HttpResponse::Ok().json(json!({ "status": "ok" }))
+}
+
+/// Ready when the database answers and all actors live.
+#[get("/readyz")]
+async fn ready(api: web::Data<Api>) -> Result<HttpResponse, Problem> {
+    api.store().settings().await?;
+    let actors = api.scheduler.connected() && api.queue.connected() && api.syncs.values().all(actix::Addr::connected);
+    if !actors {
+        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "actor_gone", "an actor has ended"));
+    }
+    Ok(HttpResponse::Ok().json(json!({ "status": "ok" })))
+}

@@ -1,0 +1,133 @@
+//! How do admins and programs steer it? A thin HTTP layer: extract, ask an actor or read, show.
+
+mod agents;
+mod auth;
+mod data;
+mod health;
+mod jobs;
+mod problem;
+mod runs;
+mod schedule;
+mod sync;
+mod upload;
+
+use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
+
+use actix::prelude::*;
+use actix_web::{App, HttpServer, dev::ServerHandle, web};
+use actix_web_httpauth::middleware::HttpAuthentication;
+use tracing_actix_web::TracingLogger;
+
+pub use auth::token_hash;
+pub use problem::Problem;
+
+use crate::{
+    domain::{AgentId, SyncType},
+    queue::QueueActor,
+    scheduler::SchedulerActor,
+    store::Store,
+    sync::{Context, SyncActor},
+    sync_type::SyncTypeSpec,
+};
+
+/// The largest JSON body of a request.
+const JSON_BYTES: usize = 256 << 10;
+/// Lists are this long unless `limit` says otherwise, and never longer than the second.
+const LIST: (u64, u64) = (50, 500);
+
+/// What the routes talk to.
+#[derive(Clone)]
+pub struct Api {
+    /// The parts of a run: the store and the sync types among them.
+    pub context: Arc<Context>,
+    /// The timers.
+    pub scheduler: Addr<SchedulerActor>,
+    /// The queue.
+    pub queue: Addr<QueueActor>,
+    /// One actor a sync type.
+    pub syncs: HashMap<SyncType, Addr<SyncActor>>,
+    /// Hash of the configured admin token.
+    pub admin_token: Option<String>,
+    /// The largest upload.
+    pub report_bytes: usize,
+}
+
+impl Api {
+    fn store(&self) -> &Store {
+        &self.context.store
+    }
+
+    /// The sync type called `name`, or a 404 that names the known ones.
+    fn sync_type(&self, name: &str) -> Result<Arc<SyncTypeSpec>, Problem> {
+        self.context.types.get(name).cloned().ok_or_else(|| {
+            Problem::not_found(
+                "unknown_type",
+                format!("there is no sync type '{name}'; known are {}", self.context.types.names()),
+            )
+        })
+    }
+
+    /// The agents for which a type runs: the one asked for, else every active one. A 404 names the
+    /// known ones.
+    async fn agents_for(&self, spec: &SyncTypeSpec, asked: Option<&str>) -> Result<Vec<AgentId>, Problem> {
+        if spec.agent_for(&AgentId::from("")) == AgentId::service_account() {
+            return Ok(vec![AgentId::service_account()]);
+        }
+        let agents = self.store().agents().await?;
+        let Some(asked) = asked else {
+            return Ok(agents.into_iter().filter(|agent| agent.active).map(|agent| agent.id).collect());
+        };
+        if let Some(agent) = agents.iter().find(|agent| agent.id.as_str() == asked) {
+            return Ok(vec![agent.id.clone()]);
+        }
+        let known = agents.iter().map(|agent| agent.id.as_str()).collect::<Vec<_>>().join(", ");
+        Err(Problem::not_found("unknown_agent", format!("there is no agent '{asked}'; known are: {known}")))
+    }
+}
+
+/// How many items a list request gets.
+fn limit(asked: Option<u64>) -> u64 {
+    asked.unwrap_or(LIST.0).clamp(1, LIST.1)
+}
+
+/// Starts the server; answers where it listens and how it is stopped.
+///
+/// # Errors
+/// If the address cannot be bound.
+pub fn serve(api: Api, host: &str, port: u16) -> std::io::Result<(SocketAddr, ServerHandle)> {
+    let bytes = api.report_bytes;
+    let state = web::Data::new(api);
+    let server = HttpServer::new(move || {
+        App::new()
+            .wrap(TracingLogger::default())
+            .app_data(state.clone())
+            .app_data(web::PayloadConfig::new(bytes))
+            .app_data(web::JsonConfig::default().limit(JSON_BYTES).error_handler(|error, _| problem::bad_body(&error)))
+            .app_data(web::QueryConfig::default().error_handler(|error, _| problem::bad_query(&error)))
+            .app_data(web::PathConfig::default().error_handler(|error, _| problem::bad_path(&error)))
+            .configure(health::routes)
+            .service(
+                web::scope("/api")
+                    .wrap(HttpAuthentication::with_fn(auth::check))
+                    .configure(sync::routes)
+                    .configure(schedule::routes)
+                    .configure(runs::routes)
+                    .configure(jobs::routes)
+                    .configure(agents::routes)
+                    .configure(data::routes)
+                    .configure(upload::routes)
+                    .default_service(web::to(problem::no_route)),
+            )
+            .default_service(web::to(problem::no_route))
+    })
+    .workers(2)
+    .client_request_timeout(Duration::from_secs(10))
+    .shutdown_timeout(5)
+    .disable_signals()
+    .bind((host, port))?;
+    let addr = server.addrs()[0];
+    let server = server.run();
+    let handle = server.handle();
+    actix_web::rt::spawn(server);
+    Ok((addr, handle))
+}

@@ -1,0 +1,181 @@
+//! What does an error look like? One type, `application/problem+json`, one table of causes.
+
+use actix::MailboxError;
+use actix_web::{
+    HttpRequest, HttpResponse, ResponseError,
+    error::{JsonPayloadError, PathError, QueryPayloadError},
+    http::StatusCode,
+};
+use serde::Serialize;
+
+use crate::{
+    domain::JobId, queue::QueueError, report::Refusal, scheduler::ScheduleError, store::StoreError,
+    sync::Problem as RunProblem,
+};
+
+/// An error, as RFC 9457 has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    #[serde(skip)]
+    http: StatusCode,
+    /// `about:blank`: the status and the code say it all.
+    r#type: &'static str,
+    title: String,
+    status: u16,
+    /// A short name, for programs.
+    code: String,
+    /// What was wrong with this very request.
+    detail: String,
+    /// The JSON pointer of the field that was wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pointer: Option<String>,
+    /// The job that stands in the way.
+    #[serde(rename = "jobId", skip_serializing_if = "Option::is_none")]
+    job: Option<JobId>,
+}
+
+impl Problem {
+    /// A problem of any status.
+    #[must_use]
+    pub fn new(http: StatusCode, code: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self {
+            http,
+            r#type: "about:blank",
+            title: http.canonical_reason().unwrap_or_default().to_owned(),
+            status: http.as_u16(),
+            code: code.into(),
+            detail: detail.into(),
+            pointer: None,
+            job: None,
+        }
+    }
+
+    /// 404.
+    #[must_use]
+    pub fn not_found(code: &str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, code, detail)
+    }
+
+    /// 409.
+    #[must_use]
+    pub fn conflict(code: &str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, code, detail)
+    }
+
+    /// 422 for the field at `pointer`.
+    #[must_use]
+    pub fn unprocessable(code: &str, pointer: &str, detail: impl Into<String>) -> Self {
+        let problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail);
+        Self { pointer: Some(pointer.to_owned()), ..problem }
+    }
+
+    /// Names the job that stands in the way.
+    #[must_use]
+    pub fn of_job(self, job: JobId) -> Self {
+        Self { job: Some(job), ..self }
+    }
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.code, self.detail)
+    }
+}
+
+impl ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        self.http
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let mut response = HttpResponse::build(self.http);
+        if self.http == StatusCode::SERVICE_UNAVAILABLE {
+            response.insert_header(("Retry-After", "1"));
+        }
+        if self.http == StatusCode::UNAUTHORIZED {
+            response.insert_header(("WWW-Authenticate", "Bearer"));
+        }
+        let body = serde_json::to_string(self).unwrap_or_default();
+        response.content_type("application/problem+json").body(body)
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Missing(what) => Problem::not_found("not_found", format!("there is no {what}")),
+            error => {
+                tracing::error!(%error, "a request failed");
+                Problem::new(StatusCode::SERVICE_UNAVAILABLE, "database", "the database cannot be used right now")
+            }
+        }
+    }
+}
+
+impl From<QueueError> for Problem {
+    fn from(error: QueueError) -> Self {
+        let text = error.to_string();
+        match error {
+            QueueError::UnknownType(_) => Problem::not_found("unknown_type", text),
+            QueueError::ShuttingDown => Problem::new(StatusCode::SERVICE_UNAVAILABLE, "shutting_down", text),
+            QueueError::Storage(_) => {
+                tracing::error!(error = text, "a request failed");
+                Problem::new(StatusCode::SERVICE_UNAVAILABLE, "database", "the database cannot be used right now")
+            }
+        }
+    }
+}
+
+impl From<ScheduleError> for Problem {
+    fn from(error: ScheduleError) -> Self {
+        let text = error.to_string();
+        match error {
+            ScheduleError::UnknownType(_) => Problem::not_found("unknown_type", text),
+            ScheduleError::OutOfRange { .. } => Problem::unprocessable("out_of_range", "/intervalMinutes", text),
+            ScheduleError::Disabled => Problem::conflict("scheduler_disabled", text),
+            ScheduleError::Storage(_) => Problem::from(QueueError::Storage(text)),
+        }
+    }
+}
+
+impl From<RunProblem> for Problem {
+    fn from(error: RunProblem) -> Self {
+        match error {
+            RunProblem::Refused(refusal) => refusal.into(),
+            RunProblem::Store(error) => error.into(),
+            other => Problem::conflict(other.code(), other.to_string()),
+        }
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        Problem::new(StatusCode::UNPROCESSABLE_ENTITY, refusal.code.as_str(), refusal.text)
+    }
+}
+
+impl From<MailboxError> for Problem {
+    fn from(error: MailboxError) -> Self {
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", format!("the service is busy: {error}"))
+    }
+}
+
+/// A body that is no JSON of the expected shape.
+pub fn bad_body(error: &JsonPayloadError) -> actix_web::Error {
+    Problem::new(StatusCode::BAD_REQUEST, "bad_body", error.to_string()).into()
+}
+
+/// A query string that does not fit.
+pub fn bad_query(error: &QueryPayloadError) -> actix_web::Error {
+    Problem::new(StatusCode::BAD_REQUEST, "bad_query", error.to_string()).into()
+}
+
+/// A path segment that does not fit.
+pub fn bad_path(error: &PathError) -> actix_web::Error {
+    Problem::new(StatusCode::NOT_FOUND, "bad_path", error.to_string()).into()
+}
+
+/// A path that leads nowhere.
+pub async fn no_route(request: HttpRequest) -> Result<HttpResponse, Problem> {
+    Err(Problem::not_found("no_route", format!("there is no {} {}", request.method(), request.path())))
+}

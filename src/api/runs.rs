@@ -1,0 +1,108 @@
+//! What happened, what is in quarantine, and what becomes of a held run?
+
+use actix_web::{HttpResponse, get, post, web};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{
+    Api, Problem, limit,
+    sync::{admission, answer_one},
+};
+use crate::{
+    domain::RunId,
+    queue::Approve,
+    store::{Run, RunQuery},
+    sync::preview,
+};
+
+pub fn routes(config: &mut web::ServiceConfig) {
+    config.service(list).service(one).service(quarantine).service(approve).service(reject);
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Query {
+    r#type: Option<String>,
+    agent: Option<String>,
+    outcome: Option<String>,
+    cursor: Option<RunId>,
+    limit: Option<u64>,
+}
+
+/// `GET /api/runs`
+#[get("/runs")]
+async fn list(api: web::Data<Api>, query: web::Query<Query>) -> Result<HttpResponse, Problem> {
+    let query = query.into_inner();
+    let limit = limit(query.limit);
+    let wanted = RunQuery {
+        sync_type: query.r#type,
+        agent: query.agent,
+        outcome: query.outcome,
+        before: query.cursor,
+        ended: false,
+        limit,
+    };
+    let runs = api.store().runs(wanted).await?;
+    let next = runs.last().filter(|_| runs.len() as u64 == limit).map(|run| run.id.to_string());
+    Ok(HttpResponse::Ok().json(json!({ "items": runs, "next": next })))
+}
+
+async fn find(api: &Api, id: RunId) -> Result<Run, Problem> {
+    api.store().run(id).await?.ok_or_else(|| Problem::not_found("unknown_run", format!("there is no run {id}")))
+}
+
+/// `GET /api/runs/{id}`
+#[get("/runs/{id}")]
+async fn one(api: web::Data<Api>, id: web::Path<RunId>) -> Result<HttpResponse, Problem> {
+    Ok(HttpResponse::Ok().json(find(&api, *id).await?))
+}
+
+/// `GET /api/runs/{id}/quarantine`
+#[get("/runs/{id}/quarantine")]
+async fn quarantine(api: web::Data<Api>, id: web::Path<RunId>) -> Result<HttpResponse, Problem> {
+    find(&api, *id).await?;
+    let rows = api.store().quarantined(*id).await?;
+    Ok(HttpResponse::Ok().json(json!({ "items": rows, "next": null })))
+}
+
+fn not_open(run: &Run) -> Problem {
+    let state = run.hold.as_deref().unwrap_or("not held");
+    Problem::conflict("not_held", format!("run {} cannot be decided on any more: it is {state}", run.id))
+}
+
+/// `POST /api/runs/{id}/approve`: applies the held report, if it would still do what was shown.
+#[post("/runs/{id}/approve")]
+async fn approve(api: web::Data<Api>, id: web::Path<RunId>) -> Result<HttpResponse, Problem> {
+    let run = find(&api, *id).await?;
+    let (Some("open"), Some(document)) = (run.hold.as_deref(), run.document) else { return Err(not_open(&run)) };
+    let spec = api.sync_type(run.sync_type.as_str())?;
+    let bytes = api.store().document(document).await?;
+    let (_, plan, _) = preview(&api.context, &spec, &run.agent_id, bytes, true).await?;
+    if Some(plan.digest()) != run.plan_digest {
+        let text = format!(
+            "the stored records have changed since run {} was held: sync again and look at the new run",
+            run.id
+        );
+        return Err(Problem::conflict("hold_changed", text));
+    }
+    let ask = Approve { run: run.id, sync_type: run.sync_type.clone(), agent: run.agent_id.clone() };
+    match api.queue.send(ask).await?? {
+        None => Err(not_open(&run)),
+        Some(refused) if refused.is_duplicate() => {
+            let text =
+                format!("job {} of this type and agent is under way: approve again when it is done", refused.job());
+            Err(Problem::conflict("busy", text).of_job(refused.job()))
+        }
+        Some(accepted) => answer_one(&api, accepted, admission(&spec, &run.agent_id, accepted)).await,
+    }
+}
+
+/// `POST /api/runs/{id}/reject`: drops the held report.
+#[post("/runs/{id}/reject")]
+async fn reject(api: web::Data<Api>, id: web::Path<RunId>) -> Result<HttpResponse, Problem> {
+    let run = find(&api, *id).await?;
+    if !api.store().reject(run.id).await? {
+        return Err(not_open(&run));
+    }
+    Ok(HttpResponse::Ok().json(find(&api, *id).await?))
+}

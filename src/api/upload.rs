@@ -1,0 +1,53 @@
+//! How does a report come in by hand?
+
+use actix_web::{HttpResponse, http::StatusCode, post, web};
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+
+use super::{
+    Api, Problem,
+    sync::{admission, answer_one},
+};
+use crate::{domain::Reason, queue::Enqueue, report};
+
+pub fn routes(config: &mut web::ServiceConfig) {
+    config.service(upload);
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Query {
+    agent: Option<String>,
+}
+
+/// `POST /api/upload/{type}?agent=`: stores the PDF, then runs it like any other report. Its bytes
+/// are the key, so that neither a waiting sync nor another upload makes it lost.
+#[post("/upload/{type}")]
+async fn upload(
+    api: web::Data<Api>,
+    name: web::Path<String>,
+    query: web::Query<Query>,
+    body: web::Bytes,
+) -> Result<HttpResponse, Problem> {
+    let spec = api.sync_type(&name)?;
+    let agents = api.agents_for(&spec, query.agent.as_deref()).await?;
+    let [agent] = &agents[..] else {
+        let text = format!(
+            "say whose report this is: ?agent=..., one of {}",
+            agents.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+        );
+        return Err(Problem::new(StatusCode::BAD_REQUEST, "agent_needed", text));
+    };
+    report::check_is_pdf(&body)?;
+    let sha256 = hex::encode(Sha256::digest(&body));
+    let document = api.store().keep_document(body.to_vec(), api.context.clock.now()).await?;
+    let ask = Enqueue {
+        document: Some((document, sha256)),
+        ..Enqueue::new(spec.name.clone(), agent.clone(), Reason::Upload)
+    };
+    let answer = api.queue.send(ask).await??;
+    if answer.is_duplicate() {
+        api.store().drop_document(document).await?;
+    }
+    answer_one(&api, answer, admission(&spec, agent, answer)).await
+}

@@ -1,0 +1,283 @@
+//! How do the parts come together? Settings -> ports -> actors -> server; and the order of the end.
+
+use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
+
+use actix::prelude::*;
+use actix_web::dev::ServerHandle;
+use anyhow::{Context as _, bail};
+use chrono::SubsecRound as _;
+use futures_util::future::BoxFuture;
+use tokio::runtime::Runtime;
+
+use crate::{
+    api::{self, Api, token_hash},
+    domain::{Clock, SyncType, Timestamp},
+    event::{Bus, Event},
+    queue::{Drain, QueueActor, QueueSettings, Worker},
+    scheduler::{SchedulerActor, SchedulerSettings},
+    settings::{Settings, SourceKind},
+    source::{Folder, NoSource, Source},
+    store::{Setting, Store},
+    sync::{Context, RunJob, Runner, SyncActor},
+    sync_type::SyncTypes,
+};
+
+/// Waits sleep no longer than this at a stretch, so that a jump of the wall clock is noticed.
+const NAP: Duration = Duration::from_secs(60);
+
+/// The machine's own clock.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        chrono::Utc::now().trunc_subsecs(3)
+    }
+
+    fn sleep_until(&self, moment: Timestamp) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            while let Ok(rest) = (moment - SystemClock.now()).to_std()
+                && !rest.is_zero()
+            {
+                tokio::time::sleep(rest.min(NAP)).await;
+            }
+        })
+    }
+}
+
+/// Parts that tests replace; the default is what the settings say.
+#[derive(Default)]
+pub struct Parts {
+    /// Where reports come from.
+    pub source: Option<Arc<dyn Source>>,
+    /// What time it is.
+    pub clock: Option<Arc<dyn Clock>>,
+    /// Told of every event at once.
+    pub observers: Vec<Arc<dyn Fn(&Event) + Send + Sync>>,
+    /// What carries jobs out, made from the real runner.
+    pub wrap_runner: Option<Box<dyn FnOnce(Runner) -> Arc<dyn RunJob>>>,
+}
+
+/// The running service.
+pub struct App {
+    /// Where the control API listens.
+    pub addr: SocketAddr,
+    /// The timers.
+    pub scheduler: Addr<SchedulerActor>,
+    /// The queue.
+    pub queue: Addr<QueueActor>,
+    /// One actor a sync type.
+    pub syncs: HashMap<SyncType, Addr<SyncActor>>,
+    /// The database.
+    pub store: Store,
+    /// The events.
+    pub bus: Bus,
+    /// The admin's token, if it was made at this start.
+    pub new_token: Option<String>,
+    server: ServerHandle,
+    grace: Duration,
+    io: Io,
+}
+
+/// The runtime of all database and source IO; ends without waiting when dropped.
+pub struct Io(Option<Runtime>);
+
+impl Io {
+    /// A runtime of two threads.
+    ///
+    /// # Errors
+    /// If the system gives no threads.
+    pub fn start() -> anyhow::Result<Self> {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("io").enable_all().build();
+        Ok(Self(Some(runtime.context("cannot start the IO runtime")?)))
+    }
+
+    /// Its handle.
+    ///
+    /// # Panics
+    /// Never: the runtime is there until drop.
+    #[must_use]
+    pub fn handle(&self) -> tokio::runtime::Handle {
+        self.0.as_ref().map_or_else(tokio::runtime::Handle::current, |runtime| runtime.handle().clone())
+    }
+}
+
+impl Drop for Io {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// What a run needs, from the settings: shared by the service and the command line.
+///
+/// # Errors
+/// Settings, files or a database that cannot be used.
+pub async fn context(settings: &Settings, io: &Io, parts: &mut Parts) -> anyhow::Result<Context> {
+    let types = Arc::new(SyncTypes::load(&settings.sync.types_dir)?);
+    if let Some(unknown) = settings.scheduler.intervals.keys().find(|name| types.get(name).is_none()) {
+        bail!("configuration: scheduler.intervals: there is no sync type '{unknown}'; known are {}", types.names());
+    }
+    let store = Store::open(&settings.database.url, io.handle(), types.clone()).await?;
+    let source = match (parts.source.take(), settings.source.kind) {
+        (Some(source), _) => source,
+        (None, SourceKind::Folder) => {
+            let url = settings.source.folder.url.as_deref().unwrap_or_default();
+            let root = url.strip_prefix("file://").unwrap_or(url);
+            if root.contains("://") {
+                bail!("configuration: source.folder.url: object stores are not supported yet, name a local folder");
+            }
+            Arc::new(Folder::new(root, settings.limits.report_bytes)) as Arc<dyn Source>
+        }
+        (None, _) => Arc::new(NoSource),
+    };
+    Ok(Context {
+        store,
+        types,
+        source,
+        bus: Bus::new(std::mem::take(&mut parts.observers)),
+        clock: parts.clock.take().unwrap_or_else(|| Arc::new(SystemClock)),
+        batch: settings.sync.batch,
+        minute: settings.minute(),
+        guards: settings.guards,
+        time_limit: Duration::from_secs(settings.limits.sync_seconds),
+    })
+}
+
+/// Brings the schema up to date and adds what a new database lacks: settings of new types, agents.
+///
+/// # Errors
+/// A database that cannot be used.
+pub async fn prepare(settings: &Settings, context: &Context) -> anyhow::Result<()> {
+    context.store.migrate().await?;
+    let now = context.clock.now();
+    let seed = |spec: &Arc<crate::sync_type::SyncTypeSpec>| Setting {
+        sync_type: spec.name.clone(),
+        interval_minutes: settings
+            .scheduler
+            .intervals
+            .get(spec.name.as_str())
+            .copied()
+            .unwrap_or(spec.interval_minutes),
+        enabled: true,
+        last_tick: None,
+        next_run: chrono::Duration::from_std(settings.minute() * spec.offset_minutes).ok().map(|offset| now + offset),
+    };
+    context.store.seed_settings(context.types.iter().map(seed).collect(), now).await?;
+    context.store.seed_agents(settings.agents.clone()).await?;
+    Ok(())
+}
+
+impl App {
+    /// Starts everything inside the running actix system; returns once the API listens.
+    ///
+    /// # Errors
+    /// Settings, files, a database or an address that cannot be used.
+    pub async fn start(settings: Settings, mut parts: Parts) -> anyhow::Result<Self> {
+        let io = Io::start()?;
+        let wrap_runner = parts.wrap_runner.take();
+        let context = Arc::new(context(&settings, &io, &mut parts).await?);
+        prepare(&settings, &context).await?;
+        let new_token = first_token(&settings, &context).await?;
+
+        let runner = Runner::new(context.clone(), io.handle());
+        let runner =
+            wrap_runner.map_or_else(|| Arc::new(runner.clone()) as Arc<dyn RunJob>, |wrap| wrap(runner.clone()));
+        let syncs: HashMap<SyncType, Addr<SyncActor>> =
+            context.types.iter().map(|spec| (spec.name.clone(), SyncActor::new(runner.clone()).start())).collect();
+        let worker = |sync: &Addr<SyncActor>| Worker { run: sync.clone().recipient(), stop: sync.clone().recipient() };
+        let queue_settings = QueueSettings {
+            concurrency: settings.queue.concurrency,
+            throttle: Duration::from_millis(settings.queue.throttle_ms),
+            heartbeat: Duration::from_millis(settings.queue.heartbeat_ms),
+            lease: Duration::from_millis(settings.queue.lease_ms),
+            owner: owner()?,
+        };
+        let queue = QueueActor::new(
+            Arc::new(context.store.clone()),
+            syncs.iter().map(|(name, sync)| (name.clone(), worker(sync))).collect(),
+            context.types.clone(),
+            context.bus.clone(),
+            context.clock.clone(),
+            queue_settings,
+        )
+        .start();
+        let scheduler = SchedulerActor::new(
+            Arc::new(context.store.clone()),
+            queue.clone().recipient(),
+            context.types.clone(),
+            context.bus.clone(),
+            context.clock.clone(),
+            SchedulerSettings { enabled: settings.scheduler.enabled, minute: settings.minute() },
+        )
+        .start();
+        let api = Api {
+            context: context.clone(),
+            scheduler: scheduler.clone(),
+            queue: queue.clone(),
+            syncs: syncs.clone(),
+            admin_token: settings.auth.admin_token.as_deref().map(token_hash),
+            report_bytes: usize::try_from(settings.limits.report_bytes).unwrap_or(usize::MAX),
+        };
+        let (addr, server) = api::serve(api, &settings.server.host, settings.server.port)
+            .with_context(|| format!("cannot listen on {}:{}", settings.server.host, settings.server.port))?;
+        Ok(Self {
+            addr,
+            scheduler,
+            queue,
+            syncs,
+            store: context.store.clone(),
+            bus: context.bus.clone(),
+            new_token,
+            server,
+            grace: Duration::from_secs(settings.limits.shutdown_seconds),
+            io,
+        })
+    }
+
+    /// Do the top actors live? One whose mailbox is closed can only be restarted with the process.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        self.scheduler.connected() && self.queue.connected() && self.syncs.values().all(Addr::connected)
+    }
+
+    /// Ends in order: no new requests, running syncs come to their next batch and go back to the
+    /// queue, then the database is closed. Answers whether all came to their end in time.
+    pub async fn stop(self) -> bool {
+        self.server.stop(true).await;
+        let drained = tokio::time::timeout(self.grace, self.queue.send(Drain)).await.is_ok();
+        if !drained {
+            tracing::warn!("syncs still run after the grace time; their leases will run out");
+        }
+        self.store.close().await;
+        drop(self.io);
+        drained
+    }
+}
+
+fn random_hex() -> anyhow::Result<String> {
+    let mut bytes = [0; 24];
+    getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("the system gives no random numbers: {error}"))?;
+    Ok(hex::encode(bytes))
+}
+
+/// A name that no other process has, now or later.
+///
+/// # Errors
+/// If the system gives no random numbers.
+pub fn owner() -> anyhow::Result<String> {
+    Ok(format!("{}-{}", std::process::id(), &random_hex()?[..16]))
+}
+
+/// Without a configured token and without a stored one, makes the admin's.
+async fn first_token(settings: &Settings, context: &Context) -> anyhow::Result<Option<String>> {
+    if settings.auth.admin_token.is_some() || context.store.has_token("admin").await? {
+        return Ok(None);
+    }
+    let token = random_hex()?;
+    let name = "first start".to_owned();
+    context.store.add_token(name, "admin".to_owned(), token_hash(&token), context.clock.now()).await?;
+    Ok(Some(token))
+}

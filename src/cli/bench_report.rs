@@ -1,0 +1,53 @@
+//! `lockstep bench-report`: a report of invented rows, for tests and benchmarks.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::Args;
+
+use super::Exit;
+use crate::{pretend_erp, sync_type::SyncTypes};
+
+/// Prints a report of invented rows, as the ERP's grid does.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  lockstep bench-report orders --rows 1000 --out orders.pdf")]
+pub struct BenchReport {
+    /// The sync type.
+    sync_type: String,
+    /// How many rows.
+    #[arg(long)]
+    rows: usize,
+    /// Where to write the PDF.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Other seeds invent other rows; keys and links stay the same.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Also write the records, as `extract` prints them.
+    #[arg(long, value_name = "FILE")]
+    truth: Option<PathBuf>,
+}
+
+impl BenchReport {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn run(&self, types: &SyncTypes) -> anyhow::Result<Exit> {
+        let Some(spec) = types.get(&self.sync_type) else {
+            eprintln!("there is no sync type '{}'; known are {}", self.sync_type, types.names());
+            return Ok(Exit::Usage);
+        };
+        let records = pretend_erp::invent(types, spec, self.rows, self.seed);
+        let pdf = pretend_erp::print(spec, &records, &pretend_erp::Layout::default())?;
+        std::fs::write(&self.out, &pdf).with_context(|| format!("cannot write {}", self.out.display()))?;
+        if let Some(path) = &self.truth {
+            let objects: Vec<_> = records.iter().map(|record| spec.to_json(record, |_| true)).collect();
+            std::fs::write(path, serde_json::to_string(&objects)?)
+                .with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        eprintln!("{} rows, {} bytes", records.len(), pdf.len());
+        Ok(Exit::Done)
+    }
+}

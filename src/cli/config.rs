@@ -1,0 +1,49 @@
+//! `lockstep config`: which settings are in force?
+
+use std::path::Path;
+
+use clap::{Args, Subcommand};
+
+use super::Exit;
+use crate::{settings::Settings, sync_type::SyncTypes};
+
+/// Checks or shows the settings in force.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  lockstep config check --config lockstep.toml
+  LOCKSTEP__SERVER__PORT=9000 lockstep config show")]
+pub struct Config {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Clone, Copy, Subcommand)]
+enum Action {
+    /// Say whether settings and sync types can be used.
+    Check,
+    /// Print every setting, its value and where it comes from; secrets are masked.
+    Show,
+}
+
+impl Config {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// Settings or sync types that cannot be used.
+    pub fn run(&self, file: Option<&Path>) -> anyhow::Result<Exit> {
+        let environment = || std::env::vars().collect();
+        match self.action {
+            Action::Check => {
+                let settings = Settings::load(file, environment())?;
+                let types = SyncTypes::load(&settings.sync.types_dir)?;
+                println!("the configuration can be used; sync types: {}", types.names());
+            }
+            Action::Show => {
+                for setting in Settings::show(file, environment())? {
+                    println!("{} = {}  # {}", setting.key, setting.value, setting.origin);
+                }
+            }
+        }
+        Ok(Exit::Done)
+    }
+}

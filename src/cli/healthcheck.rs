@@ -1,0 +1,35 @@
+//! `lockstep healthcheck`: is the service of this configuration ready?
+
+use std::time::Duration;
+
+use super::Exit;
+use crate::settings::Settings;
+
+/// Asks `/readyz` on the configured port.
+///
+/// # Errors
+/// If no request can be made at all.
+pub fn run(settings: &Settings) -> anyhow::Result<Exit> {
+    // a service that listens on all addresses is asked on loopback
+    let host = match settings.server.host.as_str() {
+        "0.0.0.0" => "127.0.0.1",
+        "::" => "[::1]",
+        host => host,
+    };
+    let url = format!("http://{host}:{}/readyz", settings.server.port);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(3)).build()?;
+        match client.get(&url).send().await {
+            Ok(response) if response.status().is_success() => Ok(Exit::Done),
+            Ok(response) => {
+                eprintln!("{url} answered {}", response.status());
+                Ok(Exit::Failed)
+            }
+            Err(error) => {
+                eprintln!("{url} does not answer: {error}");
+                Ok(Exit::Failed)
+            }
+        }
+    })
+}

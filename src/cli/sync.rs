@@ -1,0 +1,202 @@
+//! `lockstep sync`: one run without the server, under the same job row and agent lock.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use serde_json::{Value as Json, json};
+use sha2::{Digest, Sha256};
+
+use super::Exit;
+use crate::{
+    app::{self, Io, Parts},
+    delta::{ChangeKind, Plan, Verdict},
+    domain::{AgentId, ClaimedJob, NewJob, Outcome, Reason},
+    report::Report,
+    settings::Settings,
+    sync::{Context, Problem, RunEnd, RunJob, Runner, StopHandle, StopReason, Watch, preview},
+    sync_type::SyncTypeSpec,
+};
+
+/// Runs one sync: fetches (or reads the file), plans, applies; prints the counts as JSON.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  lockstep sync orders --agent anna
+  lockstep sync orders --agent anna --file orders.pdf --dry-run
+
+Exit: 0 done, 3 with quarantined rows, 4 refused, 5 held, 6 stopped, 7 the agent is busy")]
+pub struct Sync {
+    /// The sync type.
+    sync_type: String,
+    /// For whom; needed for per-agent types.
+    #[arg(long)]
+    agent: Option<String>,
+    /// Read this report instead of fetching one.
+    #[arg(long, value_name = "PDF")]
+    file: Option<PathBuf>,
+    /// Print the plan and write nothing.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+impl Sync {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// Settings, a file or a database that cannot be used.
+    pub fn run(&self, settings: &Settings) -> anyhow::Result<Exit> {
+        let io = Io::start()?;
+        io.handle().block_on(async {
+            let context = Arc::new(app::context(settings, &io, &mut Parts::default()).await?);
+            app::prepare(settings, &context).await?;
+            let Some(spec) = context.types.get(&self.sync_type).cloned() else {
+                eprintln!("there is no sync type '{}'; known are {}", self.sync_type, context.types.names());
+                return Ok(Exit::Usage);
+            };
+            let agent = self.agent(&context, &spec).await?;
+            let file = match &self.file {
+                Some(path) => Some(std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?),
+                None => None,
+            };
+            let exit = if self.dry_run {
+                dry_run(&context, &spec, &agent, file).await
+            } else {
+                sync(settings, &context, &io, &spec, &agent, file).await
+            };
+            context.store.close().await;
+            exit
+        })
+    }
+
+    async fn agent(&self, context: &Context, spec: &SyncTypeSpec) -> anyhow::Result<AgentId> {
+        let asked = self.agent.as_deref().map(AgentId::from);
+        let agent = spec.agent_for(asked.as_ref().unwrap_or(&AgentId::from("")));
+        if agent == AgentId::service_account() {
+            return Ok(agent);
+        }
+        let agents = context.store.agents().await?;
+        let known = agents.iter().map(|agent| agent.id.as_str()).collect::<Vec<_>>().join(", ");
+        match asked {
+            None => bail!("say for whom with --agent; known are: {known}"),
+            Some(agent) if agents.iter().any(|one| one.id == agent) => Ok(agent),
+            Some(agent) => bail!("there is no agent '{agent}'; known are: {known}"),
+        }
+    }
+}
+
+async fn dry_run(
+    context: &Context,
+    spec: &Arc<SyncTypeSpec>,
+    agent: &AgentId,
+    file: Option<Vec<u8>>,
+) -> anyhow::Result<Exit> {
+    let bytes = match file {
+        Some(bytes) => Ok(bytes),
+        None => context.source.fetch(&spec.name, agent).await.map_err(Problem::from),
+    };
+    let previewed = match bytes {
+        Ok(bytes) => preview(context, spec, agent, bytes, false).await,
+        Err(problem) => Err(problem),
+    };
+    match previewed {
+        Ok((report, plan, verdicts)) => {
+            println!("{:#}", plan_json(&report, &plan, &verdicts));
+            Ok(match (verdicts.is_empty(), report.quarantined.is_empty()) {
+                (false, _) => Exit::Held,
+                (true, false) => Exit::Quarantined,
+                (true, true) => Exit::Done,
+            })
+        }
+        Err(problem) => {
+            eprintln!("refused: {}: {problem}", problem.code());
+            Ok(Exit::Refused)
+        }
+    }
+}
+
+/// What a run would do, by key.
+fn plan_json(report: &Report, plan: &Plan, verdicts: &[Verdict]) -> Json {
+    let keys =
+        |kind| plan.changes.iter().filter(|change| change.kind == kind).map(|c| c.key.as_str()).collect::<Vec<_>>();
+    json!({
+        "read": report.rows(),
+        "insert": keys(ChangeKind::Insert),
+        "update": keys(ChangeKind::Update),
+        "refresh": keys(ChangeKind::Refresh),
+        "restore": keys(ChangeKind::Restore),
+        "unchanged": plan.unchanged,
+        "missing": plan.missing,
+        "delete": plan.deleted,
+        "quarantined": report.quarantined,
+        "skipped": report.skipped,
+        "drift": report.drift,
+        "held": verdicts,
+        "digest": plan.digest(),
+    })
+}
+
+async fn sync(
+    settings: &Settings,
+    context: &Arc<Context>,
+    io: &Io,
+    spec: &Arc<SyncTypeSpec>,
+    agent: &AgentId,
+    file: Option<Vec<u8>>,
+) -> anyhow::Result<Exit> {
+    let owner = app::owner()?;
+    let mut job = NewJob::sync(spec.name.clone(), agent.clone(), spec.priority, Reason::Manual);
+    if let Some(bytes) = file {
+        let sha256 = hex::encode(Sha256::digest(&bytes));
+        job.dedup_key = Some(format!("{}:{agent}:{sha256}", spec.name));
+        job.reason = Reason::Upload;
+        job.document = Some(context.store.keep_document(bytes, context.clock.now()).await?);
+    }
+    let document = job.document;
+    let Some(claimed) = context.store.enqueue_claimed(job, owner.clone(), context.clock.now()).await? else {
+        if let Some(document) = document {
+            context.store.drop_document(document).await?;
+        }
+        eprintln!("agent {agent} is busy with another job");
+        return Ok(Exit::Busy);
+    };
+    let end = run_alive(settings, context, io, claimed, owner).await;
+    if let Some(trouble) = &end.not_recorded {
+        bail!("the end of the run could not be stored: {trouble}");
+    }
+    println!(
+        "{:#}",
+        json!({ "runId": end.run, "outcome": end.outcome, "stage": end.stage, "error": end.error, "counts": end.counts })
+    );
+    if let Some(error) = &end.error {
+        eprintln!("{}: {error}", end.outcome.as_str());
+    }
+    Ok(match end.outcome {
+        Outcome::Succeeded | Outcome::Unchanged => Exit::Done,
+        Outcome::SucceededWithQuarantine => Exit::Quarantined,
+        Outcome::Held => Exit::Held,
+        Outcome::Stopped => Exit::Stopped,
+        Outcome::Failed { .. } => Exit::Refused,
+        Outcome::TimedOut | Outcome::Panicked | Outcome::Lost | Outcome::Removed => Exit::Failed,
+    })
+}
+
+/// Runs the job, with heartbeats, and stops it on Ctrl-C and when its row says so.
+async fn run_alive(settings: &Settings, context: &Arc<Context>, io: &Io, job: ClaimedJob, owner: String) -> RunEnd {
+    let stop = StopHandle::default();
+    let id = job.id;
+    let runner = Runner::new(context.clone(), io.handle());
+    let run = runner.run(job, stop.clone(), Watch::default());
+    tokio::pin!(run);
+    let mut beat = tokio::time::interval(Duration::from_millis(settings.queue.heartbeat_ms));
+    loop {
+        tokio::select! {
+            end = &mut run => return end,
+            _ = tokio::signal::ctrl_c() => stop.stop(StopReason::Asked),
+            _ = beat.tick() => match context.store.heartbeat(owner.clone(), vec![id]).await {
+                Ok(heard) if heard.stop.contains(&id) => stop.stop(StopReason::Asked),
+                Ok(_) => {}
+                Err(error) => tracing::error!(%error, "no heartbeat could be sent"),
+            },
+        }
+    }
+}

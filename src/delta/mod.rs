@@ -1,0 +1,8 @@
+//! What changed? Hashes, the plan of a run, and the guards that hold it: pure, with `now` given.
+
+pub mod guard;
+pub mod hash;
+pub mod plan;
+
+pub use guard::{Verdict, judge};
+pub use plan::{Change, ChangeKind, Plan, Seen, Snapshot, Stored, plan};

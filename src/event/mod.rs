@@ -1,0 +1,137 @@
+//! What happened? Typed events on one bus; metrics, history pages and alerts only listen.
+
+use std::{fmt, sync::Arc};
+
+use serde::Serialize;
+use tokio::sync::broadcast;
+
+use crate::domain::{Admission, AgentId, Counts, JobId, Outcome, Reason, RunId, Stage, SyncType, Timestamp};
+
+/// Something that happened, in the past tense.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "event")]
+pub enum Event {
+    /// The queue answered a request for a job.
+    Enqueued {
+        /// The type asked for.
+        #[serde(rename = "type")]
+        sync_type: SyncType,
+        /// For whom.
+        agent_id: AgentId,
+        /// Why.
+        reason: Reason,
+        /// Accepted, or refused naming the winner.
+        admission: Admission,
+    },
+    /// A run began.
+    Started {
+        /// The run.
+        run: RunId,
+        /// Its job.
+        job: JobId,
+        /// The type.
+        #[serde(rename = "type")]
+        sync_type: SyncType,
+        /// For whom.
+        agent_id: AgentId,
+        /// The attempt's number.
+        attempt: u32,
+    },
+    /// A run got on.
+    Progressed {
+        /// The run.
+        run: RunId,
+        /// Its job.
+        job: JobId,
+        /// The type.
+        #[serde(rename = "type")]
+        sync_type: SyncType,
+        /// Where it is.
+        stage: Stage,
+        /// Records written so far (in `apply`).
+        done: usize,
+        /// Records to write.
+        total: usize,
+    },
+    /// A run ended.
+    Finished {
+        /// The run.
+        run: RunId,
+        /// Its job.
+        job: JobId,
+        /// The type.
+        #[serde(rename = "type")]
+        sync_type: SyncType,
+        /// For whom.
+        agent_id: AgentId,
+        /// How.
+        outcome: Outcome,
+        /// What became of the rows.
+        counts: Counts,
+        /// Why it did not succeed.
+        error: Option<String>,
+    },
+    /// A type's timer fired.
+    Ticked {
+        /// The type.
+        #[serde(rename = "type")]
+        sync_type: SyncType,
+        /// The slot it fired for.
+        slot: Timestamp,
+        /// Its next run.
+        next_run: Timestamp,
+    },
+    /// A type's timer was set anew.
+    Rescheduled {
+        /// The type.
+        #[serde(rename = "type")]
+        sync_type: SyncType,
+        /// Minutes between two runs.
+        interval_minutes: u32,
+        /// Its next run, if its timer is on.
+        next_run: Option<Timestamp>,
+    },
+    /// A job whose process died was taken over.
+    Rescued {
+        /// The job.
+        job: JobId,
+    },
+}
+
+type Observer = Arc<dyn Fn(&Event) + Send + Sync>;
+
+/// Hands every event to every listener; a listener that lags loses events, never delays a run.
+#[derive(Clone)]
+pub struct Bus {
+    sender: broadcast::Sender<Event>,
+    observers: Arc<[Observer]>,
+}
+
+impl Bus {
+    /// A bus; each of `observers` is called at once, on the publisher's thread.
+    #[must_use]
+    pub fn new(observers: Vec<Observer>) -> Self {
+        Self { sender: broadcast::channel(4_096).0, observers: observers.into() }
+    }
+
+    /// Tells everyone.
+    pub fn publish(&self, event: Event) {
+        for observer in self.observers.iter() {
+            observer(&event);
+        }
+        // no listener is no error
+        drop(self.sender.send(event));
+    }
+
+    /// All events from now on.
+    #[must_use]
+    pub fn subscribe(&self) -> broadcast::Receiver<Event> {
+        self.sender.subscribe()
+    }
+}
+
+impl fmt::Debug for Bus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Bus").field("observers", &self.observers.len()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,104 @@
+//! Which font does the grid print with? DejaVu Serif, subset to the glyphs that a report uses.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, anyhow};
+use pdf_writer::{Filter, Finish, Name, Pdf, Rect, Ref, Str, types::*};
+use subsetter::GlyphRemapper;
+use ttf_parser::Face;
+
+const NAME: Name<'static> = Name(b"LOCKST+DejaVuSerif");
+const SYSTEM: SystemInfo<'static> = SystemInfo { registry: Str(b"Adobe"), ordering: Str(b"Identity"), supplement: 0 };
+
+/// A font face and the glyphs used of it so far.
+pub struct Font {
+    face: Face<'static>,
+    glyphs: GlyphRemapper,
+    /// New glyph -> its text.
+    texts: BTreeMap<u16, char>,
+    widths: BTreeMap<char, f32>,
+}
+
+impl Font {
+    /// The grid's face.
+    pub fn load() -> anyhow::Result<Self> {
+        let face =
+            Face::parse(dejavu::serif::regular(), 0).map_err(|error| anyhow!("the font cannot be read: {error}"))?;
+        Ok(Self { face, glyphs: GlyphRemapper::new(), texts: BTreeMap::new(), widths: BTreeMap::new() })
+    }
+
+    fn units(&self, units: u16) -> f32 {
+        f32::from(units) / f32::from(self.face.units_per_em()) * 1000.0
+    }
+
+    /// A character's advance in thousandths of the size.
+    pub fn width(&mut self, c: char) -> f32 {
+        if let Some(width) = self.widths.get(&c) {
+            return *width;
+        }
+        let glyph = self.face.glyph_index(c).unwrap_or_default();
+        let width = self.units(self.face.glyph_hor_advance(glyph).unwrap_or(0));
+        self.widths.insert(c, width);
+        width
+    }
+
+    /// A text's width in points at `size`.
+    pub fn measure(&mut self, text: &str, size: f32) -> f32 {
+        text.chars().map(|c| self.width(c)).sum::<f32>() / 1000.0 * size
+    }
+
+    /// The bytes that show a text.
+    pub fn encode(&mut self, text: &str) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(text.len() * 2);
+        for c in text.chars() {
+            let glyph = self.glyphs.remap(self.face.glyph_index(c).unwrap_or_default().0);
+            self.texts.insert(glyph, c);
+            bytes.extend(glyph.to_be_bytes());
+        }
+        bytes
+    }
+
+    /// Writes the subset as a Type0 font, Identity-H with ToUnicode, under `id`.
+    pub fn write(mut self, pdf: &mut Pdf, id: Ref, next: &mut impl FnMut() -> Ref) -> anyhow::Result<()> {
+        let (descendant, descriptor, file, cmap) = (next(), next(), next(), next());
+        pdf.type0_font(id)
+            .base_font(NAME)
+            .encoding_predefined(Name(b"Identity-H"))
+            .descendant_font(descendant)
+            .to_unicode(cmap);
+        let texts = std::mem::take(&mut self.texts);
+        let mut font = pdf.cid_font(descendant);
+        font.subtype(CidFontType::Type2).base_font(NAME).system_info(SYSTEM).font_descriptor(descriptor);
+        font.default_width(0.0).cid_to_gid_map_predefined(Name(b"Identity"));
+        let mut widths = font.widths();
+        for (glyph, c) in &texts {
+            widths.consecutive(*glyph, [self.width(*c)]);
+        }
+        widths.finish();
+        font.finish();
+
+        let bounds = self.face.global_bounding_box();
+        let scale = 1000.0 / f32::from(self.face.units_per_em());
+        let corner = |x: i16| f32::from(x) * scale;
+        pdf.font_descriptor(descriptor)
+            .name(NAME)
+            .flags(FontFlags::SYMBOLIC | FontFlags::SERIF)
+            .bbox(Rect::new(corner(bounds.x_min), corner(bounds.y_min), corner(bounds.x_max), corner(bounds.y_max)))
+            .italic_angle(0.0)
+            .ascent(corner(self.face.ascender()))
+            .descent(corner(self.face.descender()))
+            .cap_height(corner(self.face.capital_height().unwrap_or(0)))
+            .stem_v(80.0)
+            .font_file2(file);
+        let subset =
+            subsetter::subset(dejavu::serif::regular(), 0, &self.glyphs).context("the font cannot be subset")?;
+        pdf.stream(file, &super::grid::deflate(&subset)).filter(Filter::FlateDecode);
+
+        let mut unicode = UnicodeCmap::new(Name(b"Custom"), SYSTEM);
+        for (glyph, c) in &texts {
+            unicode.pair(*glyph, *c);
+        }
+        pdf.cmap(cmap, &unicode.finish());
+        Ok(())
+    }
+}

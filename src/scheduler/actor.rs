@@ -1,0 +1,313 @@
+//! Who owns the timers? `SchedulerActor`: one per sync type, each re-armed and restarted alone.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use actix::prelude::*;
+use tokio::time::Instant;
+
+use super::{
+    cadence,
+    message::{
+        Change, Reschedule, ScheduleError, SchedulerSnapshot, SetAutoSync, Snapshot, TypeSchedule, UpdateInterval,
+    },
+    port::SettingsBoard,
+};
+use crate::{
+    domain::{AgentId, Clock, SyncType, Timestamp},
+    event::{Bus, Event},
+    queue::EnqueueTick,
+    store::{Setting, Slot, StoreError},
+    sync_type::{Scope, SyncTypes},
+};
+
+/// After a failure of the database or the queue, try the same slot again so soon.
+const RETRY: Duration = Duration::from_secs(5);
+/// Ticks so close together share one look at the agents.
+const AGENTS_CACHED: Duration = Duration::from_secs(5);
+
+/// The scheduler's own settings.
+#[derive(Debug, Clone, Copy)]
+pub struct SchedulerSettings {
+    /// `scheduler.enabled`: wins over the stored switch.
+    pub enabled: bool,
+    /// How long a minute lasts (`scheduler.minute_ms`).
+    pub minute: Duration,
+}
+
+/// Owns the timers; the database is the truth of what they wait for.
+pub struct SchedulerActor {
+    board: Arc<dyn SettingsBoard>,
+    queue: Recipient<EnqueueTick>,
+    types: Arc<SyncTypes>,
+    bus: Bus,
+    clock: Arc<dyn Clock>,
+    settings: SchedulerSettings,
+    running: bool,
+    schedules: BTreeMap<SyncType, Setting>,
+    timers: BTreeMap<SyncType, SpawnHandle>,
+    agents: Option<(Instant, Vec<AgentId>)>,
+}
+
+impl SchedulerActor {
+    /// A scheduler that sends its ticks to `queue`.
+    #[must_use]
+    pub fn new(
+        board: Arc<dyn SettingsBoard>,
+        queue: Recipient<EnqueueTick>,
+        types: Arc<SyncTypes>,
+        bus: Bus,
+        clock: Arc<dyn Clock>,
+        settings: SchedulerSettings,
+    ) -> Self {
+        Self {
+            board,
+            queue,
+            types,
+            bus,
+            clock,
+            settings,
+            running: false,
+            schedules: BTreeMap::new(),
+            timers: BTreeMap::new(),
+            agents: None,
+        }
+    }
+
+    fn interval(&self, minutes: u32) -> Duration {
+        self.settings.minute * minutes
+    }
+
+    /// Clears the type's timer, and starts a new one if it is to run.
+    fn arm(&mut self, name: &SyncType, ctx: &mut Context<Self>) {
+        let Some(next_run) = self.schedules.get(name).filter(|schedule| schedule.enabled).and_then(|s| s.next_run)
+        else {
+            return self.disarm(name, ctx);
+        };
+        self.arm_at(name, next_run, ctx);
+    }
+
+    fn arm_at(&mut self, name: &SyncType, moment: Timestamp, ctx: &mut Context<Self>) {
+        self.disarm(name, ctx);
+        if self.running {
+            let own = name.clone();
+            let sleep = self.clock.sleep_until(moment).into_actor(self);
+            let timer = ctx.spawn(sleep.map(move |(), actor, ctx| actor.wake(&own, ctx)));
+            self.timers.insert(name.clone(), timer);
+        }
+    }
+
+    fn disarm(&mut self, name: &SyncType, ctx: &mut Context<Self>) {
+        if let Some(old) = self.timers.remove(name) {
+            ctx.cancel_future(old);
+        }
+    }
+
+    fn arm_all(&mut self, ctx: &mut Context<Self>) {
+        for name in self.schedules.keys().cloned().collect::<Vec<_>>() {
+            self.arm(&name, ctx);
+        }
+    }
+
+    /// A timer has come to its end: its slot is due, or a failed tick is to be tried again.
+    fn wake(&mut self, name: &SyncType, ctx: &mut Context<Self>) {
+        self.timers.remove(name);
+        match self.schedules.get(name).and_then(|schedule| schedule.next_run) {
+            Some(due) if due <= self.clock.now() => self.tick(name.clone(), due, ctx),
+            _ => self.arm(name, ctx),
+        }
+    }
+
+    fn tick(&mut self, name: SyncType, due: Timestamp, ctx: &mut Context<Self>) {
+        let Some(minutes) = self.schedules.get(&name).map(|schedule| schedule.interval_minutes) else { return };
+        let slot = Slot {
+            sync_type: name.clone(),
+            due,
+            next: cadence::next_slot(due, self.interval(minutes), self.clock.now()),
+        };
+        let shared = self.types.get(name.as_str()).is_some_and(|spec| spec.scope == Scope::Shared);
+        let cached =
+            self.agents.as_ref().filter(|(at, _)| at.elapsed() < AGENTS_CACHED).map(|(_, agents)| agents.clone());
+        let (board, queue, asked) = (self.board.clone(), self.queue.clone(), slot.clone());
+        let work = async move {
+            let agents = match cached {
+                _ if shared => None,
+                Some(agents) => Some(agents),
+                None => Some(board.active_agents().await.map_err(|error| error.to_string())?),
+            };
+            let meant = agents.clone().unwrap_or_else(|| vec![AgentId::service_account()]);
+            let fired = queue.send(EnqueueTick { slot: asked, agents: meant }).await;
+            let fired = fired.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
+            Ok::<_, String>((agents, fired.is_some()))
+        };
+        ctx.spawn(work.into_actor(self).map(move |done, actor, ctx| match done {
+            Ok((agents, fired)) => {
+                if let Some(agents) = agents {
+                    actor.agents = Some((Instant::now(), agents));
+                }
+                if fired {
+                    actor.fired(&slot, ctx);
+                } else {
+                    // another process moved this slot on: follow what it stored
+                    actor.reload(ctx);
+                }
+            }
+            Err(error) => {
+                tracing::error!(r#type = %name, %error, "a tick could not be enqueued; it is tried again");
+                let again = actor.clock.now() + RETRY;
+                actor.arm_at(&name, again, ctx);
+            }
+        }));
+    }
+
+    fn fired(&mut self, slot: &Slot, ctx: &mut Context<Self>) {
+        if let Some(schedule) = self.schedules.get_mut(&slot.sync_type) {
+            // an interval that was changed meanwhile has moved the next run already
+            if schedule.next_run == Some(slot.due) {
+                schedule.next_run = Some(slot.next);
+            }
+            schedule.last_tick = Some(slot.due);
+        }
+        let (sync_type, next_run) = (slot.sync_type.clone(), slot.next);
+        self.bus.publish(Event::Ticked { sync_type, slot: slot.due, next_run });
+        self.arm(&slot.sync_type, ctx);
+    }
+
+    /// Takes settings and switch from the database and starts all timers by them.
+    fn reload(&mut self, ctx: &mut Context<Self>) {
+        let board = self.board.clone();
+        let load = async move { Ok::<_, StoreError>((board.settings().await?, board.auto_sync().await?)) };
+        ctx.spawn(load.into_actor(self).map(|loaded, actor, ctx| match loaded {
+            Ok((settings, on)) => {
+                actor.running = on && actor.settings.enabled;
+                let known =
+                    settings.into_iter().filter(|setting| actor.types.get(setting.sync_type.as_str()).is_some());
+                actor.schedules = known.map(|setting| (setting.sync_type.clone(), setting)).collect();
+                actor.arm_all(ctx);
+            }
+            Err(error) => {
+                tracing::error!(%error, "the schedule could not be loaded; it is tried again");
+                ctx.run_later(RETRY, Self::reload);
+            }
+        }));
+    }
+
+    /// The settings that `changes` make, or why they cannot be made.
+    fn changed(&self, changes: &[Change]) -> Result<Vec<Setting>, ScheduleError> {
+        let now = self.clock.now();
+        changes
+            .iter()
+            .map(|change| {
+                let sync_type = change.sync_type.clone();
+                let old = self.schedules.get(&sync_type).ok_or(ScheduleError::UnknownType(sync_type.clone()))?;
+                let minutes = change.minutes.unwrap_or(old.interval_minutes);
+                if !(5..=1440).contains(&minutes) {
+                    return Err(ScheduleError::OutOfRange { sync_type, minutes });
+                }
+                let next_run = cadence::after_change(old.last_tick, old.next_run, self.interval(minutes), now);
+                let is_same = minutes == old.interval_minutes && old.next_run.is_some();
+                Ok(Setting {
+                    interval_minutes: minutes,
+                    enabled: change.enabled.unwrap_or(old.enabled),
+                    next_run: if is_same { old.next_run } else { Some(next_run) },
+                    ..old.clone()
+                })
+            })
+            .collect()
+    }
+
+    /// Stores the changes, then restarts the timers of the changed types, and no other.
+    fn reschedule(&mut self, changes: &[Change]) -> ResponseActFuture<Self, Result<(), ScheduleError>> {
+        let settings = match self.changed(changes) {
+            Ok(settings) => settings,
+            Err(error) => return Box::pin(async { Err(error) }.into_actor(self)),
+        };
+        let (board, now, saved) = (self.board.clone(), self.clock.now(), settings.clone());
+        let save = async move { board.save_settings(saved, now).await }.into_actor(self);
+        Box::pin(save.map(move |done, actor, ctx| {
+            done.map_err(|error| ScheduleError::Storage(error.to_string()))?;
+            for setting in settings {
+                let name = setting.sync_type.clone();
+                actor.bus.publish(Event::Rescheduled {
+                    sync_type: name.clone(),
+                    interval_minutes: setting.interval_minutes,
+                    next_run: setting.next_run.filter(|_| setting.enabled),
+                });
+                actor.schedules.insert(name.clone(), setting);
+                actor.arm(&name, ctx);
+            }
+            Ok(())
+        }))
+    }
+
+    fn snapshot(&self) -> SchedulerSnapshot {
+        SchedulerSnapshot { running: self.running, types: self.schedules.values().map(type_schedule).collect() }
+    }
+}
+
+fn type_schedule(setting: &Setting) -> TypeSchedule {
+    TypeSchedule {
+        sync_type: setting.sync_type.clone(),
+        interval_minutes: setting.interval_minutes,
+        enabled: setting.enabled,
+        last_tick: setting.last_tick,
+        next_run: setting.next_run,
+    }
+}
+
+impl Actor for SchedulerActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        self.reload(ctx);
+    }
+}
+
+impl Handler<UpdateInterval> for SchedulerActor {
+    type Result = AtomicResponse<Self, Result<TypeSchedule, ScheduleError>>;
+
+    fn handle(&mut self, UpdateInterval { sync_type, minutes }: UpdateInterval, _: &mut Self::Context) -> Self::Result {
+        let change = Change { sync_type: sync_type.clone(), minutes: Some(minutes), enabled: None };
+        let done = self.reschedule(&[change]);
+        AtomicResponse::new(Box::pin(done.map(move |done, actor, _| {
+            done?;
+            actor.schedules.get(&sync_type).map(type_schedule).ok_or(ScheduleError::UnknownType(sync_type))
+        })))
+    }
+}
+
+impl Handler<Reschedule> for SchedulerActor {
+    type Result = AtomicResponse<Self, Result<Vec<TypeSchedule>, ScheduleError>>;
+
+    fn handle(&mut self, Reschedule { changes }: Reschedule, _: &mut Self::Context) -> Self::Result {
+        let done = self.reschedule(&changes);
+        AtomicResponse::new(Box::pin(done.map(|done, actor, _| done.map(|()| actor.snapshot().types))))
+    }
+}
+
+impl Handler<SetAutoSync> for SchedulerActor {
+    type Result = AtomicResponse<Self, Result<SchedulerSnapshot, ScheduleError>>;
+
+    fn handle(&mut self, SetAutoSync { on }: SetAutoSync, _: &mut Self::Context) -> Self::Result {
+        let (board, now, enabled) = (self.board.clone(), self.clock.now(), self.settings.enabled);
+        let save = async move {
+            if on && !enabled {
+                return Err(ScheduleError::Disabled);
+            }
+            board.set_auto_sync(on, now).await.map_err(|error| ScheduleError::Storage(error.to_string()))
+        };
+        AtomicResponse::new(Box::pin(save.into_actor(self).map(move |done, actor, ctx| {
+            done?;
+            actor.running = on;
+            actor.arm_all(ctx);
+            Ok(actor.snapshot())
+        })))
+    }
+}
+
+impl Handler<Snapshot> for SchedulerActor {
+    type Result = SchedulerSnapshot;
+
+    fn handle(&mut self, _: Snapshot, _: &mut Self::Context) -> Self::Result {
+        self.snapshot()
+    }
+}

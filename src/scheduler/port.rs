@@ -1,0 +1,49 @@
+//! What does the scheduler need of a database? The port that the store implements and tests replace.
+
+use async_trait::async_trait;
+
+use crate::{
+    domain::{AgentId, Timestamp},
+    store::{Setting, Store, StoreError},
+};
+
+/// The stored switch that turns all timers on.
+const AUTO_SYNC: &str = "auto_sync";
+
+/// Schedules and active agents, durable.
+#[async_trait]
+pub trait SettingsBoard: Send + Sync + 'static {
+    /// All types' settings.
+    async fn settings(&self) -> Result<Vec<Setting>, StoreError>;
+    /// Stores the settings of several types, all or none.
+    async fn save_settings(&self, settings: Vec<Setting>, now: Timestamp) -> Result<(), StoreError>;
+    /// Is auto-sync on? It is until someone turns it off.
+    async fn auto_sync(&self) -> Result<bool, StoreError>;
+    /// Turns auto-sync on or off.
+    async fn set_auto_sync(&self, on: bool, now: Timestamp) -> Result<(), StoreError>;
+    /// The agents whose syncs are scheduled.
+    async fn active_agents(&self) -> Result<Vec<AgentId>, StoreError>;
+}
+
+#[async_trait]
+impl SettingsBoard for Store {
+    async fn settings(&self) -> Result<Vec<Setting>, StoreError> {
+        Store::settings(self).await
+    }
+
+    async fn save_settings(&self, settings: Vec<Setting>, now: Timestamp) -> Result<(), StoreError> {
+        Store::save_settings(self, settings, now).await
+    }
+
+    async fn auto_sync(&self) -> Result<bool, StoreError> {
+        self.switch(AUTO_SYNC, true).await
+    }
+
+    async fn set_auto_sync(&self, on: bool, now: Timestamp) -> Result<(), StoreError> {
+        self.set_switch(AUTO_SYNC, on, now).await
+    }
+
+    async fn active_agents(&self) -> Result<Vec<AgentId>, StoreError> {
+        Ok(self.agents().await?.into_iter().filter(|agent| agent.active).map(|agent| agent.id).collect())
+    }
+}

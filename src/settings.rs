@@ -1,0 +1,432 @@
+//! Which settings are in force, and where did each come from? Defaults < file < environment < flags.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use config::{Config, File, FileFormat, Map, Source, Value, ValueKind};
+use serde::Deserialize;
+
+use crate::{store::Agent, sync_type::spec::Guards};
+
+const DEFAULTS: &str = include_str!("../config/default.toml");
+/// Settings that are never shown, and can each be read from the file that `<key>_file` names.
+const SECRETS: [&str; 3] = ["auth.admin_token", "database.url", "coordination.redis_url"];
+
+/// The settings cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// A file cannot be read, or a key is unknown or of the wrong type.
+    #[error("configuration: {0}")]
+    Config(#[from] config::ConfigError),
+    /// A value makes no sense.
+    #[error("configuration: {key}: {wrong}")]
+    Invalid {
+        /// The key.
+        key: &'static str,
+        /// What is wrong.
+        wrong: String,
+    },
+    /// The file of a secret cannot be read.
+    #[error("configuration: {key}: cannot read {file}: {error}")]
+    Secret {
+        /// The key.
+        key: String,
+        /// The file.
+        file: String,
+        /// What the system says.
+        error: std::io::Error,
+    },
+}
+
+/// All settings, checked.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The control API.
+    pub server: Server,
+    /// The database.
+    pub database: Database,
+    /// Redis, for many processes.
+    #[serde(default)]
+    pub coordination: Coordination,
+    /// Who may do what.
+    pub auth: Auth,
+    /// Where reports come from.
+    pub source: SourceSettings,
+    /// The queue.
+    pub queue: Queue,
+    /// Runs.
+    pub sync: Sync,
+    /// Timers.
+    pub scheduler: Scheduler,
+    /// The child processes that read reports.
+    #[serde(default)]
+    pub sandbox: Sandbox,
+    /// Bounds.
+    pub limits: Limits,
+    /// When a run is held.
+    pub guards: Guards,
+    /// Logs.
+    pub log: Log,
+    /// Where changes are delivered; free until the write-back queue reads it.
+    #[serde(default)]
+    pub sink: BTreeMap<String, serde_json::Value>,
+    /// Who is told of trouble; free until alerts read it.
+    #[serde(default)]
+    pub alerts: BTreeMap<String, serde_json::Value>,
+    /// Agents to add once.
+    #[serde(default)]
+    pub agents: Vec<Agent>,
+}
+
+/// `[server]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Server {
+    /// Where to listen.
+    pub host: String,
+    /// 0 picks a free port.
+    pub port: u16,
+}
+
+/// `[database]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Database {
+    /// `sqlite://...`
+    pub url: String,
+}
+
+/// `[coordination]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Coordination {
+    /// `redis://...`; none is memory.
+    pub redis_url: Option<String>,
+}
+
+/// `[auth]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Auth {
+    /// The admin's token.
+    pub admin_token: Option<String>,
+}
+
+/// `[source]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SourceSettings {
+    /// Which source.
+    pub kind: SourceKind,
+    /// `[source.folder]`
+    #[serde(default)]
+    pub folder: FolderSettings,
+}
+
+/// The kinds of source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SourceKind {
+    /// Files.
+    Folder,
+    /// Uploads only.
+    None,
+    /// An ERP over HTTP.
+    Http,
+    /// An external program.
+    Command,
+}
+
+/// `[source.folder]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FolderSettings {
+    /// The folder.
+    pub url: Option<String>,
+}
+
+/// `[queue]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Queue {
+    /// Syncs at once.
+    pub concurrency: usize,
+    /// Milliseconds.
+    pub throttle_ms: u64,
+    /// Milliseconds.
+    pub heartbeat_ms: u64,
+    /// Milliseconds.
+    pub lease_ms: u64,
+}
+
+/// `[sync]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sync {
+    /// 1 to 10.
+    pub batch: usize,
+    /// Sync types that override or join the built-in ones.
+    pub types_dir: PathBuf,
+}
+
+/// `[scheduler]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scheduler {
+    /// Timers at all.
+    pub enabled: bool,
+    /// How long a minute lasts.
+    pub minute_ms: u64,
+    /// Seeds, by type.
+    #[serde(default)]
+    pub intervals: BTreeMap<String, u32>,
+}
+
+/// `[sandbox]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Sandbox {
+    /// The binary for child processes.
+    pub worker: Option<PathBuf>,
+}
+
+/// `[limits]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// The largest report.
+    pub report_bytes: u64,
+    /// The longest attempt.
+    pub sync_seconds: u64,
+    /// How long a shutdown waits.
+    pub shutdown_seconds: u64,
+}
+
+/// `[log]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    /// How lines look.
+    pub format: LogFormat,
+    /// A tracing filter.
+    pub level: String,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For machines.
+    Json,
+    /// For people.
+    Pretty,
+}
+
+/// One setting as it is in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shown {
+    /// Its key.
+    pub key: String,
+    /// Its value; `***` for a secret.
+    pub value: String,
+    /// `default`, the file, or `environment`.
+    pub origin: String,
+}
+
+impl Settings {
+    /// The settings in force: defaults, `file`, `environment` (all variables of the process).
+    ///
+    /// # Errors
+    /// [`SettingsError`] naming the key.
+    pub fn load(file: Option<&Path>, environment: HashMap<String, String>) -> Result<Self, SettingsError> {
+        let layers = layers(file, environment)?;
+        let merged = layers.iter().fold(Config::builder(), |builder, (_, layer)| builder.add_source(layer.clone()));
+        let settings: Settings = merged.build()?.try_deserialize()?;
+        settings.check()?;
+        Ok(settings)
+    }
+
+    /// Every setting with its origin, secrets masked.
+    ///
+    /// # Errors
+    /// [`SettingsError`] if the settings cannot be used at all.
+    pub fn show(file: Option<&Path>, environment: HashMap<String, String>) -> Result<Vec<Shown>, SettingsError> {
+        let mut shown = BTreeMap::new();
+        for (origin, layer) in layers(file, environment.clone())? {
+            let mut flat = Vec::new();
+            for (key, value) in layer.collect()? {
+                flatten(&key, &value, &mut flat);
+            }
+            for (key, value) in flat {
+                let value = if SECRETS.contains(&key.as_str()) { "***".to_owned() } else { value };
+                shown.insert(key.clone(), Shown { key, value, origin: origin.clone() });
+            }
+        }
+        Settings::load(file, environment)?;
+        Ok(shown.into_values().collect())
+    }
+
+    fn check(&self) -> Result<(), SettingsError> {
+        let invalid = |key, wrong: &str| Err(SettingsError::Invalid { key, wrong: wrong.to_owned() });
+        if self.queue.concurrency == 0 {
+            return invalid("queue.concurrency", "at least one sync must be able to run");
+        }
+        if !(1..=10).contains(&self.sync.batch) {
+            return invalid("sync.batch", "must be 1 to 10");
+        }
+        if self.scheduler.minute_ms == 0 {
+            return invalid("scheduler.minute_ms", "must be at least 1");
+        }
+        if self.queue.heartbeat_ms == 0 || self.queue.lease_ms < self.queue.heartbeat_ms * 2 {
+            return invalid("queue.lease_ms", "must be at least two heartbeats");
+        }
+        if let Some(name) =
+            self.scheduler.intervals.iter().find(|(_, m)| !(5..=1440).contains(*m)).map(|(name, _)| name)
+        {
+            let wrong = format!("'{name}' must be between 5 and 1440 minutes");
+            return Err(SettingsError::Invalid { key: "scheduler.intervals", wrong });
+        }
+        if self.auth.admin_token.as_ref().is_some_and(|token| token.len() < 16) {
+            return invalid("auth.admin_token", "must have at least 16 characters");
+        }
+        if self.coordination.redis_url.is_some() {
+            return invalid("coordination.redis_url", "many processes over Redis are not supported yet");
+        }
+        match self.source.kind {
+            SourceKind::Folder if self.source.folder.url.is_none() => {
+                invalid("source.folder.url", "source.kind is folder, so the folder must be named")
+            }
+            SourceKind::Http | SourceKind::Command => invalid("source.kind", "only folder and none are supported yet"),
+            SourceKind::Folder | SourceKind::None => Ok(()),
+        }
+    }
+
+    /// How long a minute of the schedule lasts.
+    #[must_use]
+    pub fn minute(&self) -> Duration {
+        Duration::from_millis(self.scheduler.minute_ms)
+    }
+}
+
+type Layer = Box<dyn Source + Send + std::marker::Sync>;
+
+/// The sources of settings with their names, weakest first. Files of secrets are read here.
+fn layers(file: Option<&Path>, environment: HashMap<String, String>) -> Result<Vec<(String, Entries)>, SettingsError> {
+    let mut layers: Vec<(String, Layer)> =
+        vec![("default".to_owned(), Box::new(File::from_str(DEFAULTS, FileFormat::Toml)))];
+    if let Some(path) = file {
+        layers.push((path.display().to_string(), Box::new(File::from(path).format(FileFormat::Toml))));
+    }
+    let own = environment.into_iter().filter(|(name, _)| name.starts_with("LOCKSTEP__")).collect();
+    let variables =
+        config::Environment::with_prefix("LOCKSTEP").prefix_separator("__").separator("__").source(Some(own));
+    layers.push(("environment".to_owned(), Box::new(variables)));
+    let nested = |layer| Config::builder().add_source(vec![layer]).build()?.collect();
+    layers.into_iter().map(|(name, layer)| Ok((name, Entries(with_secret_files(nested(layer)?)?)))).collect()
+}
+
+/// Replaces `<secret>_file` by `<secret>` with the file's content.
+fn with_secret_files(mut entries: Map<String, Value>) -> Result<Map<String, Value>, SettingsError> {
+    for key in SECRETS {
+        let (section, name) = key.split_once('.').unwrap_or((key, ""));
+        let Some(Value { kind: ValueKind::Table(table), .. }) = entries.get_mut(section) else { continue };
+        let Some(named) = table.remove(&format!("{name}_file")) else { continue };
+        let file = named.into_string()?;
+        let content = std::fs::read_to_string(&file);
+        let content = content.map_err(|error| SettingsError::Secret { key: format!("{key}_file"), file, error })?;
+        table.insert(name.to_owned(), Value::from(content.trim().to_owned()));
+    }
+    Ok(entries)
+}
+
+/// A layer that was read already.
+#[derive(Debug, Clone)]
+struct Entries(Map<String, Value>);
+
+impl Source for Entries {
+    fn clone_into_box(&self) -> Layer {
+        Box::new(self.clone())
+    }
+
+    fn collect(&self) -> Result<Map<String, Value>, config::ConfigError> {
+        Ok(self.0.clone())
+    }
+}
+
+fn flatten(key: &str, value: &Value, into: &mut Vec<(String, String)>) {
+    match &value.kind {
+        ValueKind::Table(table) => {
+            for (name, value) in table {
+                flatten(&format!("{key}.{name}"), value, into);
+            }
+        }
+        ValueKind::Array(list) => {
+            for (number, value) in list.iter().enumerate() {
+                flatten(&format!("{key}[{number}]"), value, into);
+            }
+        }
+        _ => into.push((key.to_owned(), value.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(file: &str, environment: &[(&str, &str)]) -> Result<Settings, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lockstep.toml");
+        std::fs::write(&path, file).unwrap();
+        let environment = environment.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        Settings::load(Some(&path), environment).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn later_layers_win() {
+        let settings = load("[server]\nport = 9000\n[queue]\nconcurrency = 5", &[("LOCKSTEP__SERVER__PORT", "9001")]);
+        let settings = settings.unwrap();
+        assert_eq!((settings.server.port, settings.queue.concurrency, settings.sync.batch), (9001, 5, 10));
+        assert_eq!(settings.guards, Guards::default(), "the file of defaults and the code say the same");
+    }
+
+    #[test]
+    fn mistakes_name_the_key() {
+        for (file, environment, named) in [
+            ("[server]\ncolour = 1", vec![], "colour"),
+            ("[colours]\nred = 1", vec![], "colours"),
+            ("", vec![("LOCKSTEP__SERVER__COLOUR", "1")], "colour"),
+            ("[server]\nport = \"x\"", vec![], "port"),
+            ("[sync]\nbatch = 11", vec![], "sync.batch"),
+            ("[queue]\nconcurrency = 0", vec![], "queue.concurrency"),
+            ("[queue]\nlease_ms = 6000", vec![], "queue.lease_ms"),
+            ("[scheduler.intervals]\norders = 4", vec![], "orders"),
+            ("[auth]\nadmin_token = \"short\"", vec![], "auth.admin_token"),
+            ("[source]\nkind = \"folder\"", vec![], "source.folder.url"),
+            ("[source]\nkind = \"carrier-pigeon\"", vec![], "source.kind"),
+            ("", vec![("LOCKSTEP__AUTH__ADMIN_TOKEN_FILE", "/nowhere/token")], "auth.admin_token_file"),
+        ] {
+            let error = load(file, &environment).expect_err(file);
+            assert!(error.contains(named), "{error}");
+        }
+    }
+
+    #[test]
+    fn secrets_come_from_files_and_are_never_shown() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("token");
+        std::fs::write(&path, "0123456789-0123456789\n").unwrap();
+        let environment = [("LOCKSTEP__AUTH__ADMIN_TOKEN_FILE".to_owned(), path.display().to_string())];
+        let environment: HashMap<_, _> = environment.into_iter().collect();
+        let settings = Settings::load(None, environment.clone()).unwrap();
+        assert_eq!(settings.auth.admin_token.as_deref(), Some("0123456789-0123456789"));
+        let shown = Settings::show(None, environment).unwrap();
+        let token = shown.iter().find(|setting| setting.key == "auth.admin_token").unwrap();
+        assert_eq!((token.value.as_str(), token.origin.as_str()), ("***", "environment"));
+        let port = shown.iter().find(|setting| setting.key == "server.port").unwrap();
+        assert_eq!((port.value.as_str(), port.origin.as_str()), ("8080", "default"));
+    }
+}

@@ -1,0 +1,205 @@
+//! How are changes written? In batches of at most ten records, whole or not at all, under the lease.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use sea_orm::{
+    ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QuerySelect,
+    prelude::*,
+    sea_query::{OnConflict, Query},
+};
+
+use tokio_util::sync::CancellationToken;
+
+use super::{Store, StoreError, entity, link, value};
+use crate::{
+    delta::{Change, ChangeKind, Plan},
+    domain::{ClaimedJob, Timestamp},
+    sync_type::SyncTypeSpec,
+};
+
+/// Consecutive batches share one durable commit, up to this many records ...
+const RECORDS_A_COMMIT: usize = 500;
+/// ... or this long, so that heartbeats and other writers are never starved.
+const TIME_A_COMMIT: Duration = Duration::from_millis(50);
+
+/// What one commit stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Applied {
+    /// The number of changes of the plan that are stored now, counted from the first.
+    pub upto: usize,
+    /// Was Stop seen before a batch?
+    pub stopped: bool,
+}
+
+/// What [`Store::apply`] needs to know besides the plan.
+pub struct Batches {
+    /// The sync type.
+    pub spec: Arc<SyncTypeSpec>,
+    /// Records a batch, 1 to 10.
+    pub size: usize,
+    /// Polled before each batch.
+    pub stop: CancellationToken,
+    /// Told after each batch: how many changes have been written so far.
+    pub progress: Arc<dyn Fn(usize) + Send + Sync>,
+}
+
+impl Store {
+    /// Writes the plan's changes from number `from` on, until the commit is full, the plan ends or
+    /// Stop is set. What was written before a Stop is committed.
+    ///
+    /// # Errors
+    /// [`StoreError::LeaseLost`] if the job is another's by now; nothing is written then.
+    pub async fn apply(
+        &self,
+        job: &ClaimedJob,
+        plan: &Arc<Plan>,
+        from: usize,
+        batches: &Arc<Batches>,
+        now: Timestamp,
+    ) -> Result<Applied, StoreError> {
+        let (job, plan, batches, types) = (job.clone(), plan.clone(), batches.clone(), self.types().clone());
+        self.write(move |tx| {
+            Box::pin(async move {
+                check_lease(tx, &job).await?;
+                let started = Instant::now();
+                let mut upto = from;
+                let mut stopped = false;
+                while upto < plan.changes.len() && upto - from < RECORDS_A_COMMIT && started.elapsed() < TIME_A_COMMIT {
+                    if batches.stop.is_cancelled() {
+                        stopped = true;
+                        break;
+                    }
+                    let batch = &plan.changes[upto..plan.changes.len().min(upto + batches.size)];
+                    let spec = &batches.spec;
+                    upsert(tx, spec, &job, batch, now)
+                        .await
+                        .map_err(StoreError::while_doing("write a batch of records"))?;
+                    keep_history(tx, spec, &job, batch, now)
+                        .await
+                        .map_err(StoreError::while_doing("write the history"))?;
+                    link::join(tx, &types, spec, &job.agent, batch)
+                        .await
+                        .map_err(StoreError::while_doing("join records with their parents"))?;
+                    upto += batch.len();
+                    (batches.progress)(upto);
+                }
+                if plan.changes[from..upto].iter().any(|change| change.triggers) {
+                    mark_follow_up(tx, &job).await.map_err(StoreError::while_doing("remember the follow-up"))?;
+                }
+                Ok(Applied { upto, stopped })
+            })
+        })
+        .await
+    }
+}
+
+/// Refuses the write of a job that was rescued, stopped for good or finished by another process.
+pub(super) async fn check_lease(tx: &DatabaseTransaction, job: &ClaimedJob) -> Result<(), StoreError> {
+    let held = entity::job::Entity::find_by_id(job.id)
+        .filter(entity::job::Column::Lease.eq(job.lease))
+        .filter(entity::job::Column::State.eq("active"))
+        .select_only()
+        .column(entity::job::Column::Id)
+        .into_tuple::<i64>()
+        .one(tx)
+        .await
+        .map_err(StoreError::while_doing("check the lease"))?;
+    held.map(|_| ()).ok_or(StoreError::LeaseLost { job: job.id, lease: job.lease })
+}
+
+async fn upsert(
+    tx: &DatabaseTransaction,
+    spec: &SyncTypeSpec,
+    job: &ClaimedJob,
+    batch: &[Change],
+    now: Timestamp,
+) -> Result<(), DbErr> {
+    let marks = [
+        "change_hash",
+        "content_hash",
+        "spec_fingerprint",
+        "updated_at",
+        "missing_since",
+        "missing_run_id",
+        "deleted_at",
+        "run_id",
+    ];
+    let names = || spec.fields.iter().map(|field| field.name.clone());
+    let mut insert = Query::insert();
+    insert.into_table(spec.name.as_str().to_owned()).columns(
+        std::iter::once("agent_id".to_owned())
+            .chain(std::iter::once("first_seen_at".to_owned()))
+            .chain(marks.map(str::to_owned))
+            .chain(names()),
+    );
+    for change in batch {
+        let fixed: [sea_orm::sea_query::Value; 10] = [
+            job.agent.as_str().into(),
+            now.into(),
+            change.change_hash.clone().into(),
+            change.content_hash.clone().into(),
+            spec.fingerprint.clone().into(),
+            now.into(),
+            Option::<Timestamp>::None.into(),
+            Option::<i64>::None.into(),
+            Option::<Timestamp>::None.into(),
+            job.run.into(),
+        ];
+        let values = spec.fields.iter().zip(&change.record.values).map(|(field, v)| value::bind(field.value_type, v));
+        insert.values_panic(fixed.into_iter().chain(values).map(Expr::val));
+    }
+    let mut conflict = OnConflict::columns(["agent_id".to_owned(), spec.key_name().to_owned()]);
+    conflict.update_columns(marks.map(str::to_owned).into_iter().chain(names().filter(|name| name != spec.key_name())));
+    insert.on_conflict(conflict);
+    tx.execute(&insert).await.map(|_| ())
+}
+
+async fn keep_history(
+    tx: &DatabaseTransaction,
+    spec: &SyncTypeSpec,
+    job: &ClaimedJob,
+    batch: &[Change],
+    now: Timestamp,
+) -> Result<(), DbErr> {
+    let Some(history) = &spec.history else { return Ok(()) };
+    let mut insert = Query::insert();
+    insert.into_table(history.table.clone()).columns([
+        "agent_id",
+        "record_key",
+        "old_value",
+        "new_value",
+        "changed_at",
+        "run_id",
+    ]);
+    let text = |v: &crate::domain::Value| (!v.is_null()).then(|| v.canonical().into_owned());
+    let mut any = false;
+    for change in batch.iter().filter(|change| change.kind != ChangeKind::Insert) {
+        let Some((old, new)) = &change.history else { continue };
+        any = true;
+        let values: [sea_orm::sea_query::Value; 6] = [
+            job.agent.as_str().into(),
+            change.key.clone().into(),
+            text(old).into(),
+            text(new).into(),
+            now.into(),
+            job.run.into(),
+        ];
+        insert.values_panic(values.map(Expr::val));
+    }
+    if any {
+        tx.execute(&insert).await?;
+    }
+    Ok(())
+}
+
+async fn mark_follow_up(tx: &DatabaseTransaction, job: &ClaimedJob) -> Result<(), DbErr> {
+    entity::job::Entity::update_many()
+        .col_expr(entity::job::Column::FollowUpDue, Expr::val(true))
+        .filter(entity::job::Column::Id.eq(job.id))
+        .exec(tx)
+        .await
+        .map(|_| ())
+}

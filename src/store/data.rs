@@ -1,0 +1,116 @@
+//! Which records are stored? Read page by page, for people and programs.
+
+use sea_orm::{
+    ConnectionTrait, DbErr, QueryResult,
+    sea_query::{Cond, Expr, ExprTrait, LikeExpr, Order, Query},
+};
+use serde_json::{Map, Value as Json};
+
+use super::{Store, StoreError, record_table::equals, value};
+use crate::{
+    domain::{Record, Timestamp},
+    sync_type::{SyncTypeSpec, ValueType},
+};
+
+/// Which records to list.
+#[derive(Debug, Clone, Default)]
+pub struct DataQuery {
+    /// Only this agent's.
+    pub agent: Option<String>,
+    /// Only records with this text in one of their text fields.
+    pub text: Option<String>,
+    /// Only records written at or after this moment.
+    pub updated_since: Option<Timestamp>,
+    /// Only records after this `(agent, key)`.
+    pub after: Option<(String, String)>,
+    /// Deleted records too.
+    pub deleted: bool,
+    /// At most so many.
+    pub limit: u64,
+}
+
+/// A page of records.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DataPage {
+    /// Fields by their names, and lockstep's own columns.
+    pub items: Vec<Map<String, Json>>,
+    /// `(agent, key)` of the last one, if there may be more.
+    pub next: Option<(String, String)>,
+}
+
+impl Store {
+    /// Records of one type, by agent and key.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the query fails.
+    pub async fn data(&self, spec: &SyncTypeSpec, wanted: DataQuery) -> Result<DataPage, StoreError> {
+        let spec = spec.clone();
+        self.read(move |db| {
+            Box::pin(async move {
+                let key = spec.key_name().to_owned();
+                let mut query = Query::select();
+                query
+                    .from(spec.name.as_str().to_owned())
+                    .columns(["agent_id", "parent_key", "first_seen_at", "updated_at", "missing_since", "deleted_at"])
+                    .columns(["change_hash", "content_hash"])
+                    .columns(spec.fields.iter().map(|field| field.name.clone()))
+                    .order_by("agent_id", Order::Asc)
+                    .order_by(key.clone(), Order::Asc)
+                    .limit(wanted.limit + 1);
+                if let Some(agent) = &wanted.agent {
+                    query.and_where(equals("agent_id", agent.as_str()));
+                }
+                if !wanted.deleted {
+                    query.and_where(Expr::col("deleted_at").is_null());
+                }
+                if let Some(since) = wanted.updated_since {
+                    query.and_where(Expr::col("updated_at").gte(since));
+                }
+                if let Some(text) = &wanted.text {
+                    query.cond_where(contains(&spec, text));
+                }
+                if let Some((agent, after)) = wanted.after {
+                    let same_agent = equals("agent_id", agent.as_str()).and(Expr::col(key).gt(after));
+                    query.and_where(Expr::col("agent_id").gt(agent).or(same_agent));
+                }
+                let rows = db.query_all(&query).await.map_err(StoreError::while_doing("list records"))?;
+                let items = rows.iter().map(|row| item(row, &spec)).collect::<Result<Vec<_>, _>>();
+                Ok(page(items.map_err(StoreError::while_doing("list records"))?, wanted.limit))
+            })
+        })
+        .await
+    }
+}
+
+/// Any text field contains `text`.
+fn contains(spec: &SyncTypeSpec, text: &str) -> Cond {
+    let escaped = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+    let is_text = |value_type| matches!(value_type, ValueType::Text | ValueType::Id);
+    spec.fields.iter().filter(|field| is_text(field.value_type)).fold(Cond::any(), |any, field| {
+        any.add(Expr::col(field.name.clone()).like(LikeExpr::new(format!("%{escaped}%")).escape('\\')))
+    })
+}
+
+fn item(row: &QueryResult, spec: &SyncTypeSpec) -> Result<(String, String, Map<String, Json>), DbErr> {
+    let values = spec.fields.iter().map(|field| value::fetch(row, &field.name, field.value_type));
+    let record = Record { values: values.collect::<Result<_, _>>()? };
+    let agent: String = row.try_get("", "agent_id")?;
+    let mut object = spec.to_json(&record, |_| true);
+    object.insert("agent_id".to_owned(), agent.clone().into());
+    for column in ["parent_key", "change_hash", "content_hash"] {
+        object.insert(column.to_owned(), row.try_get::<Option<String>>("", column)?.into());
+    }
+    for column in ["first_seen_at", "updated_at", "missing_since", "deleted_at"] {
+        let moment = row.try_get::<Option<Timestamp>>("", column)?;
+        object.insert(column.to_owned(), serde_json::json!(moment));
+    }
+    Ok((agent, record.text(spec.key), object))
+}
+
+fn page(mut found: Vec<(String, String, Map<String, Json>)>, limit: u64) -> DataPage {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let has_more = found.len() > limit;
+    found.truncate(limit);
+    let next = found.last().filter(|_| has_more).map(|(agent, key, _)| (agent.clone(), key.clone()));
+    DataPage { items: found.into_iter().map(|(_, _, object)| object).collect(), next }
+}

@@ -1,0 +1,150 @@
+//! Which columns do the control tables have? One sea-orm entity a table.
+
+macro_rules! entity {
+    ($(#[$doc:meta])* $module:ident, $table:literal, { $($(#[$field_attr:meta])* $field:ident: $type:ty,)* }) => {
+        $(#[$doc])*
+        pub mod $module {
+            use sea_orm::entity::prelude::*;
+
+            #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+            #[sea_orm(table_name = $table)]
+            pub struct Model {
+                $($(#[$field_attr])* pub $field: $type,)*
+            }
+
+            #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+            pub enum Relation {}
+
+            impl ActiveModelBehavior for ActiveModel {}
+        }
+    };
+}
+
+entity!(agents, "agents", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    id: String,
+    name: String,
+    active: bool,
+});
+
+entity!(sync_settings, "sync_settings", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    sync_type: String,
+    interval_minutes: i32,
+    enabled: bool,
+    last_tick_at: Option<DateTimeUtc>,
+    next_run_at: Option<DateTimeUtc>,
+    updated_at: DateTimeUtc,
+});
+
+entity!(switch, "switch", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    name: String,
+    is_on: bool,
+    updated_at: DateTimeUtc,
+});
+
+entity!(job, "job", {
+    #[sea_orm(primary_key)]
+    id: i64,
+    sync_type: String,
+    agent_id: String,
+    reason: String,
+    state: String,
+    outcome: Option<String>,
+    error: Option<String>,
+    dedup_key: Option<String>,
+    throttle_key: Option<String>,
+    throttle_until: Option<DateTimeUtc>,
+    priority: i32,
+    order_key: i64,
+    due_at: DateTimeUtc,
+    force: bool,
+    document_id: Option<i64>,
+    approves_run_id: Option<i64>,
+    parent_job_id: Option<i64>,
+    root_job_id: Option<i64>,
+    attempt: i32,
+    lease: i64,
+    heartbeat: i64,
+    owner: Option<String>,
+    stop_requested: bool,
+    follow_up_due: bool,
+    enqueued_at: DateTimeUtc,
+    started_at: Option<DateTimeUtc>,
+    finished_at: Option<DateTimeUtc>,
+});
+
+entity!(agent_lock, "agent_lock", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    agent_id: String,
+    job_id: i64,
+    lease: i64,
+});
+
+entity!(sync_run, "sync_run", {
+    #[sea_orm(primary_key)]
+    id: i64,
+    job_id: i64,
+    sync_type: String,
+    agent_id: String,
+    reason: String,
+    attempt: i32,
+    outcome: Option<String>,
+    stage: Option<String>,
+    error_code: Option<String>,
+    error: Option<String>,
+    read: i64,
+    inserted: i64,
+    updated: i64,
+    refreshed: i64,
+    unchanged: i64,
+    restored: i64,
+    quarantined: i64,
+    skipped: i64,
+    not_applied: i64,
+    missing: i64,
+    deleted: i64,
+    orphans: i64,
+    verdicts: Option<Json>,
+    notes: Option<Json>,
+    hold: Option<String>,
+    plan_digest: Option<String>,
+    document_sha256: Option<String>,
+    document_id: Option<i64>,
+    spec_fingerprint: String,
+    started_at: DateTimeUtc,
+    finished_at: Option<DateTimeUtc>,
+});
+
+entity!(quarantine, "quarantine", {
+    #[sea_orm(primary_key)]
+    id: i64,
+    run_id: i64,
+    sync_type: String,
+    agent_id: String,
+    page: i32,
+    row_number: i32,
+    column_header: String,
+    printed: String,
+    why: String,
+    record_key: Option<String>,
+});
+
+entity!(document, "document", {
+    #[sea_orm(primary_key)]
+    id: i64,
+    sha256: String,
+    #[sea_orm(column_type = "Blob")]
+    bytes: Vec<u8>,
+    created_at: DateTimeUtc,
+});
+
+entity!(api_token, "api_token", {
+    #[sea_orm(primary_key)]
+    id: i64,
+    name: String,
+    role: String,
+    hash: String,
+    created_at: DateTimeUtc,
+});

@@ -1,0 +1,53 @@
+//! How can the database fail, and may a retry help?
+
+use sea_orm::DbErr;
+
+/// A store operation failed; nothing of it was stored.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The settings name a database that cannot be used.
+    #[error("{0}")]
+    Unsupported(String),
+    /// A statement failed.
+    #[error("cannot {doing}: {error}")]
+    Database {
+        /// What was attempted.
+        doing: &'static str,
+        /// What the database says.
+        error: DbErr,
+    },
+    /// The job's lease is another's: it was stopped, rescued or is over. The late write is refused.
+    #[error("job {job} is no longer held under lease {lease}: the late write was refused")]
+    LeaseLost {
+        /// The job.
+        job: i64,
+        /// The lease number that the caller held.
+        lease: i64,
+    },
+    /// A stored thing does not exist.
+    #[error("there is no {0}")]
+    Missing(String),
+    /// The runtime went away, or the operation panicked.
+    #[error("a database operation was interrupted: {0}")]
+    Interrupted(String),
+}
+
+impl StoreError {
+    pub(super) fn opening(error: DbErr) -> Self {
+        StoreError::Database { doing: "open the database", error }
+    }
+
+    /// For `map_err`: names what was attempted.
+    pub(super) fn while_doing(doing: &'static str) -> impl Fn(DbErr) -> Self {
+        move |error| StoreError::Database { doing, error }
+    }
+
+    /// May the same operation succeed if it is tried again?
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            StoreError::Database { .. } | StoreError::Interrupted(_) => true,
+            StoreError::Unsupported(_) | StoreError::LeaseLost { .. } | StoreError::Missing(_) => false,
+        }
+    }
+}

@@ -1,0 +1,438 @@
+//! Which jobs wait, run and are over? Admission and claims; the job row is the truth.
+
+use chrono::Duration;
+use sea_orm::{
+    ActiveValue::NotSet,
+    ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Set,
+    prelude::*,
+    sea_query::{OnConflict, Query},
+};
+use serde::Serialize;
+
+use super::{Store, StoreError, entity, settings::move_tick};
+use crate::domain::{Admission, AgentId, ClaimedJob, JobId, NewJob, Reason, SyncType, Timestamp};
+
+use entity::job::Column as C;
+
+/// Waiting this long is worth one step of priority.
+const AGING_MS: i64 = 60_000;
+
+/// The timer slot that a batch of jobs belongs to: moved in the same transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Slot {
+    /// The type whose timer fired.
+    pub sync_type: SyncType,
+    /// The stored next run that it fired for.
+    pub due: Timestamp,
+    /// The next run after it.
+    pub next: Timestamp,
+}
+
+/// A job, as people see it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Job {
+    /// Its number.
+    pub id: JobId,
+    /// What it syncs.
+    #[serde(rename = "type")]
+    pub sync_type: SyncType,
+    /// For whom.
+    pub agent_id: AgentId,
+    /// Why it was asked for.
+    pub reason: String,
+    /// `waiting`, `delayed`, `active` or `done`.
+    pub state: String,
+    /// How it ended.
+    pub outcome: Option<String>,
+    /// Why it did not succeed.
+    pub error: Option<String>,
+    /// 1 to 9.
+    pub priority: i32,
+    /// Attempts so far.
+    pub attempt: i32,
+    /// The job that asked for this one, and the first of that chain.
+    pub parent_job_id: Option<JobId>,
+    /// The first job of the flow.
+    pub root_job_id: Option<JobId>,
+    /// Has someone asked it to stop?
+    pub stop_requested: bool,
+    /// When it may start.
+    pub due_at: Timestamp,
+    /// When it was accepted.
+    pub enqueued_at: Timestamp,
+    /// When its last attempt started.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+}
+
+/// Which jobs to list.
+#[derive(Debug, Clone, Default)]
+pub struct JobQuery {
+    /// Only this state.
+    pub state: Option<String>,
+    /// Only this type.
+    pub sync_type: Option<String>,
+    /// Only this agent.
+    pub agent: Option<String>,
+    /// Only jobs older than this one.
+    pub before: Option<JobId>,
+    /// At most so many.
+    pub limit: u64,
+}
+
+impl From<entity::job::Model> for Job {
+    fn from(row: entity::job::Model) -> Self {
+        Self {
+            id: row.id,
+            sync_type: row.sync_type.into(),
+            agent_id: row.agent_id.into(),
+            reason: row.reason,
+            state: row.state,
+            outcome: row.outcome,
+            error: row.error,
+            priority: row.priority,
+            attempt: row.attempt,
+            parent_job_id: row.parent_job_id,
+            root_job_id: row.root_job_id,
+            stop_requested: row.stop_requested,
+            due_at: row.due_at,
+            enqueued_at: row.enqueued_at,
+            started_at: row.started_at,
+            finished_at: row.finished_at,
+        }
+    }
+}
+
+impl Store {
+    /// Admits or refuses jobs, all in one durable transaction; one answer a job, in order.
+    ///
+    /// # Errors
+    /// [`StoreError`] if a statement fails; then none was admitted.
+    pub async fn enqueue(&self, jobs: Vec<NewJob>, now: Timestamp) -> Result<Vec<Admission>, StoreError> {
+        self.write(move |tx| {
+            Box::pin(async move {
+                let mut answers = Vec::with_capacity(jobs.len());
+                for job in jobs {
+                    answers.push(admit(tx, job, now).await?);
+                }
+                Ok(answers)
+            })
+        })
+        .await
+    }
+
+    /// Moves a timer's slot and admits its jobs in one transaction; `None` if another process had
+    /// moved it already, so that each slot fires once.
+    ///
+    /// # Errors
+    /// [`StoreError`] if a statement fails; then the slot has not moved.
+    pub async fn enqueue_slot(
+        &self,
+        slot: Slot,
+        jobs: Vec<NewJob>,
+        now: Timestamp,
+    ) -> Result<Option<Vec<Admission>>, StoreError> {
+        self.write(move |tx| {
+            Box::pin(async move {
+                if !move_tick(tx, &slot.sync_type, slot.due, slot.next).await? {
+                    return Ok(None);
+                }
+                let mut answers = Vec::with_capacity(jobs.len());
+                for job in jobs {
+                    answers.push(admit(tx, job, now).await?);
+                }
+                Ok(Some(answers))
+            })
+        })
+        .await
+    }
+
+    /// Claims up to `slots` jobs for the process `owner`, best effective priority first, never two
+    /// for one agent. Takes the agents' rows and begins the runs' history in the same transaction.
+    ///
+    /// # Errors
+    /// [`StoreError`] if a statement fails; then nothing was claimed.
+    pub async fn claim(&self, slots: usize, owner: String, now: Timestamp) -> Result<Vec<ClaimedJob>, StoreError> {
+        let fingerprints: Vec<_> =
+            self.types().iter().map(|spec| (spec.name.clone(), spec.fingerprint.clone())).collect();
+        self.write(move |tx| {
+            Box::pin(async move {
+                let mut claimed = Vec::new();
+                while claimed.len() < slots {
+                    let Some(row) = next_claimable(tx, &fingerprints, now).await? else { break };
+                    let fingerprint = fingerprints.iter().find(|(name, _)| name.as_str() == row.sync_type);
+                    let fingerprint = fingerprint.map_or(String::new(), |(_, fingerprint)| fingerprint.clone());
+                    claimed.push(take(tx, row, fingerprint, &owner, now).await?);
+                }
+                Ok(claimed)
+            })
+        })
+        .await
+    }
+
+    /// Admits one job and claims it at once, in one transaction. `None` if a live job has its key or
+    /// its agent is busy; then nothing is stored.
+    ///
+    /// # Errors
+    /// [`StoreError`] if a statement fails.
+    pub async fn enqueue_claimed(
+        &self,
+        job: NewJob,
+        owner: String,
+        now: Timestamp,
+    ) -> Result<Option<ClaimedJob>, StoreError> {
+        let spec = self.types().get(job.sync_type.as_str()).cloned();
+        let spec = spec.ok_or_else(|| StoreError::Missing(format!("sync type {}", job.sync_type)))?;
+        self.write(move |tx| {
+            Box::pin(async move {
+                let failed = StoreError::while_doing("claim a job");
+                let busy = entity::agent_lock::Entity::find_by_id(job.agent.as_str()).one(tx).await.map_err(&failed)?;
+                if busy.is_some() {
+                    return Ok(None);
+                }
+                let Admission::Accepted { job } = admit(tx, job, now).await? else { return Ok(None) };
+                let row = entity::job::Entity::find_by_id(job).one(tx).await.map_err(&failed)?;
+                let row = row.ok_or_else(|| StoreError::Missing(format!("job {job}")))?;
+                Ok(Some(take(tx, row, spec.fingerprint.clone(), &owner, now).await?))
+            })
+        })
+        .await
+    }
+
+    /// When the earliest job that is not yet due becomes so.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the query fails.
+    pub async fn next_due(&self, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        self.read(move |db| {
+            Box::pin(async move {
+                let row = entity::job::Entity::find()
+                    .filter(C::State.is_in(["waiting", "delayed"]))
+                    .filter(C::DueAt.gt(now))
+                    .order_by_asc(C::DueAt)
+                    .one(db)
+                    .await;
+                Ok(row.map_err(StoreError::while_doing("look for the next job"))?.map(|row| row.due_at))
+            })
+        })
+        .await
+    }
+
+    /// One job.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the query fails.
+    pub async fn job(&self, id: JobId) -> Result<Option<Job>, StoreError> {
+        self.read(move |db| {
+            Box::pin(async move {
+                let row = entity::job::Entity::find_by_id(id).one(db).await;
+                Ok(row.map_err(StoreError::while_doing("read a job"))?.map(Job::from))
+            })
+        })
+        .await
+    }
+
+    /// `(type, state, how many)` of all jobs that are not over.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the query fails.
+    pub async fn job_counts(&self) -> Result<Vec<(SyncType, String, i64)>, StoreError> {
+        self.read(|db| {
+            Box::pin(async move {
+                let rows = entity::job::Entity::find()
+                    .filter(C::State.ne("done"))
+                    .select_only()
+                    .column(C::SyncType)
+                    .column(C::State)
+                    .column_as(C::Id.count(), "jobs")
+                    .group_by(C::SyncType)
+                    .group_by(C::State)
+                    .into_tuple::<(String, String, i64)>()
+                    .all(db)
+                    .await
+                    .map_err(StoreError::while_doing("count the jobs"))?;
+                Ok(rows.into_iter().map(|(name, state, jobs)| (name.into(), state, jobs)).collect())
+            })
+        })
+        .await
+    }
+
+    /// Jobs, newest first.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the query fails.
+    pub async fn jobs(&self, wanted: JobQuery) -> Result<Vec<Job>, StoreError> {
+        self.read(move |db| {
+            Box::pin(async move {
+                let rows = entity::job::Entity::find()
+                    .apply_if(wanted.state, |query, state| query.filter(C::State.eq(state)))
+                    .apply_if(wanted.sync_type, |query, name| query.filter(C::SyncType.eq(name)))
+                    .apply_if(wanted.agent, |query, agent| query.filter(C::AgentId.eq(agent)))
+                    .apply_if(wanted.before, |query, id| query.filter(C::Id.lt(id)))
+                    .order_by_desc(C::Id)
+                    .limit(wanted.limit)
+                    .all(db)
+                    .await;
+                Ok(rows.map_err(StoreError::while_doing("list the jobs"))?.into_iter().map(Job::from).collect())
+            })
+        })
+        .await
+    }
+}
+
+/// Admits one job: a throttle window or a live job with its key refuses it, naming the winner.
+pub(super) async fn admit(tx: &DatabaseTransaction, job: NewJob, now: Timestamp) -> Result<Admission, StoreError> {
+    let failed = StoreError::while_doing("admit a job");
+    if let Some((key, _)) = &job.throttle {
+        let open = entity::job::Entity::find()
+            .filter(C::ThrottleKey.eq(key.as_str()))
+            .filter(C::ThrottleUntil.gt(now))
+            .one(tx)
+            .await
+            .map_err(&failed)?;
+        if let Some(row) = open {
+            let until = row.throttle_until.unwrap_or(now);
+            return Ok(Admission::Throttled { job: row.id, retry_in: (until - now).to_std().unwrap_or_default() });
+        }
+    }
+    let root = match job.parent {
+        Some(parent) => {
+            let row = entity::job::Entity::find_by_id(parent).one(tx).await.map_err(&failed)?;
+            row.and_then(|row| row.root_job_id).or(Some(parent))
+        }
+        None => None,
+    };
+    let window = job.throttle.as_ref().and_then(|(_, window)| Duration::from_std(*window).ok());
+    let row = entity::job::ActiveModel {
+        id: NotSet,
+        sync_type: Set(job.sync_type.to_string()),
+        agent_id: Set(job.agent.to_string()),
+        reason: Set(job.reason.as_str().to_owned()),
+        state: Set("waiting".to_owned()),
+        outcome: Set(None),
+        error: Set(None),
+        dedup_key: Set(job.dedup_key.clone()),
+        throttle_key: Set(job.throttle.map(|(key, _)| key)),
+        throttle_until: Set(window.map(|window| now + window)),
+        priority: Set(i32::from(job.priority)),
+        order_key: Set(now.timestamp_millis() - i64::from(job.priority) * AGING_MS),
+        due_at: Set(now),
+        force: Set(job.force),
+        document_id: Set(job.document),
+        approves_run_id: Set(job.approves),
+        parent_job_id: Set(job.parent),
+        root_job_id: Set(root),
+        attempt: Set(0),
+        lease: Set(0),
+        heartbeat: Set(0),
+        owner: Set(None),
+        stop_requested: Set(false),
+        follow_up_due: Set(false),
+        enqueued_at: Set(now),
+        started_at: Set(None),
+        finished_at: Set(None),
+    };
+    let insert = entity::job::Entity::insert(row).on_conflict(OnConflict::new().do_nothing().to_owned());
+    match insert.exec(tx).await {
+        Ok(inserted) => Ok(Admission::Accepted { job: inserted.last_insert_id }),
+        Err(DbErr::RecordNotInserted) => {
+            let key = job.dedup_key.unwrap_or_default();
+            let winner = entity::job::Entity::find()
+                .filter(C::DedupKey.eq(key.as_str()))
+                .filter(C::State.ne("done"))
+                .one(tx)
+                .await
+                .map_err(&failed)?;
+            let winner = winner.ok_or_else(|| StoreError::Missing(format!("live job with the key {key}")))?;
+            Ok(Admission::AlreadyQueued { job: winner.id })
+        }
+        Err(error) => Err(failed(error)),
+    }
+}
+
+/// The best job that is due, of a known type, and whose agent has no running job.
+async fn next_claimable(
+    tx: &DatabaseTransaction,
+    known: &[(SyncType, String)],
+    now: Timestamp,
+) -> Result<Option<entity::job::Model>, StoreError> {
+    let mut busy = Query::select();
+    busy.column(entity::agent_lock::Column::AgentId).from(entity::agent_lock::Entity);
+    entity::job::Entity::find()
+        .filter(C::State.is_in(["waiting", "delayed"]))
+        .filter(C::DueAt.lte(now))
+        .filter(C::AgentId.not_in_subquery(busy))
+        .filter(C::SyncType.is_in(known.iter().map(|(name, _)| name.as_str())))
+        .order_by_asc(C::OrderKey)
+        .order_by_asc(C::Id)
+        .one(tx)
+        .await
+        .map_err(StoreError::while_doing("claim a job"))
+}
+
+async fn take(
+    tx: &DatabaseTransaction,
+    row: entity::job::Model,
+    fingerprint: String,
+    owner: &str,
+    now: Timestamp,
+) -> Result<ClaimedJob, StoreError> {
+    let failed = StoreError::while_doing("claim a job");
+    let (lease, attempt) = (row.lease + 1, row.attempt + 1);
+    let lock =
+        entity::agent_lock::ActiveModel { agent_id: Set(row.agent_id.clone()), job_id: Set(row.id), lease: Set(lease) };
+    entity::agent_lock::Entity::insert(lock).exec_without_returning(tx).await.map_err(&failed)?;
+    entity::job::Entity::update_many()
+        .col_expr(C::State, Expr::val("active"))
+        .col_expr(C::Lease, Expr::val(lease))
+        .col_expr(C::Attempt, Expr::val(attempt))
+        .col_expr(C::Owner, Expr::val(owner))
+        .col_expr(C::StartedAt, Expr::val(now))
+        .filter(C::Id.eq(row.id))
+        .exec(tx)
+        .await
+        .map_err(&failed)?;
+    let run = begin_run(tx, &row, attempt, fingerprint, now).await?;
+    Ok(ClaimedJob {
+        id: row.id,
+        run,
+        lease,
+        sync_type: row.sync_type.into(),
+        agent: row.agent_id.into(),
+        reason: Reason::from_name(&row.reason),
+        force: row.force,
+        attempt: attempt.unsigned_abs(),
+        document: row.document_id,
+        approves: row.approves_run_id,
+        enqueued_at: row.enqueued_at,
+    })
+}
+
+/// Begins an attempt's entry in the history; all that is not said here comes with its end.
+async fn begin_run(
+    tx: &DatabaseTransaction,
+    job: &entity::job::Model,
+    attempt: i32,
+    fingerprint: String,
+    now: Timestamp,
+) -> Result<i64, StoreError> {
+    let mut insert = Query::insert();
+    insert
+        .into_table(entity::sync_run::Entity)
+        .columns(["job_id", "sync_type", "agent_id", "reason", "attempt", "spec_fingerprint", "started_at"])
+        .values_panic([
+            Expr::val(job.id),
+            Expr::val(job.sync_type.as_str()),
+            Expr::val(job.agent_id.as_str()),
+            Expr::val(job.reason.as_str()),
+            Expr::val(attempt),
+            Expr::val(fingerprint),
+            Expr::val(now),
+        ])
+        .returning_col("id");
+    let failed = StoreError::while_doing("begin a run");
+    let row = tx.query_one(&insert).await.map_err(&failed)?;
+    row.ok_or_else(|| StoreError::Missing("run just begun".to_owned()))?.try_get("", "id").map_err(failed)
+}

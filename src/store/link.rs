@@ -1,0 +1,84 @@
+//! Which parent does a record belong to? Joined when the child comes, and again when the parent comes.
+
+use std::collections::BTreeSet;
+
+use sea_orm::{
+    ConnectionTrait, DatabaseTransaction, DbErr,
+    sea_query::{Alias, Cond, Expr, ExprTrait, Func, Query, SelectStatement, UpdateStatement},
+};
+
+use super::record_table::equals;
+use crate::{
+    delta::{Change, ChangeKind},
+    domain::AgentId,
+    sync_type::{SyncTypeSpec, SyncTypes, spec::Parent},
+};
+
+/// Joins a written batch with its parents, and its children with it.
+pub(super) async fn join(
+    tx: &DatabaseTransaction,
+    types: &SyncTypes,
+    spec: &SyncTypeSpec,
+    agent: &AgentId,
+    batch: &[Change],
+) -> Result<(), DbErr> {
+    if let Some(parent) = &spec.parent
+        && let Some((parent_spec, parent_agent)) = types.parent_agent(spec, agent)
+    {
+        let keys = batch.iter().map(|change| change.key.clone());
+        let mut update = set_parent(spec, parent, &parent_spec, &parent_agent);
+        update
+            .and_where(equals("agent_id", agent.as_str()))
+            .and_where(Expr::col(spec.key_name().to_owned()).is_in(keys));
+        tx.execute(&update).await?;
+    }
+    for child in types.children_of(&spec.name) {
+        let Some(parent) = &child.parent else { continue };
+        let Some(matches) = spec.field(&parent.matches) else { continue };
+        let moved = || batch.iter().filter(|change| change.kind != ChangeKind::Refresh || change.triggers);
+        let links: BTreeSet<String> =
+            moved().map(|change| change.record.text(matches)).filter(|text| !text.is_empty()).collect();
+        let known: Vec<String> =
+            moved().filter(|change| change.kind != ChangeKind::Insert).map(|change| change.key.clone()).collect();
+        let mut of_batch = Cond::any();
+        if !links.is_empty() {
+            of_batch = of_batch.add(Expr::col(parent.field.clone()).is_in(links));
+        }
+        if !known.is_empty() {
+            of_batch = of_batch.add(Expr::col("parent_key").is_in(known));
+        }
+        if of_batch.is_empty() {
+            continue;
+        }
+        let mut update = set_parent(child, parent, spec, agent);
+        update.cond_where(of_batch);
+        // an agent's parents have children under the same agent; shared ones under every agent
+        if spec.agent_for(&AgentId::from("")) == AgentId::from("") {
+            update.and_where(equals("agent_id", agent.as_str()));
+        }
+        tx.execute(&update).await?;
+    }
+    Ok(())
+}
+
+/// `UPDATE child SET parent_key = (its parent's key, or null)`, for the caller to narrow down.
+fn set_parent(
+    child: &SyncTypeSpec,
+    parent: &Parent,
+    parent_spec: &SyncTypeSpec,
+    parent_agent: &AgentId,
+) -> UpdateStatement {
+    let above = Alias::new("above");
+    let mut find: SelectStatement = Query::select();
+    find.expr(Func::min(Expr::col((above.clone(), parent_spec.key_name().to_owned()))))
+        .from_as(parent_spec.name.as_str().to_owned(), above.clone())
+        .and_where(Expr::col((above.clone(), Alias::new("agent_id"))).eq(parent_agent.as_str()))
+        .and_where(
+            Expr::col((above.clone(), Alias::new(&parent.matches)))
+                .equals((Alias::new(child.name.as_str()), Alias::new(&parent.field))),
+        )
+        .and_where(Expr::col((above, Alias::new("deleted_at"))).is_null());
+    let mut update = Query::update();
+    update.table(child.name.as_str().to_owned()).value("parent_key", Expr::from(find));
+    update
+}

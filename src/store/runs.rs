@@ -1,0 +1,326 @@
+//! What happened in which run, which rows are in quarantine, and which runs are held?
+
+use sea_orm::{
+    DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, prelude::*,
+    sea_query::ExprTrait,
+};
+use serde::Serialize;
+use serde_json::Value as Json;
+
+use super::{Store, StoreError, entity, jobs::admit};
+use crate::{
+    domain::{Admission, AgentId, Counts, JobId, NewJob, RunId, SyncType, Timestamp},
+    report::Quarantined,
+    sync_type::SyncTypeSpec,
+};
+
+use entity::sync_run::Column as C;
+
+/// One attempt of a job, as people see it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Run {
+    /// Its number.
+    pub id: RunId,
+    /// The job it is an attempt of.
+    pub job_id: JobId,
+    /// What was synced.
+    #[serde(rename = "type")]
+    pub sync_type: SyncType,
+    /// For whom.
+    pub agent_id: AgentId,
+    /// Why.
+    pub reason: String,
+    /// The attempt's number, from 1.
+    pub attempt: i32,
+    /// How it ended; null while it runs.
+    pub outcome: Option<String>,
+    /// Where it was when it did not succeed.
+    pub stage: Option<String>,
+    /// A short name of the reason, for programs.
+    pub error_code: Option<String>,
+    /// The reason.
+    pub error: Option<String>,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+    /// How long it took.
+    pub duration_ms: Option<i64>,
+    /// What became of the rows.
+    pub counts: Counts,
+    /// Why a guard held it, with the numbers and thresholds.
+    pub verdicts: Option<Json>,
+    /// Drift and warnings.
+    pub notes: Option<Json>,
+    /// What became of the hold: `open`, `approved`, `applied`, `rejected`, `superseded`, `closed`.
+    pub hold: Option<String>,
+    /// The held plan's digest.
+    pub plan_digest: Option<String>,
+    /// SHA-256 of the report's bytes.
+    pub document_sha256: Option<String>,
+    /// The kept document of a held run.
+    #[serde(skip)]
+    pub document: Option<i64>,
+    /// The type's file at the time.
+    #[serde(skip)]
+    pub spec_fingerprint: String,
+}
+
+/// Which runs to list.
+#[derive(Debug, Clone, Default)]
+pub struct RunQuery {
+    /// Only this type.
+    pub sync_type: Option<String>,
+    /// Only this agent.
+    pub agent: Option<String>,
+    /// Only this outcome.
+    pub outcome: Option<String>,
+    /// Only runs that have ended.
+    pub ended: bool,
+    /// Only runs before this one.
+    pub before: Option<RunId>,
+    /// At most so many.
+    pub limit: u64,
+}
+
+impl From<entity::sync_run::Model> for Run {
+    fn from(row: entity::sync_run::Model) -> Self {
+        let count = i64::unsigned_abs;
+        Self {
+            id: row.id,
+            job_id: row.job_id,
+            sync_type: row.sync_type.into(),
+            agent_id: row.agent_id.into(),
+            reason: row.reason,
+            attempt: row.attempt,
+            outcome: row.outcome,
+            stage: row.stage,
+            error_code: row.error_code,
+            error: row.error,
+            started_at: row.started_at,
+            finished_at: row.finished_at,
+            duration_ms: row.finished_at.map(|end| (end - row.started_at).num_milliseconds()),
+            counts: Counts {
+                read: count(row.read),
+                inserted: count(row.inserted),
+                updated: count(row.updated),
+                refreshed: count(row.refreshed),
+                unchanged: count(row.unchanged),
+                restored: count(row.restored),
+                quarantined: count(row.quarantined),
+                skipped: count(row.skipped),
+                not_applied: count(row.not_applied),
+                missing: count(row.missing),
+                deleted: count(row.deleted),
+                orphans: count(row.orphans),
+            },
+            verdicts: row.verdicts,
+            notes: row.notes,
+            hold: row.hold,
+            plan_digest: row.plan_digest,
+            document_sha256: row.document_sha256,
+            document: row.document_id,
+            spec_fingerprint: row.spec_fingerprint,
+        }
+    }
+}
+
+impl Store {
+    /// One run.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the query fails.
+    pub async fn run(&self, id: RunId) -> Result<Option<Run>, StoreError> {
+        self.read(move |db| {
+            Box::pin(async move {
+                let row = entity::sync_run::Entity::find_by_id(id).one(db).await;
+                Ok(row.map_err(StoreError::while_doing("read a run"))?.map(Run::from))
+            })
+        })
+        .await
+    }
+
+    /// Runs, newest first.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the query fails.
+    pub async fn runs(&self, wanted: RunQuery) -> Result<Vec<Run>, StoreError> {
+        self.read(move |db| {
+            Box::pin(async move {
+                let rows = entity::sync_run::Entity::find()
+                    .apply_if(wanted.sync_type, |query, name| query.filter(C::SyncType.eq(name)))
+                    .apply_if(wanted.agent, |query, agent| query.filter(C::AgentId.eq(agent)))
+                    .apply_if(wanted.outcome, |query, outcome| query.filter(C::Outcome.eq(outcome)))
+                    .apply_if(wanted.ended.then_some(()), |query, ()| query.filter(C::FinishedAt.is_not_null()))
+                    .apply_if(wanted.before, |query, id| query.filter(C::Id.lt(id)))
+                    .order_by_desc(C::Id)
+                    .limit(wanted.limit)
+                    .all(db)
+                    .await;
+                Ok(rows.map_err(StoreError::while_doing("list the runs"))?.into_iter().map(Run::from).collect())
+            })
+        })
+        .await
+    }
+
+    /// The last run of this type and agent that has ended, however it did.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the query fails.
+    pub async fn last_run(&self, sync_type: &SyncType, agent: &AgentId) -> Result<Option<Run>, StoreError> {
+        let (sync_type, agent) = (sync_type.to_string(), agent.to_string());
+        self.read(move |db| {
+            Box::pin(async move {
+                let row = entity::sync_run::Entity::find()
+                    .filter(C::SyncType.eq(sync_type))
+                    .filter(C::AgentId.eq(agent))
+                    .filter(C::FinishedAt.is_not_null())
+                    .order_by_desc(C::Id)
+                    .one(db)
+                    .await;
+                Ok(row.map_err(StoreError::while_doing("read the last run"))?.map(Run::from))
+            })
+        })
+        .await
+    }
+
+    /// Is any record of this type and agent marked missing, or stored under another spec?
+    ///
+    /// # Errors
+    /// [`StoreError`] if the query fails.
+    pub async fn has_unsettled(&self, spec: &SyncTypeSpec, agent: &AgentId) -> Result<bool, StoreError> {
+        use sea_orm::sea_query::{Cond, Query};
+        let mut query = Query::select();
+        query
+            .from(spec.name.as_str().to_owned())
+            .expr_as(Expr::val(1), "one")
+            .and_where(super::record_table::equals("agent_id", agent.as_str()))
+            .and_where(Expr::col("deleted_at").is_null())
+            .cond_where(
+                Cond::any()
+                    .add(Expr::col("missing_since").is_not_null())
+                    .add(Expr::col("spec_fingerprint").ne(spec.fingerprint.as_str())),
+            )
+            .limit(1);
+        self.read(move |db| {
+            Box::pin(async move {
+                let row = sea_orm::ConnectionTrait::query_one(db, &query).await;
+                Ok(row.map_err(StoreError::while_doing("look for missing records"))?.is_some())
+            })
+        })
+        .await
+    }
+
+    /// The quarantined rows of a run.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the query fails.
+    pub async fn quarantined(&self, run: RunId) -> Result<Vec<Quarantined>, StoreError> {
+        self.read(move |db| {
+            Box::pin(async move {
+                let rows = entity::quarantine::Entity::find()
+                    .filter(entity::quarantine::Column::RunId.eq(run))
+                    .order_by_asc(entity::quarantine::Column::Id)
+                    .all(db)
+                    .await
+                    .map_err(StoreError::while_doing("read the quarantine"))?;
+                let number = |number: i32| usize::try_from(number).unwrap_or_default();
+                let row = |row: entity::quarantine::Model| Quarantined {
+                    page: number(row.page),
+                    row: number(row.row_number),
+                    column: row.column_header,
+                    text: row.printed,
+                    why: row.why,
+                    key: row.record_key,
+                };
+                Ok(rows.into_iter().map(row).collect())
+            })
+        })
+        .await
+    }
+
+    /// The runs that wait for a person.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the query fails.
+    pub async fn open_holds(&self) -> Result<Vec<RunId>, StoreError> {
+        self.read(|db| {
+            Box::pin(async move {
+                let ids = entity::sync_run::Entity::find()
+                    .filter(C::Hold.eq("open"))
+                    .select_only()
+                    .column(C::Id)
+                    .into_tuple::<i64>()
+                    .all(db)
+                    .await;
+                ids.map_err(StoreError::while_doing("list the holds"))
+            })
+        })
+        .await
+    }
+
+    /// Rejects an open hold and drops its document; false if it is not open (any more).
+    ///
+    /// # Errors
+    /// [`StoreError`] if a statement fails.
+    pub async fn reject(&self, run: RunId) -> Result<bool, StoreError> {
+        self.write(move |tx| {
+            Box::pin(async move {
+                let Some(row) = open_hold(tx, run).await? else { return Ok(false) };
+                close_hold(tx, &row, "rejected").await.map(|()| true)
+            })
+        })
+        .await
+    }
+
+    /// Approves an open hold and admits the job that applies it, in one transaction. `None` if the
+    /// hold is not open (any more); a refused job leaves the hold open.
+    ///
+    /// # Errors
+    /// [`StoreError`] if a statement fails.
+    pub async fn approve(&self, run: RunId, job: NewJob, now: Timestamp) -> Result<Option<Admission>, StoreError> {
+        self.write(move |tx| {
+            Box::pin(async move {
+                let Some(row) = open_hold(tx, run).await? else { return Ok(None) };
+                let job = NewJob { document: row.document_id, approves: Some(run), ..job };
+                let admission = admit(tx, job, now).await?;
+                if !admission.is_duplicate() {
+                    set_hold(tx, run, "approved").await?;
+                }
+                Ok(Some(admission))
+            })
+        })
+        .await
+    }
+}
+
+async fn open_hold(tx: &DatabaseTransaction, run: RunId) -> Result<Option<entity::sync_run::Model>, StoreError> {
+    let row = entity::sync_run::Entity::find_by_id(run).one(tx).await;
+    let row = row.map_err(StoreError::while_doing("look for a hold"))?;
+    Ok(row.filter(|row| row.hold.as_deref() == Some("open")))
+}
+
+async fn set_hold(tx: &DatabaseTransaction, run: RunId, hold: &str) -> Result<(), StoreError> {
+    entity::sync_run::Entity::update_many()
+        .col_expr(C::Hold, Expr::val(hold))
+        .filter(C::Id.eq(run))
+        .exec(tx)
+        .await
+        .map(|_| ())
+        .map_err(StoreError::while_doing("move a hold"))
+}
+
+/// Ends a hold and drops its document.
+pub(super) async fn close_hold(
+    tx: &DatabaseTransaction,
+    row: &entity::sync_run::Model,
+    hold: &str,
+) -> Result<(), StoreError> {
+    set_hold(tx, row.id, hold).await?;
+    if let Some(document) = row.document_id {
+        let dropped = entity::document::Entity::delete_by_id(document).exec(tx).await;
+        dropped.map_err(StoreError::while_doing("drop a held document"))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,118 @@
+//! What is stored of one type for one agent? One query for keys, hashes, marks and needed values.
+
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DbErr, QueryResult,
+    sea_query::{Expr, ExprTrait, Func, Query},
+};
+
+use super::{Store, StoreError, record_table::equals, value};
+use crate::{
+    delta::{Snapshot, Stored},
+    domain::{AgentId, Timestamp},
+    sync_type::SyncTypeSpec,
+};
+
+/// Keys in one `IN (...)`.
+const CHUNK: usize = 500;
+
+impl Store {
+    /// Loads the snapshot that a plan over `spec` needs; `fields` are the field numbers whose values
+    /// it needs besides the hashes. Where a row was stored under another spec, all are loaded.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the query fails.
+    pub async fn snapshot(
+        &self,
+        spec: &SyncTypeSpec,
+        agent: &AgentId,
+        fields: Vec<usize>,
+    ) -> Result<Snapshot, StoreError> {
+        let (spec, agent) = (spec.clone(), agent.clone());
+        self.read(move |db| {
+            Box::pin(async move {
+                let snapshot = load(db, &spec, &agent, fields).await?;
+                if snapshot.needs_all() {
+                    return load(db, &spec, &agent, (0..spec.fields.len()).collect()).await;
+                }
+                Ok(snapshot)
+            })
+        })
+        .await
+    }
+
+    /// How many of `keys` are stored under `agent`, and the most that are stored under one other.
+    ///
+    /// # Errors
+    /// [`StoreError`] if a query fails.
+    pub async fn known_under(
+        &self,
+        spec: &SyncTypeSpec,
+        agent: &AgentId,
+        keys: Vec<String>,
+    ) -> Result<(u64, u64), StoreError> {
+        let (spec, agent) = (spec.clone(), agent.clone());
+        self.read(move |db| {
+            Box::pin(async move {
+                let mut by_agent = std::collections::HashMap::<String, u64>::new();
+                for chunk in keys.chunks(CHUNK) {
+                    let mut query = Query::select();
+                    query
+                        .from(spec.name.as_str().to_owned())
+                        .column("agent_id")
+                        .expr_as(Func::count(Expr::col("agent_id")), "known")
+                        .and_where(Expr::col(spec.key_name().to_owned()).is_in(chunk.to_vec()))
+                        .group_by_col("agent_id");
+                    let rows = db.query_all(&query).await.map_err(StoreError::while_doing("count known keys"))?;
+                    for row in rows {
+                        let found = row
+                            .try_get::<String>("", "agent_id")
+                            .and_then(|id| Ok((id, row.try_get::<i64>("", "known")?)));
+                        let (id, known) = found.map_err(StoreError::while_doing("count known keys"))?;
+                        *by_agent.entry(id).or_default() += known.unsigned_abs();
+                    }
+                }
+                let here = by_agent.remove(agent.as_str()).unwrap_or(0);
+                Ok((here, by_agent.into_values().max().unwrap_or(0)))
+            })
+        })
+        .await
+    }
+}
+
+async fn load(
+    db: &DatabaseConnection,
+    spec: &SyncTypeSpec,
+    agent: &AgentId,
+    fields: Vec<usize>,
+) -> Result<Snapshot, StoreError> {
+    let mut query = Query::select();
+    query
+        .from(spec.name.as_str().to_owned())
+        .columns(["change_hash", "content_hash", "spec_fingerprint", "missing_since", "deleted_at"])
+        .expr_as(Expr::col(spec.key_name().to_owned()), "natural_key")
+        .and_where(equals("agent_id", agent.as_str()));
+    for field in &fields {
+        query.column(spec.fields[*field].name.clone());
+    }
+    let rows = db.query_all(&query).await.map_err(StoreError::while_doing("load the stored hashes"))?;
+    let stored = rows.iter().map(|row| stored(row, spec, &fields)).collect::<Result<_, _>>();
+    let rows = stored.map_err(StoreError::while_doing("load the stored hashes"))?;
+    Ok(Snapshot { loaded: fields, rows })
+}
+
+fn stored(row: &QueryResult, spec: &SyncTypeSpec, fields: &[usize]) -> Result<(String, Stored), DbErr> {
+    let key = value::fetch(row, "natural_key", spec.fields[spec.key].value_type)?.canonical().into_owned();
+    let values = fields
+        .iter()
+        .map(|field| value::fetch(row, &spec.fields[*field].name, spec.fields[*field].value_type))
+        .collect::<Result<_, _>>()?;
+    let stored = Stored {
+        change_hash: row.try_get("", "change_hash")?,
+        content_hash: row.try_get("", "content_hash")?,
+        same_spec: row.try_get::<String>("", "spec_fingerprint")? == spec.fingerprint,
+        missing_since: row.try_get::<Option<Timestamp>>("", "missing_since")?,
+        deleted: row.try_get::<Option<Timestamp>>("", "deleted_at")?.is_some(),
+        values,
+    };
+    Ok((key, stored))
+}

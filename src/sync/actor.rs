@@ -1,0 +1,125 @@
+//! Who carries the runs of one sync type out? `SyncActor`: several agents at once, each stoppable.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use actix::prelude::*;
+use serde::Serialize;
+
+use super::port::{Progress, RunEnd, RunJob, StopHandle, StopReason, Watch};
+use crate::domain::{AgentId, ClaimedJob, JobId, RunId, SyncType};
+
+/// Carry this job out. The reply comes when its end is recorded; panics and time-outs are outcomes
+/// in it, and the actor lives on.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "RunEnd")]
+pub struct Run {
+    /// A job that this process holds.
+    pub job: ClaimedJob,
+}
+
+/// Stop one job, or all that run here. Polled by the run between batches of at most 10 records; the
+/// reply, the jobs that were asked to stop, does not wait for them.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "Vec<JobId>")]
+pub struct Stop {
+    /// The job; `None` for all.
+    pub job: Option<JobId>,
+    /// What becomes of it.
+    pub reason: StopReason,
+}
+
+/// What runs here, and how far is it? Reply: one entry a running job, by job.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "Vec<Running>")]
+pub struct Status;
+
+/// One running job.
+#[derive(Debug, Clone, PartialEq, Serialize, MessageResponse)]
+#[serde(rename_all = "camelCase")]
+pub struct Running {
+    /// The job.
+    pub job_id: JobId,
+    /// The run.
+    pub run_id: RunId,
+    /// The type.
+    #[serde(rename = "type")]
+    pub sync_type: SyncType,
+    /// For whom.
+    pub agent_id: AgentId,
+    /// How far.
+    #[serde(flatten)]
+    pub progress: Progress,
+    /// Was it asked to stop?
+    pub stopping: bool,
+}
+
+struct Entry {
+    job: ClaimedJob,
+    stop: StopHandle,
+    watch: Watch,
+}
+
+/// Runs the jobs of one sync type; the work happens in tasks below it.
+pub struct SyncActor {
+    runner: Arc<dyn RunJob>,
+    running: BTreeMap<JobId, Entry>,
+}
+
+impl SyncActor {
+    /// An actor over a runner.
+    #[must_use]
+    pub fn new(runner: Arc<dyn RunJob>) -> Self {
+        Self { runner, running: BTreeMap::new() }
+    }
+}
+
+impl Actor for SyncActor {
+    type Context = Context<Self>;
+}
+
+impl Handler<Run> for SyncActor {
+    type Result = ResponseActFuture<Self, RunEnd>;
+
+    fn handle(&mut self, Run { job }: Run, _: &mut Self::Context) -> Self::Result {
+        let id = job.id;
+        let entry = Entry { job, stop: StopHandle::default(), watch: Watch::default() };
+        let (runner, job) = (self.runner.clone(), entry.job.clone());
+        let (stop, watch) = (entry.stop.clone(), entry.watch.clone());
+        self.running.insert(id, entry);
+        let work = async move { runner.run(job, stop, watch).await };
+        Box::pin(work.into_actor(self).map(move |end, actor, _| {
+            actor.running.remove(&id);
+            end
+        }))
+    }
+}
+
+impl Handler<Stop> for SyncActor {
+    type Result = Vec<JobId>;
+
+    fn handle(&mut self, Stop { job, reason }: Stop, _: &mut Self::Context) -> Self::Result {
+        let meant = self.running.iter().filter(|(id, _)| job.is_none_or(|job| job == **id));
+        meant
+            .map(|(id, entry)| {
+                entry.stop.stop(reason);
+                *id
+            })
+            .collect()
+    }
+}
+
+impl Handler<Status> for SyncActor {
+    type Result = Vec<Running>;
+
+    fn handle(&mut self, _: Status, _: &mut Self::Context) -> Self::Result {
+        let entry = |entry: &Entry| Running {
+            job_id: entry.job.id,
+            run_id: entry.job.run,
+            sync_type: entry.job.sync_type.clone(),
+            agent_id: entry.job.agent.clone(),
+            progress: entry.watch.progress(),
+            stopping: entry.stop.is_set(),
+        };
+        self.running.values().map(entry).collect()
+    }
+}

@@ -1,0 +1,11 @@
+//! How does one run go? The pipeline of one attempt, and the actor of a sync type that carries runs out.
+
+pub mod actor;
+mod attempt;
+mod pipeline;
+pub mod port;
+
+pub use actor::{Run, Running, Status, Stop, SyncActor};
+pub use attempt::Runner;
+pub use pipeline::{Context, Problem, preview};
+pub use port::{RunEnd, RunJob, StopHandle, StopReason, Watch};

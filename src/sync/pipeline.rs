@@ -1,0 +1,357 @@
+//! What happens in one run? Fetch, read, plan, guard, apply: idempotent, and stoppable between batches.
+
+use std::{sync::Arc, time::Duration};
+
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use super::port::{Progress, StopHandle, Watch};
+use crate::{
+    delta::{self, ChangeKind, Plan, Seen, Snapshot, guard::Evidence},
+    domain::{ClaimedJob, Clock, Counts, Outcome, Stage, Timestamp},
+    event::{Bus, Event},
+    report::{self, Refusal, RefusalCode, Report},
+    source::{Source, SourceError},
+    store::{Batches, Finish, Store, StoreError},
+    sync_type::{SyncTypeSpec, SyncTypes, spec::Guards},
+};
+
+/// Everything a run needs from the process it runs in.
+#[derive(Clone)]
+pub struct Context {
+    /// The database.
+    pub store: Store,
+    /// All sync types.
+    pub types: Arc<SyncTypes>,
+    /// Where reports come from.
+    pub source: Arc<dyn Source>,
+    /// Where events go.
+    pub bus: Bus,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// Records a batch, 1 to 10.
+    pub batch: usize,
+    /// How long a minute of the schedule lasts.
+    pub minute: Duration,
+    /// Thresholds for types that set none.
+    pub guards: Guards,
+    /// How long one attempt may take.
+    pub time_limit: Duration,
+}
+
+/// What kept a run from its end.
+#[derive(Debug, thiserror::Error)]
+pub enum Problem {
+    /// Someone asked it to stop.
+    #[error("stopped")]
+    Stopped,
+    /// The report could not be fetched.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The report was refused.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The database failed, or refused the write.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A held run's approval cannot be carried out any more.
+    #[error("{0}")]
+    Hold(String),
+    /// The counts do not add up: the run must not count as a success.
+    #[error("the counts do not balance: {0:?}")]
+    Unbalanced(Counts),
+}
+
+impl Problem {
+    /// A short name, for programs.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Problem::Stopped => "stopped",
+            Problem::Source(error) => error.code(),
+            Problem::Refused(refusal) => refusal.code.as_str(),
+            Problem::Store(StoreError::LeaseLost { .. }) => "lease_lost",
+            Problem::Store(_) => "database",
+            Problem::Hold(_) => "hold_changed",
+            Problem::Unbalanced(_) => "unbalanced",
+        }
+    }
+
+    /// The outcome that this makes of a run.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            Problem::Stopped => Outcome::Stopped,
+            Problem::Source(error) => Outcome::Failed { retryable: error.is_retryable() },
+            Problem::Refused(refusal) => Outcome::Failed { retryable: refusal.code.is_transient() },
+            Problem::Store(StoreError::LeaseLost { .. }) => Outcome::Lost,
+            Problem::Store(error) => Outcome::Failed { retryable: error.is_retryable() },
+            Problem::Hold(_) | Problem::Unbalanced(_) => Outcome::Failed { retryable: false },
+        }
+    }
+}
+
+/// One run on its way.
+pub(super) struct Pipeline {
+    pub context: Arc<Context>,
+    pub spec: Arc<SyncTypeSpec>,
+    pub job: ClaimedJob,
+    pub stop: StopHandle,
+    pub watch: Watch,
+    /// What the run's end will store; filled on the way, so that a stop or failure keeps it.
+    pub finish: Finish,
+}
+
+impl Pipeline {
+    /// Goes the whole way. `self.finish` holds what is to be stored, whatever comes back.
+    pub(super) async fn run(&mut self) -> Result<Outcome, Problem> {
+        let started = self.context.clock.now();
+        self.enter(Stage::Fetch);
+        let bytes = self.fetch().await?;
+        self.finish.sha256 = Some(hex::encode(Sha256::digest(&bytes)));
+        if !self.job.force && self.job.approves.is_none() && self.is_known().await? {
+            return Ok(Outcome::Unchanged);
+        }
+
+        self.enter(Stage::Read);
+        let bytes = Arc::new(bytes);
+        let report = self.or_stop(read(self.spec.clone(), self.context.types.clone(), bytes.clone())).await??;
+        self.note_report(&report);
+
+        self.enter(Stage::Plan);
+        let second_miss = match self.job.approves {
+            Some(_) => None,
+            None => Some(interval(&self.context, &self.spec).await?),
+        };
+        let plan = make_plan(&self.context, &self.spec, &self.job.agent, &report, started, second_miss);
+        let plan = self.or_stop(plan).await??;
+        self.finish.counts.unchanged = plan.unchanged;
+        self.finish.counts.not_applied = plan.changes.len() as u64;
+        self.finish.plan_digest = Some(plan.digest());
+        match self.job.approves {
+            Some(held) => self.check_hold(held).await?,
+            None => {
+                if self.is_held(&report, &plan).await? {
+                    self.finish.document = Some(bytes.to_vec());
+                    return Ok(Outcome::Held);
+                }
+            }
+        }
+
+        self.enter(Stage::Apply);
+        self.apply(Arc::new(plan), started).await?;
+        if !self.finish.counts.balance() {
+            return Err(Problem::Unbalanced(self.finish.counts));
+        }
+        Ok(match self.finish.counts {
+            counts if counts.quarantined > 0 => Outcome::SucceededWithQuarantine,
+            counts if counts.wrote() => Outcome::Succeeded,
+            _ => Outcome::Unchanged,
+        })
+    }
+
+    fn enter(&mut self, stage: Stage) {
+        self.finish.stage = Some(stage);
+        tell(&self.context.bus, &self.job, &self.watch, Progress { stage: Some(stage), done: 0, total: 0 });
+    }
+
+    /// Waits for work that changes nothing; a Stop leaves it behind at once.
+    async fn or_stop<T>(&self, work: impl Future<Output = T>) -> Result<T, Problem> {
+        tokio::select! {
+            biased;
+            () = self.stop.token().cancelled() => Err(Problem::Stopped),
+            done = work => Ok(done),
+        }
+    }
+
+    async fn fetch(&self) -> Result<Vec<u8>, Problem> {
+        match self.job.document {
+            Some(document) => Ok(self.context.store.document(document).await?),
+            None => Ok(self.or_stop(self.context.source.fetch(&self.job.sync_type, &self.job.agent)).await??),
+        }
+    }
+
+    /// Were these bytes wholly applied by the last run, under the same spec, with nothing left open?
+    async fn is_known(&self) -> Result<bool, Problem> {
+        let store = &self.context.store;
+        let Some(last) = store.last_run(&self.job.sync_type, &self.job.agent).await? else { return Ok(false) };
+        let applied = [Outcome::Succeeded, Outcome::SucceededWithQuarantine, Outcome::Unchanged];
+        let was_applied = applied.iter().any(|outcome| last.outcome.as_deref() == Some(outcome.as_str()));
+        let is_same = last.document_sha256 == self.finish.sha256 && last.spec_fingerprint == self.spec.fingerprint;
+        Ok(was_applied && is_same && !store.has_unsettled(&self.spec, &self.job.agent).await?)
+    }
+
+    fn note_report(&mut self, report: &Report) {
+        self.finish.counts.read = report.rows();
+        self.finish.counts.quarantined = report.quarantined.len() as u64;
+        self.finish.counts.skipped = report.skipped;
+        self.finish.quarantined.clone_from(&report.quarantined);
+        let notes = json!({ "drift": report.drift, "pages": report.pages, "cycle": report.cycle });
+        self.finish.notes = Some(notes);
+    }
+
+    async fn is_held(&mut self, report: &Report, plan: &Plan) -> Result<bool, Problem> {
+        let evidence = evidence(&self.context, &self.spec, &self.job.agent, report, plan).await?;
+        self.finish.verdicts = delta::judge(evidence, &self.spec.guards.unwrap_or(self.context.guards));
+        if let Some(first) = self.finish.verdicts.first() {
+            self.finish.error_code = Some(first.guard.clone());
+            let texts: Vec<_> = self.finish.verdicts.iter().map(|verdict| verdict.text.as_str()).collect();
+            self.finish.error = Some(texts.join("; "));
+        }
+        Ok(!self.finish.verdicts.is_empty())
+    }
+
+    /// An approval holds for the plan that was shown, and for as long as nothing newer was applied.
+    async fn check_hold(&self, held: i64) -> Result<(), Problem> {
+        let run = self.context.store.run(held).await?;
+        let Some(run) = run.filter(|run| run.hold.as_deref() == Some("approved")) else {
+            return Err(Problem::Hold(format!(
+                "run {held} is no longer held: a newer run was applied or it was rejected"
+            )));
+        };
+        // a later attempt finds part of the plan applied already, by this very job
+        if self.job.attempt == 1 && run.plan_digest != self.finish.plan_digest {
+            return Err(Problem::Hold(format!(
+                "the stored records have changed since run {held} was held: look again"
+            )));
+        }
+        Ok(())
+    }
+
+    async fn apply(&mut self, plan: Arc<Plan>, now: Timestamp) -> Result<(), Problem> {
+        let total = plan.changes.len();
+        let batches = Arc::new(Batches {
+            spec: self.spec.clone(),
+            size: self.context.batch,
+            stop: self.stop.token().clone(),
+            progress: {
+                let (bus, job, watch) = (self.context.bus.clone(), self.job.clone(), self.watch.clone());
+                Arc::new(move |done| tell(&bus, &job, &watch, Progress { stage: Some(Stage::Apply), done, total }))
+            },
+        });
+        let mut upto = 0;
+        while upto < total {
+            let applied = self.context.store.apply(&self.job, &plan, upto, &batches, now).await?;
+            for change in &plan.changes[upto..applied.upto] {
+                count(&mut self.finish.counts, change.kind);
+            }
+            upto = applied.upto;
+            if applied.stopped {
+                return Err(Problem::Stopped);
+            }
+        }
+        if self.stop.is_set() {
+            return Err(Problem::Stopped);
+        }
+        self.finish.counts.missing = plan.missing.len() as u64;
+        self.finish.counts.deleted = plan.deleted.len() as u64;
+        self.finish.missing.clone_from(&plan.missing);
+        self.finish.deleted.clone_from(&plan.deleted);
+        Ok(())
+    }
+}
+
+fn count(counts: &mut Counts, kind: ChangeKind) {
+    counts.not_applied -= 1;
+    match kind {
+        ChangeKind::Insert => counts.inserted += 1,
+        ChangeKind::Update => counts.updated += 1,
+        ChangeKind::Refresh => counts.refreshed += 1,
+        ChangeKind::Restore => counts.restored += 1,
+    }
+}
+
+fn tell(bus: &Bus, job: &ClaimedJob, watch: &Watch, progress: Progress) {
+    watch.set(progress);
+    if let Some(stage) = progress.stage {
+        bus.publish(Event::Progressed {
+            run: job.run,
+            job: job.id,
+            sync_type: job.sync_type.clone(),
+            stage,
+            done: progress.done,
+            total: progress.total,
+        });
+    }
+}
+
+/// Reads a report on a thread that may block; a panic of the reader goes on as the run's panic.
+async fn read(spec: Arc<SyncTypeSpec>, types: Arc<SyncTypes>, bytes: Arc<Vec<u8>>) -> Result<Report, Refusal> {
+    match tokio::task::spawn_blocking(move || report::read(&bytes, &spec, &types)).await {
+        Ok(report) => report,
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        Err(error) => Err(Refusal { code: RefusalCode::Damaged, text: format!("the reader was cut off: {error}") }),
+    }
+}
+
+/// The type's present interval: the least time between a first miss and a deletion.
+async fn interval(context: &Context, spec: &SyncTypeSpec) -> Result<Duration, StoreError> {
+    let settings = context.store.settings().await?;
+    let saved = settings.iter().find(|setting| setting.sync_type == spec.name);
+    Ok(context.minute * saved.map_or(spec.interval_minutes, |setting| setting.interval_minutes))
+}
+
+async fn make_plan(
+    context: &Context,
+    spec: &SyncTypeSpec,
+    agent: &crate::domain::AgentId,
+    report: &Report,
+    now: Timestamp,
+    second_miss: Option<Duration>,
+) -> Result<Plan, StoreError> {
+    let snapshot = context.store.snapshot(spec, agent, Snapshot::needed(spec, &report.present)).await?;
+    let keys: Vec<String> = report.quarantined.iter().filter_map(|row| row.key.clone()).collect();
+    let seen = Seen {
+        records: &report.records,
+        present: &report.present,
+        unreadable_key: keys.len() < report.quarantined.len(),
+        quarantined_keys: &keys,
+    };
+    Ok(delta::plan(spec, seen, &snapshot, now, second_miss))
+}
+
+async fn evidence(
+    context: &Context,
+    spec: &SyncTypeSpec,
+    agent: &crate::domain::AgentId,
+    report: &Report,
+    plan: &Plan,
+) -> Result<Evidence, StoreError> {
+    let inserted = plan.changes.iter().filter(|change| change.kind == ChangeKind::Insert).count() as u64;
+    let known_here = report.records.len() as u64 - inserted;
+    // only a report of mostly unknown keys can be another agent's
+    let (known_here, known_elsewhere) = if known_here * 5 < report.rows() {
+        let keys = report.records.iter().map(|record| record.text(spec.key)).collect();
+        context.store.known_under(spec, agent, keys).await?
+    } else {
+        (known_here, 0)
+    };
+    Ok(Evidence {
+        rows: report.rows(),
+        quarantined: report.quarantined.len() as u64,
+        live: plan.live,
+        newly_missing: plan.unseen.len() as u64,
+        known_here,
+        known_elsewhere,
+    })
+}
+
+/// What a run over `bytes` would do, without doing it: the report and its plan. `approves` plans as
+/// an approved run does, where a second miss deletes nothing.
+///
+/// # Errors
+/// [`Problem`] if the report is refused or the database fails.
+pub async fn preview(
+    context: &Context,
+    spec: &Arc<SyncTypeSpec>,
+    agent: &crate::domain::AgentId,
+    bytes: Vec<u8>,
+    approves: bool,
+) -> Result<(Report, Plan, Vec<delta::Verdict>), Problem> {
+    let report = read(spec.clone(), context.types.clone(), Arc::new(bytes)).await?;
+    let second_miss = if approves { None } else { Some(interval(context, spec).await?) };
+    let plan = make_plan(context, spec, agent, &report, context.clock.now(), second_miss).await?;
+    let evidence = evidence(context, spec, agent, &report, &plan).await?;
+    let verdicts = delta::judge(evidence, &spec.guards.unwrap_or(context.guards));
+    Ok((report, plan, verdicts))
+}

@@ -1,0 +1,114 @@
+//! What does a `SyncActor` need to carry a job out? A runner, which tests replace.
+
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
+
+use async_trait::async_trait;
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::{Admission, ClaimedJob, Counts, JobId, NextStep, Outcome, RunId, Stage};
+
+/// Carries one attempt of a job out, to its recorded end.
+#[async_trait]
+pub trait RunJob: Send + Sync + 'static {
+    /// Runs the job until it ends or `stop` is set; panics and time-outs are outcomes.
+    async fn run(&self, job: ClaimedJob, stop: StopHandle, watch: Watch) -> RunEnd;
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunEnd {
+    /// The job.
+    pub job: JobId,
+    /// The run.
+    pub run: RunId,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Where it was when it did not succeed.
+    pub stage: Option<Stage>,
+    /// Why it did not succeed.
+    pub error: Option<String>,
+    /// What became of the rows.
+    pub counts: Counts,
+    /// What becomes of the job.
+    pub next: NextStep,
+    /// The jobs that follow.
+    pub follow_ups: Vec<Admission>,
+    /// Why the end could not be stored: the job is then taken over when its lease runs out.
+    pub not_recorded: Option<String>,
+}
+
+/// Why a run is to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StopReason {
+    /// Someone asked: the job is over.
+    Asked,
+    /// The process shuts down: the job goes back to the queue, with its attempt.
+    Shutdown,
+}
+
+/// The stop signal of one run; polled between batches.
+#[derive(Debug, Clone, Default)]
+pub struct StopHandle {
+    token: CancellationToken,
+    give_back: Arc<AtomicBool>,
+}
+
+impl StopHandle {
+    /// Asks the run to stop. The first reason counts.
+    pub fn stop(&self, reason: StopReason) {
+        if !self.token.is_cancelled() {
+            self.give_back.store(reason == StopReason::Shutdown, Ordering::SeqCst);
+            self.token.cancel();
+        }
+    }
+
+    /// The signal itself.
+    #[must_use]
+    pub fn token(&self) -> &CancellationToken {
+        &self.token
+    }
+
+    /// Has a stop been asked for?
+    #[must_use]
+    pub fn is_set(&self) -> bool {
+        self.token.is_cancelled()
+    }
+
+    /// Does the job go back to the queue?
+    #[must_use]
+    pub fn gives_back(&self) -> bool {
+        self.is_set() && self.give_back.load(Ordering::SeqCst)
+    }
+}
+
+/// Where a run is; written by the run, read by whoever asks for its status.
+#[derive(Debug, Clone, Default)]
+pub struct Watch(Arc<Mutex<Progress>>);
+
+/// How far a run is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Progress {
+    /// The stage; `None` before the fetch.
+    pub stage: Option<Stage>,
+    /// Records written.
+    pub done: usize,
+    /// Records to write.
+    pub total: usize,
+}
+
+impl Watch {
+    /// How far it is now.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes how far it is.
+    pub fn set(&self, progress: Progress) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = progress;
+    }
+}
