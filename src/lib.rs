@@ -18,3 +18,5 @@ pub mod source;
 pub mod store;
 pub mod sync;
 pub mod sync_type;
+#[cfg(feature = "testing")]
+pub mod testing;

@@ -1,13 +1,9 @@
 //! Who admits and dispatches jobs? `QueueActor`: asks the rules, has the database carry them out.
 
-use std::{
-    collections::HashMap,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use actix::prelude::*;
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::Instant};
 
 use super::{
     board::{Board, wake_at},

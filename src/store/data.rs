@@ -82,6 +82,35 @@ impl Store {
     }
 }
 
+impl Store {
+    /// `(old, new)` of every change of a record's watched field, oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the query fails.
+    pub async fn history(
+        &self,
+        spec: &SyncTypeSpec,
+        key: &str,
+    ) -> Result<Vec<(Option<String>, Option<String>)>, StoreError> {
+        let Some(history) = &spec.history else { return Ok(Vec::new()) };
+        let mut query = Query::select();
+        query
+            .from(history.table.clone())
+            .columns(["old_value", "new_value"])
+            .and_where(equals("record_key", key))
+            .order_by("id", Order::Asc);
+        self.read(move |db| {
+            Box::pin(async move {
+                let failed = StoreError::while_doing("read the history");
+                let rows = db.query_all(&query).await.map_err(&failed)?;
+                let pair = |row: &QueryResult| Ok((row.try_get("", "old_value")?, row.try_get("", "new_value")?));
+                rows.iter().map(pair).collect::<Result<_, DbErr>>().map_err(failed)
+            })
+        })
+        .await
+    }
+}
+
 /// Any text field contains `text`.
 fn contains(spec: &SyncTypeSpec, text: &str) -> Cond {
     let escaped = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");

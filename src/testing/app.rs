@@ -1,0 +1,246 @@
+//! The real app, started by a test.
+
+use std::{collections::HashMap, path::PathBuf, sync::Arc};
+
+use actix::Addr;
+use reqwest::{Method, StatusCode};
+use serde_json::{Map, Value as Json};
+use tempfile::TempDir;
+
+use super::{ScriptedSource, TestClock};
+use crate::{
+    app::{App, Parts},
+    domain::{Admission, Counts, JobId, Reason, SyncType},
+    event::Event,
+    queue::{Enqueue, QueueActor},
+    scheduler::SchedulerActor,
+    settings::Settings,
+    store::{Agent, DataQuery, Run, RunQuery},
+    sync::{RunJob, Runner, SyncActor},
+    sync_type::SyncTypes,
+};
+
+const TOKEN: &str = "token-of-the-tests";
+
+/// The built-in sync types.
+#[must_use]
+pub fn types() -> SyncTypes {
+    SyncTypes::built_in().unwrap()
+}
+
+type Observer = Arc<dyn Fn(&Event) + Send + Sync>;
+
+/// What a test wants of its app.
+#[derive(Default)]
+pub struct Builder {
+    folder: Option<PathBuf>,
+    clock: TestClock,
+    agents: Vec<String>,
+    environment: HashMap<String, String>,
+    observers: Vec<Observer>,
+    wrap_runner: Option<Box<dyn FnOnce(Runner) -> Arc<dyn RunJob>>>,
+}
+
+impl Builder {
+    /// Keeps the database in this folder instead of a throwaway one: for restarts.
+    #[must_use]
+    pub fn folder(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.folder = Some(folder.into());
+        self
+    }
+
+    /// Uses this clock: for restarts.
+    #[must_use]
+    pub fn clock(mut self, clock: &TestClock) -> Self {
+        self.clock = clock.clone();
+        self
+    }
+
+    /// Seeds these agents.
+    #[must_use]
+    pub fn agents(mut self, agents: &[&str]) -> Self {
+        self.agents = agents.iter().map(|agent| (*agent).to_owned()).collect();
+        self
+    }
+
+    /// Sets a setting, as the environment does: `("LOCKSTEP__QUEUE__CONCURRENCY", "1")`.
+    #[must_use]
+    pub fn setting(mut self, name: &str, value: &str) -> Self {
+        self.environment.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Calls this for every event, at once, on the thread that publishes it.
+    #[must_use]
+    pub fn observe(mut self, observer: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+        self.observers.push(Arc::new(observer));
+        self
+    }
+
+    /// Puts something between the actors and the real runner.
+    #[must_use]
+    pub fn wrap_runner(mut self, wrap: impl FnOnce(Runner) -> Arc<dyn RunJob> + 'static) -> Self {
+        self.wrap_runner = Some(Box::new(wrap));
+        self
+    }
+
+    /// Starts the app inside the running actix system. Timers are off unless a setting turns them on.
+    pub async fn start(self) -> TestApp {
+        let throwaway = tempfile::tempdir().unwrap();
+        let folder = self.folder.unwrap_or_else(|| throwaway.path().to_owned());
+        let mut environment = HashMap::from([
+            ("LOCKSTEP__DATABASE__URL".to_owned(), format!("sqlite://{}/lockstep.db?mode=rwc", folder.display())),
+            ("LOCKSTEP__SERVER__PORT".to_owned(), "0".to_owned()),
+            ("LOCKSTEP__AUTH__ADMIN_TOKEN".to_owned(), TOKEN.to_owned()),
+            ("LOCKSTEP__SCHEDULER__ENABLED".to_owned(), "false".to_owned()),
+            ("LOCKSTEP__SYNC__TYPES_DIR".to_owned(), folder.join("types").display().to_string()),
+        ]);
+        environment.extend(self.environment);
+        let mut settings = Settings::load(None, environment).unwrap();
+        let agent = |id: String| Agent { name: id.clone(), id: id.into(), active: true };
+        settings.agents = self.agents.into_iter().map(agent).collect();
+        let source = Arc::new(ScriptedSource::default());
+        let parts = Parts {
+            source: Some(source.clone()),
+            clock: Some(Arc::new(self.clock.clone())),
+            observers: self.observers,
+            wrap_runner: self.wrap_runner,
+        };
+        let app = App::start(settings, parts).await.unwrap();
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        TestApp {
+            scheduler: app.scheduler.clone(),
+            queue: app.queue.clone(),
+            syncs: app.syncs.clone(),
+            app,
+            source,
+            clock: self.clock,
+            http,
+            _folder: throwaway,
+        }
+    }
+}
+
+/// A running app, as tests see it.
+pub struct TestApp {
+    /// The timers: send `UpdateInterval`, `Snapshot`, ...
+    pub scheduler: Addr<SchedulerActor>,
+    /// The queue: send `Enqueue`, `StopJobs`, `Snapshot`, ...
+    pub queue: Addr<QueueActor>,
+    /// One actor a sync type: send `Stop`, `Status`.
+    pub syncs: HashMap<SyncType, Addr<SyncActor>>,
+    /// The app itself: store, events.
+    pub app: App,
+    /// Where its reports come from.
+    pub source: Arc<ScriptedSource>,
+    /// Its clock.
+    pub clock: TestClock,
+    http: reqwest::Client,
+    _folder: TempDir,
+}
+
+impl TestApp {
+    /// An app of the defaults.
+    #[must_use]
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// Sends `Enqueue` and expects it to be accepted.
+    pub async fn enqueue(&self, sync_type: &str, agent: &str) -> JobId {
+        let answer = self.queue.send(Enqueue::new(sync_type, agent, Reason::Manual)).await.unwrap().unwrap();
+        assert!(matches!(answer, Admission::Accepted { .. }), "{answer:?}");
+        answer.job()
+    }
+
+    /// Runs a sync to its end.
+    pub async fn sync(&self, sync_type: &str, agent: &str) -> Run {
+        let job = self.enqueue(sync_type, agent).await;
+        self.ended(job).await
+    }
+
+    /// Waits until a job is over and answers its last run.
+    pub async fn ended(&self, job: JobId) -> Run {
+        let mut events = self.app.bus.subscribe();
+        loop {
+            let now = self.app.store.job(job).await.unwrap().unwrap();
+            if now.state == "done" {
+                let wanted = RunQuery { limit: 500, ..RunQuery::default() };
+                let runs = self.app.store.runs(wanted).await.unwrap();
+                return runs.into_iter().find(|run| run.job_id == job).unwrap();
+            }
+            // an event may come a moment before its row can be seen, so look again soon in any case
+            drop(tokio::time::timeout(std::time::Duration::from_millis(50), events.recv()).await);
+        }
+    }
+
+    /// Waits until no job waits or runs.
+    pub async fn idle(&self) {
+        while !self.app.store.job_counts().await.unwrap().is_empty() {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    }
+
+    /// The live records of a type for an agent, by key, with the fields of the reports alone.
+    pub async fn records(&self, sync_type: &str, agent: &str) -> Vec<Map<String, Json>> {
+        let spec = self.app.store.types().get(sync_type).unwrap().clone();
+        self.rows(sync_type, agent)
+            .await
+            .into_iter()
+            .map(|row| spec.fields.iter().map(|field| (field.name.clone(), row[&field.name].clone())).collect())
+            .collect()
+    }
+
+    /// The live rows of a type for an agent, by key, with lockstep's own columns.
+    pub async fn rows(&self, sync_type: &str, agent: &str) -> Vec<Map<String, Json>> {
+        let spec = self.app.store.types().get(sync_type).unwrap().clone();
+        let wanted = DataQuery { agent: Some(agent.to_owned()), limit: 100_000, ..DataQuery::default() };
+        self.app.store.data(&spec, wanted).await.unwrap().items
+    }
+
+    /// The outcome and counts of a type's last run.
+    pub async fn last(&self, sync_type: &str) -> (String, Counts) {
+        let wanted = RunQuery { sync_type: Some(sync_type.to_owned()), ended: true, limit: 1, ..RunQuery::default() };
+        let run = self.app.store.runs(wanted).await.unwrap().remove(0);
+        (run.outcome.unwrap(), run.counts)
+    }
+
+    /// A request with the admin's token: status, headers of interest are in `response`.
+    pub async fn request(&self, method: Method, path: &str, body: Option<Json>) -> (StatusCode, Json) {
+        let url = format!("http://{}{path}", self.app.addr);
+        let mut request = self.http.request(method, url).bearer_auth(TOKEN);
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let response = request.send().await.unwrap();
+        let status = response.status();
+        (status, serde_json::from_slice(&response.bytes().await.unwrap()).unwrap_or(Json::Null))
+    }
+
+    /// `GET` with the admin's token.
+    pub async fn get(&self, path: &str) -> (StatusCode, Json) {
+        self.request(Method::GET, path, None).await
+    }
+
+    /// `POST` with the admin's token.
+    pub async fn post(&self, path: &str, body: Json) -> (StatusCode, Json) {
+        self.request(Method::POST, path, Some(body)).await
+    }
+
+    /// A request of any kind to this app.
+    #[must_use]
+    pub fn raw(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        self.http.request(method, format!("http://{}{path}", self.app.addr))
+    }
+
+    /// The admin's token.
+    #[must_use]
+    pub fn token(&self) -> &'static str {
+        TOKEN
+    }
+
+    /// Ends it in order; nothing may be left running.
+    pub async fn stop(self) {
+        assert!(self.app.stop().await, "syncs still ran after the grace time");
+    }
+}

@@ -1,0 +1,323 @@
+//! Do the actors keep their rules? Paused time, in-memory twins, runs held open by the test.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use actix::prelude::*;
+use lockstep::{
+    domain::{Admission, JobState, Outcome, Reason},
+    event::Bus,
+    queue::{Drain, Enqueue, QueueActor, QueueError, QueueSettings, StopJobs, Worker},
+    scheduler::{
+        Change, Reschedule, ScheduleError, SchedulerActor, SchedulerSettings, SetAutoSync, Snapshot, UpdateInterval,
+    },
+    sync::{Status, SyncActor},
+    testing::{MemoryBoard, PausedClock, ScriptedRunner, types},
+};
+
+struct Stage {
+    board: MemoryBoard,
+    runner: Arc<ScriptedRunner>,
+    queue: Addr<QueueActor>,
+    syncs: HashMap<String, Addr<SyncActor>>,
+    clock: PausedClock,
+    bus: Bus,
+}
+
+/// Queue and sync actors over in-memory twins, on paused time.
+fn stage(agents: &[&str], concurrency: usize) -> Stage {
+    tokio::time::pause();
+    let board = MemoryBoard::with_agents(agents);
+    let runner = Arc::new(ScriptedRunner::new(board.clone()));
+    let clock = PausedClock::start();
+    let bus = Bus::new(Vec::new());
+    let types = Arc::new(types());
+    let syncs: HashMap<_, _> =
+        types.iter().map(|spec| (spec.name.to_string(), SyncActor::new(runner.clone()).start())).collect();
+    let worker = |sync: &Addr<SyncActor>| Worker { run: sync.clone().recipient(), stop: sync.clone().recipient() };
+    let settings = QueueSettings {
+        concurrency,
+        throttle: Duration::from_secs(30),
+        heartbeat: Duration::from_secs(5),
+        lease: Duration::from_secs(20),
+        owner: "this process".to_owned(),
+    };
+    let workers = syncs.iter().map(|(name, sync)| (name.as_str().into(), worker(sync))).collect();
+    let queue =
+        QueueActor::new(Arc::new(board.clone()), workers, types, bus.clone(), Arc::new(clock), settings).start();
+    Stage { board, runner, queue, syncs, clock, bus }
+}
+
+impl Stage {
+    fn scheduler(&self) -> Addr<SchedulerActor> {
+        SchedulerActor::new(
+            Arc::new(self.board.clone()),
+            self.queue.clone().recipient(),
+            Arc::new(types()),
+            self.bus.clone(),
+            Arc::new(self.clock),
+            SchedulerSettings { enabled: true, minute: Duration::from_secs(60) },
+        )
+        .start()
+    }
+
+    async fn ask(&self, sync_type: &str, agent: &str) -> Admission {
+        self.queue.send(Enqueue::new(sync_type, agent, Reason::Manual)).await.unwrap().unwrap()
+    }
+}
+
+/// Lets everything that can happen now happen, without time passing.
+async fn settle() {
+    for _ in 0..50 {
+        tokio::task::yield_now().await;
+    }
+}
+
+async fn minutes(count: u64) {
+    tokio::time::sleep(Duration::from_secs(count * 60)).await;
+    settle().await;
+}
+
+#[actix::test]
+async fn a_duplicate_is_refused_and_names_the_winner() {
+    let stage = stage(&[], 1);
+    let first = stage.ask("orders", "a").await;
+    assert_eq!(first, Admission::Accepted { job: 1 });
+    stage.runner.wait_for(1).await;
+    assert_eq!(stage.ask("orders", "a").await, Admission::AlreadyQueued { job: 1 }, "while it runs");
+    let waiting = stage.ask("orders", "b").await;
+    assert_eq!(stage.ask("orders", "b").await, Admission::AlreadyQueued { job: waiting.job() }, "while it waits");
+    stage.runner.end(1, Outcome::Succeeded);
+    stage.runner.wait_for(2).await;
+    assert!(matches!(stage.ask("orders", "a").await, Admission::Accepted { .. }), "once it is over");
+}
+
+#[actix::test]
+async fn shared_types_run_once_whoever_asks() {
+    let stage = stage(&[], 1);
+    let first = stage.ask("products", "a").await;
+    assert_eq!(stage.ask("products", "b").await, Admission::AlreadyQueued { job: first.job() });
+    assert_eq!(stage.board.accepted(), ["products:service-account"]);
+}
+
+#[actix::test]
+async fn a_throttled_key_names_the_first_job_also_after_it_is_over() {
+    let stage = stage(&[], 3);
+    let keyed = || Enqueue { idempotency_key: Some("k".into()), ..Enqueue::new("orders", "a", Reason::Manual) };
+    let first = stage.queue.send(keyed()).await.unwrap().unwrap();
+    stage.runner.wait_for(1).await;
+    stage.runner.end(first.job(), Outcome::Succeeded);
+    tokio::time::sleep(Duration::from_secs(29)).await;
+    let refused = stage.queue.send(keyed()).await.unwrap().unwrap();
+    assert_eq!(refused, Admission::Throttled { job: 1, retry_in: Duration::from_secs(1) });
+    let other_agent = Enqueue { agent: "b".into(), ..keyed() };
+    assert!(
+        matches!(stage.queue.send(other_agent).await.unwrap().unwrap(), Admission::Accepted { .. }),
+        "keys are scoped"
+    );
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let later = stage.queue.send(keyed()).await.unwrap().unwrap();
+    assert!(matches!(later, Admission::Accepted { .. }), "a refused request does not move the window: {later:?}");
+}
+
+#[actix::test]
+async fn the_best_runs_first_one_for_an_agent_and_never_more_than_the_limit() {
+    let stage = stage(&[], 2);
+    for (sync_type, agent) in
+        [("ddt", "a"), ("customers", "a"), ("orders", "a"), ("prices", "s"), ("ddt", "b"), ("ddt", "c")]
+    {
+        stage.ask(sync_type, agent).await;
+    }
+    let started = |count: usize| {
+        let started = stage.runner.started();
+        started[..count].iter().map(|job| format!("{}:{}", job.sync_type, job.agent)).collect::<Vec<_>>()
+    };
+    settle().await;
+    // the first was claimed before the others came; then an agent's own jobs wait for it
+    assert_eq!(stage.runner.running().len(), 2);
+    let mut order = Vec::new();
+    while let Some(job) = stage.runner.running().first().copied() {
+        assert!(stage.runner.running().len() <= 2);
+        stage.runner.end(job, Outcome::Succeeded);
+        settle().await;
+    }
+    order.extend(started(6));
+    assert_eq!(order[0], "ddt:a");
+    let place = |name: &str| order.iter().position(|one| one == name).unwrap();
+    assert!(place("orders:a") < place("customers:a"), "{order:?}");
+    assert!(place("ddt:b") < place("prices:service-account"), "{order:?}");
+}
+
+#[actix::test]
+async fn waiting_raises_priority_so_that_nothing_starves() {
+    let stage = stage(&[], 1);
+    stage.ask("orders", "running").await;
+    stage.runner.wait_for(1).await;
+    stage.ask("prices", "x").await;
+    // prices have priority 1, orders 4: three minutes of waiting outweigh that
+    minutes(4).await;
+    stage.ask("orders", "late").await;
+    stage.runner.end(1, Outcome::Succeeded);
+    stage.runner.wait_for(2).await;
+    assert_eq!(stage.runner.started()[1].sync_type.as_str(), "prices");
+}
+
+#[actix::test]
+async fn stop_reaches_running_and_waiting_jobs_of_the_type_alone() {
+    let stage = stage(&[], 2);
+    let running = stage.ask("orders", "a").await.job();
+    let other = stage.ask("customers", "b").await.job();
+    stage.runner.wait_for(2).await;
+    let waiting = stage.ask("orders", "c").await.job();
+    let report = stage.queue.send(StopJobs { job: None, sync_type: Some("orders".into()) }).await.unwrap().unwrap();
+    assert_eq!((report.stopping, report.removed), (vec![running], vec![waiting]));
+    settle().await;
+    assert_eq!(stage.board.job(running), (JobState::Done, Some(Outcome::Stopped)));
+    assert_eq!(stage.board.job(waiting), (JobState::Done, Some(Outcome::Removed)));
+    assert_eq!(stage.runner.running(), [other]);
+    let status = stage.syncs["customers"].send(Status).await.unwrap();
+    assert!(status.len() == 1 && !status[0].stopping);
+    assert!(stage.syncs["orders"].send(Status).await.unwrap().is_empty());
+}
+
+#[actix::test]
+async fn a_job_whose_process_died_is_taken_over_within_thirty_seconds() {
+    let stage = stage(&[], 1);
+    let job = stage.board.put_foreign("orders", "a", lockstep::domain::Clock::now(&stage.clock));
+    assert_eq!(stage.ask("orders", "a").await, Admission::AlreadyQueued { job }, "it keeps its key");
+    tokio::time::sleep(Duration::from_secs(19)).await;
+    assert!(stage.runner.running().is_empty(), "its lease is still good");
+    tokio::time::sleep(Duration::from_secs(11)).await;
+    settle().await;
+    assert_eq!(stage.runner.running(), [job]);
+    assert_eq!(stage.runner.started()[0].lease, 3, "the lease rose, so a late write is refused");
+}
+
+#[actix::test]
+async fn a_drain_gives_jobs_back_with_their_attempt() {
+    let stage = stage(&[], 1);
+    let job = stage.ask("orders", "a").await.job();
+    stage.runner.wait_for(1).await;
+    stage.queue.send(Drain).await.unwrap();
+    assert_eq!(stage.board.job(job).0, JobState::Waiting);
+    assert!(stage.runner.running().is_empty());
+    let refused = stage.queue.send(Enqueue::new("ddt", "a", Reason::Manual)).await.unwrap();
+    assert_eq!(refused, Err(QueueError::ShuttingDown));
+}
+
+#[actix::test]
+async fn what_is_unknown_or_broken_is_refused_with_a_reason() {
+    let stage = stage(&[], 1);
+    let unknown = stage.queue.send(Enqueue::new("nothing", "a", Reason::Manual)).await.unwrap();
+    assert_eq!(unknown, Err(QueueError::UnknownType("nothing".into())));
+    stage.board.set_broken(true);
+    let broken = stage.queue.send(Enqueue::new("orders", "a", Reason::Manual)).await.unwrap();
+    assert!(matches!(broken, Err(QueueError::Storage(_))));
+    stage.board.set_broken(false);
+    assert!(matches!(stage.ask("orders", "a").await, Admission::Accepted { .. }), "the actor lives on");
+}
+
+#[actix::test]
+async fn timers_start_at_boot_with_saved_intervals_and_missed_ticks_collapse() {
+    let stage = stage(&["a", "b"], 1);
+    let at = PausedClock::at_minute;
+    stage.board.put_setting("orders", 10, Some(at(-100)), at(-35));
+    stage.board.put_setting("products", 30, None, at(33));
+    let scheduler = stage.scheduler();
+    settle().await;
+    // overdue by several slots: one tick at once, and the phase stays
+    assert_eq!(stage.board.accepted(), ["orders:a", "orders:b"]);
+    assert_eq!(stage.board.setting("orders").next_run, Some(at(5)));
+    minutes(34).await;
+    assert_eq!(stage.board.accepted().iter().filter(|job| *job == "products:service-account").count(), 1);
+    assert_eq!(scheduler.send(Snapshot).await.unwrap().types.len(), 2);
+    assert_eq!(
+        stage.board.accepted().len(),
+        3,
+        "the agents' first jobs are still under way, so later ticks are duplicates"
+    );
+}
+
+#[actix::test]
+async fn a_changed_interval_restarts_its_own_timer_alone() {
+    let stage = stage(&["a"], 3);
+    let at = PausedClock::at_minute;
+    stage.board.put_setting("orders", 10, Some(at(-1)), at(9));
+    stage.board.put_setting("customers", 15, Some(at(-3)), at(12));
+    let scheduler = stage.scheduler();
+    settle().await;
+    let timer = scheduler.send(UpdateInterval { sync_type: "orders".into(), minutes: 5 }).await.unwrap().unwrap();
+    assert_eq!(timer.next_run, Some(at(4)), "one new interval after the last tick");
+    assert_eq!(stage.board.setting("orders").interval_minutes, 5, "it is stored");
+    assert_eq!(stage.board.setting("customers").next_run, Some(at(12)), "the others are untouched");
+    minutes(5).await;
+    assert_eq!(stage.board.accepted(), ["orders:a"]);
+    assert_eq!(stage.board.setting("orders").next_run, Some(at(9)), "the old timer is gone: one tick, not two");
+    stage.runner.end(1, Outcome::Succeeded);
+    minutes(8).await;
+    assert_eq!(stage.board.accepted(), ["orders:a", "orders:a", "customers:a"]);
+}
+
+#[actix::test]
+async fn intervals_out_of_range_change_nothing() {
+    let stage = stage(&[], 1);
+    stage.board.put_setting("orders", 10, None, PausedClock::at_minute(9));
+    let scheduler = stage.scheduler();
+    settle().await;
+    for minutes in [0, 4, 1441] {
+        let refused = scheduler.send(UpdateInterval { sync_type: "orders".into(), minutes }).await.unwrap();
+        assert_eq!(refused, Err(ScheduleError::OutOfRange { sync_type: "orders".into(), minutes }));
+    }
+    let change =
+        |sync_type: &str, minutes| Change { sync_type: sync_type.into(), minutes: Some(minutes), enabled: None };
+    let refused =
+        scheduler.send(Reschedule { changes: vec![change("orders", 20), change("nothing", 20)] }).await.unwrap();
+    assert_eq!(refused, Err(ScheduleError::UnknownType("nothing".into())));
+    assert_eq!(stage.board.setting("orders").interval_minutes, 10, "all or nothing");
+}
+
+#[actix::test]
+async fn the_switch_stops_all_timers_and_a_type_can_be_off_by_itself() {
+    let stage = stage(&["a"], 3);
+    let at = PausedClock::at_minute;
+    stage.board.put_setting("orders", 10, Some(at(-5)), at(5));
+    stage.board.put_setting("ddt", 20, Some(at(-13)), at(7));
+    let scheduler = stage.scheduler();
+    settle().await;
+    scheduler.send(SetAutoSync { on: false }).await.unwrap().unwrap();
+    minutes(30).await;
+    assert!(stage.board.accepted().is_empty());
+    let off = Change { sync_type: "ddt".into(), minutes: None, enabled: Some(false) };
+    scheduler.send(Reschedule { changes: vec![off] }).await.unwrap().unwrap();
+    scheduler.send(SetAutoSync { on: true }).await.unwrap().unwrap();
+    settle().await;
+    assert_eq!(stage.board.accepted(), ["orders:a"], "overdue once, and the type that is off stays off");
+}
+
+#[actix::test]
+async fn a_tick_that_fails_is_tried_again_for_the_same_slot() {
+    let stage = stage(&["a"], 3);
+    let at = PausedClock::at_minute;
+    stage.board.put_setting("orders", 10, None, at(1));
+    let _scheduler = stage.scheduler();
+    settle().await;
+    stage.board.set_broken(true);
+    minutes(2).await;
+    stage.board.set_broken(false);
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    settle().await;
+    assert_eq!(stage.board.accepted(), ["orders:a"]);
+    assert_eq!(stage.board.setting("orders").last_tick, Some(at(1)));
+}
+
+#[actix::test]
+async fn ticks_close_together_share_one_look_at_the_agents() {
+    let stage = stage(&["a", "b"], 1);
+    let at = PausedClock::at_minute;
+    for name in ["orders", "customers", "ddt", "invoices"] {
+        stage.board.put_setting(name, 10, None, at(1));
+    }
+    let _scheduler = stage.scheduler();
+    minutes(2).await;
+    assert_eq!(stage.board.accepted().len(), 8);
+    assert!(stage.board.agent_queries() <= 4, "{}", stage.board.agent_queries());
+}

@@ -1,0 +1,152 @@
+//! Do the commands do what their help says, with the exit codes that scripts rely on?
+
+use std::{
+    path::Path,
+    process::{Command, Output},
+};
+
+use serde_json::{Value as Json, json};
+
+use crate::fixtures::{TYPES, grid, json as truth, path};
+
+fn lockstep(folder: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_lockstep"))
+        .args(arguments)
+        .current_dir(folder)
+        .env("LOCKSTEP__LOG__LEVEL", "error")
+        .output()
+        .unwrap()
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[test]
+fn extract_prints_records_and_says_why_it_refuses() {
+    let folder = tempfile::tempdir().unwrap();
+    let report = |name: &str| path(name).display().to_string();
+    for sync_type in TYPES {
+        let file = folder.path().join("report.pdf");
+        std::fs::write(&file, grid(sync_type)).unwrap();
+        let output =
+            lockstep(folder.path(), &["extract", "report.pdf", "--type", sync_type, "--report", "summary.json"]);
+        assert_eq!(code(&output), 0, "{}", stderr(&output));
+        let records: Json = serde_json::from_str(&stdout(&output)).unwrap();
+        assert_eq!(records, json!(truth(&format!("truth/{sync_type}.json"))));
+        let summary: Json =
+            serde_json::from_slice(&std::fs::read(folder.path().join("summary.json")).unwrap()).unwrap();
+        assert_eq!((&summary["rows"], summary["cycle"].as_u64() > Some(1)), (&json!(40), true));
+    }
+    for (name, sync_type, exit, said) in [
+        ("edge/orders-bad-cells.pdf", "orders", 3, "quarantined: page"),
+        ("edge/customers-count-mismatch.pdf", "customers", 4, "totals_mismatch"),
+        ("edge/login-page.pdf", "customers", 4, "login_page"),
+        ("edge/orders-encrypted-password.pdf", "orders", 4, "password"),
+        ("edge/orders-no-rows.pdf", "nothing", 2, "known are"),
+        ("edge/none.pdf", "orders", 1, "cannot read"),
+    ] {
+        let output = lockstep(folder.path(), &["extract", &report(name), "--type", sync_type]);
+        assert_eq!(code(&output), exit, "{name}: {}", stderr(&output));
+        assert!(stderr(&output).contains(said), "{name}: {}", stderr(&output));
+    }
+    let file = report("edge/invoices-one-row.pdf");
+    let csv = stdout(&lockstep(folder.path(), &["extract", &file, "--type", "invoices", "--format", "csv"]));
+    assert!(csv.lines().count() == 2 && csv.starts_with("invoice_number,"), "{csv}");
+    let jsonl = stdout(&lockstep(folder.path(), &["extract", &file, "--type", "invoices", "--format", "jsonl"]));
+    assert_eq!(serde_json::from_str::<Json>(&jsonl).unwrap(), json!(truth("edge/invoices-one-row.json"))[0]);
+}
+
+#[test]
+fn sync_runs_without_a_server_and_a_dry_run_writes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let config =
+        "[source]\nkind = \"folder\"\n[source.folder]\nurl = \"reports\"\n[[agents]]\nid = \"a\"\nname = \"A\"\n";
+    std::fs::write(folder.path().join("lockstep.toml"), config).unwrap();
+    std::fs::create_dir_all(folder.path().join("reports/a")).unwrap();
+    std::fs::write(folder.path().join("reports/a/orders.pdf"), grid("orders")).unwrap();
+    let sync = |more: &[&str]| {
+        let arguments = [&["sync", "orders", "--config", "lockstep.toml"], more].concat();
+        lockstep(folder.path(), &arguments)
+    };
+    let planned = sync(&["--agent", "a", "--dry-run"]);
+    let plan: Json = serde_json::from_str(&stdout(&planned)).unwrap();
+    assert_eq!((code(&planned), plan["insert"].as_array().unwrap().len()), (0, 40), "{}", stderr(&planned));
+    let first = sync(&["--agent", "a"]);
+    let counts: Json = serde_json::from_str(&stdout(&first)).unwrap();
+    assert_eq!((code(&first), &counts["counts"]["inserted"]), (0, &json!(40)), "the dry run wrote nothing");
+    let file = path("edge/orders-no-rows.pdf").display().to_string();
+    assert_eq!(code(&sync(&["--agent", "a", "--file", &file])), 5, "held");
+    let file = path("edge/orders-encrypted-password.pdf").display().to_string();
+    assert_eq!(code(&sync(&["--agent", "a", "--file", &file])), 4, "refused");
+    let unknown = sync(&["--agent", "b"]);
+    assert!(code(&unknown) == 1 && stderr(&unknown).contains("known are: a"), "{}", stderr(&unknown));
+}
+
+#[actix::test]
+async fn sync_refuses_an_agent_that_the_service_is_busy_with() {
+    use lockstep::testing::TestApp;
+    let folder = tempfile::tempdir().unwrap();
+    let app = TestApp::builder().folder(folder.path()).agents(&["a"]).start().await;
+    app.source.hang("orders", "a");
+    app.enqueue("orders", "a").await;
+    while app.source.fetches().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    let url = format!("[database]\nurl = \"sqlite://{}/lockstep.db?mode=rwc\"\n", folder.path().display());
+    std::fs::write(folder.path().join("lockstep.toml"), url).unwrap();
+    let root = folder.path().to_owned();
+    let file = path("truth/../grid/agent-1/customers.pdf").display().to_string();
+    let busy =
+        move || lockstep(&root, &["sync", "customers", "--agent", "a", "--file", &file, "--config", "lockstep.toml"]);
+    let output = tokio::task::spawn_blocking(busy).await.unwrap();
+    assert_eq!(code(&output), 7, "{}", stderr(&output));
+    app.post("/api/sync/stop", json!({})).await;
+    app.idle().await;
+    app.stop().await;
+}
+
+#[test]
+fn config_shows_what_is_in_force_and_names_what_is_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("good.toml"), "[auth]\nadmin_token = \"a-secret-of-16-or-more\"\n").unwrap();
+    std::fs::write(folder.path().join("bad.toml"), "[server]\ncolour = \"red\"\n").unwrap();
+    let shown = stdout(&lockstep(folder.path(), &["config", "show", "--config", "good.toml"]));
+    assert!(shown.contains("auth.admin_token = ***  # good.toml"), "{shown}");
+    assert!(shown.contains("queue.concurrency = 3  # default") && !shown.contains("a-secret"), "{shown}");
+    let checked = lockstep(folder.path(), &["config", "check", "--config", "bad.toml"]);
+    assert!(code(&checked) == 1 && stderr(&checked).contains("colour"), "{}", stderr(&checked));
+}
+
+#[test]
+fn migrate_and_healthcheck_tell_how_things_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let status = |direction| stdout(&lockstep(folder.path(), &["migrate", direction]));
+    assert!(status("status").contains("pending"));
+    assert!(status("up").contains("applied"));
+    assert!(status("down").contains("pending"));
+    std::fs::write(folder.path().join("port.toml"), "[server]\nport = 1\n").unwrap();
+    let sick = lockstep(folder.path(), &["healthcheck", "--config", "port.toml"]);
+    assert!(code(&sick) == 1 && stderr(&sick).contains("does not answer"));
+}
+
+#[test]
+fn bench_report_prints_what_extract_reads() {
+    let folder = tempfile::tempdir().unwrap();
+    for sync_type in TYPES {
+        let print = ["bench-report", sync_type, "--rows", "25", "--out", "r.pdf", "--truth", "t.json"];
+        assert_eq!(code(&lockstep(folder.path(), &print)), 0);
+        let read = lockstep(folder.path(), &["extract", "r.pdf", "--type", sync_type]);
+        assert_eq!(code(&read), 0, "{}", stderr(&read));
+        let truth: Json = serde_json::from_slice(&std::fs::read(folder.path().join("t.json")).unwrap()).unwrap();
+        assert_eq!(serde_json::from_str::<Json>(&stdout(&read)).unwrap(), truth, "{sync_type}");
+    }
+}

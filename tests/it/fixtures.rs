@@ -1,0 +1,67 @@
+//! Which reports do the tests read? The sample reports, and ones printed for the purpose.
+
+use std::path::PathBuf;
+
+use lockstep::{
+    domain::Record,
+    pretend_erp::{self, Layout},
+    sync_type::{SyncTypeSpec, SyncTypes},
+    testing::TestApp,
+};
+use serde_json::{Map, Value as Json};
+
+pub const TYPES: [&str; 6] = ["orders", "customers", "products", "prices", "ddt", "invoices"];
+
+pub fn path(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/reports").join(name)
+}
+
+pub fn bytes(name: &str) -> Vec<u8> {
+    std::fs::read(path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+pub fn json(name: &str) -> Vec<Map<String, Json>> {
+    serde_json::from_slice(&bytes(name)).unwrap()
+}
+
+/// The agent under which a type's sample report stands.
+pub fn agent(sync_type: &str) -> &'static str {
+    if matches!(sync_type, "products" | "prices") { "service-account" } else { "agent-1" }
+}
+
+pub fn grid(sync_type: &str) -> Vec<u8> {
+    bytes(&format!("grid/{}/{sync_type}.pdf", agent(sync_type)))
+}
+
+/// The sample's records, by key, as the database orders them.
+pub fn truth(sync_type: &str) -> Vec<Map<String, Json>> {
+    sorted(sync_type, json(&format!("truth/{sync_type}.json")))
+}
+
+pub fn sorted(sync_type: &str, mut records: Vec<Map<String, Json>>) -> Vec<Map<String, Json>> {
+    let types = lockstep::testing::types();
+    let key = types.get(sync_type).unwrap().key_name();
+    records.sort_by(|a, b| a[key].as_str().cmp(&b[key].as_str()));
+    records
+}
+
+/// Invented records of a type.
+pub fn invent(types: &SyncTypes, sync_type: &str, rows: usize) -> Vec<Record> {
+    pretend_erp::invent(types, types.get(sync_type).unwrap(), rows, 1)
+}
+
+pub fn print(spec: &SyncTypeSpec, records: &[Record]) -> Vec<u8> {
+    pretend_erp::print(spec, records, &Layout::default()).unwrap()
+}
+
+/// Records as objects, by key.
+pub fn objects(spec: &SyncTypeSpec, records: &[Record]) -> Vec<Map<String, Json>> {
+    sorted(spec.name.as_str(), records.iter().map(|record| spec.to_json(record, |_| true)).collect())
+}
+
+/// Makes these records the report of a type for an agent, and answers them as objects by key.
+pub fn serve(app: &TestApp, sync_type: &str, agent: &str, records: &[Record]) -> Vec<Map<String, Json>> {
+    let spec = app.app.store.types().get(sync_type).unwrap().clone();
+    app.source.set(sync_type, agent, print(&spec, records));
+    records.iter().map(|record| spec.to_json(record, |_| true)).collect()
+}

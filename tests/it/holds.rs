@@ -1,0 +1,169 @@
+//! Is anything deleted, overwritten or taken from another agent unasked?
+
+use std::time::Duration;
+
+use lockstep::{domain::Record, testing::TestApp};
+use serde_json::json;
+
+use crate::fixtures::{bytes, invent, objects, serve};
+
+async fn app_with(rows: usize) -> (TestApp, Vec<Record>) {
+    let app = TestApp::builder().agents(&["a", "b"]).start().await;
+    let records = invent(&app.app.store.types().clone(), "customers", rows);
+    serve(&app, "customers", "a", &records);
+    app.sync("customers", "a").await;
+    (app, records)
+}
+
+#[actix::test]
+async fn a_row_is_deleted_only_when_it_is_missed_twice_and_comes_back() {
+    let (app, records) = app_with(30).await;
+    serve(&app, "customers", "a", &records[1..]);
+    let first = app.sync("customers", "a").await;
+    assert_eq!((first.counts.missing, first.counts.deleted), (1, 0));
+    assert_eq!(app.rows("customers", "a").await.len(), 30, "missing is not deleted");
+
+    // missed again too soon: the second miss counts one interval (15 minutes) after the first
+    let early = app.sync("customers", "a").await;
+    assert_eq!((early.counts.missing, early.counts.deleted), (0, 0));
+    app.clock.advance(Duration::from_secs(16 * 60));
+    let second = app.sync("customers", "a").await;
+    assert_eq!((second.outcome.as_deref(), second.counts.deleted), (Some("succeeded"), 1));
+    assert_eq!(app.rows("customers", "a").await.len(), 29);
+
+    serve(&app, "customers", "a", &records);
+    let back = app.sync("customers", "a").await;
+    assert_eq!((back.counts.restored, back.counts.inserted), (1, 0));
+    let types = app.app.store.types().clone();
+    assert_eq!(app.records("customers", "a").await, objects(types.get("customers").unwrap(), &records));
+    app.stop().await;
+}
+
+#[actix::test]
+async fn a_row_that_is_only_missing_is_restored_with_its_mark_taken_off() {
+    let (app, records) = app_with(30).await;
+    serve(&app, "customers", "a", &records[1..]);
+    app.sync("customers", "a").await;
+    serve(&app, "customers", "a", &records);
+    let back = app.sync("customers", "a").await;
+    assert_eq!((back.counts.restored, back.counts.unchanged), (1, 29));
+    assert!(app.rows("customers", "a").await.iter().all(|row| row["missing_since"].is_null()));
+    app.stop().await;
+}
+
+#[actix::test]
+async fn a_leftover_filter_is_held_and_writes_nothing() {
+    let (app, mut records) = app_with(60).await;
+    let before = app.rows("customers", "a").await;
+    records.truncate(20);
+    serve(&app, "customers", "a", &records);
+    let run = app.sync("customers", "a").await;
+    assert_eq!((run.outcome.as_deref(), run.hold.as_deref()), (Some("held"), Some("open")));
+    let verdicts = run.verdicts.unwrap();
+    assert_eq!((&verdicts[0]["guard"], &verdicts[0]["threshold"]), (&json!("few_rows"), &json!(50.0)));
+    assert_eq!(verdicts[1]["guard"], "many_missing");
+    assert!(verdicts[1]["text"].as_str().unwrap().contains("40 of 60"));
+    assert!(run.counts.balance());
+    assert_eq!(app.rows("customers", "a").await, before);
+    assert_eq!(app.get("/api/sync/status").await.1["openHolds"], json!([run.id]));
+    app.stop().await;
+}
+
+#[actix::test]
+async fn no_rows_at_all_are_held() {
+    let app = TestApp::builder().agents(&["a"]).start().await;
+    let types = app.app.store.types().clone();
+    serve(&app, "orders", "a", &invent(&types, "orders", 3));
+    app.sync("orders", "a").await;
+    app.idle().await;
+    app.source.set("orders", "a", bytes("edge/orders-no-rows.pdf"));
+    let run = app.sync("orders", "a").await;
+    assert_eq!((run.outcome.as_deref(), run.error_code.as_deref()), (Some("held"), Some("no_rows")));
+    assert_eq!(app.rows("orders", "a").await.len(), 3);
+    app.stop().await;
+}
+
+#[actix::test]
+async fn an_approved_run_is_applied_and_its_missing_rows_are_a_first_miss() {
+    let (app, records) = app_with(60).await;
+    serve(&app, "customers", "a", &records[..20]);
+    let held = app.sync("customers", "a").await;
+    // the source has moved on: what is applied is the document that was looked at
+    serve(&app, "customers", "a", &records);
+    let (status, answer) = app.post(&format!("/api/runs/{}/approve", held.id), json!({})).await;
+    assert_eq!(status, 202, "{answer}");
+    let run = app.ended(answer["jobId"].as_i64().unwrap()).await;
+    assert_eq!((run.outcome.as_deref(), run.reason.as_str()), (Some("succeeded"), "approval"), "{:?}", run.error);
+    assert_eq!((run.counts.missing, run.counts.deleted, run.counts.unchanged), (40, 0, 20));
+    let (_, held) = app.get(&format!("/api/runs/{}", held.id)).await;
+    assert_eq!(held["hold"], "applied");
+    assert_eq!(app.post(&format!("/api/runs/{}/approve", held["id"]), json!({})).await.0, 409);
+    app.stop().await;
+}
+
+#[actix::test]
+async fn an_approval_of_what_has_changed_meanwhile_is_refused() {
+    let (app, records) = app_with(60).await;
+    serve(&app, "customers", "a", &records[..20]);
+    let held = app.sync("customers", "a").await;
+    // an upload that passes the guards changes the stored records, and closes the hold
+    let types = app.app.store.types().clone();
+    let customers = types.get("customers").unwrap();
+    let mut changed = records.clone();
+    changed[0].values[customers.field("name").unwrap()] = lockstep::domain::Value::Text("Altro".into());
+    serve(&app, "customers", "a", &changed);
+    app.sync("customers", "a").await;
+    let (status, problem) = app.post(&format!("/api/runs/{}/approve", held.id), json!({})).await;
+    assert_eq!((status.as_u16(), &problem["code"]), (409, &json!("not_held")));
+    assert_eq!(app.get(&format!("/api/runs/{}", held.id)).await.1["hold"], "closed");
+    app.stop().await;
+}
+
+#[actix::test]
+async fn a_newer_hold_supersedes_and_a_rejected_one_is_dropped() {
+    let (app, records) = app_with(60).await;
+    serve(&app, "customers", "a", &records[..20]);
+    let first = app.sync("customers", "a").await;
+    serve(&app, "customers", "a", &records[..21]);
+    let second = app.sync("customers", "a").await;
+    assert_eq!(app.get(&format!("/api/runs/{}", first.id)).await.1["hold"], "superseded");
+    assert_eq!(app.post(&format!("/api/runs/{}/reject", first.id), json!({})).await.0, 409);
+    let (status, rejected) = app.post(&format!("/api/runs/{}/reject", second.id), json!({})).await;
+    assert_eq!((status.as_u16(), &rejected["hold"]), (200, &json!("rejected")));
+    assert_eq!(app.post(&format!("/api/runs/{}/approve", second.id), json!({})).await.0, 409);
+    assert_eq!(app.rows("customers", "a").await.len(), 60);
+    app.stop().await;
+}
+
+#[actix::test]
+async fn another_agents_report_is_held() {
+    let (app, records) = app_with(30).await;
+    serve(&app, "customers", "b", &records);
+    let run = app.sync("customers", "b").await;
+    assert_eq!((run.outcome.as_deref(), run.error_code.as_deref()), (Some("held"), Some("other_agent")));
+    assert!(app.rows("customers", "b").await.is_empty());
+    app.stop().await;
+}
+
+#[actix::test]
+async fn an_expired_session_is_not_an_empty_report() {
+    let (app, _) = app_with(30).await;
+    for (file, code) in [("login-page", "login_page"), ("empty-body", "empty_body"), ("truncated", "damaged")] {
+        app.source.set("customers", "a", bytes(&format!("edge/{file}.pdf")));
+        let job = app.enqueue("customers", "a").await;
+        for _ in 0..3 {
+            app.clock.advance(Duration::from_secs(30));
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let run = loop {
+            app.clock.advance(Duration::from_secs(30));
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            if app.app.store.job(job).await.unwrap().unwrap().state == "done" {
+                break app.ended(job).await;
+            }
+        };
+        assert_eq!((run.outcome.as_deref(), run.error_code.as_deref(), run.attempt), (Some("failed"), Some(code), 3));
+        assert_eq!(app.rows("customers", "a").await.len(), 30);
+    }
+    app.stop().await;
+}
