@@ -227,12 +227,15 @@ impl QueueActor {
         }
     }
 
-    fn stop_here(&self, job: Option<JobId>, sync_type: Option<&SyncType>, reason: StopReason) {
-        for name in self.board.types_of(job, sync_type) {
-            if let Some(worker) = self.workers.get(&name) {
-                worker.stop.do_send(Stop { job, reason });
-            }
-        }
+    /// Tells the running jobs that are meant to stop, and answers which.
+    fn stop_here(&self, job: Option<JobId>, sync_type: Option<&SyncType>, reason: StopReason) -> Vec<JobId> {
+        let meant = self.board.meant(job, sync_type);
+        meant
+            .filter_map(|(id, name)| {
+                self.workers.get(name)?.stop.do_send(Stop { job: Some(id), reason });
+                Some(id)
+            })
+            .collect()
     }
 
     fn beat(&mut self, ctx: &mut Context<Self>) {
@@ -341,10 +344,13 @@ impl Handler<StopJobs> for QueueActor {
 
     fn handle(&mut self, StopJobs { job, sync_type }: StopJobs, _: &mut Self::Context) -> Self::Result {
         // what runs here is told at once; the row tells the other processes, and whoever asks later
-        self.stop_here(job, sync_type.as_ref(), StopReason::Asked);
+        let mut stopping = self.stop_here(job, sync_type.as_ref(), StopReason::Asked);
         let (jobs, now) = (self.jobs.clone(), self.clock.now());
         Box::pin(async move {
-            let (stopping, removed) = jobs.request_stop(job, sync_type, now).await.map_err(|error| storage(&error))?;
+            let (elsewhere, removed) = jobs.request_stop(job, sync_type, now).await.map_err(|error| storage(&error))?;
+            stopping.extend(elsewhere);
+            stopping.sort_unstable();
+            stopping.dedup();
             Ok(StopReport { stopping, removed })
         })
     }

@@ -1,6 +1,6 @@
 //! May this process start more work, and when should it look again? Pure: no clock, no IO.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use chrono::TimeDelta;
 
@@ -76,14 +76,18 @@ impl Board {
         self.running.keys().copied().collect()
     }
 
-    /// The types of the running jobs among `meant` (`None`: all of one type, or all).
-    #[must_use]
-    pub fn types_of(&self, job: Option<JobId>, sync_type: Option<&SyncType>) -> BTreeSet<SyncType> {
+    /// The running jobs that are meant, with their types: one job, all of one type, or all.
+    pub fn meant<'a>(
+        &'a self,
+        job: Option<JobId>,
+        sync_type: Option<&'a SyncType>,
+    ) -> impl Iterator<Item = (JobId, &'a SyncType)> {
         self.running
             .iter()
-            .filter(|(id, running)| job.is_none_or(|job| job == **id) && sync_type.is_none_or(|name| name == *running))
-            .map(|(_, running)| running.clone())
-            .collect()
+            .filter(move |(id, running)| {
+                job.is_none_or(|job| job == **id) && sync_type.is_none_or(|name| name == *running)
+            })
+            .map(|(id, running)| (*id, running))
     }
 
     /// How many may run at once.

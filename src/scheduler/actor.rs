@@ -148,7 +148,8 @@ impl SchedulerActor {
                     actor.fired(&slot, ctx);
                 } else {
                     // another process moved this slot on: follow what it stored
-                    actor.reload(ctx);
+                    let load = actor.load();
+                    ctx.spawn(load);
                 }
             }
             Err(error) => {
@@ -173,22 +174,25 @@ impl SchedulerActor {
     }
 
     /// Takes settings and switch from the database and starts all timers by them.
-    fn reload(&mut self, ctx: &mut Context<Self>) {
+    fn load(&self) -> ResponseActFuture<Self, ()> {
         let board = self.board.clone();
         let load = async move { Ok::<_, StoreError>((board.settings().await?, board.auto_sync().await?)) };
-        ctx.spawn(load.into_actor(self).map(|loaded, actor, ctx| match loaded {
+        Box::pin(load.into_actor(self).map(|loaded, actor, ctx| match loaded {
             Ok((settings, on)) => {
                 actor.running = on && actor.settings.enabled;
-                let known =
-                    settings.into_iter().filter(|setting| actor.types.get(setting.sync_type.as_str()).is_some());
-                actor.schedules = known.map(|setting| (setting.sync_type.clone(), setting)).collect();
+                let known = |setting: &Setting| actor.types.get(setting.sync_type.as_str()).is_some();
+                let settings = settings.into_iter().filter(known);
+                actor.schedules = settings.map(|setting| (setting.sync_type.clone(), setting)).collect();
                 actor.arm_all(ctx);
             }
             Err(error) => {
                 tracing::error!(%error, "the schedule could not be loaded; it is tried again");
-                ctx.run_later(RETRY, Self::reload);
+                ctx.run_later(RETRY, |actor, ctx| {
+                    let load = actor.load();
+                    ctx.spawn(load);
+                });
             }
-        }));
+        }))
     }
 
     /// The settings that `changes` make, or why they cannot be made.
@@ -258,7 +262,9 @@ impl Actor for SchedulerActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        self.reload(ctx);
+        let load = self.load();
+        // no message is answered before the schedule is known
+        ctx.wait(load);
     }
 }
 

@@ -35,12 +35,11 @@ pub fn grid(sync_type: &str) -> Vec<u8> {
 
 /// The sample's records, by key, as the database orders them.
 pub fn truth(sync_type: &str) -> Vec<Map<String, Json>> {
-    sorted(sync_type, json(&format!("truth/{sync_type}.json")))
+    sorted(lockstep::testing::types().get(sync_type).unwrap(), json(&format!("truth/{sync_type}.json")))
 }
 
-pub fn sorted(sync_type: &str, mut records: Vec<Map<String, Json>>) -> Vec<Map<String, Json>> {
-    let types = lockstep::testing::types();
-    let key = types.get(sync_type).unwrap().key_name();
+fn sorted(spec: &SyncTypeSpec, mut records: Vec<Map<String, Json>>) -> Vec<Map<String, Json>> {
+    let key = spec.key_name();
     records.sort_by(|a, b| a[key].as_str().cmp(&b[key].as_str()));
     records
 }
@@ -56,7 +55,7 @@ pub fn print(spec: &SyncTypeSpec, records: &[Record]) -> Vec<u8> {
 
 /// Records as objects, by key.
 pub fn objects(spec: &SyncTypeSpec, records: &[Record]) -> Vec<Map<String, Json>> {
-    sorted(spec.name.as_str(), records.iter().map(|record| spec.to_json(record, |_| true)).collect())
+    sorted(spec, records.iter().map(|record| spec.to_json(record, |_| true)).collect())
 }
 
 /// Makes these records the report of a type for an agent, and answers them as objects by key.
