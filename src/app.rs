@@ -12,7 +12,7 @@ use tokio::runtime::Runtime;
 use crate::{
     api::{self, Api, token_hash},
     domain::{Clock, SyncType, Timestamp},
-    event::{Bus, Event},
+    event::{Bus, Observer},
     queue::{Drain, QueueActor, QueueSettings, Worker},
     scheduler::{SchedulerActor, SchedulerSettings},
     settings::{Settings, SourceKind},
@@ -53,9 +53,7 @@ pub struct Parts {
     /// What time it is.
     pub clock: Option<Arc<dyn Clock>>,
     /// Told of every event at once.
-    pub observers: Vec<Arc<dyn Fn(&Event) + Send + Sync>>,
-    /// What carries jobs out, made from the real runner.
-    pub wrap_runner: Option<Box<dyn FnOnce(Runner) -> Arc<dyn RunJob>>>,
+    pub observers: Vec<Observer>,
 }
 
 /// The running service.
@@ -177,14 +175,11 @@ impl App {
     /// Settings, files, a database or an address that cannot be used.
     pub async fn start(settings: Settings, mut parts: Parts) -> anyhow::Result<Self> {
         let io = Io::start()?;
-        let wrap_runner = parts.wrap_runner.take();
         let context = Arc::new(context(&settings, &io, &mut parts).await?);
         prepare(&settings, &context).await?;
         let new_token = first_token(&settings, &context).await?;
 
-        let runner = Runner::new(context.clone(), io.handle());
-        let runner =
-            wrap_runner.map_or_else(|| Arc::new(runner.clone()) as Arc<dyn RunJob>, |wrap| wrap(runner.clone()));
+        let runner: Arc<dyn RunJob> = Arc::new(Runner::new(context.clone(), io.handle()));
         let syncs: HashMap<SyncType, Addr<SyncActor>> =
             context.types.iter().map(|spec| (spec.name.clone(), SyncActor::new(runner.clone()).start())).collect();
         let worker = |sync: &Addr<SyncActor>| Worker { run: sync.clone().recipient(), stop: sync.clone().recipient() };

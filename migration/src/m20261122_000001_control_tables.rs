@@ -1,7 +1,14 @@
 //! Agents, settings, jobs, locks, runs, quarantine, documents, tokens.
 
-use sea_orm_migration::{prelude::*, schema::*};
+use sea_orm_migration::{
+    prelude::*,
+    schema::{
+        big_integer, big_integer_null, big_pk_auto, blob, boolean, integer, json_null, text, text_null,
+        timestamp_with_time_zone, timestamp_with_time_zone_null,
+    },
+};
 
+/// Makes the control tables.
 #[derive(DeriveMigrationName)]
 pub struct Migration;
 
@@ -15,6 +22,7 @@ fn table(name: &'static str) -> TableCreateStatement {
 
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
+    #[allow(clippy::too_many_lines, reason = "a list of tables, read from top to bottom")]
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         manager
             .create_table(

@@ -13,9 +13,12 @@ use crate::{
     sync::Problem as RunProblem,
 };
 
-/// An error, as RFC 9457 has it.
+/// An error, as RFC 9457 has it; boxed, because it travels through every `Result` of the routes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem(Box<Body>);
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Problem {
+struct Body {
     #[serde(skip)]
     http: StatusCode,
     /// `about:blank`: the status and the code say it all.
@@ -38,7 +41,7 @@ impl Problem {
     /// A problem of any status.
     #[must_use]
     pub fn new(http: StatusCode, code: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self {
+        Self(Box::new(Body {
             http,
             r#type: "about:blank",
             title: http.canonical_reason().unwrap_or_default().to_owned(),
@@ -47,7 +50,7 @@ impl Problem {
             detail: detail.into(),
             pointer: None,
             job: None,
-        }
+        }))
     }
 
     /// 404.
@@ -65,37 +68,39 @@ impl Problem {
     /// 422 for the field at `pointer`.
     #[must_use]
     pub fn unprocessable(code: &str, pointer: &str, detail: impl Into<String>) -> Self {
-        let problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail);
-        Self { pointer: Some(pointer.to_owned()), ..problem }
+        let mut problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail);
+        problem.0.pointer = Some(pointer.to_owned());
+        problem
     }
 
     /// Names the job that stands in the way.
     #[must_use]
-    pub fn of_job(self, job: JobId) -> Self {
-        Self { job: Some(job), ..self }
+    pub fn of_job(mut self, job: JobId) -> Self {
+        self.0.job = Some(job);
+        self
     }
 }
 
 impl std::fmt::Display for Problem {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: {}", self.code, self.detail)
+        write!(f, "{}: {}", self.0.code, self.0.detail)
     }
 }
 
 impl ResponseError for Problem {
     fn status_code(&self) -> StatusCode {
-        self.http
+        self.0.http
     }
 
     fn error_response(&self) -> HttpResponse {
-        let mut response = HttpResponse::build(self.http);
-        if self.http == StatusCode::SERVICE_UNAVAILABLE {
+        let mut response = HttpResponse::build(self.0.http);
+        if self.0.http == StatusCode::SERVICE_UNAVAILABLE {
             response.insert_header(("Retry-After", "1"));
         }
-        if self.http == StatusCode::UNAUTHORIZED {
+        if self.0.http == StatusCode::UNAUTHORIZED {
             response.insert_header(("WWW-Authenticate", "Bearer"));
         }
-        let body = serde_json::to_string(self).unwrap_or_default();
+        let body = serde_json::to_string(&self.0).unwrap_or_default();
         response.content_type("application/problem+json").body(body)
     }
 }

@@ -147,11 +147,11 @@ fn summary(runs: &[Run]) -> Json {
     let neutral = [Outcome::Stopped, Outcome::Held, Outcome::Removed].map(Outcome::as_str);
     let is_neutral = |run: &&Run| run.outcome.as_deref().is_some_and(|outcome| neutral.contains(&outcome));
     let durations: Vec<i64> = runs.iter().filter(is_success).filter_map(|run| run.duration_ms).collect();
-    let average = (!durations.is_empty()).then(|| durations.iter().sum::<i64>() / durations.len() as i64);
+    let average = (!durations.is_empty()).then(|| durations.iter().sum::<i64>() as f64 / durations.len() as f64);
     let failures = runs.iter().take_while(|run| !is_success(run)).filter(|run| !is_neutral(run)).count();
     json!({
         "lastSuccess": runs.iter().find(is_success).and_then(|run| run.finished_at),
-        "averageDurationMs": average,
+        "averageDurationMs": average.map(f64::round),
         "consecutiveFailures": failures,
     })
 }

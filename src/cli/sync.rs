@@ -27,7 +27,8 @@ use crate::{
 Exit: 0 done, 3 with quarantined rows, 4 refused, 5 held, 6 stopped, 7 the agent is busy")]
 pub struct Sync {
     /// The sync type.
-    sync_type: String,
+    #[arg(value_name = "TYPE")]
+    name: String,
     /// For whom; needed for per-agent types.
     #[arg(long)]
     agent: Option<String>,
@@ -49,8 +50,8 @@ impl Sync {
         io.handle().block_on(async {
             let context = Arc::new(app::context(settings, &io, &mut Parts::default()).await?);
             app::prepare(settings, &context).await?;
-            let Some(spec) = context.types.get(&self.sync_type).cloned() else {
-                eprintln!("there is no sync type '{}'; known are {}", self.sync_type, context.types.names());
+            let Some(spec) = context.types.get(&self.name).cloned() else {
+                eprintln!("there is no sync type '{}'; known are {}", self.name, context.types.names());
                 return Ok(Exit::Usage);
             };
             let agent = self.agent(&context, &spec).await?;

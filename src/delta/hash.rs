@@ -48,7 +48,7 @@ mod tests {
     use super::*;
     use crate::sync_type::SyncTypes;
 
-    fn record(spec: &SyncTypeSpec, json: serde_json::Value) -> Record {
+    fn record(spec: &SyncTypeSpec, json: &serde_json::Value) -> Record {
         spec.from_json(json.as_object().unwrap()).unwrap()
     }
 
@@ -58,13 +58,13 @@ mod tests {
         let orders = types.get("orders").unwrap();
         let order = record(
             orders,
-            serde_json::json!({ "order_id": "1", "order_number": "ORD/1", "sales_status": "Aperto",
+            &serde_json::json!({ "order_id": "1", "order_number": "ORD/1", "sales_status": "Aperto",
                 "gross_amount": "10.00", "is_quote": true }),
         );
         // printf 'ORD/1|Aperto|||10.00|' | md5sum
         assert_eq!(change_hash(orders, &order), hex::encode(Md5::digest("ORD/1|Aperto|||10.00|")));
         let products = types.get("products").unwrap();
-        let product = record(products, serde_json::json!({ "article_id": "A", "name": "x", "vat_item_id": "22" }));
+        let product = record(products, &serde_json::json!({ "article_id": "A", "name": "x", "vat_item_id": "22" }));
         let expected = format!("x{}", "|".repeat(products.hashed.len() - 1));
         assert_eq!(change_hash(products, &product), hex::encode(Sha256::digest(expected)));
     }
@@ -73,8 +73,8 @@ mod tests {
     fn fields_outside_the_change_hash_move_only_the_content_hash() {
         let types = SyncTypes::built_in().unwrap();
         let orders = types.get("orders").unwrap();
-        let a = record(orders, serde_json::json!({ "order_id": "1", "customer_name": "A" }));
-        let b = record(orders, serde_json::json!({ "order_id": "1", "customer_name": "B" }));
+        let a = record(orders, &serde_json::json!({ "order_id": "1", "customer_name": "A" }));
+        let b = record(orders, &serde_json::json!({ "order_id": "1", "customer_name": "B" }));
         assert_eq!(change_hash(orders, &a), change_hash(orders, &b));
         assert_ne!(content_hash(&a), content_hash(&b));
     }
@@ -83,8 +83,8 @@ mod tests {
     fn a_bar_in_a_text_does_not_hide_a_difference() {
         let types = SyncTypes::built_in().unwrap();
         let orders = types.get("orders").unwrap();
-        let a = record(orders, serde_json::json!({ "order_id": "1", "sales_status": "x|y" }));
-        let b = record(orders, serde_json::json!({ "order_id": "1", "sales_status": "x", "document_status": "y|" }));
+        let a = record(orders, &serde_json::json!({ "order_id": "1", "sales_status": "x|y" }));
+        let b = record(orders, &serde_json::json!({ "order_id": "1", "sales_status": "x", "document_status": "y|" }));
         assert_ne!(content_hash(&a), content_hash(&b));
     }
 }

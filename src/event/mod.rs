@@ -98,7 +98,8 @@ pub enum Event {
     },
 }
 
-type Observer = Arc<dyn Fn(&Event) + Send + Sync>;
+/// Called with every event, at once.
+pub type Observer = Arc<dyn Fn(&Event) + Send + Sync>;
 
 /// Hands every event to every listener; a listener that lags loses events, never delays a run.
 #[derive(Clone)]

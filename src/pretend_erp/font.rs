@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, anyhow};
-use pdf_writer::{Filter, Finish, Name, Pdf, Rect, Ref, Str, types::*};
+use pdf_writer::{
+    Filter, Finish, Name, Pdf, Rect, Ref, Str,
+    types::{CidFontType, FontFlags, SystemInfo, UnicodeCmap},
+};
 use subsetter::GlyphRemapper;
 use ttf_parser::Face;
 

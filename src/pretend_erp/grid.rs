@@ -80,7 +80,7 @@ fn column(spec: &SyncTypeSpec, number: usize, records: &[Record], totals: bool) 
     let column = &spec.columns[number];
     let fields: Vec<usize> = spec.fields_of(number).collect();
     let cell = |record: &Record| match (column.value_type, &fields[..]) {
-        (ValueType::Skip, _) => String::new(),
+        (ValueType::Skip, _) | (_, []) => String::new(),
         (ValueType::Tracking, &[courier, tracked]) => {
             printed_tracking(&record.values[courier], &record.values[tracked])
         }
@@ -88,7 +88,6 @@ fn column(spec: &SyncTypeSpec, number: usize, records: &[Record], totals: bool) 
             text if text.is_empty() => text,
             text => text + column.strip_suffix.as_deref().unwrap_or_default(),
         },
-        (_, []) => String::new(),
     };
     let mut texts = vec![column.headers[0].clone()];
     texts.extend(records.iter().map(cell));

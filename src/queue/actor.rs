@@ -196,7 +196,7 @@ impl QueueActor {
             // claimed while the drain began: it runs into its stop at once and goes back
             let stop = worker.stop.clone();
             ctx.run_later(Duration::ZERO, move |_, _| {
-                stop.do_send(Stop { job: Some(id), reason: StopReason::Shutdown })
+                stop.do_send(Stop { job: Some(id), reason: StopReason::Shutdown });
             });
         }
         let run = worker.run.send(Run { job }).into_actor(self);

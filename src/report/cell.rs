@@ -25,10 +25,10 @@ pub fn parse(value_type: ValueType, text: &str) -> Result<Value, CellError> {
     let fail = |expected| CellError { expected };
     match value_type {
         ValueType::Text | ValueType::Tracking | ValueType::Skip => Ok(Value::Text(text.to_owned())),
-        ValueType::Id => match text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
-            false => Ok(Value::Text(text.to_owned())),
-            true => whole_digits(text).map(Value::Text).ok_or(fail("an identifier such as 71.285")),
-        },
+        ValueType::Id if text.bytes().any(|byte| !byte.is_ascii_digit() && byte != b'.') => {
+            Ok(Value::Text(text.to_owned()))
+        }
+        ValueType::Id => whole_digits(text).map(Value::Text).ok_or(fail("an identifier such as 71.285")),
         ValueType::Int => {
             let (negative, digits) = split_sign(text).ok_or(fail("a whole number such as 1.204"))?;
             let number = whole_digits(digits).and_then(|digits| digits.parse::<i64>().ok());
@@ -102,15 +102,16 @@ fn decimal(text: &str) -> Option<Value> {
 /// A day, day first, with an optional time.
 fn moment(text: &str) -> Option<NaiveDateTime> {
     let (day, time) = text.split_once(' ').map_or((text, None), |(day, time)| (day, Some(time)));
-    let part = |text: &str, length: usize| {
-        (text.len() == length && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse().ok()).flatten()
+    let part = |text: &str, length: usize| -> Option<u32> {
+        let fits = text.len() == length && text.bytes().all(|byte| byte.is_ascii_digit());
+        fits.then(|| text.parse().ok()).flatten()
     };
     let mut parts = day.split('/');
     let (d, m, y) = (part(parts.next()?, 2)?, part(parts.next()?, 2)?, part(parts.next()?, 4)?);
     if parts.next().is_some() {
         return None;
     }
-    let day = NaiveDate::from_ymd_opt(y as i32, m, d)?;
+    let day = NaiveDate::from_ymd_opt(y.try_into().ok()?, m, d)?;
     let time = match time {
         None => NaiveTime::MIN,
         Some(time) => {

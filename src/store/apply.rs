@@ -8,7 +8,7 @@ use std::{
 use sea_orm::{
     ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QuerySelect,
     prelude::*,
-    sea_query::{OnConflict, Query},
+    sea_query::{OnConflict, Query, Value as SqlValue},
 };
 
 use tokio_util::sync::CancellationToken;
@@ -136,7 +136,7 @@ async fn upsert(
             .chain(names()),
     );
     for change in batch {
-        let fixed: [sea_orm::sea_query::Value; 10] = [
+        let fixed: [SqlValue; 10] = [
             job.agent.as_str().into(),
             now.into(),
             change.change_hash.clone().into(),
@@ -179,7 +179,7 @@ async fn keep_history(
     for change in batch.iter().filter(|change| change.kind != ChangeKind::Insert) {
         let Some((old, new)) = &change.history else { continue };
         any = true;
-        let values: [sea_orm::sea_query::Value; 6] = [
+        let values: [SqlValue; 6] = [
             job.agent.as_str().into(),
             change.key.clone().into(),
             text(old).into(),

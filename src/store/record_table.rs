@@ -63,7 +63,7 @@ async fn create(tx: &DatabaseTransaction, spec: &SyncTypeSpec, types: &SyncTypes
     let present = columns(tx, &name).await?;
     for (column, column_type) in wanted.into_iter().filter(|(column, _)| !present.contains(column)) {
         let mut add = Table::alter();
-        add.table(name.clone()).add_column(&mut ColumnDef::new_with_type(column, column_type));
+        add.table(name.clone()).add_column(ColumnDef::new_with_type(column, column_type));
         tx.execute(&add).await?;
     }
     for column in link_columns(spec, types) {
@@ -96,7 +96,7 @@ async fn create_history(tx: &DatabaseTransaction, name: &str) -> Result<(), DbEr
         ("changed_at", ColumnType::TimestampWithTimeZone),
         ("run_id", ColumnType::BigInteger),
     ] {
-        table.col(&mut ColumnDef::new_with_type(column, column_type));
+        table.col(ColumnDef::new_with_type(column, column_type));
     }
     tx.execute(&table).await.map(|_| ())
 }

@@ -205,7 +205,7 @@ impl Store {
             .limit(1);
         self.read(move |db| {
             Box::pin(async move {
-                let row = sea_orm::ConnectionTrait::query_one(db, &query).await;
+                let row = db.query_one(&query).await;
                 Ok(row.map_err(StoreError::while_doing("look for missing records"))?.is_some())
             })
         })

@@ -11,12 +11,12 @@ use super::{ScriptedSource, TestClock};
 use crate::{
     app::{App, Parts},
     domain::{Admission, Counts, JobId, Reason, SyncType},
-    event::Event,
+    event::{Event, Observer},
     queue::{Enqueue, QueueActor},
     scheduler::SchedulerActor,
     settings::Settings,
     store::{Agent, DataQuery, Run, RunQuery},
-    sync::{RunJob, Runner, SyncActor},
+    sync::SyncActor,
     sync_type::SyncTypes,
 };
 
@@ -28,8 +28,6 @@ pub fn types() -> SyncTypes {
     SyncTypes::built_in().unwrap()
 }
 
-type Observer = Arc<dyn Fn(&Event) + Send + Sync>;
-
 /// What a test wants of its app.
 #[derive(Default)]
 pub struct Builder {
@@ -38,7 +36,6 @@ pub struct Builder {
     agents: Vec<String>,
     environment: HashMap<String, String>,
     observers: Vec<Observer>,
-    wrap_runner: Option<Box<dyn FnOnce(Runner) -> Arc<dyn RunJob>>>,
 }
 
 impl Builder {
@@ -77,13 +74,6 @@ impl Builder {
         self
     }
 
-    /// Puts something between the actors and the real runner.
-    #[must_use]
-    pub fn wrap_runner(mut self, wrap: impl FnOnce(Runner) -> Arc<dyn RunJob> + 'static) -> Self {
-        self.wrap_runner = Some(Box::new(wrap));
-        self
-    }
-
     /// Starts the app inside the running actix system. Timers are off unless a setting turns them on.
     pub async fn start(self) -> TestApp {
         let throwaway = tempfile::tempdir().unwrap();
@@ -104,7 +94,6 @@ impl Builder {
             source: Some(source.clone()),
             clock: Some(Arc::new(self.clock.clone())),
             observers: self.observers,
-            wrap_runner: self.wrap_runner,
         };
         let app = App::start(settings, parts).await.unwrap();
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
@@ -228,7 +217,6 @@ impl TestApp {
     }
 
     /// A request of any kind to this app.
-    #[must_use]
     pub fn raw(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
         self.http.request(method, format!("http://{}{path}", self.app.addr))
     }

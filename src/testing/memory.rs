@@ -100,6 +100,7 @@ impl MemoryBoard {
     }
 
     /// Puts a job there that another process holds under a lease.
+    #[must_use]
     pub fn put_foreign(&self, sync_type: &str, agent: &str, now: Timestamp) -> JobId {
         let mut state = self.0.lock().unwrap();
         let job = NewJob::sync(sync_type.into(), agent.into(), 4, crate::domain::Reason::Timer);
@@ -161,7 +162,7 @@ impl State {
         if let Some((id, _)) = winner {
             return Admission::AlreadyQueued { job: *id };
         }
-        let id = self.jobs.len() as JobId + 1;
+        let id = JobId::try_from(self.jobs.len()).unwrap() + 1;
         let order = now.timestamp_millis() - i64::from(job.priority) * 60_000;
         let (state, outcome) = (JobState::Waiting, None);
         let (lease, heartbeat, attempt, owner, stop) = (0, 0, 0, String::new(), false);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use lockstep::{
     domain::{NewJob, NextStep, Outcome, Reason, Timestamp},
-    store::{Finish, Setting, Store, StoreError},
+    store::{DataQuery, Finish, Setting, Store, StoreError},
     testing::types,
 };
 use tokio::runtime::Handle;
@@ -29,10 +29,10 @@ async fn migrations_go_up_down_and_up_again_and_records_stay() {
         store.migrate().await.unwrap();
         assert!(store.agents().await.unwrap().is_empty());
         let types = types();
-        assert!(store.data(types.get("orders").unwrap(), Default::default()).await.unwrap().items.is_empty());
+        assert!(store.data(types.get("orders").unwrap(), DataQuery::default()).await.unwrap().items.is_empty());
         store.migrate_down().await.unwrap();
         assert!(store.agents().await.is_err(), "the control tables are gone");
-        assert!(store.data(types.get("orders").unwrap(), Default::default()).await.is_ok(), "record tables stay");
+        assert!(store.data(types.get("orders").unwrap(), DataQuery::default()).await.is_ok(), "record tables stay");
     }
     store.close().await;
 }

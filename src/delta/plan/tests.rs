@@ -17,7 +17,7 @@ fn at(minute: i64) -> Timestamp {
     Timestamp::from_timestamp(1_800_000_000 + minute * 60, 0).unwrap()
 }
 
-fn record(spec: &SyncTypeSpec, json: serde_json::Value) -> Record {
+fn record(spec: &SyncTypeSpec, json: &serde_json::Value) -> Record {
     spec.from_json(json.as_object().unwrap()).unwrap()
 }
 
@@ -51,7 +51,7 @@ fn apply(spec: &SyncTypeSpec, plan: &Plan, snapshot: &mut Snapshot, now: Timesta
 fn each_row_has_its_kind() {
     let orders = spec("orders");
     let order = |id: &str, status: &str, name: &str| {
-        record(&orders, serde_json::json!({ "order_id": id, "sales_status": status, "customer_name": name }))
+        record(&orders, &serde_json::json!({ "order_id": id, "sales_status": status, "customer_name": name }))
     };
     let present = vec![true; orders.fields.len()];
     let mut snapshot = Snapshot::default();
@@ -88,7 +88,7 @@ fn absent_columns_and_blank_kept_cells_keep_what_is_stored() {
     let ddt = spec("ddt");
     let full = record(
         &ddt,
-        serde_json::json!({ "ddt_id": "1", "order_number": "O", "delivery_terms": "CFR", "attention_to": "A",
+        &serde_json::json!({ "ddt_id": "1", "order_number": "O", "delivery_terms": "CFR", "attention_to": "A",
             "tracking_courier": "UPS", "tracking_number": "1Z" }),
     );
     let mut snapshot = Snapshot::default();
@@ -96,7 +96,7 @@ fn absent_columns_and_blank_kept_cells_keep_what_is_stored() {
     let planned = plan(&ddt, seen(std::slice::from_ref(&full), &all), &snapshot, at(0), None);
     apply(&ddt, &planned, &mut snapshot, at(0));
 
-    let blank = record(&ddt, serde_json::json!({ "ddt_id": "1", "order_number": "O", "attention_to": "A" }));
+    let blank = record(&ddt, &serde_json::json!({ "ddt_id": "1", "order_number": "O", "attention_to": "A" }));
     let mut without_terms = all.clone();
     without_terms[ddt.field("delivery_terms").unwrap()] = false;
     let kept = plan(&ddt, seen(std::slice::from_ref(&blank), &without_terms), &snapshot, at(1), None);
@@ -109,7 +109,7 @@ fn absent_columns_and_blank_kept_cells_keep_what_is_stored() {
 #[test]
 fn a_spec_change_refreshes_and_a_data_change_updates() {
     let orders = spec("orders");
-    let order = |status: &str| record(&orders, serde_json::json!({ "order_id": "1", "sales_status": status }));
+    let order = |status: &str| record(&orders, &serde_json::json!({ "order_id": "1", "sales_status": status }));
     let present = vec![true; orders.fields.len()];
     let mut snapshot = Snapshot::default();
     let planned = plan(&orders, seen(&[order("a")], &present), &snapshot, at(0), None);
@@ -128,7 +128,7 @@ fn a_spec_change_refreshes_and_a_data_change_updates() {
 #[test]
 fn the_watched_field_remembers_old_and_new() {
     let prices = spec("prices");
-    let price = |amount: &str| record(&prices, serde_json::json!({ "price_id": "1", "unit_price": amount }));
+    let price = |amount: &str| record(&prices, &serde_json::json!({ "price_id": "1", "unit_price": amount }));
     let present = vec![true; prices.fields.len()];
     let mut snapshot = Snapshot::default();
     let planned = plan(&prices, seen(&[price("10.00")], &present), &snapshot, at(0), None);
@@ -145,8 +145,8 @@ fn an_unreadable_key_means_that_nothing_is_known_to_be_missing() {
     let present = vec![true; orders.fields.len()];
     let mut snapshot = Snapshot::default();
     let both = [
-        record(&orders, serde_json::json!({ "order_id": "1" })),
-        record(&orders, serde_json::json!({ "order_id": "2" })),
+        record(&orders, &serde_json::json!({ "order_id": "1" })),
+        record(&orders, &serde_json::json!({ "order_id": "2" })),
     ];
     let planned = plan(&orders, seen(&both, &present), &snapshot, at(0), None);
     apply(&orders, &planned, &mut snapshot, at(0));
@@ -166,7 +166,7 @@ proptest! {
         let orders = spec("orders");
         let present = vec![true; orders.fields.len()];
         let rows = |state: &std::collections::BTreeMap<u8, (u8, u8)>| -> Vec<Record> {
-            state.iter().map(|(id, (status, name))| record(&orders, serde_json::json!({
+            state.iter().map(|(id, (status, name))| record(&orders, &serde_json::json!({
                 "order_id": id.to_string(), "sales_status": status.to_string(), "customer_name": name.to_string(),
             }))).collect()
         };

@@ -1,0 +1,26 @@
+# Build: Rust and a C compiler (SQLite is compiled in), nothing else.
+FROM rust:1.95-bookworm AS build
+WORKDIR /build
+COPY Cargo.toml Cargo.lock ./
+COPY migration migration
+COPY config config
+COPY src src
+# the manifest names the test and bench files; a build does not need them
+RUN mkdir -p tests/it benches && touch tests/it/main.rs benches/real_size.rs
+RUN cargo build --release --locked --bin lockstep
+
+# Run: one binary, one data folder, no root.
+FROM debian:bookworm-slim
+RUN useradd --system --uid 10001 --home-dir /data --create-home lockstep
+COPY --from=build /build/target/release/lockstep /usr/local/bin/lockstep
+USER lockstep
+WORKDIR /data
+VOLUME /data
+ENV LOCKSTEP__SERVER__HOST=0.0.0.0 \
+    LOCKSTEP__DATABASE__URL=sqlite:///data/lockstep.db?mode=rwc \
+    LOCKSTEP__LOG__FORMAT=json
+EXPOSE 8080
+HEALTHCHECK --interval=10s --timeout=4s --start-period=10s CMD ["lockstep", "healthcheck"]
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["lockstep"]
+CMD ["serve"]
