@@ -11,7 +11,7 @@ RUN cargo build --release --locked --bin lockstep
 
 # Run: one binary, one data folder, no root.
 FROM debian:bookworm-slim
-RUN useradd --system --uid 10001 --home-dir /data --create-home lockstep
+RUN useradd --uid 10001 --home-dir /data --create-home --shell /usr/sbin/nologin lockstep
 COPY --from=build /build/target/release/lockstep /usr/local/bin/lockstep
 USER lockstep
 WORKDIR /data

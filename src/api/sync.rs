@@ -31,6 +31,7 @@ async fn status(api: web::Data<Api>) -> Result<HttpResponse, Problem> {
         meant.map(|(_, _, count)| count).sum()
     };
     let mut types = Vec::new();
+    let mut attention = Vec::new();
     for spec in api.context.types.iter() {
         let running: Vec<Running> = match api.syncs.get(&spec.name) {
             Some(sync) => sync.send(Status).await?,
@@ -38,12 +39,16 @@ async fn status(api: web::Data<Api>) -> Result<HttpResponse, Problem> {
         };
         let timer = schedule.types.iter().find(|timer| timer.sync_type == spec.name);
         let last = RunQuery { sync_type: Some(spec.name.to_string()), ended: true, limit: 1, ..RunQuery::default() };
+        let last = api.store().runs(last).await?.into_iter().next();
+        if let Some(run) = last.as_ref().filter(|run| run.needs_attention()) {
+            attention.push(format!("{}: run {} is {}", spec.name, run.id, run.outcome.as_deref().unwrap_or_default()));
+        }
         types.push(json!({
             "type": spec.name,
             "scope": spec.scope,
             "running": running,
             "waiting": count(Some(&spec.name), &["waiting", "delayed"]),
-            "lastRun": api.store().runs(last).await?.first(),
+            "lastRun": last,
             "intervalMinutes": timer.map(|timer| timer.interval_minutes),
             "enabled": timer.map(|timer| timer.enabled),
             "nextRun": timer.filter(|timer| schedule.running && timer.enabled).and_then(|timer| timer.next_run),
@@ -62,7 +67,8 @@ async fn status(api: web::Data<Api>) -> Result<HttpResponse, Problem> {
         "autoSync": schedule.running,
         "pause": null,
         "openHolds": holds,
-        "health": "ok",
+        "health": if attention.is_empty() { "ok" } else { "attention" },
+        "attention": attention,
     })))
 }
 

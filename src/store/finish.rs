@@ -70,7 +70,7 @@ impl Store {
     pub async fn finish(
         &self,
         job: &ClaimedJob,
-        end: Finish,
+        mut end: Finish,
         next: NextStep,
         now: Timestamp,
     ) -> Result<Finished, StoreError> {
@@ -86,9 +86,11 @@ impl Store {
                     mark_missing(tx, &spec, &job, &end, now)
                         .await
                         .map_err(StoreError::while_doing("mark missing rows"))?;
-                    if spec.parent.is_some() {
-                        let orphans = count_orphans(tx, &spec, &job).await;
-                        finished.counts.orphans = orphans.map_err(StoreError::while_doing("count orphans"))?;
+                    if let Some(parent) = &spec.parent {
+                        let counted = count_orphans(tx, &spec, &job).await;
+                        let (orphans, live) = counted.map_err(StoreError::while_doing("count orphans"))?;
+                        finished.counts.orphans = orphans;
+                        warn_of_orphans(&mut end.notes, orphans, live, parent.sync_type.as_str());
                     }
                     finished.follow_ups = follow_up(tx, &types, &spec, &job, now).await?;
                 }
@@ -126,16 +128,28 @@ async fn mark_missing(
     Ok(())
 }
 
-async fn count_orphans(tx: &DatabaseTransaction, spec: &SyncTypeSpec, job: &ClaimedJob) -> Result<u64, DbErr> {
+/// `(records without a parent, all records)`, deleted ones apart.
+async fn count_orphans(tx: &DatabaseTransaction, spec: &SyncTypeSpec, job: &ClaimedJob) -> Result<(u64, u64), DbErr> {
     let mut query = Query::select();
     query
         .from(spec.name.as_str().to_owned())
-        .expr_as(Func::count(Expr::col("agent_id")), "orphans")
+        .expr_as(Func::count(Expr::col("agent_id")), "live")
+        .expr_as(Func::count(Expr::col("parent_key")), "joined")
         .and_where(equals("agent_id", job.agent.as_str()))
-        .and_where(Expr::col("parent_key").is_null())
         .and_where(Expr::col("deleted_at").is_null());
-    let row = tx.query_one(&query).await?;
-    row.map_or(Ok(0), |row| row.try_get::<i64>("", "orphans").map(i64::unsigned_abs))
+    let Some(row) = tx.query_one(&query).await? else { return Ok((0, 0)) };
+    let (live, joined): (i64, i64) = (row.try_get("", "live")?, row.try_get("", "joined")?);
+    Ok(((live - joined).unsigned_abs(), live.unsigned_abs()))
+}
+
+/// A run that matched almost nothing stored its rows, but must not look like a plain success.
+fn warn_of_orphans(notes: &mut Option<Json>, orphans: u64, live: u64, parent: &str) {
+    if orphans * 2 > live {
+        let warning = format!("{orphans} of {live} records have no known record of {parent} that they belong to");
+        tracing::warn!(warning, "low match");
+        let notes = notes.get_or_insert_with(|| Json::Object(serde_json::Map::new()));
+        notes["warnings"] = Json::Array(vec![warning.into()]);
+    }
 }
 
 /// Inserts the follow-up jobs that this run, or one before it that was stopped or killed, called for.

@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 
 use super::{Store, StoreError, entity, jobs::admit};
 use crate::{
-    domain::{Admission, AgentId, Counts, JobId, NewJob, RunId, SyncType, Timestamp},
+    domain::{Admission, AgentId, Counts, JobId, NewJob, Outcome, RunId, SyncType, Timestamp},
     report::Quarantined,
     sync_type::SyncTypeSpec,
 };
@@ -122,6 +122,21 @@ impl From<entity::sync_run::Model> for Run {
             document_sha256: row.document_sha256,
             document: row.document_id,
             spec_fingerprint: row.spec_fingerprint,
+        }
+    }
+}
+
+impl Run {
+    /// Did it end in a way that a person should look at? A stop was asked for; a hold that was decided
+    /// on is settled.
+    #[must_use]
+    pub fn needs_attention(&self) -> bool {
+        let fine = [Outcome::Succeeded, Outcome::SucceededWithQuarantine, Outcome::Unchanged, Outcome::Stopped];
+        let is_fine = |outcome: &str| fine.iter().any(|fine| fine.as_str() == outcome);
+        match self.outcome.as_deref() {
+            Some("held") => self.hold.as_deref() == Some("open"),
+            Some(outcome) => !is_fine(outcome),
+            None => false,
         }
     }
 }

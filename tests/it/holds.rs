@@ -65,7 +65,8 @@ async fn a_leftover_filter_is_held_and_writes_nothing() {
     assert!(verdicts[1]["text"].as_str().unwrap().contains("40 of 60"));
     assert!(run.counts.balance());
     assert_eq!(app.rows("customers", "a").await, before);
-    assert_eq!(app.get("/api/sync/status").await.1["openHolds"], json!([run.id]));
+    let (_, status) = app.get("/api/sync/status").await;
+    assert_eq!((&status["openHolds"], &status["health"]), (&json!([run.id]), &json!("attention")));
     app.stop().await;
 }
 

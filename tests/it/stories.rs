@@ -130,7 +130,10 @@ async fn orphans_are_counted_and_joined_as_soon_as_the_order_comes() {
     serve(&app, "ddt", "a", &invent(&types, "ddt", 24));
     serve(&app, "invoices", "a", &invent(&types, "invoices", 10));
     serve(&app, "orders", "a", &orders[..10]);
-    assert_eq!(app.sync("ddt", "a").await.counts.orphans, 24);
+    let unmatched = app.sync("ddt", "a").await;
+    assert_eq!(unmatched.counts.orphans, 24);
+    let warning = unmatched.notes.unwrap()["warnings"][0].clone();
+    assert!(warning.as_str().unwrap().starts_with("24 of 24 records have no known record of orders"), "{warning}");
     assert_eq!(app.sync("invoices", "a").await.counts.orphans, 10);
 
     app.sync("orders", "a").await;

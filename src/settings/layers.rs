@@ -1,0 +1,111 @@
+//! Where does each setting come from? Defaults < file < environment, secrets from files.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::Path,
+};
+
+use config::{Config, File, FileFormat, Map, Source, Value, ValueKind};
+
+use super::{Settings, SettingsError};
+
+const DEFAULTS: &str = include_str!("../../config/default.toml");
+/// Settings that are never shown, and can each be read from the file that `<key>_file` names.
+const SECRETS: [&str; 3] = ["auth.admin_token", "database.url", "coordination.redis_url"];
+
+/// One setting as it is in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shown {
+    /// Its key.
+    pub key: String,
+    /// Its value; `***` for a secret.
+    pub value: String,
+    /// `default`, the file, or `environment`.
+    pub origin: String,
+}
+
+impl Settings {
+    /// Every setting with its origin, secrets masked.
+    ///
+    /// # Errors
+    /// [`SettingsError`] if the settings cannot be used at all.
+    pub fn show(file: Option<&Path>, environment: HashMap<String, String>) -> Result<Vec<Shown>, SettingsError> {
+        let mut shown = BTreeMap::new();
+        for (origin, layer) in layers(file, environment.clone())? {
+            let mut flat = Vec::new();
+            for (key, value) in layer.collect()? {
+                flatten(&key, &value, &mut flat);
+            }
+            for (key, value) in flat {
+                let value = if SECRETS.contains(&key.as_str()) { "***".to_owned() } else { value };
+                shown.insert(key.clone(), Shown { key, value, origin: origin.clone() });
+            }
+        }
+        Settings::load(file, environment)?;
+        Ok(shown.into_values().collect())
+    }
+}
+
+type Layer = Box<dyn Source + Send + Sync>;
+
+/// The sources of settings with their names, weakest first. Files of secrets are read here.
+pub(super) fn layers(
+    file: Option<&Path>,
+    environment: HashMap<String, String>,
+) -> Result<Vec<(String, Entries)>, SettingsError> {
+    let mut layers: Vec<(String, Layer)> =
+        vec![("default".to_owned(), Box::new(File::from_str(DEFAULTS, FileFormat::Toml)))];
+    if let Some(path) = file {
+        layers.push((path.display().to_string(), Box::new(File::from(path).format(FileFormat::Toml))));
+    }
+    let own = environment.into_iter().filter(|(name, _)| name.starts_with("LOCKSTEP__")).collect();
+    let variables =
+        config::Environment::with_prefix("LOCKSTEP").prefix_separator("__").separator("__").source(Some(own));
+    layers.push(("environment".to_owned(), Box::new(variables)));
+    let nested = |layer| Config::builder().add_source(vec![layer]).build()?.collect();
+    layers.into_iter().map(|(name, layer)| Ok((name, Entries(with_secret_files(nested(layer)?)?)))).collect()
+}
+
+/// Replaces `<secret>_file` by `<secret>` with the file's content.
+fn with_secret_files(mut entries: Map<String, Value>) -> Result<Map<String, Value>, SettingsError> {
+    for key in SECRETS {
+        let (section, name) = key.split_once('.').unwrap_or((key, ""));
+        let Some(Value { kind: ValueKind::Table(table), .. }) = entries.get_mut(section) else { continue };
+        let Some(named) = table.remove(&format!("{name}_file")) else { continue };
+        let file = named.into_string()?;
+        let content = std::fs::read_to_string(&file);
+        let content = content.map_err(|error| SettingsError::Secret { key: format!("{key}_file"), file, error })?;
+        table.insert(name.to_owned(), Value::from(content.trim().to_owned()));
+    }
+    Ok(entries)
+}
+
+/// A layer that was read already.
+#[derive(Debug, Clone)]
+pub(super) struct Entries(Map<String, Value>);
+
+impl Source for Entries {
+    fn clone_into_box(&self) -> Layer {
+        Box::new(self.clone())
+    }
+
+    fn collect(&self) -> Result<Map<String, Value>, config::ConfigError> {
+        Ok(self.0.clone())
+    }
+}
+
+fn flatten(key: &str, value: &Value, into: &mut Vec<(String, String)>) {
+    match &value.kind {
+        ValueKind::Table(table) => {
+            for (name, value) in table {
+                flatten(&format!("{key}.{name}"), value, into);
+            }
+        }
+        ValueKind::Array(list) => {
+            for (number, value) in list.iter().enumerate() {
+                flatten(&format!("{key}[{number}]"), value, into);
+            }
+        }
+        _ => into.push((key.to_owned(), value.to_string())),
+    }
+}
