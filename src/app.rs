@@ -1,6 +1,11 @@
 //! How do the parts come together? Settings -> ports -> actors -> server; and the order of the end.
 
-use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+    time::Duration,
+};
 
 use actix::prelude::*;
 use actix_web::dev::ServerHandle;
@@ -14,12 +19,12 @@ use crate::{
     domain::{Clock, SyncType, Timestamp},
     event::{Bus, Observer},
     queue::{Drain, QueueActor, QueueSettings, Worker},
-    scheduler::{SchedulerActor, SchedulerSettings},
+    scheduler::{Halt, SchedulerActor, SchedulerSettings},
     settings::{Settings, SourceKind},
     source::{Folder, NoSource, Source},
     store::{Setting, Store},
     sync::{Context, RunJob, Runner, SyncActor},
-    sync_type::SyncTypes,
+    sync_type::{SyncTypeSpec, SyncTypes},
 };
 
 /// Waits sleep no longer than this at a stretch, so that a jump of the wall clock is noticed.
@@ -144,27 +149,29 @@ pub async fn context(settings: &Settings, io: &Io, parts: &mut Parts) -> anyhow:
     })
 }
 
-/// Brings the schema up to date and adds what a new database lacks: settings of new types, agents.
+/// Brings the schema up to date, and adds the agents that the settings name.
 ///
 /// # Errors
 /// A database that cannot be used.
 pub async fn prepare(settings: &Settings, context: &Context) -> anyhow::Result<()> {
     context.store.migrate().await?;
+    context.store.seed_agents(settings.agents.clone()).await?;
+    Ok(())
+}
+
+/// Adds the schedule of types that have none yet; only a service does so, because their first runs
+/// count from its start.
+async fn seed_schedule(settings: &Settings, context: &Context) -> anyhow::Result<()> {
     let now = context.clock.now();
-    let seed = |spec: &Arc<crate::sync_type::SyncTypeSpec>| Setting {
+    let interval = |spec: &SyncTypeSpec| settings.scheduler.intervals.get(spec.name.as_str()).copied();
+    let seed = |spec: &Arc<SyncTypeSpec>| Setting {
         sync_type: spec.name.clone(),
-        interval_minutes: settings
-            .scheduler
-            .intervals
-            .get(spec.name.as_str())
-            .copied()
-            .unwrap_or(spec.interval_minutes),
+        interval_minutes: interval(spec).unwrap_or(spec.interval_minutes),
         enabled: true,
         last_tick: None,
         next_run: chrono::Duration::from_std(settings.minute() * spec.offset_minutes).ok().map(|offset| now + offset),
     };
     context.store.seed_settings(context.types.iter().map(seed).collect(), now).await?;
-    context.store.seed_agents(settings.agents.clone()).await?;
     Ok(())
 }
 
@@ -174,9 +181,13 @@ impl App {
     /// # Errors
     /// Settings, files, a database or an address that cannot be used.
     pub async fn start(settings: Settings, mut parts: Parts) -> anyhow::Result<Self> {
+        // the address first: a start that fails must leave nothing behind, least of all a token unseen
+        let listener = TcpListener::bind((settings.server.host.as_str(), settings.server.port))
+            .with_context(|| format!("cannot listen on {}:{}", settings.server.host, settings.server.port))?;
         let io = Io::start()?;
         let context = Arc::new(context(&settings, &io, &mut parts).await?);
         prepare(&settings, &context).await?;
+        seed_schedule(&settings, &context).await?;
         let new_token = first_token(&settings, &context).await?;
 
         let runner: Arc<dyn RunJob> = Arc::new(Runner::new(context.clone(), io.handle()));
@@ -216,8 +227,7 @@ impl App {
             admin_token: settings.auth.admin_token.as_deref().map(token_hash),
             report_bytes: usize::try_from(settings.limits.report_bytes).unwrap_or(usize::MAX),
         };
-        let (addr, server) = api::serve(api, &settings.server.host, settings.server.port)
-            .with_context(|| format!("cannot listen on {}:{}", settings.server.host, settings.server.port))?;
+        let (addr, server) = api::serve(api, listener).context("cannot start the API")?;
         Ok(Self {
             addr,
             scheduler,
@@ -241,8 +251,10 @@ impl App {
     /// Ends in order: no new requests, running syncs come to their next batch and go back to the
     /// queue, then the database is closed. Answers whether all came to their end in time.
     pub async fn stop(self) -> bool {
-        self.server.stop(true).await;
-        let drained = tokio::time::timeout(self.grace, self.queue.send(Drain)).await.is_ok();
+        self.scheduler.send(Halt).await.ok();
+        let drain = tokio::time::timeout(self.grace, self.queue.send(Drain));
+        let ((), drained) = tokio::join!(self.server.stop(true), drain);
+        let drained = drained.is_ok();
         if !drained {
             tracing::warn!("syncs still run after the grace time; their leases will run out");
         }

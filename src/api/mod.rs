@@ -9,9 +9,15 @@ mod problem;
 mod runs;
 mod schedule;
 mod sync;
+mod trace;
 mod upload;
 
-use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+    time::Duration,
+};
 
 use actix::prelude::*;
 use actix_web::{App, HttpServer, dev::ServerHandle, web};
@@ -93,15 +99,15 @@ fn limit(asked: Option<u64>) -> u64 {
 /// Starts the server; answers where it listens and how it is stopped.
 ///
 /// # Errors
-/// If the address cannot be bound.
-pub fn serve(api: Api, host: &str, port: u16) -> std::io::Result<(SocketAddr, ServerHandle)> {
+/// If the listener cannot be used.
+pub fn serve(api: Api, listener: TcpListener) -> std::io::Result<(SocketAddr, ServerHandle)> {
     let bytes = api.report_bytes;
     let state = web::Data::new(api);
     let server = HttpServer::new(move || {
         App::new()
-            .wrap(TracingLogger::default())
+            .wrap(TracingLogger::<trace::Requests>::new())
             .app_data(state.clone())
-            .app_data(web::PayloadConfig::new(bytes))
+            .app_data(web::PayloadConfig::new(JSON_BYTES))
             .app_data(web::JsonConfig::default().limit(JSON_BYTES).error_handler(|error, _| problem::bad_body(&error)))
             .app_data(web::QueryConfig::default().error_handler(|error, _| problem::bad_query(&error)))
             .app_data(web::PathConfig::default().error_handler(|error, _| problem::bad_path(&error)))
@@ -115,7 +121,7 @@ pub fn serve(api: Api, host: &str, port: u16) -> std::io::Result<(SocketAddr, Se
                     .configure(jobs::routes)
                     .configure(agents::routes)
                     .configure(data::routes)
-                    .configure(upload::routes)
+                    .configure(|config| upload::routes(config, bytes))
                     .default_service(web::to(problem::no_route)),
             )
             .default_service(web::to(problem::no_route))
@@ -124,7 +130,7 @@ pub fn serve(api: Api, host: &str, port: u16) -> std::io::Result<(SocketAddr, Se
     .client_request_timeout(Duration::from_secs(10))
     .shutdown_timeout(5)
     .disable_signals()
-    .bind((host, port))?;
+    .listen(listener)?;
     let addr = server.addrs()[0];
     let server = server.run();
     let handle = server.handle();

@@ -5,6 +5,7 @@ use actix_web::{
     HttpRequest, HttpResponse, ResponseError,
     error::{JsonPayloadError, PathError, QueryPayloadError},
     http::StatusCode,
+    web,
 };
 use serde::Serialize;
 
@@ -165,9 +166,18 @@ impl From<MailboxError> for Problem {
     }
 }
 
-/// A body that is no JSON of the expected shape.
+/// A body that is no JSON of the expected shape, or too large.
 pub fn bad_body(error: &JsonPayloadError) -> actix_web::Error {
-    Problem::new(StatusCode::BAD_REQUEST, "bad_body", error.to_string()).into()
+    let status = match error.status_code() {
+        StatusCode::PAYLOAD_TOO_LARGE => StatusCode::PAYLOAD_TOO_LARGE,
+        _ => StatusCode::BAD_REQUEST,
+    };
+    Problem::new(status, "bad_body", error.to_string()).into()
+}
+
+/// A body of bytes, or why there is none.
+pub fn body(body: Result<web::Bytes, actix_web::Error>) -> Result<web::Bytes, Problem> {
+    body.map_err(|error| Problem::new(error.as_response_error().status_code(), "bad_body", error.to_string()))
 }
 
 /// A query string that does not fit.

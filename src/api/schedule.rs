@@ -6,7 +6,7 @@ use actix_web::{HttpResponse, get, post, web};
 use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
 
-use super::{Api, Problem, sync::optional_json};
+use super::{Api, Problem, problem, sync::optional_json};
 use crate::{
     domain::{Outcome, SyncType},
     scheduler::{Change, Reschedule, ScheduleError, SchedulerSnapshot, SetAutoSync, Snapshot, UpdateInterval},
@@ -90,8 +90,8 @@ struct Start {
 
 /// `POST /api/sync/auto-sync/start`: with the given intervals, else the saved ones.
 #[post("/sync/auto-sync/start")]
-async fn start(api: web::Data<Api>, body: web::Bytes) -> Result<HttpResponse, Problem> {
-    let asked: Start = optional_json(&body)?;
+async fn start(api: web::Data<Api>, body: Result<web::Bytes, actix_web::Error>) -> Result<HttpResponse, Problem> {
+    let asked: Start = optional_json(&problem::body(body)?)?;
     let mut changes = Vec::new();
     for (name, value) in &asked.intervals {
         let sync_type: SyncType = api.sync_type(name)?.name.clone();

@@ -4,7 +4,7 @@ use actix_web::{HttpRequest, HttpResponse, get, http::StatusCode, post, web};
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
-use super::{Api, Problem};
+use super::{Api, Problem, problem};
 use crate::{
     domain::{Admission, AgentId, Reason, SyncType},
     queue::{Enqueue, QueueSnapshot, Snapshot as QueueState, StopJobs},
@@ -86,9 +86,9 @@ async fn trigger(
     api: web::Data<Api>,
     name: web::Path<String>,
     request: HttpRequest,
-    body: web::Bytes,
+    body: Result<web::Bytes, actix_web::Error>,
 ) -> Result<HttpResponse, Problem> {
-    let asked: Trigger = optional_json(&body)?;
+    let asked: Trigger = optional_json(&problem::body(body)?)?;
     let key = idempotency_key(&request)?;
     let spec = api.sync_type(&name)?;
     let agents = api.agents_for(&spec, asked.agent_id.as_deref()).await?;
@@ -102,8 +102,8 @@ async fn trigger(
 
 /// `POST /api/sync/trigger-all`
 #[post("/sync/trigger-all")]
-async fn trigger_all(api: web::Data<Api>, body: web::Bytes) -> Result<HttpResponse, Problem> {
-    let asked: Trigger = optional_json(&body)?;
+async fn trigger_all(api: web::Data<Api>, body: Result<web::Bytes, actix_web::Error>) -> Result<HttpResponse, Problem> {
+    let asked: Trigger = optional_json(&problem::body(body)?)?;
     let mut jobs = Vec::new();
     for spec in api.context.types.iter() {
         let agents = api.agents_for(spec, asked.agent_id.as_deref()).await?;

@@ -1,17 +1,19 @@
 //! How does a report come in by hand?
 
-use actix_web::{HttpResponse, http::StatusCode, post, web};
+use actix_web::{HttpResponse, http::StatusCode, web};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use super::{
-    Api, Problem,
+    Api, Problem, problem,
     sync::{admission, answer_one},
 };
 use crate::{domain::Reason, queue::Enqueue, report};
 
-pub fn routes(config: &mut web::ServiceConfig) {
-    config.service(upload);
+/// Uploads may have up to `bytes` bytes.
+pub fn routes(config: &mut web::ServiceConfig, bytes: usize) {
+    let resource = web::resource("/upload/{type}").app_data(web::PayloadConfig::new(bytes));
+    config.service(resource.route(web::post().to(upload)));
 }
 
 #[derive(Debug, Deserialize)]
@@ -22,13 +24,13 @@ struct Query {
 
 /// `POST /api/upload/{type}?agent=`: stores the PDF, then runs it like any other report. Its bytes
 /// are the key, so that neither a waiting sync nor another upload makes it lost.
-#[post("/upload/{type}")]
 async fn upload(
     api: web::Data<Api>,
     name: web::Path<String>,
     query: web::Query<Query>,
-    body: web::Bytes,
+    body: Result<web::Bytes, actix_web::Error>,
 ) -> Result<HttpResponse, Problem> {
+    let body = problem::body(body)?;
     let spec = api.sync_type(&name)?;
     let agents = api.agents_for(&spec, query.agent.as_deref()).await?;
     let [agent] = &agents[..] else {
@@ -45,9 +47,13 @@ async fn upload(
         document: Some((document, sha256)),
         ..Enqueue::new(spec.name.clone(), agent.clone(), Reason::Upload)
     };
-    let answer = api.queue.send(ask).await??;
-    if answer.is_duplicate() {
-        api.store().drop_document(document).await?;
-    }
+    let answer = match api.queue.send(ask).await {
+        Ok(Ok(answer)) if !answer.is_duplicate() => answer,
+        refused => {
+            // no job will read these bytes
+            api.store().drop_document(document).await?;
+            refused??
+        }
+    };
     answer_one(&api, answer, admission(&spec, agent, answer)).await
 }

@@ -1,6 +1,10 @@
 //! `lockstep sync`: one run without the server, under the same job row and agent lock.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
@@ -12,8 +16,10 @@ use crate::{
     app::{self, Io, Parts},
     delta::{ChangeKind, Plan, Verdict},
     domain::{AgentId, ClaimedJob, NewJob, Outcome, Reason},
+    queue::LeaseWatch,
     report::Report,
     settings::Settings,
+    store::Beat,
     sync::{Context, Problem, RunEnd, RunJob, Runner, StopHandle, StopReason, Watch, preview},
     sync_type::SyncTypeSpec,
 };
@@ -153,10 +159,11 @@ async fn sync(
         job.document = Some(context.store.keep_document(bytes, context.clock.now()).await?);
     }
     let document = job.document;
-    let Some(claimed) = context.store.enqueue_claimed(job, owner.clone(), context.clock.now()).await? else {
-        if let Some(document) = document {
-            context.store.drop_document(document).await?;
-        }
+    let claimed = claim(settings, context, &job, &owner).await?;
+    if let Some(unused) = document.filter(|_| claimed.as_ref().and_then(|claimed| claimed.document) != document) {
+        context.store.drop_document(unused).await?;
+    }
+    let Some(claimed) = claimed else {
         eprintln!("agent {agent} is busy with another job");
         return Ok(Exit::Busy);
     };
@@ -181,11 +188,41 @@ async fn sync(
     })
 }
 
+/// Claims the job. Where the agent is busy, looks whether the process that holds it still lives, and
+/// takes its job over if its heartbeat stands still for a whole lease.
+async fn claim(
+    settings: &Settings,
+    context: &Context,
+    job: &NewJob,
+    owner: &str,
+) -> anyhow::Result<Option<ClaimedJob>> {
+    let lease = Duration::from_millis(settings.queue.lease_ms);
+    let started = Instant::now();
+    let mut watch = LeaseWatch::default();
+    let mut first: Option<Vec<Beat>> = None;
+    loop {
+        if let Some(claimed) = context.store.enqueue_claimed(job.clone(), owner.to_owned(), context.clock.now()).await?
+        {
+            return Ok(Some(claimed));
+        }
+        let active = context.store.heartbeat(owner.to_owned(), Vec::new()).await?.active;
+        for dead in watch.observe(started.elapsed(), lease, &active) {
+            context.store.rescue(dead.job, dead.lease, context.clock.now()).await?;
+        }
+        let seen = first.get_or_insert_with(|| active.clone());
+        if !active.is_empty() && active.iter().all(|beat| !seen.contains(beat)) {
+            // every job that was running then is alive, or over and followed by another
+            return Ok(None);
+        }
+        tokio::time::sleep(Duration::from_millis(settings.queue.heartbeat_ms.min(500))).await;
+    }
+}
+
 /// Runs the job, with heartbeats, and stops it on Ctrl-C and when its row says so.
 async fn run_alive(settings: &Settings, context: &Arc<Context>, io: &Io, job: ClaimedJob, owner: String) -> RunEnd {
     let stop = StopHandle::default();
     let id = job.id;
-    let runner = Runner::new(context.clone(), io.handle());
+    let runner = Runner::new(context.clone(), io.handle()).once();
     let run = runner.run(job, stop.clone(), Watch::default());
     tokio::pin!(run);
     let mut beat = tokio::time::interval(Duration::from_millis(settings.queue.heartbeat_ms));

@@ -209,7 +209,9 @@ fn merge(
     let mut merged = record.clone();
     let Some(stored) = stored else { return merged };
     for (number, field) in spec.fields.iter().enumerate() {
-        let says_nothing = !present[number] || (field.keep_when_blank && merged.values[number].is_null());
+        // a cell that gives several fields is blank only if all of them are: half of it is not kept
+        let is_blank = || spec.fields_of(field.column).all(|sibling| record.values[sibling].is_null());
+        let says_nothing = !present[number] || (field.keep_when_blank && is_blank());
         if says_nothing && let Some(value) = snapshot.value(stored, number) {
             merged.values[number] = value.clone();
         }

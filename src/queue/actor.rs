@@ -192,14 +192,17 @@ impl QueueActor {
             self.board.finished(id);
             return;
         };
-        if self.board.is_draining() {
-            // claimed while the drain began: it runs into its stop at once and goes back
-            let stop = worker.stop.clone();
-            ctx.run_later(Duration::ZERO, move |_, _| {
-                stop.do_send(Stop { job: Some(id), reason: StopReason::Shutdown });
-            });
-        }
+        let late_stop = match (self.board.is_draining(), self.board.take_stopped(id)) {
+            (_, true) => Some(StopReason::Asked),
+            (true, false) => Some(StopReason::Shutdown),
+            (false, false) => None,
+        };
         let run = worker.run.send(Run { job }).into_actor(self);
+        if let Some(reason) = late_stop {
+            // asked for while the claim was under way: the message comes after Run in the mailbox
+            let stop = worker.stop.clone();
+            ctx.run_later(Duration::ZERO, move |_, _| stop.do_send(Stop { job: Some(id), reason }));
+        }
         ctx.spawn(run.map(move |end, actor, ctx| actor.ended(id, end, ctx)));
     }
 
@@ -340,19 +343,24 @@ impl Handler<Approve> for QueueActor {
 }
 
 impl Handler<StopJobs> for QueueActor {
-    type Result = ResponseFuture<Result<StopReport, QueueError>>;
+    type Result = ResponseActFuture<Self, Result<StopReport, QueueError>>;
 
     fn handle(&mut self, StopJobs { job, sync_type }: StopJobs, _: &mut Self::Context) -> Self::Result {
         // what runs here is told at once; the row tells the other processes, and whoever asks later
         let mut stopping = self.stop_here(job, sync_type.as_ref(), StopReason::Asked);
         let (jobs, now) = (self.jobs.clone(), self.clock.now());
-        Box::pin(async move {
-            let (elsewhere, removed) = jobs.request_stop(job, sync_type, now).await.map_err(|error| storage(&error))?;
-            stopping.extend(elsewhere);
+        let stop = async move { jobs.request_stop(job, sync_type, now).await }.into_actor(self);
+        Box::pin(stop.map(move |stopped, actor, _| {
+            let (active, removed) = stopped.map_err(|error| storage(&error))?;
+            for id in &active {
+                actor.stop_here(Some(*id), None, StopReason::Asked);
+            }
+            actor.board.stop_when_started(&active);
+            stopping.extend(active);
             stopping.sort_unstable();
             stopping.dedup();
             Ok(StopReport { stopping, removed })
-        })
+        }))
     }
 }
 

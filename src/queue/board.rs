@@ -1,6 +1,6 @@
 //! May this process start more work, and when should it look again? Pure: no clock, no IO.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::TimeDelta;
 
@@ -17,13 +17,22 @@ pub struct Board {
     claiming: bool,
     claim_again: bool,
     draining: bool,
+    /// Jobs that a claim under way may bring, and that are to stop as soon as they start.
+    stopped: BTreeSet<JobId>,
 }
 
 impl Board {
     /// A board on which `concurrency` jobs may run at once.
     #[must_use]
     pub fn new(concurrency: usize) -> Self {
-        Self { concurrency, running: BTreeMap::new(), claiming: false, claim_again: false, draining: false }
+        Self {
+            concurrency,
+            running: BTreeMap::new(),
+            claiming: false,
+            claim_again: false,
+            draining: false,
+            stopped: BTreeSet::new(),
+        }
     }
 
     /// Begins a claim: how many jobs may be claimed now. `None` while a claim is under way (another
@@ -46,6 +55,19 @@ impl Board {
         self.claiming = false;
         self.running.extend(claimed.iter().map(|job| (job.id, job.sync_type.clone())));
         std::mem::take(&mut self.claim_again) || claimed.len() == asked
+    }
+
+    /// Jobs that the database says are active, but that do not run here: if a claim is under way, it
+    /// may be bringing them.
+    pub fn stop_when_started(&mut self, jobs: &[JobId]) {
+        if self.claiming {
+            self.stopped.extend(jobs.iter().filter(|job| !self.running.contains_key(job)));
+        }
+    }
+
+    /// Is this job to stop as soon as it starts?
+    pub fn take_stopped(&mut self, job: JobId) -> bool {
+        self.stopped.remove(&job)
     }
 
     /// A job's run has ended.

@@ -7,5 +7,6 @@ pub mod message;
 pub mod port;
 
 pub use actor::{QueueActor, QueueSettings, Worker};
+pub use lease_watch::LeaseWatch;
 pub use message::{Approve, Drain, Enqueue, EnqueueTick, QueueError, QueueSnapshot, Snapshot, StopJobs, StopReport};
 pub use port::JobBoard;

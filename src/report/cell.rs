@@ -36,7 +36,7 @@ pub fn parse(value_type: ValueType, text: &str) -> Result<Value, CellError> {
                 .map(|number| Value::Int(if negative { -number } else { number }))
                 .ok_or(fail("a whole number such as 1.204"))
         }
-        ValueType::Money => decimal(&text.replace('€', "")).ok_or(fail("an amount such as 1.204,50 €")),
+        ValueType::Money => decimal(without_euro(text)).ok_or(fail("an amount such as 1.204,50 €")),
         ValueType::Number => decimal(text).ok_or(fail("a number such as 1.000,00")),
         ValueType::Percent => {
             decimal(text.strip_suffix('%').unwrap_or(text)).ok_or(fail("a percentage such as 21,49 %"))
@@ -55,13 +55,18 @@ pub fn parse(value_type: ValueType, text: &str) -> Result<Value, CellError> {
     }
 }
 
+/// An amount without the one sign that may stand before or after it.
+fn without_euro(text: &str) -> &str {
+    text.strip_suffix('€').or_else(|| text.strip_prefix('€')).unwrap_or(text)
+}
+
 /// Digits whose dots, if any, stand before groups of three; the dots removed.
 fn whole_digits(text: &str) -> Option<String> {
     let mut groups = text.split('.');
     let first = groups.next()?;
     let grouped = text.contains('.');
     let is_digits = |group: &str| !group.is_empty() && group.bytes().all(|byte| byte.is_ascii_digit());
-    let first_fits = is_digits(first) && (!grouped || first.len() <= 3);
+    let first_fits = is_digits(first) && (!grouped || (first.len() <= 3 && !first.starts_with('0')));
     (first_fits && groups.all(|group| group.len() == 3 && is_digits(group))).then(|| text.replace('.', ""))
 }
 
@@ -210,6 +215,10 @@ mod tests {
             (T::Int, "99.999.999.999.999.999.999"),
             (T::Money, "12.34"),
             (T::Money, "1,234"),
+            (T::Money, "12€34"),
+            (T::Money, "€ 12 €"),
+            (T::Money, "0.123"),
+            (T::Id, "0.123"),
             (T::Money, "1,"),
             (T::Money, ",50"),
             (T::Money, "--5"),

@@ -43,27 +43,38 @@ impl Columns {
     /// `wrong_type` where the headers are clearly another type's, `required_column_missing` naming
     /// the column and listing the headers found.
     pub fn find(headers: &[(Place, &str)], spec: &SyncTypeSpec, types: &SyncTypes) -> Result<Self, Refusal> {
-        let mut printed: HashMap<String, Vec<Place>> = HashMap::new();
-        for (place, header) in headers {
-            printed.entry(normalise(header)).or_default().push(*place);
-        }
         let mut sharers: HashMap<String, Vec<usize>> = HashMap::new();
         for (number, column) in spec.columns.iter().enumerate() {
-            for header in &column.headers {
-                sharers.entry(normalise(header)).or_default().push(number);
+            for header in column.headers.iter().map(|header| normalise(header)) {
+                let columns = sharers.entry(header).or_default();
+                if !columns.contains(&number) {
+                    columns.push(number);
+                }
+            }
+        }
+        // columns that accept the same texts share what is printed under any of these texts
+        let mut printed: Vec<(&[usize], Vec<Place>)> = Vec::new();
+        let mut unknown = Vec::new();
+        for (place, header) in headers {
+            let header = normalise(header);
+            match sharers.get(&header) {
+                Some(columns) => match printed.iter_mut().find(|(known, _)| *known == columns.as_slice()) {
+                    Some((_, places)) => places.push(*place),
+                    None => printed.push((columns, vec![*place])),
+                },
+                None if header.is_empty() => {}
+                None => unknown.push(*place),
             }
         }
         let mut places = vec![None; spec.columns.len()];
-        let mut unknown = Vec::new();
-        for (header, found) in &printed {
-            let columns = sharers.get(header).map(Vec::as_slice).unwrap_or_default();
+        for (columns, found) in printed {
             // a header that stands another number of times than specified says nothing certain
-            if found.len() == columns.len() && columns.iter().all(|column| places[*column].is_none()) {
+            if found.len() == columns.len() {
                 for (column, place) in columns.iter().zip(found) {
-                    places[*column] = Some(*place);
+                    places[*column] = Some(place);
                 }
-            } else if !header.is_empty() {
-                unknown.extend(found.iter().copied());
+            } else {
+                unknown.extend(found);
             }
         }
         let texts: Vec<String> = headers.iter().map(|(_, header)| (*header).to_owned()).collect();

@@ -45,6 +45,10 @@ pub fn recognise(page: &Page) -> Result<PageTable, Refusal> {
         let text = format!("page {}: {} of {} glyphs have no known text", page.number, page.unmapped, page.glyphs);
         return Err(Refusal::new(RefusalCode::UnreadableText, text));
     }
+    if page.skipped_tokens > 0 {
+        let text = format!("page {}: {} parts of its content make no sense", page.number, page.skipped_tokens);
+        return Err(Refusal::new(RefusalCode::Damaged, text));
+    }
     let (columns, rows) = lattice(&page.rules);
     if columns.len() < 2 || rows.len() < 2 {
         let text = format!(

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::{
     cadence,
     message::{
-        Change, Reschedule, ScheduleError, SchedulerSnapshot, SetAutoSync, Snapshot, TypeSchedule, UpdateInterval,
+        Change, Halt, Reschedule, ScheduleError, SchedulerSnapshot, SetAutoSync, Snapshot, TypeSchedule, UpdateInterval,
     },
     port::SettingsBoard,
 };
@@ -81,7 +81,8 @@ impl SchedulerActor {
     fn arm(&mut self, name: &SyncType, ctx: &mut Context<Self>) {
         let Some(next_run) = self.schedules.get(name).filter(|schedule| schedule.enabled).and_then(|s| s.next_run)
         else {
-            return self.disarm(name, ctx);
+            self.disarm(name, ctx);
+            return;
         };
         self.arm_at(name, next_run, ctx);
     }
@@ -139,7 +140,8 @@ impl SchedulerActor {
             let fired = fired.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
             Ok::<_, String>((agents, fired.is_some()))
         };
-        ctx.spawn(work.into_actor(self).map(move |done, actor, ctx| match done {
+        // no change of the schedule may come between the slot's move in the database and here
+        ctx.wait(work.into_actor(self).map(move |done, actor, ctx| match done {
             Ok((agents, fired)) => {
                 if let Some(agents) = agents {
                     actor.agents = Some((Instant::now(), agents));
@@ -307,6 +309,15 @@ impl Handler<SetAutoSync> for SchedulerActor {
             actor.arm_all(ctx);
             Ok(actor.snapshot())
         })))
+    }
+}
+
+impl Handler<Halt> for SchedulerActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Halt, ctx: &mut Self::Context) {
+        self.running = false;
+        self.arm_all(ctx);
     }
 }
 

@@ -65,6 +65,11 @@ pub struct SetAutoSync {
     pub on: bool,
 }
 
+/// The process shuts down: clear all timers. The stored switch stays as it is.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct Halt;
+
 /// The schedule at this moment.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "SchedulerSnapshot")]

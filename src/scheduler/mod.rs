@@ -7,6 +7,6 @@ pub mod port;
 
 pub use actor::{SchedulerActor, SchedulerSettings};
 pub use message::{
-    Change, Reschedule, ScheduleError, SchedulerSnapshot, SetAutoSync, Snapshot, TypeSchedule, UpdateInterval,
+    Change, Halt, Reschedule, ScheduleError, SchedulerSnapshot, SetAutoSync, Snapshot, TypeSchedule, UpdateInterval,
 };
 pub use port::SettingsBoard;

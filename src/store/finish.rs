@@ -9,10 +9,18 @@ use sea_orm::{
 };
 use serde_json::Value as Json;
 
-use super::{Store, StoreError, apply::check_lease, entity, jobs::admit, lease::release_agent, record_table::equals};
+use super::{
+    Store, StoreError,
+    apply::check_lease,
+    entity,
+    jobs::admit,
+    lease::{drop_upload, release_agent},
+    link,
+    record_table::equals,
+};
 use crate::{
     delta::Verdict,
-    domain::{Admission, ClaimedJob, Counts, JobId, NewJob, NextStep, Outcome, Reason, Stage, Timestamp},
+    domain::{Admission, ClaimedJob, Counts, NewJob, NextStep, Outcome, Reason, Stage, Timestamp},
     report::Quarantined,
     sync_type::{SyncTypeSpec, SyncTypes},
 };
@@ -41,6 +49,8 @@ pub struct Finish {
     pub notes: Option<Json>,
     /// Rows that did not fit.
     pub quarantined: Vec<Quarantined>,
+    /// When the report was looked at: the moment from which a miss counts.
+    pub missed_at: Option<Timestamp>,
     /// Keys to mark missing.
     pub missing: Vec<String>,
     /// Keys to delete.
@@ -78,6 +88,8 @@ impl Store {
         self.write(move |tx| {
             Box::pin(async move {
                 check_lease(tx, &job).await?;
+                let next =
+                    if is_stopped(tx, &job).await? && next != NextStep::GiveBack { NextStep::Done } else { next };
                 let spec = types.get(job.sync_type.as_str());
                 let spec = spec.ok_or_else(|| StoreError::Missing(format!("sync type {}", job.sync_type)))?.clone();
                 let is_applied = end.outcome.is_some_and(Outcome::is_applied);
@@ -86,6 +98,8 @@ impl Store {
                     mark_missing(tx, &spec, &job, &end, now)
                         .await
                         .map_err(StoreError::while_doing("mark missing rows"))?;
+                    let unjoined = link::unjoin(tx, &types, &spec, &job.agent, &end.deleted).await;
+                    unjoined.map_err(StoreError::while_doing("part records from deleted parents"))?;
                     if let Some(parent) = &spec.parent {
                         let counted = count_orphans(tx, &spec, &job).await;
                         let (orphans, live) = counted.map_err(StoreError::while_doing("count orphans"))?;
@@ -106,6 +120,12 @@ impl Store {
     }
 }
 
+/// Has someone asked this job to stop? Then no retry follows.
+async fn is_stopped(tx: &DatabaseTransaction, job: &ClaimedJob) -> Result<bool, StoreError> {
+    let row = entity::job::Entity::find_by_id(job.id).one(tx).await;
+    Ok(row.map_err(StoreError::while_doing("end a run"))?.is_some_and(|row| row.stop_requested))
+}
+
 async fn mark_missing(
     tx: &DatabaseTransaction,
     spec: &SyncTypeSpec,
@@ -113,12 +133,13 @@ async fn mark_missing(
     end: &Finish,
     now: Timestamp,
 ) -> Result<(), DbErr> {
-    for (keys, column) in [(&end.missing, "missing_since"), (&end.deleted, "deleted_at")] {
+    let missed_at = end.missed_at.unwrap_or(now);
+    for (keys, column, moment) in [(&end.missing, "missing_since", missed_at), (&end.deleted, "deleted_at", now)] {
         for chunk in keys.chunks(CHUNK) {
             let mut update = Query::update();
             update
                 .table(spec.name.as_str().to_owned())
-                .value(column, now)
+                .value(column, moment)
                 .value("missing_run_id", job.run)
                 .and_where(equals("agent_id", job.agent.as_str()))
                 .and_where(Expr::col(spec.key_name().to_owned()).is_in(chunk.to_vec()));
@@ -303,7 +324,7 @@ async fn end_job(tx: &DatabaseTransaction, job: &ClaimedJob, next: NextStep, now
         .filter(C::Id.eq(job.id));
     let update = match next {
         NextStep::Done => {
-            drop_upload(tx, job.id, job).await?;
+            drop_upload(tx, job.document, job.approves).await?;
             update.col_expr(C::State, Expr::val("done")).col_expr(C::FinishedAt, Expr::val(now))
         }
         NextStep::RetryIn(pause) => {
@@ -316,16 +337,4 @@ async fn end_job(tx: &DatabaseTransaction, job: &ClaimedJob, next: NextStep, now
         }
     };
     update.exec(tx).await.map(|_| ()).map_err(failed)
-}
-
-/// An upload's bytes have done their work once its job is over; an approved document is dropped
-/// with its hold.
-async fn drop_upload(tx: &DatabaseTransaction, id: JobId, job: &ClaimedJob) -> Result<(), StoreError> {
-    let Some(document) = job.document.filter(|_| job.approves.is_none()) else { return Ok(()) };
-    tracing::debug!(job = id, document, "the upload was read");
-    entity::document::Entity::delete_by_id(document)
-        .exec(tx)
-        .await
-        .map(|_| ())
-        .map_err(StoreError::while_doing("drop an upload"))
 }

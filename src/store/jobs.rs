@@ -93,8 +93,8 @@ impl Store {
         .await
     }
 
-    /// Admits one job and claims it at once, in one transaction. `None` if a live job has its key or
-    /// its agent is busy; then nothing is stored.
+    /// Admits one job and claims it at once, in one transaction; a job with its key that only waits is
+    /// claimed instead. `None` if its agent is busy; then nothing is stored.
     ///
     /// # Errors
     /// [`StoreError`] if a statement fails.
@@ -113,7 +113,7 @@ impl Store {
                 if busy.is_some() {
                     return Ok(None);
                 }
-                let Admission::Accepted { job } = admit(tx, job, now).await? else { return Ok(None) };
+                let job = admit(tx, job, now).await?.job();
                 let row = entity::job::Entity::find_by_id(job).one(tx).await.map_err(&failed)?;
                 let row = row.ok_or_else(|| StoreError::Missing(format!("job {job}")))?;
                 Ok(Some(take(tx, row, spec.fingerprint.clone(), &owner, now).await?))

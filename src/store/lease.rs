@@ -5,7 +5,7 @@ use sea_orm::{
 };
 
 use super::{Store, StoreError, entity};
-use crate::domain::{JobId, RetryPolicy, SyncType, Timestamp};
+use crate::domain::{JobId, RetryPolicy, RunId, SyncType, Timestamp};
 
 use entity::job::Column as C;
 
@@ -78,13 +78,14 @@ impl Store {
                 let Some(row) = found.filter(|row| row.lease == lease && row.state == "active") else {
                     return Ok(false);
                 };
-                let is_last = row.attempt.unsigned_abs() >= RetryPolicy::SYNC.max_attempts;
+                let is_last = row.stop_requested || row.attempt.unsigned_abs() >= RetryPolicy::SYNC.max_attempts;
                 let mut update = entity::job::Entity::update_many()
                     .col_expr(C::Lease, Expr::val(lease + 1))
                     .col_expr(C::Owner, Expr::val(Option::<String>::None))
                     .col_expr(C::DueAt, Expr::val(now))
                     .filter(C::Id.eq(job));
                 update = if is_last {
+                    settle(tx, &row).await?;
                     update
                         .col_expr(C::State, Expr::val("done"))
                         .col_expr(C::Outcome, Expr::val("lost"))
@@ -141,6 +142,10 @@ impl Store {
                     .exec(tx)
                     .await
                     .map_err(&failed)?;
+                let removed = entity::job::Entity::find().filter(C::Id.is_in(waiting.clone())).all(tx);
+                for row in removed.await.map_err(&failed)? {
+                    settle(tx, &row).await?;
+                }
                 entity::job::Entity::update_many()
                     .col_expr(C::State, Expr::val("done"))
                     .col_expr(C::Outcome, Expr::val("removed"))
@@ -164,4 +169,32 @@ pub(super) async fn release_agent(tx: &DatabaseTransaction, job: JobId) -> Resul
         .await
         .map(|_| ())
         .map_err(StoreError::while_doing("release an agent"))
+}
+
+/// What a job leaves behind that ends without a run of its own: its upload has no reader any more, and
+/// a hold that it was to apply waits for a person again.
+async fn settle(tx: &DatabaseTransaction, row: &entity::job::Model) -> Result<(), StoreError> {
+    drop_upload(tx, row.document_id, row.approves_run_id).await?;
+    if let Some(held) = row.approves_run_id {
+        entity::sync_run::Entity::update_many()
+            .col_expr(entity::sync_run::Column::Hold, Expr::val("open"))
+            .filter(entity::sync_run::Column::Id.eq(held))
+            .filter(entity::sync_run::Column::Hold.eq("approved"))
+            .exec(tx)
+            .await
+            .map_err(StoreError::while_doing("open a hold again"))?;
+    }
+    Ok(())
+}
+
+/// An upload's bytes have done their work once its job is over; an approved document is dropped with
+/// its hold.
+pub(super) async fn drop_upload(
+    tx: &DatabaseTransaction,
+    document: Option<i64>,
+    approves: Option<RunId>,
+) -> Result<(), StoreError> {
+    let Some(document) = document.filter(|_| approves.is_none()) else { return Ok(()) };
+    let dropped = entity::document::Entity::delete_by_id(document).exec(tx).await;
+    dropped.map(|_| ()).map_err(StoreError::while_doing("drop an upload"))
 }

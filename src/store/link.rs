@@ -9,9 +9,9 @@ use sea_orm::{
 
 use super::record_table::equals;
 use crate::{
-    delta::{Change, ChangeKind},
+    delta::Change,
     domain::AgentId,
-    sync_type::{SyncTypeSpec, SyncTypes, spec::Parent},
+    sync_type::{Scope, SyncTypeSpec, SyncTypes, spec::Parent},
 };
 
 /// Joins a written batch with its parents, and its children with it.
@@ -32,33 +32,52 @@ pub(super) async fn join(
             .and_where(Expr::col(spec.key_name().to_owned()).is_in(keys));
         tx.execute(&update).await?;
     }
+    let keys: Vec<String> = batch.iter().map(|change| change.key.clone()).collect();
     for child in types.children_of(&spec.name) {
-        let Some(parent) = &child.parent else { continue };
-        let Some(matches) = spec.field(&parent.matches) else { continue };
-        let moved = || batch.iter().filter(|change| change.kind != ChangeKind::Refresh || change.triggers);
-        let links: BTreeSet<String> =
-            moved().map(|change| change.record.text(matches)).filter(|text| !text.is_empty()).collect();
-        let known: Vec<String> =
-            moved().filter(|change| change.kind != ChangeKind::Insert).map(|change| change.key.clone()).collect();
-        let mut of_batch = Cond::any();
-        if !links.is_empty() {
-            of_batch = of_batch.add(Expr::col(parent.field.clone()).is_in(links));
-        }
-        if !known.is_empty() {
-            of_batch = of_batch.add(Expr::col("parent_key").is_in(known));
-        }
-        if of_batch.is_empty() {
-            continue;
-        }
-        let mut update = set_parent(child, parent, spec, agent);
-        update.cond_where(of_batch);
-        // an agent's parents have children under the same agent; shared ones under every agent
-        if spec.agent_for(&AgentId::from("")) == AgentId::from("") {
-            update.and_where(equals("agent_id", agent.as_str()));
-        }
-        tx.execute(&update).await?;
+        let Some(matches) = child.parent.as_ref().and_then(|parent| spec.field(&parent.matches)) else { continue };
+        let links = batch.iter().map(|change| change.record.text(matches)).filter(|text| !text.is_empty());
+        join_children(tx, spec, child, agent, links.collect(), &keys).await?;
     }
     Ok(())
+}
+
+/// Parts the children of deleted records from them, or joins them with another parent.
+pub(super) async fn unjoin(
+    tx: &DatabaseTransaction,
+    types: &SyncTypes,
+    spec: &SyncTypeSpec,
+    agent: &AgentId,
+    deleted: &[String],
+) -> Result<(), DbErr> {
+    for child in types.children_of(&spec.name) {
+        for keys in deleted.chunks(500) {
+            join_children(tx, spec, child, agent, BTreeSet::new(), keys).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Finds the parent anew for every child that names one of `links` or belongs to one of `keys`.
+async fn join_children(
+    tx: &DatabaseTransaction,
+    spec: &SyncTypeSpec,
+    child: &SyncTypeSpec,
+    agent: &AgentId,
+    links: BTreeSet<String>,
+    keys: &[String],
+) -> Result<(), DbErr> {
+    let Some(parent) = &child.parent else { return Ok(()) };
+    let mut concerned = Cond::any().add(Expr::col("parent_key").is_in(keys.to_vec()));
+    if !links.is_empty() {
+        concerned = concerned.add(Expr::col(parent.field.clone()).is_in(links));
+    }
+    let mut update = set_parent(child, parent, spec, agent);
+    update.cond_where(concerned);
+    // an agent's parents have children under the same agent; shared ones under every agent
+    if spec.scope == Scope::Agent {
+        update.and_where(equals("agent_id", agent.as_str()));
+    }
+    tx.execute(&update).await.map(|_| ())
 }
 
 /// `UPDATE child SET parent_key = (its parent's key, or null)`, for the caller to narrow down.

@@ -29,6 +29,7 @@ use sea_orm::{
     TransactionTrait,
 };
 use tokio::runtime::Handle;
+use tracing::Instrument as _;
 
 pub use agents::Agent;
 pub use apply::{Applied, Batches};
@@ -165,28 +166,28 @@ impl Store {
         F: for<'c> FnOnce(&'c DatabaseConnection) -> Work<'c, T> + Send + 'static,
     {
         let reader = self.inner.reader.clone();
-        join(self.inner.runtime.spawn(async move { query(&reader).await }).await)?
+        join(self.inner.runtime.spawn(async move { query(&reader).await }.in_current_span()).await)?
     }
 
     /// Runs `work` in one durable transaction, which is committed if it returns `Ok`.
-    async fn write<T, F>(&self, work: F) -> Result<T, StoreError>
+    async fn write<T, F>(&self, body: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: for<'c> FnOnce(&'c DatabaseTransaction) -> Work<'c, T> + Send + 'static,
     {
         let writer = self.inner.writer.clone();
-        let task = self.inner.runtime.spawn(async move {
+        let work = async move {
             let options = TransactionOptions {
                 // take the write lock at once: a later upgrade could fail against another process
                 sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
                 ..TransactionOptions::default()
             };
             let transaction = writer.begin_with_options(options).await.map_err(StoreError::while_doing("begin"))?;
-            let done = work(&transaction).await?;
+            let done = body(&transaction).await?;
             transaction.commit().await.map_err(StoreError::while_doing("commit"))?;
             Ok(done)
-        });
-        join(task.await)?
+        };
+        join(self.inner.runtime.spawn(work.in_current_span()).await)?
     }
 }
 

@@ -32,6 +32,7 @@ impl Store {
         self.write(move |tx| {
             Box::pin(async move {
                 for spec in types.iter() {
+                    check_key(tx, spec).await?;
                     create(tx, spec, &types).await.map_err(StoreError::while_doing("make a record table"))?;
                 }
                 Ok(())
@@ -99,6 +100,24 @@ async fn create_history(tx: &DatabaseTransaction, name: &str) -> Result<(), DbEr
         table.col(ColumnDef::new_with_type(column, column_type));
     }
     tx.execute(&table).await.map(|_| ())
+}
+
+/// A table that exists keeps its key: records under another one could not be told apart.
+async fn check_key(tx: &DatabaseTransaction, spec: &SyncTypeSpec) -> Result<(), StoreError> {
+    let sql = "SELECT name FROM pragma_table_info(?) WHERE pk > 0";
+    let statement = Statement::from_sql_and_values(tx.get_database_backend(), sql, [spec.name.as_str().into()]);
+    let rows = tx.query_all_raw(statement).await;
+    let names =
+        rows.and_then(|rows| rows.iter().map(|row| row.try_get::<String>("", "name")).collect::<Result<Vec<_>, _>>());
+    let names = names.map_err(StoreError::while_doing("look at a record table"))?;
+    match names.iter().find(|name| *name != "agent_id") {
+        Some(key) if key != spec.key_name() => Err(StoreError::Unsupported(format!(
+            "sync type {0}: key: the table {0} has the key '{key}', not '{1}'; move its records to another table first",
+            spec.name,
+            spec.key_name()
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// The names of a table's columns.

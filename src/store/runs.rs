@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 
 use super::{Store, StoreError, entity, jobs::admit};
 use crate::{
-    domain::{Admission, AgentId, Counts, JobId, NewJob, Outcome, RunId, SyncType, Timestamp},
+    domain::{Admission, AgentId, ClaimedJob, Counts, JobId, NewJob, Outcome, RunId, SyncType, Timestamp},
     report::Quarantined,
     sync_type::SyncTypeSpec,
 };
@@ -195,6 +195,25 @@ impl Store {
                     .one(db)
                     .await;
                 Ok(row.map_err(StoreError::while_doing("read the last run"))?.map(Run::from))
+            })
+        })
+        .await
+    }
+
+    /// May an earlier attempt of this job have written records?
+    ///
+    /// # Errors
+    /// [`StoreError`] if the query fails.
+    pub async fn may_have_written(&self, job: &ClaimedJob) -> Result<bool, StoreError> {
+        let (id, run) = (job.id, job.run);
+        self.read(move |db| {
+            Box::pin(async move {
+                let earlier = entity::sync_run::Entity::find().filter(C::JobId.eq(id)).filter(C::Id.ne(run)).all(db);
+                let earlier = earlier.await.map_err(StoreError::while_doing("read earlier attempts"))?;
+                // an attempt that was cut off did not say what it wrote
+                let is_cut_off =
+                    |run: &Run| matches!(run.outcome.as_deref(), Some("lost" | "timed_out" | "panicked") | None);
+                Ok(earlier.into_iter().map(Run::from).any(|run| is_cut_off(&run) || run.counts.wrote()))
             })
         })
         .await

@@ -38,15 +38,24 @@ pub fn bind(value_type: ValueType, value: &Value) -> sea_query::Value {
     }
 }
 
-/// A field of a result row. A stored text that the field's present type cannot be (the type's file
+/// A field of a result row. A stored value that the field's present type cannot be (the type's file
 /// changed) reads as null.
 pub fn fetch(row: &QueryResult, column: &str, value_type: ValueType) -> Result<Value, DbErr> {
+    let text = || row.try_get::<Option<String>>("", column);
+    let from_text =
+        |text: Option<String>| text.and_then(|text| value_type.from_canonical(&text)).unwrap_or(Value::Null);
     match value_type {
-        ValueType::Int => Ok(row.try_get::<Option<i64>>("", column)?.map_or(Value::Null, Value::Int)),
-        ValueType::Bool => Ok(row.try_get::<Option<bool>>("", column)?.map_or(Value::Null, Value::Bool)),
-        value_type => {
-            let text = row.try_get::<Option<String>>("", column)?;
-            Ok(text.and_then(|text| value_type.from_canonical(&text)).unwrap_or(Value::Null))
-        }
+        ValueType::Int => match row.try_get::<Option<i64>>("", column) {
+            Ok(number) => Ok(number.map_or(Value::Null, Value::Int)),
+            Err(_) => text().map(from_text),
+        },
+        ValueType::Bool => match row.try_get::<Option<bool>>("", column) {
+            Ok(flag) => Ok(flag.map_or(Value::Null, Value::Bool)),
+            Err(_) => text().map(from_text),
+        },
+        _ => match text() {
+            Ok(text) => Ok(from_text(text)),
+            Err(_) => row.try_get::<Option<i64>>("", column).map(|number| from_text(number.map(|n| n.to_string()))),
+        },
     }
 }

@@ -20,13 +20,21 @@ use crate::{
 pub struct Runner {
     context: Arc<Context>,
     runtime: tokio::runtime::Handle,
+    retries: RetryPolicy,
 }
 
 impl Runner {
     /// Runs on `runtime`, the app's IO runtime.
     #[must_use]
     pub fn new(context: Arc<Context>, runtime: tokio::runtime::Handle) -> Self {
-        Self { context, runtime }
+        Self { context, runtime, retries: RetryPolicy::SYNC }
+    }
+
+    /// Tries each job once, for callers whom nobody follows.
+    #[must_use]
+    pub fn once(mut self) -> Self {
+        self.retries.max_attempts = 1;
+        self
     }
 
     /// Runs the pipeline in a task of its own, so that a panic in it ends nothing but the run.
@@ -100,7 +108,7 @@ impl RunJob for Runner {
             tracing::info!(attempt = job.attempt, reason = job.reason.as_str(), "sync started");
             let finish = self.attempt(&job, &stop, &watch).await;
             let outcome = finish.outcome.unwrap_or(Outcome::Panicked);
-            let next = next_step(outcome, &job, &stop);
+            let next = next_step(self.retries, outcome, &job, &stop);
             let mut end = RunEnd {
                 job: job.id,
                 run: job.run,
@@ -139,11 +147,15 @@ impl RunJob for Runner {
     }
 }
 
-fn next_step(outcome: Outcome, job: &ClaimedJob, stop: &StopHandle) -> NextStep {
+fn next_step(retries: RetryPolicy, outcome: Outcome, job: &ClaimedJob, stop: &StopHandle) -> NextStep {
     if outcome == Outcome::Stopped && stop.gives_back() {
         return NextStep::GiveBack;
     }
-    RetryPolicy::SYNC.backoff(outcome, job.attempt, fastrand::f64()).map_or(NextStep::Done, NextStep::RetryIn)
+    // whoever asked for a stop does not want another attempt
+    if stop.is_set() && !stop.gives_back() {
+        return NextStep::Done;
+    }
+    retries.backoff(outcome, job.attempt, fastrand::f64()).map_or(NextStep::Done, NextStep::RetryIn)
 }
 
 fn tell(end: &RunEnd) {

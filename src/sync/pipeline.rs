@@ -121,8 +121,9 @@ impl Pipeline {
         self.enter(Stage::Plan);
         let second_miss = match self.job.approves {
             Some(_) => None,
-            None => Some(interval(&self.context, &self.spec).await?),
+            None => Some(second_miss(&self.context, &self.spec).await?),
         };
+        self.finish.missed_at = Some(started);
         let plan = make_plan(&self.context, &self.spec, &self.job.agent, &report, started, second_miss);
         let plan = self.or_stop(plan).await??;
         self.finish.counts.unchanged = plan.unchanged;
@@ -209,8 +210,9 @@ impl Pipeline {
                 "run {held} is no longer held: a newer run was applied or it was rejected"
             )));
         };
-        // a later attempt finds part of the plan applied already, by this very job
-        if self.job.attempt == 1 && run.plan_digest != self.finish.plan_digest {
+        // a later attempt may find part of the plan applied already, by this very job
+        let is_begun = self.context.store.may_have_written(&self.job).await?;
+        if !is_begun && run.plan_digest != self.finish.plan_digest {
             return Err(Problem::Hold(format!(
                 "the stored records have changed since run {held} was held: look again"
             )));
@@ -284,11 +286,13 @@ async fn read(spec: Arc<SyncTypeSpec>, types: Arc<SyncTypes>, bytes: Arc<Vec<u8>
     }
 }
 
-/// The type's present interval: the least time between a first miss and a deletion.
-async fn interval(context: &Context, spec: &SyncTypeSpec) -> Result<Duration, StoreError> {
+/// The least time between a first miss and a deletion: the type's present interval, less what two
+/// runs of one timer may start apart (a twentieth, at most half a minute).
+async fn second_miss(context: &Context, spec: &SyncTypeSpec) -> Result<Duration, StoreError> {
     let settings = context.store.settings().await?;
     let saved = settings.iter().find(|setting| setting.sync_type == spec.name);
-    Ok(context.minute * saved.map_or(spec.interval_minutes, |setting| setting.interval_minutes))
+    let interval = context.minute * saved.map_or(spec.interval_minutes, |setting| setting.interval_minutes);
+    Ok(interval.saturating_sub((interval / 20).min(Duration::from_secs(30))))
 }
 
 async fn make_plan(
@@ -327,7 +331,8 @@ async fn evidence(
         (known_here, 0)
     };
     Ok(Evidence {
-        rows: report.rows(),
+        // garbage rows are no rows: a report of blank keys alone is an empty one
+        rows: report.rows() - report.skipped,
         quarantined: report.quarantined.len() as u64,
         live: plan.live,
         newly_missing: plan.unseen.len() as u64,
@@ -349,7 +354,7 @@ pub async fn preview(
     approves: bool,
 ) -> Result<(Report, Plan, Vec<delta::Verdict>), Problem> {
     let report = read(spec.clone(), context.types.clone(), Arc::new(bytes)).await?;
-    let second_miss = if approves { None } else { Some(interval(context, spec).await?) };
+    let second_miss = if approves { None } else { Some(second_miss(context, spec).await?) };
     let plan = make_plan(context, spec, agent, &report, context.clock.now(), second_miss).await?;
     let evidence = evidence(context, spec, agent, &report, &plan).await?;
     let verdicts = delta::judge(evidence, &spec.guards.unwrap_or(context.guards));

@@ -90,6 +90,12 @@ fn sync_runs_without_a_server_and_a_dry_run_writes_nothing() {
     assert_eq!(code(&sync(&["--agent", "a", "--file", &file])), 5, "held");
     let file = path("edge/orders-encrypted-password.pdf").display().to_string();
     assert_eq!(code(&sync(&["--agent", "a", "--file", &file])), 4, "refused");
+    // the follow-ups of orders wait for a service; a person need not
+    let follow_up = lockstep(folder.path(), &["sync", "ddt", "--agent", "a", "--config", "lockstep.toml"]);
+    assert_eq!(code(&follow_up), 4, "there is no report of it, but the agent is not busy: {}", stderr(&follow_up));
+    std::fs::write(folder.path().join("reports/a/ddt.pdf"), grid("ddt")).unwrap();
+    let follow_up = lockstep(folder.path(), &["sync", "ddt", "--agent", "a", "--config", "lockstep.toml"]);
+    assert_eq!(code(&follow_up), 0, "{}", stderr(&follow_up));
     let unknown = sync(&["--agent", "b"]);
     assert!(code(&unknown) == 1 && stderr(&unknown).contains("known are: a"), "{}", stderr(&unknown));
 }
@@ -115,6 +121,17 @@ async fn sync_refuses_an_agent_that_the_service_is_busy_with() {
     app.post("/api/sync/stop", json!({})).await;
     app.idle().await;
     app.stop().await;
+}
+
+#[test]
+fn a_start_that_fails_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = format!("[server]\nport = {}\n", taken.local_addr().unwrap().port());
+    std::fs::write(folder.path().join("lockstep.toml"), port).unwrap();
+    let output = lockstep(folder.path(), &["serve", "--config", "lockstep.toml"]);
+    assert!(code(&output) == 1 && stderr(&output).contains("cannot listen"), "{}", stderr(&output));
+    assert!(!folder.path().join("data").exists(), "no database, and so no token that nobody has seen");
 }
 
 #[test]

@@ -1,8 +1,17 @@
 //! Is anything deleted, overwritten or taken from another agent unasked?
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
-use lockstep::{domain::Record, testing::TestApp};
+use actix::Addr;
+use lockstep::{
+    domain::{Record, Stage},
+    event::Event,
+    sync::{Stop, StopReason, SyncActor},
+    testing::TestApp,
+};
 use serde_json::json;
 
 use crate::fixtures::{bytes, invent, objects, serve};
@@ -26,7 +35,8 @@ async fn a_row_is_deleted_only_when_it_is_missed_twice_and_comes_back() {
     // missed again too soon: the second miss counts one interval (15 minutes) after the first
     let early = app.sync("customers", "a").await;
     assert_eq!((early.counts.missing, early.counts.deleted), (0, 0));
-    app.clock.advance(Duration::from_secs(16 * 60));
+    // one interval after the first look, to within what two ticks of one timer start apart
+    app.clock.advance(Duration::from_secs(15 * 60 - 10));
     let second = app.sync("customers", "a").await;
     assert_eq!((second.outcome.as_deref(), second.counts.deleted), (Some("succeeded"), 1));
     assert_eq!(app.rows("customers", "a").await.len(), 29);
@@ -99,6 +109,60 @@ async fn an_approved_run_is_applied_and_its_missing_rows_are_a_first_miss() {
     let (_, held) = app.get(&format!("/api/runs/{}", held.id)).await;
     assert_eq!(held["hold"], "applied");
     assert_eq!(app.post(&format!("/api/runs/{}/approve", held["id"]), json!({})).await.0, 409);
+    app.stop().await;
+}
+
+#[actix::test]
+async fn an_approved_run_that_a_shutdown_interrupts_is_carried_on() {
+    let target: Arc<OnceLock<Addr<SyncActor>>> = Arc::default();
+    let addr = target.clone();
+    let interrupt = move |event: &Event| {
+        let Event::Progressed { stage: Stage::Apply, done: 10, total: 20.., .. } = event else { return };
+        let Some(addr) = addr.get() else { return };
+        let stop = addr.send(Stop { job: None, reason: StopReason::Shutdown });
+        futures_executor::block_on(stop).unwrap();
+    };
+    let app = TestApp::builder().agents(&["a"]).observe(interrupt).start().await;
+    let types = app.app.store.types().clone();
+    let customers = types.get("customers").unwrap();
+    let mut records = invent(&types, "customers", 60);
+    serve(&app, "customers", "a", &records);
+    app.sync("customers", "a").await;
+    records.truncate(20);
+    for record in &mut records {
+        record.values[customers.field("name").unwrap()] = lockstep::domain::Value::Text("Altro".into());
+    }
+    serve(&app, "customers", "a", &records);
+    let held = app.sync("customers", "a").await;
+    assert_eq!(held.outcome.as_deref(), Some("held"));
+    target.set(app.syncs[&"customers".into()].clone()).ok();
+    let (_, answer) = app.post(&format!("/api/runs/{}/approve", held.id), json!({})).await;
+    let run = app.ended(answer["jobId"].as_i64().unwrap()).await;
+    assert_eq!((run.outcome.as_deref(), run.counts.updated, run.counts.unchanged), (Some("succeeded"), 10, 10));
+    assert_eq!(run.attempt, 1, "the attempt was given back");
+    assert_eq!(app.get(&format!("/api/runs/{}", held.id)).await.1["hold"], "applied");
+    app.stop().await;
+}
+
+#[actix::test]
+async fn an_approval_that_is_removed_before_it_starts_leaves_the_hold_open() {
+    let app = TestApp::builder().agents(&["a", "b"]).setting("LOCKSTEP__QUEUE__CONCURRENCY", "1").start().await;
+    let types = app.app.store.types().clone();
+    let records = invent(&types, "customers", 60);
+    serve(&app, "customers", "a", &records);
+    app.sync("customers", "a").await;
+    serve(&app, "customers", "a", &records[..20]);
+    let held = app.sync("customers", "a").await;
+    app.source.hang("orders", "b");
+    app.enqueue("orders", "b").await;
+    let approve = format!("/api/runs/{}/approve", held.id);
+    let (_, waiting) = app.post(&approve, json!({})).await;
+    app.post(&format!("/api/jobs/{}/cancel", waiting["jobId"]), json!({})).await;
+    assert_eq!(app.get(&format!("/api/runs/{}", held.id)).await.1["hold"], "open");
+    assert_eq!(app.post(&approve, json!({})).await.0, 202);
+    app.post("/api/sync/stop/orders", json!({})).await;
+    app.idle().await;
+    assert_eq!(app.get(&format!("/api/runs/{}", held.id)).await.1["hold"], "applied");
     app.stop().await;
 }
 

@@ -92,6 +92,21 @@ fn another_types_report_is_refused() {
 }
 
 #[test]
+fn text_that_cannot_be_read_never_passes_for_blank() {
+    let types = types();
+    let orders = types.get("orders").unwrap();
+    let mut pdf = crate::fixtures::print(orders, &crate::fixtures::invent(&types, "orders", 5));
+    // the pages' font is not there any more under the name that they use
+    let named = |window: &[u8]| window == b"/F1 3 0 R";
+    let places: Vec<_> = pdf.windows(9).enumerate().filter(|(_, window)| named(window)).map(|(at, _)| at).collect();
+    assert!(!places.is_empty());
+    for place in places {
+        pdf[place + 2] = b'2';
+    }
+    assert_eq!(report::read(&pdf, orders, &types).unwrap_err().code, RefusalCode::UnreadableText);
+}
+
+#[test]
 fn a_damaged_report_is_never_read_in_part() {
     // one flipped byte in each of many places: the rows are the truth's, or there are none
     let types = types();

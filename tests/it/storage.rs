@@ -5,6 +5,7 @@ use std::sync::Arc;
 use lockstep::{
     domain::{NewJob, NextStep, Outcome, Reason, Timestamp},
     store::{DataQuery, Finish, Setting, Store, StoreError},
+    sync_type::SyncTypes,
     testing::types,
 };
 use tokio::runtime::Handle;
@@ -34,6 +35,35 @@ async fn migrations_go_up_down_and_up_again_and_records_stay() {
         assert!(store.agents().await.is_err(), "the control tables are gone");
         assert!(store.data(types.get("orders").unwrap(), DataQuery::default()).await.is_ok(), "record tables stay");
     }
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_type_whose_key_changes_is_refused_and_a_field_that_changes_its_type_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |key: &str, value_type: &str| {
+        format!(
+            "name = \"couriers\"\nscope = \"shared\"\npriority = 1\ninterval_minutes = 30\nkey = \"{key}\"\n\
+             required = [\"{key}\"]\nchange_hash = {{ algorithm = \"md5\" }}\ncolumns = [\n\
+             {{ headers = [\"CODE\"], field = \"code\", type = \"id\" }},\n\
+             {{ headers = [\"SIZE\"], field = \"size\", type = \"{value_type}\" }},\n]\n"
+        )
+    };
+    let open = async |text: String| {
+        let types = SyncTypes::from_files([("couriers.toml".to_owned(), text)]).unwrap();
+        let url = format!("sqlite://{}/lockstep.db?mode=rwc", folder.path().display());
+        let store = Store::open(&url, Handle::current(), Arc::new(types)).await.unwrap();
+        (store.migrate().await, store)
+    };
+    let (migrated, store) = open(file("code", "text")).await;
+    migrated.unwrap();
+    store.close().await;
+    let (migrated, store) = open(file("code", "int")).await;
+    migrated.unwrap();
+    store.close().await;
+    let (migrated, store) = open(file("size", "text")).await;
+    let refused = migrated.unwrap_err().to_string();
+    assert!(refused.contains("couriers") && refused.contains("'code'") && refused.contains("'size'"), "{refused}");
     store.close().await;
 }
 

@@ -156,6 +156,14 @@ async fn orphans_are_counted_and_joined_as_soon_as_the_order_comes() {
     app.sync("orders", "a").await;
     app.idle().await;
     assert_eq!(joined(&app.rows("ddt", "a").await), 23);
+
+    // the first order is missed twice: its delivery notes are orphans again, and deleted is not lost
+    serve(&app, "orders", "a", &orders[1..]);
+    app.sync("orders", "a").await;
+    app.clock.advance(std::time::Duration::from_secs(11 * 60));
+    assert_eq!(app.sync("orders", "a").await.counts.deleted, 1);
+    assert_eq!(joined(&app.rows("ddt", "a").await), 21);
+    app.idle().await;
     app.stop().await;
 }
 

@@ -107,6 +107,25 @@ fn absent_columns_and_blank_kept_cells_keep_what_is_stored() {
 }
 
 #[test]
+fn a_tracking_cell_is_kept_or_replaced_as_a_whole() {
+    let ddt = spec("ddt");
+    let with = |courier: &serde_json::Value, number: &str| {
+        record(
+            &ddt,
+            &serde_json::json!({ "ddt_id": "1", "order_number": "O", "tracking_courier": courier, "tracking_number": number }),
+        )
+    };
+    let mut snapshot = Snapshot::default();
+    let all = vec![true; ddt.fields.len()];
+    let planned = plan(&ddt, seen(&[with(&"UPS".into(), "1Z")], &all), &snapshot, at(0), None);
+    apply(&ddt, &planned, &mut snapshot, at(0));
+    let bare = plan(&ddt, seen(&[with(&serde_json::Value::Null, "3489")], &all), &snapshot, at(1), None);
+    let merged = &bare.changes[0].record;
+    let text = |field: &str| merged.text(ddt.field(field).unwrap());
+    assert_eq!((text("tracking_courier"), text("tracking_number")), (String::new(), "3489".to_owned()));
+}
+
+#[test]
 fn a_spec_change_refreshes_and_a_data_change_updates() {
     let orders = spec("orders");
     let order = |status: &str| record(&orders, &serde_json::json!({ "order_id": "1", "sales_status": status }));

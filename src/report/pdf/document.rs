@@ -71,7 +71,7 @@ impl Document {
         let dict = self.file.get_dictionary(id).map_err(|error| damaged(format!("page {}: {error}", index + 1)))?;
         let mut content = Vec::new();
         if let Ok(contents) = dict.get(b"Contents") {
-            self.collect_content(contents, &mut content)
+            self.collect_content(contents, &mut content, MAX_DEPTH)
                 .map_err(|why| damaged(format!("page {}: {why}", index + 1)))?;
         }
         let empty = Dictionary::new();
@@ -81,14 +81,15 @@ impl Document {
         Ok(page)
     }
 
-    fn collect_content(&self, contents: &Object, into: &mut Vec<u8>) -> Result<(), String> {
+    fn collect_content(&self, contents: &Object, into: &mut Vec<u8>, depth: usize) -> Result<(), String> {
         match self.resolve(contents) {
             Object::Stream(stream) => {
                 inflate(stream, into)?;
                 into.push(b'\n');
                 Ok(())
             }
-            Object::Array(parts) => parts.iter().try_for_each(|part| self.collect_content(part, into)),
+            Object::Array(_) if depth == 0 => Err("its content is nested too deeply".to_owned()),
+            Object::Array(parts) => parts.iter().try_for_each(|part| self.collect_content(part, into, depth - 1)),
             Object::Null => Ok(()),
             _ => Err("its content is not a stream".to_owned()),
         }

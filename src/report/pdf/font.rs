@@ -20,6 +20,8 @@ pub struct Font {
     first_width: u32,
     default_width: f32,
     to_unicode: Option<ToUnicode>,
+    /// Is a code without an entry in ToUnicode a WinAnsi character?
+    win_ansi: bool,
 }
 
 impl Font {
@@ -30,7 +32,7 @@ impl Font {
         if dict.get(b"Subtype").and_then(Object::as_name).is_ok_and(|name| name == b"Type0") {
             let descendant = document.array(dict, b"DescendantFonts").and_then(|fonts| document.dict(fonts.first()?));
             let (widths, default_width) = descendant.map_or((Vec::new(), 1000.0), |font| cid_widths(document, font));
-            return Self { wide_codes: true, widths, first_width: 0, default_width, to_unicode };
+            return Self { wide_codes: true, widths, first_width: 0, default_width, to_unicode, win_ansi: false };
         }
         let widths = document
             .array(dict, b"Widths")
@@ -51,6 +53,7 @@ impl Font {
             widths: widths.unwrap_or_default(),
             first_width,
             to_unicode,
+            win_ansi: is_win_ansi(document, dict),
         }
     }
 
@@ -77,13 +80,26 @@ impl Font {
             return true;
         }
         let fallback = match code {
-            _ if self.wide_codes => char::REPLACEMENT_CHARACTER,
+            _ if !self.win_ansi => char::REPLACEMENT_CHARACTER,
             0x80..=0x9f => CP1252[(code - 0x80) as usize],
             0x20..=0xff => char::from(code as u8),
             _ => char::REPLACEMENT_CHARACTER,
         };
         into.push(fallback);
         fallback != char::REPLACEMENT_CHARACTER
+    }
+}
+
+/// Is a simple font's encoding known to be WinAnsi? A font that names it, or one of the standard fonts
+/// that is not embedded. Any other encoding is not guessed: its codes count as unreadable.
+fn is_win_ansi(document: &Document, dict: &Dictionary) -> bool {
+    match dict.get(b"Encoding").map(|encoding| document.resolve(encoding)) {
+        Ok(Object::Name(name)) => name == b"WinAnsiEncoding",
+        Ok(Object::Dictionary(encoding)) => {
+            !encoding.has(b"Differences")
+                && encoding.get(b"BaseEncoding").and_then(Object::as_name).is_ok_and(|name| name == b"WinAnsiEncoding")
+        }
+        _ => !dict.has(b"FontDescriptor"),
     }
 }
 
@@ -114,7 +130,7 @@ fn cid_widths(document: &Document, font: &Dictionary) -> (Vec<f32>, f32) {
                 else {
                     break;
                 };
-                let mut cid = first;
+                let mut cid = first.max(0.0);
                 while cid <= last.min(65_535.0) {
                     set(cid, width);
                     cid += 1.0;

@@ -231,7 +231,12 @@ impl Interpreter<'_> {
 
     /// Shows the texts among `operands` as one run; numbers move, as in TJ.
     fn show(&mut self, operands: &[Token<'_>]) {
-        let Some(font) = self.state.font.clone() else { return };
+        let Some(font) = self.state.font.clone() else {
+            // text in a font that is not there cannot be read, and must not pass for blank
+            self.page.glyphs += 1;
+            self.page.unmapped += 1;
+            return;
+        };
         let state = &self.state;
         let (size, scale) = (state.size, state.scale);
         let start = self.page.text.len();
