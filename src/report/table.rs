@@ -62,8 +62,14 @@ pub fn recognise(page: &Page) -> Result<PageTable, Refusal> {
     let width = columns.len() - 1;
     let mut cells: Vec<Vec<&Run>> = vec![Vec::new(); width * (rows.len() - 1)];
     for run in &page.runs {
-        if let Some((row, column)) = place(page, run, &columns, &rows) {
-            cells[row * width + column].push(run);
+        match place(page, run, &columns, &rows) {
+            Some((row, column)) => cells[row * width + column].push(run),
+            None if is_unruled_row(run, &columns, &rows) => {
+                let text =
+                    format!("page {}: text stands right below the last ruled row: a row would be lost", page.number);
+                return Err(Refusal::new(RefusalCode::NoTable, text));
+            }
+            None => {}
         }
     }
     let mut texts = cells.into_iter().enumerate().map(|(number, runs)| {
@@ -136,6 +142,13 @@ fn place(page: &Page, run: &Run, columns: &[f64], rows: &[f64]) -> Option<(usize
     // text that overflows its cell to the right started in its own
     let column = if middle == start { middle } else { start.or(middle) }?;
     Some((row_of(run.y + run.size * 0.3)?, column))
+}
+
+/// Does text outside the lattice look like one more row, whose lower rule is missing?
+fn is_unruled_row(run: &Run, columns: &[f64], rows: &[f64]) -> bool {
+    let (&[first, .., last], &[.., above, bottom]) = (columns, rows) else { return false };
+    let is_near = run.y < bottom && run.y > bottom - (above - bottom);
+    is_near && run.x0 > first && run.x0 < last
 }
 
 /// A cell's text: runs joined to lines, lines by the rules of the ERP's wrapping.
@@ -236,6 +249,19 @@ mod tests {
             let page = page_of(&lines);
             assert_eq!(join_lines(&page, page.runs.iter().collect(), cell), expected);
         }
+    }
+
+    #[test]
+    fn a_row_without_its_lower_rule_is_not_lost() {
+        let rule = |y| Rule::Horizontal { y, x0: 0.0, x1: 100.0 };
+        let mut page = page_of(&[(5.0, 20.0, 93.0, "ID"), (5.0, 20.0, 83.0, "1"), (5.0, 20.0, 73.0, "2")]);
+        page.rules = vec![rule(100.0), rule(90.0), rule(80.0)];
+        page.rules.extend([0.0, 50.0, 100.0].map(|x| Rule::Vertical { x, y0: 70.0, y1: 100.0 }));
+        assert_eq!(recognise(&page).unwrap_err().code, RefusalCode::NoTable);
+        page.rules.push(rule(70.0));
+        assert_eq!(recognise(&page).unwrap().rows.len(), 2);
+        page.runs[2].y = 20.0;
+        assert_eq!(recognise(&page).unwrap().rows.len(), 2, "a footer is no row");
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! How does one attempt end, whatever happens in it? Panics, time-outs and lost leases become outcomes.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use tokio::task::JoinError;
 use tracing::Instrument;
 
 use super::{
@@ -14,6 +15,9 @@ use crate::{
     event::Event,
     store::Finish,
 };
+
+/// How long a run that took too long has to come to its next batch.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// The real runner: the pipeline below it, the database as the record of its end.
 #[derive(Clone)]
@@ -43,11 +47,12 @@ impl Runner {
             let text = format!("there is no sync type '{}'", job.sync_type);
             return ended(Finish::default(), Outcome::Failed { retryable: false }, "unknown_type", text);
         };
+        let inner = stop.child();
         let mut pipeline = Pipeline {
             context: self.context.clone(),
             spec,
             job: job.clone(),
-            stop: stop.clone(),
+            stop: inner.clone(),
             watch: watch.clone(),
             finish: Finish::default(),
         };
@@ -57,41 +62,51 @@ impl Runner {
         };
         let mut task = self.runtime.spawn(work.in_current_span());
         let limit = self.context.time_limit;
-        match tokio::time::timeout(limit, &mut task).await {
-            Ok(Ok((Ok(outcome), mut finish))) => {
-                finish.outcome = Some(outcome);
-                if outcome != Outcome::Held {
-                    finish.stage = None;
+        if let Ok(done) = tokio::time::timeout(limit, &mut task).await {
+            return finished(done, watch);
+        }
+        // first as a stop, so that the run comes to its next batch and tells what it wrote
+        inner.token().cancel();
+        let text = format!("the run took longer than {} s", limit.as_secs_f64());
+        let mut finish = Finish { outcome: Some(Outcome::Stopped), stage: watch.progress().stage, ..Finish::default() };
+        if let Ok(done) = tokio::time::timeout(GRACE, &mut task).await {
+            finish = finished(done, watch);
+        }
+        task.abort();
+        match finish.outcome {
+            Some(Outcome::Stopped) => ended(finish, Outcome::TimedOut, "timed_out", text),
+            _ => finish,
+        }
+    }
+}
+
+/// What the end of the pipeline's task stores.
+fn finished(done: Result<(Result<Outcome, Problem>, Finish), JoinError>, watch: &Watch) -> Finish {
+    match done {
+        Ok((Ok(outcome), finish)) => {
+            let stage = finish.stage.filter(|_| outcome == Outcome::Held);
+            Finish { outcome: Some(outcome), stage, ..finish }
+        }
+        Ok((Err(problem), mut finish)) => {
+            // what was marked for the last transaction of a success is none of a failure's
+            finish.missing.clear();
+            finish.deleted.clear();
+            match problem {
+                Problem::Stopped => Finish { outcome: Some(Outcome::Stopped), ..finish },
+                problem => {
+                    let text = problem.to_string();
+                    ended(finish, problem.outcome(), problem.code(), text)
                 }
-                finish
             }
-            Ok(Ok((Err(problem), mut finish))) => {
-                // what was marked for the last transaction of a success is none of a failure's
-                finish.missing.clear();
-                finish.deleted.clear();
-                let text = problem.to_string();
-                match problem {
-                    Problem::Stopped => Finish { outcome: Some(Outcome::Stopped), ..finish },
-                    problem => ended(finish, problem.outcome(), problem.code(), text),
-                }
-            }
-            Ok(Err(join)) => {
-                let panic = join.try_into_panic().ok();
-                let text = panic.as_ref().and_then(|panic| {
-                    panic
-                        .downcast_ref::<String>()
-                        .cloned()
-                        .or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string))
-                });
-                let finish = Finish { stage: watch.progress().stage, ..Finish::default() };
-                ended(finish, Outcome::Panicked, "panic", text.unwrap_or_else(|| "the run panicked".to_owned()))
-            }
-            Err(_) => {
-                task.abort();
-                let finish = Finish { stage: watch.progress().stage, ..Finish::default() };
-                let text = format!("the run took longer than {} s", limit.as_secs_f64());
-                ended(finish, Outcome::TimedOut, "timed_out", text)
-            }
+        }
+        Err(join) => {
+            let panic = join.try_into_panic().ok();
+            let text = panic.as_ref().and_then(|panic| {
+                let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+                text.or_else(|| panic.downcast_ref::<String>().cloned())
+            });
+            let finish = Finish { stage: watch.progress().stage, ..Finish::default() };
+            ended(finish, Outcome::Panicked, "panic", text.unwrap_or_else(|| "the run panicked".to_owned()))
         }
     }
 }

@@ -65,6 +65,12 @@ impl StopHandle {
         }
     }
 
+    /// A handle that is set when this one is, and can be set alone.
+    #[must_use]
+    pub fn child(&self) -> Self {
+        Self { token: self.token.child_token(), give_back: self.give_back.clone() }
+    }
+
     /// The signal itself.
     #[must_use]
     pub fn token(&self) -> &CancellationToken {

@@ -92,6 +92,34 @@ async fn follow_ups_are_started_even_if_the_stop_came_after_the_last_batch() {
 }
 
 #[actix::test]
+async fn a_run_that_takes_too_long_comes_to_its_next_batch_and_tells_what_it_wrote() {
+    let slow = |event: &Event| {
+        if let Event::Progressed { stage: Stage::Apply, done: 10, .. } = event {
+            std::thread::sleep(std::time::Duration::from_millis(1_500));
+        }
+    };
+    let app =
+        TestApp::builder().agents(&["a"]).observe(slow).setting("LOCKSTEP__LIMITS__SYNC_SECONDS", "1").start().await;
+    let types = app.app.store.types().clone();
+    let records = invent(&types, "customers", 40);
+    serve(&app, "customers", "a", &records);
+    let job = app.enqueue("customers", "a").await;
+    let run = loop {
+        let runs = app.get("/api/runs?type=customers").await.1;
+        match runs["items"].as_array().unwrap().iter().find(|run| run["jobId"] == job && !run["outcome"].is_null()) {
+            Some(run) => break run.clone(),
+            None => tokio::time::sleep(std::time::Duration::from_millis(50)).await,
+        }
+    };
+    assert_eq!(run["outcome"], "timed_out", "{run}");
+    assert_eq!((&run["counts"]["inserted"], &run["counts"]["notApplied"]), (&json!(10), &json!(30)), "{run}");
+    app.post("/api/sync/stop", json!({})).await;
+    app.idle().await;
+    assert_eq!(app.records("customers", "a").await.len(), 10);
+    app.stop().await;
+}
+
+#[actix::test]
 async fn a_stop_while_the_source_hangs_ends_the_run_at_once() {
     let app = TestApp::builder().agents(&["a", "b"]).setting("LOCKSTEP__QUEUE__CONCURRENCY", "1").start().await;
     app.source.hang("orders", "a");
