@@ -100,6 +100,30 @@ fn sync_runs_without_a_server_and_a_dry_run_writes_nothing() {
     assert!(code(&unknown) == 1 && stderr(&unknown).contains("known are: a"), "{}", stderr(&unknown));
 }
 
+#[test]
+fn every_log_line_of_a_run_carries_its_number() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(
+        folder.path().join("lockstep.toml"),
+        "[log]\nformat = \"json\"\n[[agents]]\nid = \"a\"\nname = \"A\"\n",
+    )
+    .unwrap();
+    std::fs::write(folder.path().join("ddt.pdf"), grid("ddt")).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_lockstep"))
+        .args(["sync", "ddt", "--agent", "a", "--file", "ddt.pdf", "--config", "lockstep.toml"])
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    let lines: Vec<Json> = stderr(&output).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of_run: Vec<_> =
+        lines.iter().filter(|line| line["target"].as_str().unwrap().starts_with("lockstep::s")).collect();
+    // started, the low match that the store tells, finished
+    assert_eq!(of_run.len(), 3, "{lines:?}");
+    for line in of_run {
+        assert_eq!((&line["span"]["run"], &line["span"]["type"]), (&json!(1), &json!("ddt")), "{line}");
+    }
+}
+
 #[actix::test]
 async fn sync_refuses_an_agent_that_the_service_is_busy_with() {
     use lockstep::testing::TestApp;
