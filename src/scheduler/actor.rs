@@ -3,7 +3,6 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use actix::prelude::*;
-use tokio::time::Instant;
 
 use super::{
     cadence,
@@ -45,7 +44,7 @@ pub struct SchedulerActor {
     running: bool,
     schedules: BTreeMap<SyncType, Setting>,
     timers: BTreeMap<SyncType, SpawnHandle>,
-    agents: Option<(Instant, Vec<AgentId>)>,
+    agents: Option<(Timestamp, Vec<AgentId>)>,
 }
 
 impl SchedulerActor {
@@ -126,25 +125,28 @@ impl SchedulerActor {
             next: cadence::next_slot(due, self.interval(minutes), self.clock.now()),
         };
         let shared = self.types.get(name.as_str()).is_some_and(|spec| spec.scope == Scope::Shared);
-        let cached =
-            self.agents.as_ref().filter(|(at, _)| at.elapsed() < AGENTS_CACHED).map(|(_, agents)| agents.clone());
+        let now = self.clock.now();
+        let is_fresh = |at: Timestamp| (now - at).to_std().is_ok_and(|age| age < AGENTS_CACHED);
+        let cached = self.agents.as_ref().filter(|(at, _)| is_fresh(*at)).map(|(_, agents)| agents.clone());
         let (board, queue, asked) = (self.board.clone(), self.queue.clone(), slot.clone());
         let work = async move {
-            let agents = match cached {
-                _ if shared => None,
-                Some(agents) => Some(agents),
-                None => Some(board.active_agents().await.map_err(|error| error.to_string())?),
+            let (meant, looked_up) = match cached {
+                _ if shared => (vec![AgentId::service_account()], None),
+                Some(agents) => (agents, None),
+                None => {
+                    let agents = board.active_agents().await.map_err(|error| error.to_string())?;
+                    (agents.clone(), Some(agents))
+                }
             };
-            let meant = agents.clone().unwrap_or_else(|| vec![AgentId::service_account()]);
             let fired = queue.send(EnqueueTick { slot: asked, agents: meant }).await;
             let fired = fired.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
-            Ok::<_, String>((agents, fired.is_some()))
+            Ok::<_, String>((looked_up, fired.is_some()))
         };
         // no change of the schedule may come between the slot's move in the database and here
         ctx.wait(work.into_actor(self).map(move |done, actor, ctx| match done {
-            Ok((agents, fired)) => {
-                if let Some(agents) = agents {
-                    actor.agents = Some((Instant::now(), agents));
+            Ok((looked_up, fired)) => {
+                if let Some(agents) = looked_up {
+                    actor.agents = Some((now, agents));
                 }
                 if fired {
                     actor.fired(&slot, ctx);
