@@ -134,6 +134,6 @@ pub fn serve(api: Api, listener: TcpListener) -> std::io::Result<(SocketAddr, Se
     let addr = server.addrs()[0];
     let server = server.run();
     let handle = server.handle();
-    actix_web::rt::spawn(server);
+    actix_rt::spawn(server);
     Ok((addr, handle))
 }

@@ -18,7 +18,7 @@ const WATCH: Duration = Duration::from_secs(5);
 /// # Errors
 /// A service that cannot start.
 pub fn run(settings: Settings) -> anyhow::Result<Exit> {
-    actix::System::new().block_on(async {
+    actix_rt::System::new().block_on(async {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let app = App::start(settings, Parts::default()).await?;

@@ -106,6 +106,14 @@ impl JobState {
         }
     }
 
+    /// The state that `name` stands for.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [JobState::Waiting, JobState::Delayed, JobState::Active, JobState::Done]
+            .into_iter()
+            .find(|state| state.as_str() == name)
+    }
+
     /// The name in the database and in answers.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -2,6 +2,8 @@
 
 use sea_orm::DbErr;
 
+use crate::domain::job::Illegal;
+
 /// A store operation failed; nothing of it was stored.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -24,6 +26,9 @@ pub enum StoreError {
         /// The lease number that the caller held.
         lease: i64,
     },
+    /// A job's state does not allow what was to happen to it.
+    #[error(transparent)]
+    Illegal(#[from] Illegal),
     /// A stored thing does not exist.
     #[error("there is no {0}")]
     Missing(String),
@@ -47,7 +52,10 @@ impl StoreError {
     pub fn is_retryable(&self) -> bool {
         match self {
             StoreError::Database { .. } | StoreError::Interrupted(_) => true,
-            StoreError::Unsupported(_) | StoreError::LeaseLost { .. } | StoreError::Missing(_) => false,
+            StoreError::Unsupported(_)
+            | StoreError::LeaseLost { .. }
+            | StoreError::Illegal(_)
+            | StoreError::Missing(_) => false,
         }
     }
 }

@@ -13,14 +13,16 @@ use super::{
     Store, StoreError,
     apply::check_lease,
     entity,
-    jobs::admit,
+    jobs::{admit, state_after},
     lease::{drop_upload, release_agent},
     link,
     record_table::equals,
 };
 use crate::{
     delta::Verdict,
-    domain::{Admission, ClaimedJob, Counts, NewJob, NextStep, Outcome, Reason, Stage, Timestamp},
+    domain::{
+        Admission, ClaimedJob, Counts, JobState, NewJob, NextStep, Outcome, Reason, Stage, Timestamp, job::JobEvent,
+    },
     report::Quarantined,
     sync_type::{SyncTypeSpec, SyncTypes},
 };
@@ -319,22 +321,26 @@ async fn end_run(
 async fn end_job(tx: &DatabaseTransaction, job: &ClaimedJob, next: NextStep, now: Timestamp) -> Result<(), StoreError> {
     use entity::job::Column as C;
     let failed = StoreError::while_doing("end a job");
+    let event = match next {
+        NextStep::Done => JobEvent::Finished,
+        NextStep::RetryIn(_) => JobEvent::Backoff,
+        NextStep::GiveBack => JobEvent::Released,
+    };
+    // the lease was checked, so the job is active
+    let state = state_after(JobState::Active.as_str(), event)?;
     let update = entity::job::Entity::update_many()
         .col_expr(C::Owner, Expr::val(Option::<String>::None))
+        .col_expr(C::State, Expr::val(state))
         .filter(C::Id.eq(job.id));
     let update = match next {
         NextStep::Done => {
             drop_upload(tx, job.document, job.approves).await?;
-            update.col_expr(C::State, Expr::val("done")).col_expr(C::FinishedAt, Expr::val(now))
+            update.col_expr(C::FinishedAt, Expr::val(now))
         }
         NextStep::RetryIn(pause) => {
-            let due = now + Duration::from_std(pause).unwrap_or(Duration::zero());
-            update.col_expr(C::State, Expr::val("delayed")).col_expr(C::DueAt, Expr::val(due))
+            update.col_expr(C::DueAt, Expr::val(now + Duration::from_std(pause).unwrap_or(Duration::zero())))
         }
-        NextStep::GiveBack => {
-            let before = i32::try_from(job.attempt).unwrap_or(1) - 1;
-            update.col_expr(C::State, Expr::val("waiting")).col_expr(C::Attempt, Expr::val(before))
-        }
+        NextStep::GiveBack => update.col_expr(C::Attempt, Expr::val(i32::try_from(job.attempt).unwrap_or(1) - 1)),
     };
     update.exec(tx).await.map(|_| ()).map_err(failed)
 }

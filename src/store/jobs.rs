@@ -1,7 +1,7 @@
 //! Which jobs wait, run and are over? Admission and claims; the job row is the truth.
 
 use super::{Store, StoreError, entity, settings::move_tick};
-use crate::domain::{Admission, ClaimedJob, NewJob, Reason, SyncType, Timestamp};
+use crate::domain::{Admission, ClaimedJob, JobState, NewJob, Reason, SyncType, Timestamp, job::JobEvent};
 use chrono::Duration;
 use sea_orm::{
     ActiveValue::NotSet,
@@ -232,6 +232,12 @@ async fn next_claimable(
         .map_err(StoreError::while_doing("claim a job"))
 }
 
+/// The name of the state that a job in `state` comes to; every change of a job's state asks here.
+pub(super) fn state_after(state: &str, event: JobEvent) -> Result<&'static str, StoreError> {
+    let known = JobState::from_name(state).ok_or_else(|| StoreError::Missing(format!("job state '{state}'")))?;
+    Ok(known.on(event)?.as_str())
+}
+
 async fn take(
     tx: &DatabaseTransaction,
     row: entity::job::Model,
@@ -245,7 +251,7 @@ async fn take(
         entity::agent_lock::ActiveModel { agent_id: Set(row.agent_id.clone()), job_id: Set(row.id), lease: Set(lease) };
     entity::agent_lock::Entity::insert(lock).exec_without_returning(tx).await.map_err(&failed)?;
     entity::job::Entity::update_many()
-        .col_expr(C::State, Expr::val("active"))
+        .col_expr(C::State, Expr::val(state_after(&row.state, JobEvent::Claimed)?))
         .col_expr(C::Lease, Expr::val(lease))
         .col_expr(C::Attempt, Expr::val(attempt))
         .col_expr(C::Owner, Expr::val(owner))

@@ -4,8 +4,8 @@ use sea_orm::{
     DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect, QueryTrait, prelude::*, sea_query::ExprTrait,
 };
 
-use super::{Store, StoreError, entity};
-use crate::domain::{JobId, RetryPolicy, RunId, SyncType, Timestamp};
+use super::{Store, StoreError, entity, jobs::state_after};
+use crate::domain::{JobId, RetryPolicy, RunId, SyncType, Timestamp, job::JobEvent};
 
 use entity::job::Column as C;
 
@@ -87,11 +87,11 @@ impl Store {
                 update = if is_last {
                     settle(tx, &row).await?;
                     update
-                        .col_expr(C::State, Expr::val("done"))
+                        .col_expr(C::State, Expr::val(state_after(&row.state, JobEvent::Finished)?))
                         .col_expr(C::Outcome, Expr::val("lost"))
                         .col_expr(C::FinishedAt, Expr::val(now))
                 } else {
-                    update.col_expr(C::State, Expr::val("waiting"))
+                    update.col_expr(C::State, Expr::val(state_after(&row.state, JobEvent::Released)?))
                 };
                 update.exec(tx).await.map_err(&failed)?;
                 release_agent(tx, job).await?;
@@ -144,6 +144,7 @@ impl Store {
                     .map_err(&failed)?;
                 let removed = entity::job::Entity::find().filter(C::Id.is_in(waiting.clone())).all(tx);
                 for row in removed.await.map_err(&failed)? {
+                    state_after(&row.state, JobEvent::Removed)?;
                     settle(tx, &row).await?;
                 }
                 entity::job::Entity::update_many()
