@@ -12,7 +12,7 @@ use serde_json::{Value as Json, json};
 
 use super::Exit;
 use crate::{
-    report::{self, Report},
+    report::{self, Budget, Limits, Report, Request, explain},
     sync_type::{SyncTypeSpec, SyncTypes},
 };
 
@@ -32,6 +32,12 @@ pub struct Extract {
     /// How to print the records.
     #[arg(long, value_enum, default_value_t = Format::Json)]
     format: Format,
+    /// Print what was recognised on each page, instead of the records: why a report was refused.
+    #[arg(long)]
+    explain: bool,
+    /// Draw each page with the recognised cells over its text into this folder.
+    #[arg(long, value_name = "DIR")]
+    svg: Option<PathBuf>,
     /// Also write the summary as JSON to this file.
     #[arg(long, value_name = "PATH")]
     report: Option<PathBuf>,
@@ -60,6 +66,9 @@ impl Extract {
             return Ok(Exit::Usage);
         };
         let bytes = std::fs::read(&self.file).with_context(|| format!("cannot read {}", self.file.display()))?;
+        if self.explain || self.svg.is_some() {
+            return self.show_pages(&bytes, spec, types);
+        }
         let started = Instant::now();
         let outcome = report::read(&bytes, spec, types);
         let millis = started.elapsed().as_millis();
@@ -81,6 +90,40 @@ impl Extract {
         print(self.format, spec, &report).context("cannot print the records")?;
         talk(&report, millis);
         Ok(if report.quarantined.is_empty() { Exit::Done } else { Exit::Quarantined })
+    }
+}
+
+impl Extract {
+    fn show_pages(&self, bytes: &[u8], spec: &SyncTypeSpec, types: &SyncTypes) -> anyhow::Result<Exit> {
+        if let Some(folder) = &self.svg {
+            std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        }
+        let budget = Budget::new(Limits::default());
+        let request = Request { bytes, spec, types, budget: &budget, progress: &|_, _| {} };
+        let mut out = io::BufWriter::new(io::stdout().lock());
+        let mut written: io::Result<()> = Ok(());
+        let explained = request.explain(|page, found| {
+            let mut show = || -> io::Result<()> {
+                if self.explain {
+                    out.write_all(explain::text(page, found).as_bytes())?;
+                }
+                if let Some(folder) = &self.svg {
+                    std::fs::write(folder.join(format!("page-{:04}.svg", page.number)), explain::svg(page, found))?;
+                }
+                Ok(())
+            };
+            written = std::mem::replace(&mut written, Ok(())).and_then(|()| show());
+        });
+        out.flush().and(written).context("cannot write what was recognised")?;
+        let outcome = explained.and_then(|()| request.read());
+        match outcome {
+            Err(refusal) => {
+                eprintln!("refused: {}: {}", refusal.code.as_str(), refusal.text);
+                Ok(Exit::Refused)
+            }
+            Ok(report) if report.quarantined.is_empty() => Ok(Exit::Done),
+            Ok(_) => Ok(Exit::Quarantined),
+        }
     }
 }
 

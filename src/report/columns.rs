@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Refusal, RefusalCode};
 use crate::sync_type::{SyncTypeSpec, SyncTypes, header::normalise};
@@ -10,20 +10,34 @@ use crate::sync_type::{SyncTypeSpec, SyncTypes, header::normalise};
 /// Where a column stands: page of the cycle, column on that page.
 pub type Place = (usize, usize);
 
+/// A header that seems to stand for another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Renamed {
+    /// What the type's file accepts.
+    pub from: String,
+    /// What is printed in its place.
+    pub to: String,
+}
+
 /// How a report's columns differ from its type's file.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Drift {
     /// Fields whose column is not in this export: their stored values are left alone.
     pub absent: Vec<String>,
     /// Printed headers that no column accepts.
     pub unknown: Vec<String>,
+    /// Headers that stand elsewhere among the others than the type's file has them; they are read.
+    pub moved: Vec<String>,
+    /// Unknown headers that stand where an absent column is expected. They are not read: a guess is
+    /// for a person, who adds the new text to the type's file.
+    pub renamed: Vec<Renamed>,
 }
 
 impl Drift {
     /// Is the report as the type's file says?
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.absent.is_empty() && self.unknown.is_empty()
+        self.absent.is_empty() && self.unknown.is_empty() && self.moved.is_empty()
     }
 }
 
@@ -91,19 +105,62 @@ impl Columns {
             return Err(Refusal::new(RefusalCode::RequiredColumnMissing, text));
         }
         unknown.sort_unstable();
-        let header_at =
-            |place: Place| headers.iter().find(|(at, _)| *at == place).map(|(_, header)| (*header).to_owned());
-        let drift = Drift {
-            absent: spec
-                .fields
-                .iter()
-                .filter(|field| places[field.column].is_none())
-                .map(|field| field.name.clone())
-                .collect(),
-            unknown: unknown.into_iter().filter_map(header_at).collect(),
-        };
+        let drift = drift(headers, &places, &unknown, spec);
         Ok(Self { places, drift })
     }
+}
+
+fn drift(headers: &[(Place, &str)], places: &[Option<Place>], unknown: &[Place], spec: &SyncTypeSpec) -> Drift {
+    let header_at = |place: Place| headers.iter().find(|(at, _)| *at == place).map(|(_, header)| (*header).to_owned());
+    let accepted = |column: usize| spec.columns[column].headers[0].clone();
+    // an absent column between two neighbours, and an unknown one between the same two
+    let before = |place: Place| {
+        let known = headers.iter().map(|(at, _)| *at).filter(|at| *at < place);
+        known.filter_map(|at| places.iter().position(|found| *found == Some(at))).last()
+    };
+    let is_absent = |column: &usize| places[*column].is_none();
+    let mut taken = Vec::new();
+    let renamed = unknown
+        .iter()
+        .filter_map(|place| {
+            let first = before(*place).map_or(0, |column| column + 1)
+                + taken.iter().filter(|of| **of == before(*place)).count();
+            let column = Some(first).filter(|column| *column < places.len() && is_absent(column))?;
+            taken.push(before(*place));
+            Some(Renamed { from: accepted(column), to: header_at(*place)? })
+        })
+        .collect();
+    Drift {
+        absent: spec
+            .fields
+            .iter()
+            .filter(|field| places[field.column].is_none())
+            .map(|field| field.name.clone())
+            .collect(),
+        unknown: unknown.iter().filter_map(|place| header_at(*place)).collect(),
+        moved: moved(places).into_iter().map(accepted).collect(),
+        renamed,
+    }
+}
+
+/// The columns that must be taken away so that the rest stands in the order of the type's file: all
+/// but a longest increasing subsequence.
+fn moved(places: &[Option<Place>]) -> Vec<usize> {
+    let found: Vec<(usize, Place)> =
+        places.iter().enumerate().filter_map(|(column, place)| Some((column, (*place)?))).collect();
+    // for each column: the longest ordered sequence that ends with it, and the column before it there
+    let mut best: Vec<(usize, Option<usize>)> = Vec::with_capacity(found.len());
+    for (at, (_, place)) in found.iter().enumerate() {
+        let before = (0..at).filter(|before| found[*before].1 < *place).max_by_key(|before| (best[*before].0, *before));
+        best.push((before.map_or(1, |before| best[before].0 + 1), before));
+    }
+    let mut kept = vec![false; found.len()];
+    let mut next = (0..best.len()).max_by_key(|at| best[*at].0);
+    while let Some(at) = next {
+        kept[at] = true;
+        next = best[at].1;
+    }
+    found.iter().zip(kept).filter(|(_, kept)| !kept).map(|((column, _), _)| *column).collect()
 }
 
 /// A report that fits another type better, and this one hardly at all, is that type's.
@@ -154,6 +211,21 @@ mod tests {
                 && one.drift.absent.contains(&"delivery_address".to_owned())
         );
         assert_eq!(one.drift.unknown, ["NOME DI CONSEGNA"]);
+    }
+
+    #[test]
+    fn drift_names_what_was_added_moved_and_renamed() {
+        let found =
+            find("prices", &["ACCOUNT:", "ID", "CODICE CONTO", "DESCRIZIONE CONTO", "ITEM SELECTION:", "NUOVA"])
+                .unwrap();
+        assert_eq!(found.drift.moved, ["ACCOUNT:"]);
+        assert_eq!(found.drift.unknown, ["DESCRIZIONE CONTO", "NUOVA"]);
+        assert!(found.drift.absent.contains(&"valid_from".to_owned()));
+        let renamed: Vec<_> = found.drift.renamed.iter().map(|name| (name.from.as_str(), name.to.as_str())).collect();
+        assert_eq!(renamed, [("ITEM DESCRIPTION:", "NUOVA")], "what stands before it decides");
+        let renamed =
+            find("prices", &["ID", "CODICE CONTO", "ACCOUNT:", "DESCRIZIONE CONTO", "ITEM SELECTION:"]).unwrap();
+        assert_eq!(renamed.drift.renamed[0].from, "DESCRIZIONE ACCOUNT:");
     }
 
     #[test]

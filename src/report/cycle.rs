@@ -2,7 +2,7 @@
 
 use super::{
     Refusal, RefusalCode,
-    table::{PageTable, Row},
+    table::{Band, PageTable},
 };
 use crate::sync_type::header::normalise;
 
@@ -30,12 +30,12 @@ impl<'a> WideRow<'a> {
     /// The cell printed on page `page` of the cycle in its column `column`.
     #[must_use]
     pub fn cell(&self, (page, column): (usize, usize)) -> &'a str {
-        &self.pages[page].rows[self.index].cells[column]
+        self.pages[page].cell(self.index, column)
     }
 
     /// All cells, page by page.
     pub fn cells(self) -> impl Iterator<Item = &'a str> {
-        self.pages.iter().flat_map(move |page| page.rows[self.index].cells.iter().map(String::as_str))
+        self.pages.iter().flat_map(move |page| (0..page.headers.len()).map(move |column| page.cell(self.index, column)))
     }
 
     /// The file's page number of the cycle's page `page`.
@@ -45,32 +45,43 @@ impl<'a> WideRow<'a> {
     }
 }
 
+/// How many pages a cycle has: up to the first page with the headers of the first. `pages` are the
+/// file's page numbers and their headers.
+///
+/// # Errors
+/// `incomplete_cycle` where a page's headers are not those of its place.
+pub fn length(pages: &[(usize, &[String])]) -> Result<usize, Refusal> {
+    let headers: Vec<Vec<String>> =
+        pages.iter().map(|(_, headers)| headers.iter().map(|header| normalise(header)).collect()).collect();
+    let length = (1..pages.len()).find(|page| headers[*page] == headers[0]).unwrap_or(pages.len());
+    for (page, found) in headers.iter().enumerate().skip(length) {
+        if *found != headers[page % length] {
+            let text = format!(
+                "page {}: its headers are [{}], but page {} of each cycle of {length} has [{}]: a page is missing or out of place",
+                pages[page].0,
+                pages[page].1.join(" | "),
+                page % length + 1,
+                pages[page % length].1.join(" | "),
+            );
+            return Err(Refusal::new(RefusalCode::IncompleteCycle, text));
+        }
+    }
+    if !pages.len().is_multiple_of(length) {
+        let text = format!("the last cycle is incomplete: it has {} of {length} pages", pages.len() % length);
+        return Err(Refusal::new(RefusalCode::IncompleteCycle, text));
+    }
+    Ok(length)
+}
+
 impl<'a> Cycles<'a> {
     /// Finds the cycle.
     ///
     /// # Errors
-    /// `incomplete_cycle` where a page's headers are not those of its place, `pages_disagree` where
-    /// the rows of a cycle's pages differ in number or position. Rows are never joined by guess.
+    /// As [`length`]; `pages_disagree` where the rows of a cycle's pages differ in number or position.
+    /// Rows are never joined by guess.
     pub fn find(pages: &'a [PageTable]) -> Result<Self, Refusal> {
-        let headers: Vec<Vec<String>> =
-            pages.iter().map(|page| page.headers.iter().map(|header| normalise(header)).collect()).collect();
-        let length = (1..pages.len()).find(|page| headers[*page] == headers[0]).unwrap_or(pages.len());
-        for (page, found) in headers.iter().enumerate().skip(length) {
-            if *found != headers[page % length] {
-                let text = format!(
-                    "page {}: its headers are [{}], but page {} of each cycle of {length} has [{}]: a page is missing or out of place",
-                    pages[page].page,
-                    pages[page].headers.join(" | "),
-                    page % length + 1,
-                    pages[page % length].headers.join(" | "),
-                );
-                return Err(Refusal::new(RefusalCode::IncompleteCycle, text));
-            }
-        }
-        if !pages.len().is_multiple_of(length) {
-            let text = format!("the last cycle is incomplete: it has {} of {length} pages", pages.len() % length);
-            return Err(Refusal::new(RefusalCode::IncompleteCycle, text));
-        }
+        let headers: Vec<(usize, &[String])> = pages.iter().map(|page| (page.page, page.headers.as_slice())).collect();
+        let length = length(&headers)?;
         pages.chunks(length).try_for_each(check_rows)?;
         Ok(Self { pages, length })
     }
@@ -86,25 +97,26 @@ impl<'a> Cycles<'a> {
     pub fn rows(&self) -> impl Iterator<Item = WideRow<'a>> {
         self.pages
             .chunks(self.length)
-            .flat_map(|pages| (0..pages[0].rows.len()).map(move |index| WideRow { pages, index }))
+            .flat_map(|pages| (0..pages[0].bands.len()).map(move |index| WideRow { pages, index }))
     }
 }
 
 fn check_rows(cycle: &[PageTable]) -> Result<(), Refusal> {
     let first = &cycle[0];
     for page in &cycle[1..] {
-        if page.rows.len() != first.rows.len() {
+        if page.bands.len() != first.bands.len() {
             let text = format!(
                 "page {} has {} rows, but page {} of the same cycle has {}: they cannot belong together",
                 page.page,
-                page.rows.len(),
+                page.bands.len(),
                 first.page,
-                first.rows.len()
+                first.bands.len()
             );
             return Err(Refusal::new(RefusalCode::PagesDisagree, text));
         }
-        let apart = |a: &Row, b: &Row| (a.top - b.top).abs() > SAME_HEIGHT || (a.bottom - b.bottom).abs() > SAME_HEIGHT;
-        if let Some(row) = page.rows.iter().zip(&first.rows).position(|(a, b)| apart(a, b)) {
+        let apart =
+            |a: &Band, b: &Band| (a.top - b.top).abs() > SAME_HEIGHT || (a.bottom - b.bottom).abs() > SAME_HEIGHT;
+        if let Some(row) = page.bands.iter().zip(&first.bands).position(|(a, b)| apart(a, b)) {
             let text = format!(
                 "row {} of page {} lies at another height than on page {}: they cannot belong together",
                 row + 1,
@@ -122,16 +134,7 @@ mod tests {
     use super::*;
 
     fn page(number: usize, headers: &str, rows: usize) -> PageTable {
-        let row = |index: usize| Row {
-            top: 100.0 - index as f64 * 10.0,
-            bottom: 90.0 - index as f64 * 10.0,
-            cells: headers.split(' ').map(str::to_owned).collect(),
-        };
-        PageTable {
-            page: number,
-            headers: headers.split(' ').map(str::to_owned).collect(),
-            rows: (0..rows).map(row).collect(),
-        }
+        PageTable::of(number, headers, rows)
     }
 
     fn pages(list: &[(&str, usize)]) -> Vec<PageTable> {
@@ -157,7 +160,7 @@ mod tests {
     #[test]
     fn rows_at_other_heights_are_not_joined() {
         let mut pages = pages(&[("A", 2), ("B", 2)]);
-        pages[1].rows[0].bottom -= 5.0;
+        pages[1].bands[0].bottom -= 5.0;
         let refusal = Cycles::find(&pages).unwrap_err();
         assert_eq!(refusal.code, RefusalCode::PagesDisagree);
         assert!(refusal.text.contains("row 1 of page 2"), "{}", refusal.text);

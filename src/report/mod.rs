@@ -4,9 +4,12 @@
 //! `sniff` (is it a PDF at all) -> `pdf` (text, rules and clips with positions) -> `table` (cells) ->
 //! `cycle` (wide rows) -> `columns` (which cell is which field) -> `cell` (typed values) -> `totals`.
 
+mod budget;
 pub mod cell;
 mod columns;
 mod cycle;
+pub mod explain;
+mod layout;
 mod pdf;
 mod read;
 mod refusal;
@@ -14,7 +17,10 @@ mod sniff;
 mod table;
 mod totals;
 
-pub use columns::Drift;
-pub use read::{Quarantined, Report, read};
+pub use budget::{Budget, Limits};
+pub use columns::{Drift, Renamed};
+pub use layout::{Layout, LayoutChange};
+pub use pdf::Verdict;
+pub use read::{Quarantined, Report, Request, read};
 pub use refusal::{Refusal, RefusalCode};
 pub use sniff::check as check_is_pdf;

@@ -1,25 +1,35 @@
 //! The whole way through a report: open, recognise, join, match, type, check.
 
-use std::collections::HashSet;
+use std::{
+    collections::HashSet,
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+};
 
 use rayon::prelude::*;
 use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
 
 use super::{
-    Drift, Refusal, RefusalCode, cell,
+    Drift, Layout, Refusal, RefusalCode,
+    budget::{Budget, Limits},
+    cell,
     columns::Columns,
     cycle::{Cycles, WideRow},
-    pdf::Document,
-    sniff, table,
+    pdf::{Document, Page, Verdict},
+    sniff,
+    table::{self, PageTable},
     totals::{self, Sum, Totals},
 };
 use crate::{
     domain::{Record, Value},
-    sync_type::{SyncTypeSpec, SyncTypes, ValueType},
+    sync_type::{SyncTypeSpec, SyncTypes, ValueType, header::normalise},
 };
 
+/// Unclean pages beyond this are counted, not listed.
+const LISTED_PAGES: usize = 20;
+
 /// A row that does not fit: nothing of it is stored, and all of it is told.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quarantined {
     /// The file's page, from 1.
     pub page: usize,
@@ -54,6 +64,13 @@ pub struct Report {
     pub cycle: usize,
     /// Did a totals row prove the count?
     pub counted: bool,
+    /// How the columns are laid out.
+    pub layout: Layout,
+    /// How many pages could not be understood to the last token. Their tables are whole, but what such
+    /// a report does not hold proves nothing: nothing is deleted because of it.
+    pub unclean: usize,
+    /// The first of them, with their verdicts.
+    pub unclean_pages: Vec<(usize, Verdict)>,
 }
 
 impl Report {
@@ -64,37 +81,141 @@ impl Report {
     }
 }
 
-/// Reads a report of type `spec`; `types` are all known types, to recognise another one's report.
+/// What to read, and what it may cost.
+#[derive(Clone, Copy)]
+pub struct Request<'a> {
+    /// The file.
+    pub bytes: &'a [u8],
+    /// Its type.
+    pub spec: &'a SyncTypeSpec,
+    /// All known types, to recognise another one's report.
+    pub types: &'a SyncTypes,
+    /// What is left to spend.
+    pub budget: &'a Budget,
+    /// Told after every page: pages read so far, and of how many.
+    pub progress: &'a (dyn Fn(usize, usize) + Sync),
+}
+
+/// Reads a report with the usual limits and without telling its progress; see [`Request::read`].
 ///
 /// # Errors
 /// [`Refusal`]: nothing of the report can be used.
 pub fn read(bytes: &[u8], spec: &SyncTypeSpec, types: &SyncTypes) -> Result<Report, Refusal> {
-    sniff::check(bytes)?;
-    let document = Document::open(bytes)?;
-    let pages = (0..document.page_count())
-        .into_par_iter()
-        .map(|page| table::recognise(&document.page(page)?))
-        .collect::<Result<Vec<_>, Refusal>>()?;
-    let cycles = Cycles::find(&pages)?;
-    let headers: Vec<_> = cycles.headers().collect();
-    let columns = Columns::find(&headers, spec, types)?;
-    let mut rows: Vec<_> = cycles.rows().collect();
-    let totals = take_totals(&mut rows)?;
+    Request { bytes, spec, types, budget: &Budget::new(Limits::default()), progress: &|_, _| {} }.read()
+}
 
-    let mut reader = RowReader::new(spec, &columns, headers.iter().map(|(_, header)| *header).collect());
-    for row in &rows {
-        reader.read(*row)?;
+impl Request<'_> {
+    /// Reads the report.
+    ///
+    /// # Errors
+    /// [`Refusal`]: nothing of the report can be used.
+    pub fn read(&self) -> Result<Report, Refusal> {
+        let tables = self.tables()?;
+        let spec = self.spec;
+        let cycles = Cycles::find(&tables)?;
+        let headers: Vec<_> = cycles.headers().collect();
+        let columns = Columns::find(&headers, spec, self.types)?;
+        let mut rows: Vec<_> = cycles.rows().collect();
+        let totals = take_totals(&mut rows)?;
+
+        let mut reader = RowReader::new(spec, &columns, headers.iter().map(|(_, header)| *header).collect());
+        for row in &rows {
+            reader.read(*row)?;
+        }
+        if let Some(totals) = &totals {
+            totals.check(rows.len() as u64, |cell| reader.sum_at(cell, &headers))?;
+        }
+        let mut report = reader.report;
+        report.present = spec.fields.iter().map(|field| columns.places[field.column].is_some()).collect();
+        report.drift = columns.drift;
+        report.pages = tables.len();
+        report.cycle = cycles.length;
+        report.counted = totals.is_some_and(|totals| totals.count.is_some());
+        report.layout = Layout::of(&cycles);
+        let unclean = tables.iter().filter(|table| !table.verdict.is_clean());
+        report.unclean = unclean.clone().count();
+        report.unclean_pages = unclean.take(LISTED_PAGES).map(|table| (table.page, table.verdict)).collect();
+        Ok(report)
     }
-    if let Some(totals) = &totals {
-        totals.check(rows.len() as u64, |cell| reader.sum_at(cell, &headers))?;
+
+    /// Recognises the tables of all pages.
+    fn tables(&self) -> Result<Vec<PageTable>, Refusal> {
+        sniff::check(self.bytes)?;
+        let document = Document::open(self.bytes, self.budget)?;
+        let known = self.known_headers();
+        let done = AtomicUsize::new(0);
+        let count = document.page_count();
+        let sheets = (0..count)
+            .into_par_iter()
+            .map(|page| {
+                let table = Self::by_marks(&document.page(page)?, &known)?;
+                (self.progress)(done.fetch_add(1, Relaxed) + 1, count);
+                Ok(table)
+            })
+            .collect::<Result<Vec<_>, Refusal>>()?;
+        match sheets.into_iter().collect::<Option<Vec<_>>>() {
+            Some(tables) => Ok(tables),
+            None => self.loose_tables(&document, &known),
+        }
     }
-    let mut report = reader.report;
-    report.present = spec.fields.iter().map(|field| columns.places[field.column].is_some()).collect();
-    report.drift = columns.drift;
-    report.pages = document.page_count();
-    report.cycle = cycles.length;
-    report.counted = totals.is_some_and(|totals| totals.count.is_some());
-    Ok(report)
+
+    /// A page's table, if its marks show one; else the page is read again, with the others.
+    fn by_marks(page: &Page, known: &HashSet<String>) -> Result<Option<PageTable>, Refusal> {
+        table::recognise(page, &|header| known.contains(&normalise(header)))
+    }
+
+    /// Tells `each` page what was found on it, also where the report is refused.
+    ///
+    /// # Errors
+    /// [`Refusal`] if the file cannot be opened or a page cannot be interpreted at all.
+    pub fn explain(&self, mut each: impl FnMut(&Page, Result<&PageTable, &Refusal>)) -> Result<(), Refusal> {
+        sniff::check(self.bytes)?;
+        let document = Document::open(self.bytes, self.budget)?;
+        let known = self.known_headers();
+        let mut found = (0..document.page_count())
+            .map(|page| Ok(Self::by_marks(&document.page(page)?, &known)))
+            .collect::<Result<Vec<_>, Refusal>>()?;
+        if found.iter().any(|found| matches!(found, Ok(None))) {
+            match self.loose_tables(&document, &known) {
+                Ok(tables) => found = tables.into_iter().map(|table| Ok(Some(table))).collect(),
+                Err(refusal) => {
+                    found
+                        .iter_mut()
+                        .filter(|found| matches!(found, Ok(None)))
+                        .for_each(|found| *found = Err(refusal.clone()));
+                }
+            }
+        }
+        for (page, found) in found.iter().enumerate() {
+            if let Some(found) = found.as_ref().map(Option::as_ref).transpose() {
+                each(&document.page(page)?, found);
+            }
+        }
+        Ok(())
+    }
+
+    fn loose_tables(&self, document: &Document<'_>, known: &HashSet<String>) -> Result<Vec<PageTable>, Refusal> {
+        let pages = (0..document.page_count())
+            .into_par_iter()
+            .map(|page| table::loosely(document.page(page)?))
+            .collect::<Result<Vec<_>, Refusal>>()?;
+        let key: Vec<String> = self.spec.columns[self.spec.fields[self.spec.key].column]
+            .headers
+            .iter()
+            .map(|header| normalise(header))
+            .collect();
+        let known = table::positions::Known {
+            header: &|header| known.contains(&normalise(header)),
+            key: &|header| key.contains(&normalise(header)),
+        };
+        table::positions::recognise(pages, &known)
+    }
+
+    /// The headers of all types.
+    fn known_headers(&self) -> HashSet<String> {
+        let columns = self.types.iter().flat_map(|spec| &spec.columns);
+        columns.flat_map(|column| &column.headers).map(|header| normalise(header)).collect()
+    }
 }
 
 /// Takes the totals row, and blank rows after it, off the end.

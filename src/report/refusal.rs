@@ -1,9 +1,9 @@
 //! Why can a report not be read?
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The kinds of refusal; the names are part of the API and of `extract`'s output.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RefusalCode {
     /// Nothing came.
@@ -30,10 +30,20 @@ pub enum RefusalCode {
     WrongType,
     /// The totals row does not fit the rows.
     TotalsMismatch,
+    /// Reading it costs more than any real report does.
+    Budget,
+    /// The process that read it ran out of memory.
+    OutOfMemory,
+    /// The process that read it used more processor time than any real report needs.
+    Cpu,
+    /// The process that read it took too long and was ended.
+    Timeout,
+    /// The process that read it died.
+    Crash,
 }
 
 /// A report was refused: nothing of it is used.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[error("{text}")]
 pub struct Refusal {
     /// The kind.
@@ -65,6 +75,11 @@ impl RefusalCode {
             RefusalCode::RequiredColumnMissing => "required_column_missing",
             RefusalCode::WrongType => "wrong_type",
             RefusalCode::TotalsMismatch => "totals_mismatch",
+            RefusalCode::Budget => "budget",
+            RefusalCode::OutOfMemory => "out_of_memory",
+            RefusalCode::Cpu => "cpu",
+            RefusalCode::Timeout => "timeout",
+            RefusalCode::Crash => "crash",
         }
     }
 
@@ -81,7 +96,12 @@ impl RefusalCode {
             | RefusalCode::PagesDisagree
             | RefusalCode::RequiredColumnMissing
             | RefusalCode::WrongType
-            | RefusalCode::TotalsMismatch => false,
+            | RefusalCode::TotalsMismatch
+            | RefusalCode::Budget
+            | RefusalCode::OutOfMemory
+            | RefusalCode::Cpu
+            | RefusalCode::Timeout
+            | RefusalCode::Crash => false,
         }
     }
 }

@@ -1,60 +1,147 @@
-//! Which text does a character code stand for? A tolerant reader of ToUnicode CMaps.
+//! What does a character code stand for? A tolerant reader of CMaps: texts, CIDs and code lengths.
 
 use super::lexer::{Lexer, Token};
 
 /// More entries than this are not a font's, but an attack.
 const MAX_ENTRIES: usize = 65_536;
+/// More operands before one operator neither.
+const MAX_OPERANDS: usize = 4 * MAX_ENTRIES;
+/// More UTF-16 units for one code neither.
+const MAX_UNITS: usize = 64;
 
-/// Code -> text, as ranges; looked up by binary search.
+/// A parsed CMap; giant ranges cost one entry.
 #[derive(Debug, Clone, Default)]
-pub struct ToUnicode {
-    /// Sorted by `low`: codes `low..=high` stand for `text` with its last character advanced.
-    ranges: Vec<Range>,
+pub struct CMap {
+    /// Sorted by `low`: codes `low..=high` stand for `text` with its last unit advanced.
+    texts: Vec<Span<Vec<u16>>>,
+    /// Sorted by `low`: codes `low..=high` are the CIDs from `to` on.
+    cids: Vec<Span<u32>>,
+    /// Which codes have how many bytes: `(bytes, low, high)`.
+    pub spaces: Vec<(usize, u32, u32)>,
 }
 
 #[derive(Debug, Clone)]
-struct Range {
+struct Span<T> {
     low: u32,
     high: u32,
-    text: Vec<u16>,
+    to: T,
 }
 
-impl ToUnicode {
-    /// Reads the `bfchar` and `bfrange` sections and ignores the PostScript around them.
+fn find<T>(spans: &[Span<T>], code: u32) -> Option<&Span<T>> {
+    let after = spans.partition_point(|span| span.low <= code);
+    after.checked_sub(1).map(|at| &spans[at]).filter(|span| code <= span.high)
+}
+
+impl CMap {
+    /// Reads the sections and ignores the PostScript around them.
     #[must_use]
     pub fn parse(bytes: &[u8]) -> Self {
         let mut lexer = Lexer::new(bytes);
         let mut operands: Vec<Token<'_>> = Vec::new();
-        let mut ranges = Vec::new();
+        let mut map = Self::default();
         while let Some(token) = lexer.next_token() {
             match token {
-                Token::Operator(b"beginbfchar" | b"beginbfrange") => operands.clear(),
-                Token::Operator(b"endbfchar") => chars(&operands, &mut ranges),
-                Token::Operator(b"endbfrange") => spans(&operands, &mut ranges),
+                Token::Operator(
+                    b"begincodespacerange" | b"beginbfchar" | b"beginbfrange" | b"begincidchar" | b"begincidrange",
+                ) => operands.clear(),
+                Token::Operator(b"endcodespacerange") => map.spaces(&operands),
+                Token::Operator(b"endbfchar") => map.text_chars(&operands),
+                Token::Operator(b"endbfrange") => map.text_ranges(&operands),
+                Token::Operator(b"endcidchar") => map.cid_chars(&operands),
+                Token::Operator(b"endcidrange") => map.cid_ranges(&operands),
                 other => operands.push(other),
             }
-            if ranges.len() > MAX_ENTRIES {
-                ranges.truncate(MAX_ENTRIES);
+            if operands.len() > MAX_OPERANDS || map.texts.len() + map.cids.len() > MAX_ENTRIES {
                 break;
             }
         }
-        ranges.sort_by_key(|range: &Range| range.low);
-        Self { ranges }
+        map.texts.sort_by_key(|span| span.low);
+        map.cids.sort_by_key(|span| span.low);
+        map
     }
 
-    /// Appends the text of `code`; false if there is none.
-    pub fn append(&self, code: u32, into: &mut String) -> bool {
-        let after = self.ranges.partition_point(|range| range.low <= code);
-        let Some(range) = after.checked_sub(1).map(|at| &self.ranges[at]).filter(|range| code <= range.high) else {
-            return false;
-        };
-        let mut text = range.text.clone();
-        if let Some(last) = text.last_mut() {
-            *last = last.wrapping_add((code - range.low) as u16);
+    /// The text of `code`.
+    #[must_use]
+    pub fn text(&self, code: u32) -> Option<String> {
+        let span = find(&self.texts, code)?;
+        let mut units = span.to.clone();
+        if let Some(last) = units.last_mut() {
+            *last = last.wrapping_add((code - span.low) as u16);
         }
-        let before = into.len();
-        into.extend(char::decode_utf16(text).map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER)));
-        into.len() > before
+        Some(char::decode_utf16(units).map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER)).collect())
+    }
+
+    /// The CID of `code`.
+    #[must_use]
+    pub fn cid(&self, code: u32) -> Option<u32> {
+        let span = find(&self.cids, code)?;
+        Some(span.to.saturating_add(code - span.low))
+    }
+
+    /// The highest code of two bytes at most that has a text or CID.
+    #[must_use]
+    pub fn last_code(&self) -> u32 {
+        let texts = self.texts.iter().map(|span| span.high);
+        texts.chain(self.cids.iter().map(|span| span.high)).max().unwrap_or(0).min(0xffff)
+    }
+
+    fn spaces(&mut self, operands: &[Token<'_>]) {
+        for pair in operands.chunks_exact(2).take(256) {
+            if let [Token::Text(low), Token::Text(high)] = pair
+                && (1..=4).contains(&low.len())
+            {
+                self.spaces.push((low.len(), number(low), number(high)));
+            }
+        }
+    }
+
+    fn text_chars(&mut self, operands: &[Token<'_>]) {
+        for pair in operands.chunks_exact(2) {
+            if let [Token::Text(code), Token::Text(text)] = pair {
+                let code = number(code);
+                self.texts.push(Span { low: code, high: code, to: units(text) });
+            }
+        }
+    }
+
+    fn text_ranges(&mut self, operands: &[Token<'_>]) {
+        let mut rest = operands;
+        loop {
+            match rest {
+                [Token::Text(low), Token::Text(high), Token::Text(text), tail @ ..] => {
+                    self.texts.push(Span { low: number(low), high: number(high), to: units(text) });
+                    rest = tail;
+                }
+                [Token::Text(low), Token::Text(_), Token::ArrayStart, tail @ ..] => {
+                    let length = tail.iter().position(|token| *token == Token::ArrayEnd).unwrap_or(tail.len());
+                    for (code, token) in (number(low)..).zip(&tail[..length]) {
+                        if let Token::Text(text) = token {
+                            self.texts.push(Span { low: code, high: code, to: units(text) });
+                        }
+                    }
+                    rest = tail.get(length + 1..).unwrap_or_default();
+                }
+                [_, tail @ ..] => rest = tail,
+                [] => return,
+            }
+        }
+    }
+
+    fn cid_chars(&mut self, operands: &[Token<'_>]) {
+        for pair in operands.chunks_exact(2) {
+            if let [Token::Text(code), Token::Number(cid)] = pair {
+                let code = number(code);
+                self.cids.push(Span { low: code, high: code, to: *cid as u32 });
+            }
+        }
+    }
+
+    fn cid_ranges(&mut self, operands: &[Token<'_>]) {
+        for triple in operands.chunks_exact(3) {
+            if let [Token::Text(low), Token::Text(high), Token::Number(cid)] = triple {
+                self.cids.push(Span { low: number(low), high: number(high), to: *cid as u32 });
+            }
+        }
     }
 }
 
@@ -67,41 +154,9 @@ fn units(bytes: &[u8]) -> Vec<u16> {
         [single] => vec![u16::from(*single)],
         _ => bytes
             .chunks(2)
-            .take(64)
+            .take(MAX_UNITS)
             .map(|pair| pair.iter().fold(0, |unit, byte| unit << 8 | u16::from(*byte)))
             .collect(),
-    }
-}
-
-fn chars(operands: &[Token<'_>], ranges: &mut Vec<Range>) {
-    for pair in operands.chunks_exact(2) {
-        if let [Token::Text(code), Token::Text(text)] = pair {
-            let code = number(code);
-            ranges.push(Range { low: code, high: code, text: units(text) });
-        }
-    }
-}
-
-fn spans(operands: &[Token<'_>], ranges: &mut Vec<Range>) {
-    let mut rest = operands;
-    loop {
-        match rest {
-            [Token::Text(low), Token::Text(high), Token::Text(text), tail @ ..] => {
-                ranges.push(Range { low: number(low), high: number(high), text: units(text) });
-                rest = tail;
-            }
-            [Token::Text(low), Token::Text(_), Token::ArrayStart, tail @ ..] => {
-                let length = tail.iter().position(|token| *token == Token::ArrayEnd).unwrap_or(tail.len());
-                for (code, token) in (number(low)..).zip(&tail[..length]) {
-                    if let Token::Text(text) = token {
-                        ranges.push(Range { low: code, high: code, text: units(text) });
-                    }
-                }
-                rest = tail.get(length + 1..).unwrap_or_default();
-            }
-            [_, tail @ ..] => rest = tail,
-            [] => return,
-        }
     }
 }
 
@@ -111,22 +166,31 @@ mod tests {
 
     #[test]
     fn chars_ranges_arrays_and_surrogates() {
-        let map = ToUnicode::parse(
+        let map = CMap::parse(
             b"/CIDInit begincmap CIDSystemInfo 3 dict 1 begincodespacerange <0000> <ffff> endcodespacerange
               2 beginbfchar <0001> <0041> <02> <D83DDE00> endbfchar
               2 beginbfrange <0010> <0012> <0061> <0020> <0021> [<00660069> <0062>] endbfrange",
         );
         for (code, expected) in [(1, "A"), (2, "😀"), (0x10, "a"), (0x12, "c"), (0x20, "fi"), (0x21, "b")] {
-            let mut text = String::new();
-            assert!(map.append(code, &mut text), "{code}");
-            assert_eq!(text, expected);
+            assert_eq!(map.text(code).as_deref(), Some(expected), "{code}");
         }
-        assert!(!map.append(0x13, &mut String::new()));
+        assert_eq!(map.text(0x13), None);
+        assert_eq!((map.last_code(), &map.spaces[..]), (0x21, &[(2, 0, 0xffff)][..]));
+    }
+
+    #[test]
+    fn cids_of_embedded_encodings() {
+        let map = CMap::parse(
+            b"2 begincodespacerange <00> <7f> <8000> <ffff> endcodespacerange
+              1 begincidchar <20> 1 endcidchar 1 begincidrange <8140> <817e> 633 endcidrange",
+        );
+        assert_eq!((map.cid(0x20), map.cid(0x8141), map.cid(0x21)), (Some(1), Some(634), None));
+        assert_eq!(map.spaces, [(1, 0, 0x7f), (2, 0x8000, 0xffff)]);
     }
 
     #[test]
     fn a_giant_range_costs_one_entry() {
-        let map = ToUnicode::parse(b"1 beginbfrange <00000000> <FFFFFFFF> <0041> endbfrange");
-        assert_eq!(map.ranges.len(), 1);
+        let map = CMap::parse(b"1 beginbfrange <00000000> <FFFFFFFF> <0041> endbfrange");
+        assert_eq!((map.texts.len(), map.last_code()), (1, 0xffff));
     }
 }

@@ -2,39 +2,47 @@
 
 use std::{
     collections::HashMap,
-    io::Read,
     sync::{Arc, Mutex, PoisonError},
 };
 
-use lopdf::{Dictionary, LoadOptions, Object, ObjectId, Stream, xref::XrefRecovery};
+use lopdf::{Dictionary, LoadOptions, Object, ObjectId, xref::XrefRecovery};
 
-use super::{font::Font, interpreter, matrix::Matrix, page::Page};
-use crate::report::{Refusal, RefusalCode};
+use super::{
+    font::Font,
+    interpreter,
+    matrix::Matrix,
+    page::Page,
+    stream::{self, StreamError},
+};
+use crate::report::{Refusal, RefusalCode, budget::Budget};
 
-/// No single stream of a report inflates to more.
-const MAX_STREAM: usize = 64 << 20;
-/// Page trees are flat in practice; a deeper one is an attack.
-const MAX_DEPTH: usize = 64;
+/// Bytes that one glyph of a decoded font costs the budget.
+const GLYPH_COST: u64 = 12;
 
 /// An opened file.
-pub struct Document {
+pub struct Document<'b> {
     file: lopdf::Document,
     pages: Vec<ObjectId>,
     fonts: Mutex<HashMap<ObjectId, Arc<Font>>>,
+    /// What reading it may still cost.
+    pub budget: &'b Budget,
 }
 
 fn damaged(text: impl Into<String>) -> Refusal {
     Refusal::new(RefusalCode::Damaged, text)
 }
 
-impl Document {
+impl<'b> Document<'b> {
     /// Opens a file; needs no password other than the empty one.
     ///
     /// # Errors
     /// `needs_password` or `damaged`: a file whose cross-reference had to be rebuilt may have lost
-    /// pages unseen, and so is refused rather than read in part.
-    pub fn open(bytes: &[u8]) -> Result<Self, Refusal> {
-        let options = LoadOptions { max_decompressed_size: Some(MAX_STREAM), ..LoadOptions::default() };
+    /// pages unseen, and so is refused rather than read in part. `budget` where it is too large.
+    pub fn open(bytes: &[u8], budget: &'b Budget) -> Result<Self, Refusal> {
+        let options = LoadOptions {
+            max_decompressed_size: usize::try_from(budget.limits.stream_bytes).ok(),
+            ..LoadOptions::default()
+        };
         let file = lopdf::Document::load_mem_with_options(bytes, options).map_err(|error| match error {
             lopdf::Error::InvalidPassword | lopdf::Error::Decryption(_) => needs_password(),
             other => damaged(format!("the PDF cannot be opened: {other}")),
@@ -45,7 +53,10 @@ impl Document {
         if matches!(file.xref_recovery, Some(XrefRecovery::Reconstructed)) {
             return Err(damaged("the PDF is damaged or was cut off: its cross-reference table cannot be read"));
         }
+        budget.check_objects(file.objects.len())?;
+        budget.check_time()?;
         let pages: Vec<_> = file.page_iter().collect();
+        budget.check_pages(pages.len())?;
         let root = file.catalog().and_then(|catalog| catalog.get_deref(b"Pages", &file)).and_then(Object::as_dict);
         let counted = root.and_then(|root| root.get_deref(b"Count", &file)).and_then(Object::as_i64).ok();
         if pages.is_empty() || counted.is_some_and(|counted| usize::try_from(counted) != Ok(pages.len())) {
@@ -53,7 +64,7 @@ impl Document {
                 format!("the PDF says that it has {} pages, but {} can be found", counted.unwrap_or(0), pages.len());
             return Err(damaged(text));
         }
-        Ok(Self { file, pages, fonts: Mutex::default() })
+        Ok(Self { file, pages, fonts: Mutex::default(), budget })
     }
 
     /// How many pages there are.
@@ -62,43 +73,62 @@ impl Document {
         self.pages.len()
     }
 
-    /// Interprets page `index` (from 0).
+    /// Interprets page `index` (from 0), turned so that most of its text stands upright.
     ///
     /// # Errors
-    /// `damaged` where a content stream is missing or cannot be inflated to its end.
+    /// `damaged` where a content stream is missing or cannot be decoded to its end, `budget` where
+    /// that costs too much.
     pub fn page(&self, index: usize) -> Result<Page, Refusal> {
+        let number = index + 1;
         let id = self.pages[index];
-        let dict = self.file.get_dictionary(id).map_err(|error| damaged(format!("page {}: {error}", index + 1)))?;
+        let dict = self.file.get_dictionary(id).map_err(|error| damaged(format!("page {number}: {error}")))?;
         let mut content = Vec::new();
         if let Ok(contents) = dict.get(b"Contents") {
-            self.collect_content(contents, &mut content, MAX_DEPTH)
-                .map_err(|why| damaged(format!("page {}: {why}", index + 1)))?;
+            self.collect_content(contents, &mut content, self.budget.limits.depth).map_err(|error| match error {
+                StreamError::Budget(exceeded) => exceeded.into(),
+                StreamError::Broken(why) => damaged(format!("page {number}: {why}")),
+            })?;
         }
         let empty = Dictionary::new();
         let resources = self.inherited(dict, b"Resources").and_then(|object| self.dict(object)).unwrap_or(&empty);
-        let mut page = interpreter::interpret(self, &content, resources, self.upright(dict));
-        page.number = index + 1;
+        let (base, size) = self.upright(dict);
+        let mut page = interpreter::interpret(self, &content, resources, base)?;
+        page.size = size;
+        let turns = page.turns();
+        if turns != 0 {
+            let (turn, size) = quarter_turns(4 - turns, size);
+            page = interpreter::interpret(self, &content, resources, base.then(turn))?;
+            page.size = size;
+        }
+        super::accent::compose(&mut page);
+        page.number = number;
         Ok(page)
     }
 
-    fn collect_content(&self, contents: &Object, into: &mut Vec<u8>, depth: usize) -> Result<(), String> {
+    fn collect_content(&self, contents: &Object, into: &mut Vec<u8>, depth: usize) -> Result<(), StreamError> {
+        let broken = |why: &str| Err(StreamError::Broken(why.to_owned()));
         match self.resolve(contents) {
-            Object::Stream(stream) => {
-                inflate(stream, into)?;
+            Object::Stream(part) => {
+                stream::decode(part, self.budget, into)?;
                 into.push(b'\n');
                 Ok(())
             }
-            Object::Array(_) if depth == 0 => Err("its content is nested too deeply".to_owned()),
-            Object::Array(parts) => parts.iter().try_for_each(|part| self.collect_content(part, into, depth - 1)),
-            Object::Null => Ok(()),
-            _ => Err("its content is not a stream".to_owned()),
+            Object::Array(_) if depth == 0 => broken("its content is nested too deeply"),
+            Object::Array(parts) => parts.iter().try_for_each(|part| {
+                self.budget.spend_content(0, 1)?;
+                self.collect_content(part, into, depth - 1)
+            }),
+            // `/Contents null` is an empty page; a reference to nothing is a lost one
+            Object::Null if matches!(contents, Object::Null) => Ok(()),
+            Object::Null => broken("its content is missing from the file"),
+            _ => broken("its content is not a stream"),
         }
     }
 
     /// An attribute of a page or the nearest of its ancestors that has it.
     fn inherited<'a>(&'a self, page: &'a Dictionary, key: &[u8]) -> Option<&'a Object> {
         let mut node = page;
-        for _ in 0..MAX_DEPTH {
+        for _ in 0..=self.budget.limits.depth {
             if let Ok(object) = node.get(key) {
                 return Some(self.resolve(object));
             }
@@ -107,22 +137,18 @@ impl Document {
         None
     }
 
-    /// Turns a page's space so that it stands upright, as `/Rotate` shows it.
-    fn upright(&self, page: &Dictionary) -> Matrix {
+    /// Turns a page's space so that it stands upright, as `/Rotate` shows it; and its size.
+    fn upright(&self, page: &Dictionary) -> (Matrix, (f64, f64)) {
         let numbers: Vec<f64> = match self.inherited(page, b"MediaBox") {
             Some(Object::Array(list)) => list.iter().filter_map(|number| self.number(number)).collect(),
             _ => Vec::new(),
         };
-        let [x0, y0, x1, y1] = numbers[..] else { return Matrix::IDENTITY };
         let turns = self.inherited(page, b"Rotate").and_then(|object| self.number(object)).unwrap_or(0.0) as i64;
-        let moved = Matrix::translation(-x0.min(x1), -y0.min(y1));
-        let (width, height) = ((x1 - x0).abs(), (y1 - y0).abs());
-        moved.then(match turns.rem_euclid(360) {
-            90 => Matrix([0.0, -1.0, 1.0, 0.0, 0.0, width]),
-            180 => Matrix([-1.0, 0.0, 0.0, -1.0, width, height]),
-            270 => Matrix([0.0, 1.0, -1.0, 0.0, height, 0.0]),
-            _ => Matrix::IDENTITY,
-        })
+        let turns = (turns / 90).rem_euclid(4) as usize;
+        // US Letter, as readers have it, where nothing is said
+        let [x0, y0, x1, y1] = numbers[..] else { return quarter_turns((4 - turns) % 4, (612.0, 792.0)) };
+        let (turn, size) = quarter_turns((4 - turns) % 4, ((x1 - x0).abs(), (y1 - y0).abs()));
+        (Matrix::translation(-x0.min(x1), -y0.min(y1)).then(turn), size)
     }
 
     /// Follows references.
@@ -158,53 +184,42 @@ impl Document {
         self.dict(resources.get(category).ok()?)?.get(name).ok()
     }
 
-    /// A stream's decoded bytes.
-    pub fn stream_bytes(&self, object: Option<&Object>) -> Option<Vec<u8>> {
-        let stream = self.resolve(object?).as_stream().ok()?;
+    /// A stream's decoded bytes; `None` if it is none, or broken.
+    pub fn stream_bytes(&self, object: &Object) -> Option<Vec<u8>> {
+        let stream = self.resolve(object).as_stream().ok()?;
         let mut bytes = Vec::new();
-        inflate(stream, &mut bytes).ok().map(|()| bytes)
+        stream::decode(stream, self.budget, &mut bytes).ok().map(|()| bytes)
     }
 
-    /// The font called `name`, read once per document.
-    pub fn font(&self, resources: &Dictionary, name: &[u8]) -> Option<Arc<Font>> {
-        let object = self.resource(resources, b"Font", name)?;
-        let Ok(id) = object.as_reference() else {
-            return Some(Arc::new(Font::load(self, self.dict(object)?)));
+    /// The font that `object` is or refers to, read once per document.
+    pub fn font_of(&self, object: &Object) -> Option<Arc<Font>> {
+        let load = || {
+            let font = Font::load(self, self.dict(object)?);
+            self.budget.check_time().ok()?;
+            self.budget.spend_bytes(font.len() as u64 * GLYPH_COST).ok()?;
+            Some(Arc::new(font))
         };
+        let Ok(id) = object.as_reference() else { return load() };
         let mut fonts = self.fonts.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(font) = fonts.get(&id) {
             return Some(font.clone());
         }
-        let font = Arc::new(Font::load(self, self.dict(object)?));
+        let font = load()?;
         fonts.insert(id, font.clone());
         Some(font)
     }
 }
 
-fn needs_password() -> Refusal {
-    Refusal::new(RefusalCode::NeedsPassword, "the PDF is encrypted and needs a password; export it without one")
+/// Turns a page of `size` by quarters, anticlockwise, back into the first quadrant.
+fn quarter_turns(turns: usize, (width, height): (f64, f64)) -> (Matrix, (f64, f64)) {
+    match turns {
+        1 => (Matrix([0.0, 1.0, -1.0, 0.0, height, 0.0]), (height, width)),
+        2 => (Matrix([-1.0, 0.0, 0.0, -1.0, width, height]), (width, height)),
+        3 => (Matrix([0.0, -1.0, 1.0, 0.0, 0.0, width]), (height, width)),
+        _ => (Matrix::IDENTITY, (width, height)),
+    }
 }
 
-/// Appends a stream's decoded bytes. lopdf returns what it has when a Flate stream breaks off; a
-/// report's page that ends early must be an error, so plain Flate is inflated here, to its end mark.
-fn inflate(stream: &Stream, into: &mut Vec<u8>) -> Result<(), String> {
-    let filters = stream.filters().unwrap_or_default();
-    let has_parameters = stream.dict.get(b"DecodeParms").is_ok_and(|parameters| !matches!(parameters, Object::Null));
-    match filters[..] {
-        [] => into.extend_from_slice(&stream.content),
-        [b"FlateDecode" | b"Fl"] if !has_parameters => {
-            let before = into.len();
-            let mut decoder = flate2::read::ZlibDecoder::new(stream.content.as_slice()).take(MAX_STREAM as u64 + 1);
-            decoder.read_to_end(into).map_err(|error| format!("a compressed stream is broken: {error}"))?;
-            if into.len() - before > MAX_STREAM {
-                return Err(format!("a stream inflates to more than {} MiB", MAX_STREAM >> 20));
-            }
-        }
-        _ => into.extend(
-            stream
-                .decompressed_content_with_limit(MAX_STREAM)
-                .map_err(|error| format!("a stream cannot be decoded: {error}"))?,
-        ),
-    }
-    Ok(())
+fn needs_password() -> Refusal {
+    Refusal::new(RefusalCode::NeedsPassword, "the PDF is encrypted and needs a password; export it without one")
 }

@@ -1,5 +1,6 @@
-//! What is printed where? Positioned text, rules and clips of each page; lopdf reads the objects.
+//! What is printed where? Positioned text, rules, boxes and clips of each page; lopdf reads the objects.
 
+mod accent;
 mod cmap;
 mod document;
 mod font;
@@ -7,6 +8,10 @@ mod interpreter;
 mod lexer;
 mod matrix;
 mod page;
+mod path;
+mod stream;
+mod text;
 
 pub use document::Document;
-pub use page::{Page, Rect, Rule, Run};
+pub use page::{Page, Rect, Rule, Run, Verdict};
+pub use text::WORD_GAP;

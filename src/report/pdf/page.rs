@@ -1,5 +1,7 @@
 //! What does one page hold, once its content has been interpreted?
 
+use serde::{Deserialize, Serialize};
+
 /// An upright rectangle in points; `y` grows upwards.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Rect {
@@ -53,6 +55,12 @@ impl Rect {
     pub fn height(self) -> f64 {
         self.y1 - self.y0
     }
+
+    /// Its middle.
+    #[must_use]
+    pub fn middle(self) -> (f64, f64) {
+        (f64::midpoint(self.x0, self.x1), f64::midpoint(self.y0, self.y1))
+    }
 }
 
 /// A ruling line: a stroke, or a filled box so thin that it is one.
@@ -78,12 +86,12 @@ pub enum Rule {
     },
 }
 
-/// What one show operator printed.
+/// A piece of text that one show operator printed without a gap inside.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Run {
-    /// Left end of the first glyph.
+    /// Left end of the first glyph that is not blank.
     pub x0: f64,
-    /// Right end of the last glyph.
+    /// Right end of the last glyph that is not blank.
     pub x1: f64,
     /// The baseline.
     pub y: f64,
@@ -92,9 +100,36 @@ pub struct Run {
     /// The advance of the first glyph.
     pub first_advance: f64,
     /// The clip it was printed in: an index into [`Page::clips`].
-    pub clip: Option<usize>,
+    pub clip: Option<u32>,
     /// Its text: a range of [`Page::text`].
-    pub text: std::ops::Range<usize>,
+    pub text: std::ops::Range<u32>,
+}
+
+/// How far a page could be read; a page that is not clean proves nothing by what it does not hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Verdict {
+    /// Glyphs printed.
+    pub glyphs: u64,
+    /// Glyphs whose text is not known.
+    pub unmapped: u64,
+    /// Tokens that made no sense and were passed over.
+    pub skipped_tokens: u64,
+    /// Texts or forms that could not be read at all.
+    pub lost_texts: u64,
+    /// Streams that could not be decoded, among those that were needed.
+    pub failed_streams: u64,
+    /// Texts that do not stand upright with the rest.
+    pub askew: u64,
+    /// Rows of the table.
+    pub rows: u64,
+}
+
+impl Verdict {
+    /// Was everything on the page understood?
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.unmapped + self.skipped_tokens + self.lost_texts + self.failed_streams + self.askew == 0
+    }
 }
 
 /// One interpreted page.
@@ -102,26 +137,34 @@ pub struct Run {
 pub struct Page {
     /// From 1.
     pub number: usize,
+    /// Width and height in points, upright.
+    pub size: (f64, f64),
     /// Everything printed, in printing order.
     pub runs: Vec<Run>,
     /// All runs' texts, one after the other.
     pub text: String,
     /// Ruling lines.
     pub rules: Vec<Rule>,
+    /// Filled boxes that are no rules: backgrounds.
+    pub boxes: Vec<Rect>,
     /// Clip rectangles.
     pub clips: Vec<Rect>,
-    /// Glyphs printed.
-    pub glyphs: usize,
-    /// Glyphs whose text is not known.
-    pub unmapped: usize,
-    /// Tokens that made no sense and were passed over.
-    pub skipped_tokens: usize,
+    /// How far it could be read.
+    pub verdict: Verdict,
+    /// Glyphs by the direction they run in: to the right, up, to the left, down.
+    pub directions: [u64; 4],
 }
 
 impl Page {
     /// A run's text.
     #[must_use]
     pub fn text_of(&self, run: &Run) -> &str {
-        &self.text[run.text.clone()]
+        &self.text[run.text.start as usize..run.text.end as usize]
+    }
+
+    /// The quarter turns, anticlockwise, in which most of the text runs.
+    #[must_use]
+    pub fn turns(&self) -> usize {
+        (0..4).max_by_key(|turn| (self.directions[*turn], 4 - turn)).unwrap_or(0)
     }
 }

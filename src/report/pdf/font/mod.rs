@@ -1,0 +1,299 @@
+//! How wide is a character code, and which text is it? A font, decoded once per document.
+
+mod encoding;
+mod program;
+mod standard;
+
+use lopdf::{Dictionary, Object};
+
+use super::{cmap::CMap, document::Document};
+
+/// How a shown string is cut into codes.
+#[derive(Debug)]
+enum Codes {
+    /// Simple fonts.
+    OneByte,
+    /// `Identity` and most other composite fonts.
+    TwoBytes,
+    /// An embedded CMap's code spaces: `(bytes, low, high)`.
+    Spaces(Vec<(usize, u32, u32)>),
+}
+
+/// What a glyph says.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Text {
+    Unknown,
+    One(char),
+    /// An index into [`Font::texts`].
+    Many(u32),
+}
+
+/// One glyph of a font.
+#[derive(Debug, Clone, Copy)]
+pub struct Glyph {
+    /// Advance, as a share of the font size.
+    pub advance: f32,
+    text: Text,
+}
+
+/// A font's codes, widths and texts.
+#[derive(Debug)]
+pub struct Font {
+    codes: Codes,
+    /// By code; codes beyond are `other`.
+    glyphs: Vec<Glyph>,
+    other: Glyph,
+    /// Texts of more than one character.
+    texts: Vec<String>,
+    /// A table of the font cannot be read: all its glyphs count as unknown rather than as a guess.
+    pub is_broken: bool,
+}
+
+impl Font {
+    /// Reads a font dictionary.
+    #[must_use]
+    pub fn load(document: &Document<'_>, dict: &Dictionary) -> Self {
+        let mut font = match dict.get(b"Subtype").and_then(Object::as_name) {
+            Ok(b"Type0") => composite(document, dict),
+            _ => simple(document, dict),
+        };
+        // its simple codes would be guessed by the encoding, which a subset need not follow
+        let is_lost = |key: &[u8]| {
+            dict.get(key).is_ok_and(|object| {
+                let stream = document.resolve(object);
+                matches!(stream, Object::Stream(_)) && document.stream_bytes(stream).is_none()
+            })
+        };
+        if is_lost(b"ToUnicode") || is_lost(b"Encoding") {
+            font.is_broken = true;
+            font.glyphs.iter_mut().for_each(|glyph| glyph.text = Text::Unknown);
+        }
+        font
+    }
+
+    fn new(codes: Codes, other_advance: f32) -> Self {
+        let other = Glyph { advance: other_advance, text: Text::Unknown };
+        Self { codes, glyphs: Vec::new(), other, texts: Vec::new(), is_broken: false }
+    }
+
+    fn push(&mut self, advance: f32, text: Option<&str>) {
+        let text = self.text(text.unwrap_or_default());
+        self.glyphs.push(Glyph { advance, text });
+    }
+
+    /// Keeps a text: ligatures as letters, control characters and U+FFFD as unknown.
+    fn text(&mut self, text: &str) -> Text {
+        let mut plain = String::with_capacity(text.len());
+        for character in text.chars().filter(|character| !matches!(character, '\0'..='\x08' | '\u{fffd}')) {
+            match ligature(character) {
+                Some(letters) => plain.push_str(letters),
+                None => plain.push(character),
+            }
+        }
+        let mut characters = plain.chars();
+        match (characters.next(), characters.next()) {
+            (None, _) => Text::Unknown,
+            (Some(only), None) => Text::One(only),
+            _ => {
+                self.texts.push(plain);
+                Text::Many(self.texts.len() as u32 - 1)
+            }
+        }
+    }
+
+    /// The first code of `shown` with its length in bytes; `shown` is not empty.
+    #[must_use]
+    pub fn next_code(&self, shown: &[u8]) -> (u32, usize) {
+        match (&self.codes, shown) {
+            (Codes::TwoBytes, [high, low, ..]) => (u32::from(*high) << 8 | u32::from(*low), 2),
+            (Codes::Spaces(spaces), _) => {
+                let mut code = 0;
+                for (length, byte) in (1..=4).zip(shown) {
+                    code = code << 8 | u32::from(*byte);
+                    if spaces.iter().any(|(bytes, low, high)| *bytes == length && (*low..=*high).contains(&code)) {
+                        return (code, length);
+                    }
+                }
+                let shortest = spaces.iter().map(|(bytes, ..)| *bytes).min().unwrap_or(1);
+                (u32::MAX, shortest.min(shown.len()).max(1))
+            }
+            (_, [byte, ..]) => (u32::from(*byte), 1),
+            (_, []) => (u32::MAX, 1),
+        }
+    }
+
+    /// How many glyphs it holds in memory.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.glyphs.len()
+    }
+
+    /// The glyph of a code.
+    #[must_use]
+    pub fn glyph(&self, code: u32) -> Glyph {
+        self.glyphs.get(code as usize).copied().unwrap_or(self.other)
+    }
+
+    /// Appends a glyph's text; false (and U+FFFD) where it is not known.
+    pub fn append_text(&self, glyph: Glyph, into: &mut String) -> bool {
+        match glyph.text {
+            Text::One(character) => into.push(character),
+            Text::Many(index) => into.push_str(&self.texts[index as usize]),
+            Text::Unknown => {
+                into.push(char::REPLACEMENT_CHARACTER);
+                return false;
+            }
+        }
+        true
+    }
+}
+
+fn ligature(character: char) -> Option<&'static str> {
+    Some(match character {
+        '\u{fb00}' => "ff",
+        '\u{fb01}' => "fi",
+        '\u{fb02}' => "fl",
+        '\u{fb03}' => "ffi",
+        '\u{fb04}' => "ffl",
+        '\u{fb05}' | '\u{fb06}' => "st",
+        _ => return None,
+    })
+}
+
+fn to_unicode(document: &Document<'_>, dict: &Dictionary) -> Option<CMap> {
+    document.stream_bytes(dict.get(b"ToUnicode").ok()?).map(|bytes| CMap::parse(&bytes))
+}
+
+/// Type 1, TrueType and Type 3 fonts: one byte a code.
+fn simple(document: &Document<'_>, dict: &Dictionary) -> Font {
+    let number = |key: &[u8]| dict.get(key).ok().and_then(|object| document.number(object));
+    let descriptor = dict.get(b"FontDescriptor").ok().and_then(|descriptor| document.dict(descriptor));
+    let name = String::from_utf8_lossy(dict.get(b"BaseFont").and_then(Object::as_name).unwrap_or_default());
+    let to_unicode = to_unicode(document, dict);
+    let encoded = encoding::texts(document, dict);
+    let printed = document.array(dict, b"Widths");
+    let standard = if printed.is_some() { None } else { Some(standard::widths(&name)) };
+    let missing = descriptor.and_then(|descriptor| document.number(descriptor.get(b"MissingWidth").ok()?));
+    let first = number(b"FirstChar").unwrap_or(0.0).max(0.0) as usize;
+    // a Type 3 font's widths are in its own space
+    let is_type3 = dict.get(b"Subtype").and_then(Object::as_name).is_ok_and(|kind| kind == b"Type3");
+    let scale = is_type3.then(|| document.number(document.array(dict, b"FontMatrix")?.first()?)).flatten();
+    let scale = scale.unwrap_or(0.001);
+
+    let mut font = Font::new(Codes::OneByte, (missing.unwrap_or(0.0) * scale) as f32);
+    for code in 0..256 {
+        let text = to_unicode.as_ref().and_then(|map| map.text(code as u32)).filter(|text| is_text(text));
+        let text = text.or_else(|| encoded[code].clone());
+        let width = match (&standard, printed) {
+            (Some(standard), _) => text.as_ref().and_then(|text| standard.get(text)).map(|width| f64::from(*width)),
+            (None, Some(list)) => {
+                code.checked_sub(first).and_then(|at| list.get(at)).and_then(|width| document.number(width))
+            }
+            (None, None) => None,
+        };
+        let width = width.or(missing).unwrap_or(if standard.is_some() { 500.0 } else { 0.0 });
+        font.push((width * scale) as f32, text.as_deref());
+    }
+    font
+}
+
+/// Does a ToUnicode entry say anything?
+fn is_text(text: &str) -> bool {
+    text.chars().any(|character| !matches!(character, '\0' | char::REPLACEMENT_CHARACTER))
+}
+
+/// Type 0 fonts: codes of several bytes, CIDs, widths by CID.
+fn composite(document: &Document<'_>, dict: &Dictionary) -> Font {
+    let descendant = document.array(dict, b"DescendantFonts").and_then(|fonts| document.dict(fonts.first()?));
+    let (widths, default_width) = descendant.map_or((Vec::new(), 1000.0), |font| cid_widths(document, font));
+    let to_unicode = to_unicode(document, dict);
+    let (encoding, is_unicode) = match dict.get(b"Encoding").map(|encoding| document.resolve(encoding)) {
+        Ok(stream @ Object::Stream(_)) => (document.stream_bytes(stream).map(|bytes| CMap::parse(&bytes)), false),
+        Ok(Object::Name(name)) => (None, name.windows(5).any(|part| part == b"-UCS2" || part == b"UTF16")),
+        _ => (None, false),
+    };
+    let glyph_texts = descendant.map_or_else(Vec::new, |font| cid_texts(document, font));
+    let last = [
+        to_unicode.as_ref().map_or(0, CMap::last_code) as usize,
+        encoding.as_ref().map_or(widths.len().max(glyph_texts.len()), |map| map.last_code() as usize),
+        if is_unicode { 0xffff } else { 0 },
+    ];
+    let last = last.into_iter().max().unwrap_or(0).min(0xffff);
+    let codes = match encoding.as_ref().map(|map| map.spaces.clone()) {
+        Some(spaces) if !spaces.is_empty() => Codes::Spaces(spaces),
+        _ => Codes::TwoBytes,
+    };
+    let mut font = Font::new(codes, default_width / 1000.0);
+    font.glyphs.reserve(last + 1);
+    for code in 0..=last as u32 {
+        // an embedded CMap need not cover what Identity covers
+        let cid = encoding.as_ref().map_or(Some(code), |map| map.cid(code));
+        let width = cid.and_then(|cid| widths.get(cid as usize)).filter(|width| width.is_finite());
+        let text = to_unicode.as_ref().and_then(|map| map.text(code)).filter(|text| is_text(text));
+        let text = text.or_else(|| match char::from_u32(code) {
+            Some(character) if is_unicode => Some(character.into()),
+            _ => glyph_texts.get(cid? as usize)?.clone(),
+        });
+        font.push(width.unwrap_or(&default_width) / 1000.0, text.as_deref());
+    }
+    font
+}
+
+/// The texts of CIDs that an embedded TrueType program knows; `/CIDToGIDMap` leads to its glyphs.
+fn cid_texts(document: &Document<'_>, font: &Dictionary) -> program::Texts {
+    let descriptor = font.get(b"FontDescriptor").ok().and_then(|descriptor| document.dict(descriptor));
+    let Some(glyphs) = descriptor.and_then(|descriptor| program::by_glyph(document, descriptor)) else {
+        return Vec::new();
+    };
+    match font.get(b"CIDToGIDMap").ok().and_then(|map| document.stream_bytes(map)) {
+        None => glyphs,
+        Some(map) => {
+            let glyph = |pair: &[u8]| glyphs.get(usize::from(pair[0]) << 8 | usize::from(pair[1]))?.clone();
+            map.chunks_exact(2).take(0x1_0000).map(glyph).collect()
+        }
+    }
+}
+
+/// `/W` and `/DW` of a CID font: NaN where a CID has no width of its own.
+fn cid_widths(document: &Document<'_>, font: &Dictionary) -> (Vec<f32>, f32) {
+    let default = font.get(b"DW").ok().and_then(|width| document.number(width)).unwrap_or(1000.0) as f32;
+    let mut widths: Vec<f32> = Vec::new();
+    // more is no table, but an attack
+    let mut left = 4 * 65_536;
+    let mut set = |cid: f64, width: f64| {
+        left -= 1;
+        let cid = cid.clamp(0.0, 65_535.0) as usize;
+        if widths.len() <= cid {
+            widths.resize(cid + 1, f32::NAN);
+        }
+        widths[cid] = width as f32;
+        left > 0
+    };
+    let entries = document.array(font, b"W").map(Vec::as_slice).unwrap_or_default();
+    let mut at = 0;
+    while let Some(first) = entries.get(at).and_then(|first| document.number(first)) {
+        match entries.get(at + 1).map(|second| document.resolve(second)) {
+            Some(Object::Array(list)) => {
+                let mut widths = list.iter().enumerate().map(|(offset, width)| (first + offset as f64, width));
+                if !widths.all(|(cid, width)| set(cid, document.number(width).unwrap_or(0.0))) {
+                    break;
+                }
+                at += 2;
+            }
+            Some(last) => {
+                let (Some(last), Some(width)) =
+                    (document.number(last), entries.get(at + 2).and_then(|width| document.number(width)))
+                else {
+                    break;
+                };
+                let mut cid = first.max(0.0);
+                while cid <= last.min(65_535.0) && set(cid, width) {
+                    cid += 1.0;
+                }
+                at += 3;
+            }
+            None => break,
+        }
+    }
+    (widths, default)
+}

@@ -1,0 +1,214 @@
+//! Where does each shown text come to stand? The text operators: matrices, advances, gaps.
+
+use lopdf::Dictionary;
+
+use super::{
+    interpreter::{Interpreter, numbers},
+    lexer::Token,
+    matrix::Matrix,
+    page::Run,
+};
+
+/// A gap this wide (share of the size) ends a run: a blank or a column lies there.
+pub const WORD_GAP: f64 = 0.18;
+/// Text that turns away from a quarter by more than this (sine) stands askew.
+const ASKEW: f64 = 0.1;
+
+/// A run under construction: offsets from the show operator's start, in text space.
+#[derive(Default)]
+struct Piece {
+    start: usize,
+    x0: Option<f64>,
+    x1: f64,
+    first_advance: f64,
+}
+
+impl Interpreter<'_> {
+    /// Carries out a text operator; false if it is none or lacks its operands.
+    pub(super) fn text_operator(&mut self, operator: &[u8], operands: &[Token<'_>], resources: &Dictionary) -> bool {
+        let one = numbers::<1>(operands).map(|[number]| number);
+        let state = &mut self.state;
+        match (operator, one) {
+            (b"Tc", Some(space)) => state.char_space = space,
+            (b"Tw", Some(space)) => state.word_space = space,
+            (b"Tz", Some(percent)) => state.scale = percent / 100.0,
+            (b"TL", Some(leading)) => state.leading = leading,
+            (b"Ts", Some(rise)) => state.rise = rise,
+            (b"Tr", Some(mode)) => state.is_hidden = mode == 3.0 || mode == 7.0,
+            (b"Tf", Some(size)) => {
+                let [.., Token::Name(name), _] = operands else { return false };
+                self.state.size = size;
+                self.state.font = self.font(resources, name);
+            }
+            (b"Td" | b"TD", Some(_)) => {
+                let Some([x, y]) = numbers(operands) else { return false };
+                if operator == b"TD" {
+                    self.state.leading = -y;
+                }
+                self.next_line(x, y);
+            }
+            (b"Tm", Some(_)) => {
+                let Some(matrix) = numbers(operands) else { return false };
+                self.set_text_matrix(Matrix(matrix));
+            }
+            (b"T*", _) => self.next_line(0.0, -self.state.leading),
+            (b"Tj" | b"TJ", _) => {
+                if !operands.iter().any(|operand| matches!(operand, Token::Text(_) | Token::ArrayStart)) {
+                    return false;
+                }
+                self.show(operands);
+            }
+            (b"'", _) => {
+                self.next_line(0.0, -self.state.leading);
+                self.show(operands);
+            }
+            (b"\"", _) => {
+                let [.., Token::Number(word), Token::Number(char), text] = operands else { return false };
+                self.state.word_space = *word;
+                self.state.char_space = *char;
+                self.next_line(0.0, -self.state.leading);
+                self.show(std::slice::from_ref(text));
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    pub(super) fn set_text_matrix(&mut self, matrix: Matrix) {
+        self.text_matrix = matrix;
+        self.line_matrix = matrix;
+    }
+
+    fn next_line(&mut self, x: f64, y: f64) {
+        self.set_text_matrix(Matrix::translation(x, y).then(self.line_matrix));
+    }
+
+    fn font(&mut self, resources: &Dictionary, name: &[u8]) -> Option<usize> {
+        let owner = std::ptr::from_ref(resources).addr();
+        let known = self.fonts.iter().position(|(of, known, _)| *of == owner && known == name);
+        known.or_else(|| {
+            let font = self.document.font_of(self.document.resource(resources, b"Font", name)?)?;
+            self.page.verdict.failed_streams += u64::from(font.is_broken);
+            self.fonts.push((owner, name.to_vec(), font));
+            Some(self.fonts.len() - 1)
+        })
+    }
+
+    /// Shows the texts among `operands`; numbers move, as in TJ.
+    fn show(&mut self, operands: &[Token<'_>]) {
+        let Some(font) = self.state.font.map(|font| self.fonts[font].2.clone()) else {
+            // text in a font that is not there cannot be read, and must not pass for blank
+            self.page.verdict.lost_texts += 1;
+            return;
+        };
+        let state = self.state;
+        let (size, scale) = (state.size, state.scale);
+        let to_page = self.text_matrix.then(state.matrix);
+        let mut x = 0.0;
+        let mut piece = Piece { start: self.page.text.len(), ..Piece::default() };
+        let mut shown_glyphs = 0;
+        for operand in operands {
+            let shown: &[u8] = match operand {
+                Token::Number(thousandths) => {
+                    let gap = -thousandths / 1000.0;
+                    if gap.abs() > WORD_GAP {
+                        self.end_piece(&piece, to_page);
+                        piece = Piece { start: self.page.text.len(), ..Piece::default() };
+                    }
+                    x += gap * size * scale;
+                    continue;
+                }
+                Token::Text(shown) => shown,
+                _ => continue,
+            };
+            let mut rest = shown;
+            while !rest.is_empty() {
+                let (code, length) = font.next_code(rest);
+                rest = &rest[length..];
+                let glyph = font.glyph(code);
+                let word_space = if code == 32 && length == 1 { state.word_space } else { 0.0 };
+                let advance = (f64::from(glyph.advance) * size + state.char_space + word_space) * scale;
+                shown_glyphs += 1;
+                let before = self.page.text.len();
+                match &mut self.actual_text {
+                    Some(replacement) => self.page.text.push_str(&std::mem::take(replacement)),
+                    None => {
+                        if !font.append_text(glyph, &mut self.page.text) && !state.is_hidden {
+                            self.page.verdict.unmapped += 1;
+                        }
+                    }
+                }
+                if self.page.text.as_bytes().get(before..).is_some_and(|text| text != b" ") {
+                    if piece.x0.is_none() {
+                        piece.x0 = Some(x);
+                        piece.first_advance = advance;
+                    }
+                    // spacing after the last glyph is no part of it
+                    piece.x1 = x + f64::from(glyph.advance) * size * scale;
+                }
+                x += advance;
+            }
+        }
+        self.page.verdict.glyphs += shown_glyphs;
+        self.end_piece(&piece, to_page);
+        self.text_matrix = Matrix::translation(x, 0.0).then(self.text_matrix);
+    }
+
+    /// Makes a run of what was appended since the piece began, unless nobody can see it.
+    fn end_piece(&mut self, piece: &Piece, to_page: Matrix) {
+        let start = piece.start;
+        let state = &self.state;
+        let [a, b, ..] = to_page.0;
+        let length = a.hypot(b);
+        let x0 = piece.x0.unwrap_or(0.0);
+        let (from, to) = (to_page.apply(x0, state.rise), to_page.apply(piece.x1, state.rise));
+        let size = state.size.abs() * to_page.vertical_scale();
+        let is_seen = !state.is_hidden
+            && piece.x0.is_some()
+            && self.clip_of(state.clip).is_none_or(|clip| {
+                let (left, right) = (from.0.min(to.0), from.0.max(to.0));
+                clip.x0 <= right && clip.x1 >= left && clip.y0 <= from.1 + size && clip.y1 >= from.1 - size / 2.0
+            });
+        if !is_seen || !length.is_normal() || !(from.0 + from.1 + to.0 + size).is_finite() {
+            self.page.text.truncate(start);
+            return;
+        }
+        let (cosine, sine) = (a / length * state.size.signum(), b / length * state.size.signum());
+        let turn = match (cosine, sine) {
+            (c, s) if s.abs() < ASKEW => {
+                if c > 0.0 {
+                    0
+                } else {
+                    2
+                }
+            }
+            (c, s) if c.abs() < ASKEW => {
+                if s > 0.0 {
+                    1
+                } else {
+                    3
+                }
+            }
+            _ => {
+                self.page.verdict.askew += 1;
+                self.page.text.truncate(start);
+                return;
+            }
+        };
+        self.page.directions[turn] += (self.page.text.len() - start) as u64;
+        if turn != 0 {
+            self.page.verdict.askew += 1;
+            self.page.text.truncate(start);
+            return;
+        }
+        self.page.runs.push(Run {
+            x0: from.0,
+            x1: to.0.max(from.0),
+            y: from.1,
+            size,
+            first_advance: (piece.first_advance * length).abs(),
+            clip: state.clip,
+            text: start as u32..self.page.text.len() as u32,
+        });
+    }
+}
