@@ -19,6 +19,7 @@ use crate::{
     domain::{Clock, SyncType, Timestamp},
     event::{Bus, Observer},
     queue::{Drain, QueueActor, QueueSettings, Worker},
+    report::sandbox::{ReadReports, Sandbox},
     scheduler::{Halt, SchedulerActor, SchedulerSettings},
     settings::{Settings, SourceKind},
     source::{Folder, NoSource, Source},
@@ -55,6 +56,8 @@ impl Clock for SystemClock {
 pub struct Parts {
     /// Where reports come from.
     pub source: Option<Arc<dyn Source>>,
+    /// Who reads them.
+    pub reader: Option<Arc<dyn ReadReports>>,
     /// What time it is.
     pub clock: Option<Arc<dyn Clock>>,
     /// Told of every event at once.
@@ -140,6 +143,10 @@ pub async fn context(settings: &Settings, io: &Io, parts: &mut Parts) -> anyhow:
         store,
         types,
         source,
+        reader: match parts.reader.take() {
+            Some(reader) => reader,
+            None => Arc::new(sandbox(settings)?),
+        },
         bus: Bus::new(std::mem::take(&mut parts.observers)),
         clock: parts.clock.take().unwrap_or_else(|| Arc::new(SystemClock)),
         batch: settings.sync.batch,
@@ -147,6 +154,20 @@ pub async fn context(settings: &Settings, io: &Io, parts: &mut Parts) -> anyhow:
         guards: settings.guards,
         time_limit: Duration::from_secs(settings.limits.sync_seconds),
     })
+}
+
+/// The processes that read reports.
+///
+/// # Errors
+/// A worker that the settings name and that is not there.
+pub fn sandbox(settings: &Settings) -> anyhow::Result<Sandbox> {
+    let worker = match &settings.sandbox.worker {
+        Some(path) => std::fs::canonicalize(path)
+            .with_context(|| format!("configuration: sandbox.worker: cannot find {}", path.display()))?,
+        None => std::env::current_exe().context("cannot tell where this program is")?,
+    };
+    let time = Duration::from_secs(settings.limits.read_seconds);
+    Ok(Sandbox { worker, memory: settings.limits.read_memory_bytes, time })
 }
 
 /// Brings the schema up to date, and adds the agents that the settings name.

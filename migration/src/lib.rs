@@ -6,6 +6,7 @@
 use sea_orm_migration::prelude::*;
 
 mod m20261122_000001_control_tables;
+mod m20261122_000002_layout;
 
 pub use sea_orm_migration::{MigrationStatus, MigratorTrait};
 
@@ -15,6 +16,6 @@ pub struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m20261122_000001_control_tables::Migration)]
+        vec![Box::new(m20261122_000001_control_tables::Migration), Box::new(m20261122_000002_layout::Migration)]
     }
 }

@@ -3,16 +3,23 @@
 use std::{
     io::{self, Write},
     path::PathBuf,
+    sync::Arc,
     time::Instant,
 };
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value as Json, json};
 
 use super::Exit;
 use crate::{
-    report::{self, Budget, Limits, Report, Request, explain},
+    app,
+    report::{
+        Refusal, Report,
+        sandbox::{Answer, ExplainedPage, Job, Sandbox},
+    },
+    settings::Settings,
     sync_type::{SyncTypeSpec, SyncTypes},
 };
 
@@ -21,6 +28,8 @@ use crate::{
 #[command(after_help = "Examples:
   lockstep extract orders.pdf --type orders
   lockstep extract orders.pdf --type orders --format csv > orders.csv
+  lockstep extract orders.pdf --type orders --explain
+  lockstep extract orders.pdf --type orders --svg pages
 
 Exit: 0 read whole, 3 read with quarantined rows, 4 refused (reason on stderr), 2 usage")]
 pub struct Extract {
@@ -56,21 +65,22 @@ enum Format {
 }
 
 impl Extract {
-    /// Runs the command.
+    /// Runs the command. The file is read in a child process, as in the service.
     ///
     /// # Errors
     /// Files that cannot be read or written; a refused report is an exit code, not an error.
-    pub fn run(&self, types: &SyncTypes) -> anyhow::Result<Exit> {
-        let Some(spec) = types.get(&self.sync_type) else {
+    pub fn run(&self, settings: &Settings) -> anyhow::Result<Exit> {
+        let types = Arc::new(SyncTypes::load(&settings.sync.types_dir)?);
+        let Some(spec) = types.get(&self.sync_type).cloned() else {
             eprintln!("there is no sync type '{}'; known are {}", self.sync_type, types.names());
             return Ok(Exit::Usage);
         };
-        let bytes = std::fs::read(&self.file).with_context(|| format!("cannot read {}", self.file.display()))?;
-        if self.explain || self.svg.is_some() {
-            return self.show_pages(&bytes, spec, types);
+        if let Some(folder) = &self.svg {
+            std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
         }
+        let bytes = std::fs::read(&self.file).with_context(|| format!("cannot read {}", self.file.display()))?;
         let started = Instant::now();
-        let outcome = report::read(&bytes, spec, types);
+        let outcome = self.read(&app::sandbox(settings)?, bytes, &spec, types)?;
         let millis = started.elapsed().as_millis();
         let summary = match &outcome {
             Ok(report) => summary(report, millis),
@@ -87,43 +97,56 @@ impl Extract {
                 return Ok(Exit::Refused);
             }
         };
-        print(self.format, spec, &report).context("cannot print the records")?;
+        if !self.explains() {
+            print(self.format, &spec, &report).context("cannot print the records")?;
+        }
         talk(&report, millis);
         Ok(if report.quarantined.is_empty() { Exit::Done } else { Exit::Quarantined })
     }
-}
 
-impl Extract {
-    fn show_pages(&self, bytes: &[u8], spec: &SyncTypeSpec, types: &SyncTypes) -> anyhow::Result<Exit> {
-        if let Some(folder) = &self.svg {
-            std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        }
-        let budget = Budget::new(Limits::default());
-        let request = Request { bytes, spec, types, budget: &budget, progress: &|_, _| {} };
-        let mut out = io::BufWriter::new(io::stdout().lock());
-        let mut written: io::Result<()> = Ok(());
-        let explained = request.explain(|page, found| {
-            let mut show = || -> io::Result<()> {
-                if self.explain {
-                    out.write_all(explain::text(page, found).as_bytes())?;
-                }
-                if let Some(folder) = &self.svg {
-                    std::fs::write(folder.join(format!("page-{:04}.svg", page.number)), explain::svg(page, found))?;
-                }
-                Ok(())
-            };
-            written = std::mem::replace(&mut written, Ok(())).and_then(|()| show());
+    fn explains(&self) -> bool {
+        self.explain || self.svg.is_some()
+    }
+
+    fn read(
+        &self,
+        sandbox: &Sandbox,
+        bytes: Vec<u8>,
+        spec: &Arc<SyncTypeSpec>,
+        types: Arc<SyncTypes>,
+    ) -> anyhow::Result<Result<Report, Refusal>> {
+        // stays away in a pipe, and for files that are read at once
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+        bar.set_style(ProgressStyle::with_template("{wide_bar} page {pos} of {len}, {eta} left")?);
+        let shown = bar.clone();
+        let progress = Arc::new(move |done: usize, total: usize| {
+            shown.set_length(total as u64);
+            shown.set_position(done as u64);
         });
-        out.flush().and(written).context("cannot write what was recognised")?;
-        let outcome = explained.and_then(|()| request.read());
-        match outcome {
-            Err(refusal) => {
-                eprintln!("refused: {}: {}", refusal.code.as_str(), refusal.text);
-                Ok(Exit::Refused)
+        let job = Job { bytes: Arc::new(bytes), spec: spec.clone(), types, progress };
+        let answer = match self.explains() {
+            true => Answer::Explanation { text: self.explain, svg: self.svg.is_some() },
+            false => Answer::Records,
+        };
+        let mut out = io::stdout();
+        let mut written = Ok(());
+        let mut show = |page: ExplainedPage| {
+            let write = || -> io::Result<()> {
+                out.write_all(page.text.as_bytes())?;
+                match &self.svg {
+                    Some(folder) => std::fs::write(folder.join(format!("page-{:04}.svg", page.page)), page.svg),
+                    None => Ok(()),
+                }
+            };
+            if written.is_ok() {
+                written = write();
             }
-            Ok(report) if report.quarantined.is_empty() => Ok(Exit::Done),
-            Ok(_) => Ok(Exit::Quarantined),
-        }
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let outcome = runtime.block_on(sandbox.run(&job, answer, &mut show));
+        bar.finish_and_clear();
+        written.context("cannot write what was recognised")?;
+        Ok(outcome)
     }
 }
 
@@ -137,6 +160,8 @@ fn summary(report: &Report, millis: u128) -> Json {
         "quarantined": report.quarantined,
         "drift": report.drift,
         "counted": report.counted,
+        "layout": { "fingerprint": report.layout.fingerprint(), "pages": report.layout.pages },
+        "unclean": { "pages": report.unclean, "first": report.unclean_pages },
         "millis": millis,
     })
 }
@@ -156,6 +181,18 @@ fn talk(report: &Report, millis: u128) {
     }
     if !report.drift.absent.is_empty() {
         eprintln!("drift: not in this export: {}", report.drift.absent.join(", "));
+    }
+    if !report.drift.moved.is_empty() {
+        eprintln!("drift: in another order: {}", report.drift.moved.join(" | "));
+    }
+    for renamed in &report.drift.renamed {
+        eprintln!("drift: '{}' stands where '{}' is expected", renamed.to, renamed.from);
+    }
+    if report.unclean > 0 {
+        eprintln!(
+            "{} pages were not understood to the last token: nothing is deleted because of this report",
+            report.unclean
+        );
     }
     if !report.drift.unknown.is_empty() {
         eprintln!("drift: unknown columns: {}", report.drift.unknown.join(" | "));

@@ -18,6 +18,7 @@ use clap::{Parser, Subcommand};
 use tracing_subscriber::{EnvFilter, fmt, prelude::*};
 
 use crate::{
+    report,
     settings::{LogFormat, Settings},
     sync_type::SyncTypes,
 };
@@ -49,6 +50,9 @@ enum Command {
     /// Exit 0 if the service of this configuration is ready; for containers.
     #[command(after_help = "Example:\n  lockstep healthcheck --config config/sample.toml")]
     Healthcheck,
+    /// Read the report on standard input: the child process of the service and of `extract`.
+    #[command(name = report::sandbox::WORKER_COMMAND, hide = true)]
+    ParseWorker,
     /// Print a report of invented rows, as the ERP's grid does.
     BenchReport(bench_report::BenchReport),
 }
@@ -88,9 +92,14 @@ impl Termination for Exit {
 /// Whatever kept the command from doing its work.
 pub fn run() -> anyhow::Result<Exit> {
     let cli = Cli::parse();
+    if let Command::ParseWorker = cli.command {
+        report::sandbox::run_worker()?;
+        return Ok(Exit::Done);
+    }
     let file = cli.config.as_deref();
     match cli.command {
-        Command::Extract(extract) => extract.run(&types(file)?),
+        Command::ParseWorker => Ok(Exit::Done),
+        Command::Extract(extract) => extract.run(&load(file)?),
         Command::BenchReport(bench_report) => bench_report.run(&types(file)?),
         Command::Config(config) => config.run(file),
         Command::Serve => serve::run(settings(file)?),

@@ -48,10 +48,32 @@ pub enum Event {
         sync_type: SyncType,
         /// Where it is.
         stage: Stage,
-        /// Records written so far (in `apply`).
+        /// Records written so far (in `apply`), or pages read (in `read`).
         done: usize,
-        /// Records to write.
+        /// Records to write, or pages of the report.
         total: usize,
+        /// Rows of the report, once they are known.
+        rows: u64,
+    },
+    /// A report has other columns, or the same ones elsewhere, than the last one of its type and agent.
+    LayoutChanged {
+        /// The run.
+        run: RunId,
+        /// Its job.
+        job: JobId,
+        /// The type.
+        #[serde(rename = "type")]
+        sync_type: SyncType,
+        /// For whom.
+        agent_id: AgentId,
+        /// Headers that are not printed any more.
+        gone: Vec<String>,
+        /// Headers that were not printed before.
+        added: Vec<String>,
+        /// Do the others stand in another order?
+        reordered: bool,
+        /// Pages in a cycle now.
+        cycle: usize,
     },
     /// A run ended.
     Finished {

@@ -1,6 +1,6 @@
 //! Bytes -> records? Reads one printed report: positioned text, tables, cycle, columns, typed cells.
 //!
-//! Pure and blocking: no IO, no clock. The way through the rooms is
+//! Pure and blocking inside; [`sandbox`] puts it into a process of its own. The way through the rooms is
 //! `sniff` (is it a PDF at all) -> `pdf` (text, rules and clips with positions) -> `table` (cells) ->
 //! `cycle` (wide rows) -> `columns` (which cell is which field) -> `cell` (typed values) -> `totals`.
 
@@ -13,6 +13,7 @@ mod layout;
 mod pdf;
 mod read;
 mod refusal;
+pub mod sandbox;
 mod sniff;
 mod table;
 mod totals;

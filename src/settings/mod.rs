@@ -203,6 +203,10 @@ pub struct Limits {
     pub report_bytes: u64,
     /// The longest attempt.
     pub sync_seconds: u64,
+    /// The memory of a process that reads a report, before what its file's size adds.
+    pub read_memory_bytes: u64,
+    /// How long reading one report may take.
+    pub read_seconds: u64,
     /// How long a shutdown waits.
     pub shutdown_seconds: u64,
 }

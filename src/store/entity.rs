@@ -113,6 +113,8 @@ entity!(sync_run, "sync_run", {
     document_sha256: Option<String>,
     document_id: Option<i64>,
     spec_fingerprint: String,
+    layout_fingerprint: Option<String>,
+    layout: Option<Json>,
     started_at: DateTimeUtc,
     finished_at: Option<DateTimeUtc>,
 });

@@ -23,7 +23,7 @@ use crate::{
     domain::{
         Admission, ClaimedJob, Counts, JobState, NewJob, NextStep, Outcome, Reason, Stage, Timestamp, job::JobEvent,
     },
-    report::Quarantined,
+    report::{Layout, Quarantined},
     sync_type::{SyncTypeSpec, SyncTypes},
 };
 
@@ -49,6 +49,8 @@ pub struct Finish {
     pub verdicts: Vec<Verdict>,
     /// Drift and warnings, as told in the run.
     pub notes: Option<Json>,
+    /// How the report was laid out.
+    pub layout: Option<Layout>,
     /// Rows that did not fit.
     pub quarantined: Vec<Quarantined>,
     /// When the report was looked at: the moment from which a miss counts.
@@ -300,6 +302,8 @@ async fn end_run(
         orphans: count(counts.orphans),
         verdicts: Set((!end.verdicts.is_empty()).then(|| serde_json::json!(end.verdicts))),
         notes: Set(end.notes),
+        layout_fingerprint: Set(end.layout.as_ref().map(Layout::fingerprint)),
+        layout: Set(end.layout.map(|layout| serde_json::json!(layout))),
         hold: Set(is_held.then(|| "open".to_owned())),
         plan_digest: Set(end.plan_digest),
         document_sha256: Set(end.sha256),

@@ -10,7 +10,7 @@ use serde_json::Value as Json;
 use super::{Store, StoreError, entity, jobs::admit};
 use crate::{
     domain::{Admission, AgentId, ClaimedJob, Counts, JobId, NewJob, Outcome, RunId, SyncType, Timestamp},
-    report::Quarantined,
+    report::{Layout, Quarantined},
     sync_type::SyncTypeSpec,
 };
 
@@ -57,6 +57,8 @@ pub struct Run {
     pub hold: Option<String>,
     /// The held plan's digest.
     pub plan_digest: Option<String>,
+    /// Equal for reports with the same columns on the same pages.
+    pub layout_fingerprint: Option<String>,
     /// SHA-256 of the report's bytes.
     pub document_sha256: Option<String>,
     /// The kept document of a held run.
@@ -119,6 +121,7 @@ impl From<entity::sync_run::Model> for Run {
             notes: row.notes,
             hold: row.hold,
             plan_digest: row.plan_digest,
+            layout_fingerprint: row.layout_fingerprint,
             document_sha256: row.document_sha256,
             document: row.document_id,
             spec_fingerprint: row.spec_fingerprint,
@@ -195,6 +198,28 @@ impl Store {
                     .one(db)
                     .await;
                 Ok(row.map_err(StoreError::while_doing("read the last run"))?.map(Run::from))
+            })
+        })
+        .await
+    }
+
+    /// How the last report of a type and agent that was read was laid out.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the query fails.
+    pub async fn last_layout(&self, sync_type: &SyncType, agent: &AgentId) -> Result<Option<Layout>, StoreError> {
+        let (sync_type, agent) = (sync_type.to_string(), agent.to_string());
+        self.read(move |db| {
+            Box::pin(async move {
+                let row = entity::sync_run::Entity::find()
+                    .filter(C::SyncType.eq(sync_type))
+                    .filter(C::AgentId.eq(agent))
+                    .filter(C::Layout.is_not_null())
+                    .order_by_desc(C::Id)
+                    .one(db)
+                    .await;
+                let row = row.map_err(StoreError::while_doing("read the last layout"))?;
+                Ok(row.and_then(|row| serde_json::from_value(row.layout?).ok()))
             })
         })
         .await

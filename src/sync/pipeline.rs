@@ -10,7 +10,10 @@ use crate::{
     delta::{self, ChangeKind, Plan, Seen, Snapshot, guard::Evidence},
     domain::{ClaimedJob, Clock, Counts, Outcome, Stage, Timestamp},
     event::{Bus, Event},
-    report::{self, Refusal, RefusalCode, Report},
+    report::{
+        Refusal, Report,
+        sandbox::{Job, ReadReports},
+    },
     source::{Source, SourceError},
     store::{Batches, Finish, Store, StoreError},
     sync_type::{SyncTypeSpec, SyncTypes, spec::Guards},
@@ -25,6 +28,8 @@ pub struct Context {
     pub types: Arc<SyncTypes>,
     /// Where reports come from.
     pub source: Arc<dyn Source>,
+    /// Who reads them.
+    pub reader: Arc<dyn ReadReports>,
     /// Where events go.
     pub bus: Bus,
     /// What time it is.
@@ -115,8 +120,8 @@ impl Pipeline {
 
         self.enter(Stage::Read);
         let bytes = Arc::new(bytes);
-        let report = self.or_stop(read(self.spec.clone(), self.context.types.clone(), bytes.clone())).await??;
-        self.note_report(&report);
+        let report = self.or_stop(self.context.reader.read(self.reading(bytes.clone()))).await??;
+        self.note_report(&report).await?;
 
         self.enter(Stage::Plan);
         let second_miss = match self.job.approves {
@@ -153,7 +158,12 @@ impl Pipeline {
 
     fn enter(&mut self, stage: Stage) {
         self.finish.stage = Some(stage);
-        tell(&self.context.bus, &self.job, &self.watch, Progress { stage: Some(stage), done: 0, total: 0 });
+        tell(
+            &self.context.bus,
+            &self.job,
+            &self.watch,
+            Progress { stage: Some(stage), rows: self.finish.counts.read, ..Progress::default() },
+        );
     }
 
     /// Waits for work that changes nothing; a Stop leaves it behind at once.
@@ -182,13 +192,42 @@ impl Pipeline {
         Ok(was_applied && is_same && !store.has_unsettled(&self.spec, &self.job.agent).await?)
     }
 
-    fn note_report(&mut self, report: &Report) {
+    /// What the reader is to do, telling how far it is.
+    fn reading(&self, bytes: Arc<Vec<u8>>) -> Job {
+        let (bus, job, watch) = (self.context.bus.clone(), self.job.clone(), self.watch.clone());
+        let progress = move |done, total| {
+            tell(&bus, &job, &watch, Progress { stage: Some(Stage::Read), done, total, rows: 0 });
+        };
+        let (spec, types) = (self.spec.clone(), self.context.types.clone());
+        Job { bytes, spec, types, progress: Arc::new(progress) }
+    }
+
+    async fn note_report(&mut self, report: &Report) -> Result<(), Problem> {
         self.finish.counts.read = report.rows();
         self.finish.counts.quarantined = report.quarantined.len() as u64;
         self.finish.counts.skipped = report.skipped;
         self.finish.quarantined.clone_from(&report.quarantined);
-        let notes = json!({ "drift": report.drift, "pages": report.pages, "cycle": report.cycle });
+        let mut notes = json!({ "drift": report.drift, "pages": report.pages, "cycle": report.cycle });
+        if report.unclean > 0 {
+            notes["unclean"] = json!({ "pages": report.unclean, "first": report.unclean_pages });
+        }
+        let before = self.context.store.last_layout(&self.job.sync_type, &self.job.agent).await?;
+        if let Some(change) = before.and_then(|before| report.layout.change_since(&before)) {
+            self.context.bus.publish(Event::LayoutChanged {
+                run: self.job.run,
+                job: self.job.id,
+                sync_type: self.job.sync_type.clone(),
+                agent_id: self.job.agent.clone(),
+                gone: change.gone.clone(),
+                added: change.added.clone(),
+                reordered: change.reordered,
+                cycle: change.cycle,
+            });
+            notes["layoutChange"] = json!(change);
+        }
+        self.finish.layout = Some(report.layout.clone());
         self.finish.notes = Some(notes);
+        Ok(())
     }
 
     async fn is_held(&mut self, report: &Report, plan: &Plan) -> Result<bool, Problem> {
@@ -228,7 +267,10 @@ impl Pipeline {
             stop: self.stop.token().clone(),
             progress: {
                 let (bus, job, watch) = (self.context.bus.clone(), self.job.clone(), self.watch.clone());
-                Arc::new(move |done| tell(&bus, &job, &watch, Progress { stage: Some(Stage::Apply), done, total }))
+                let rows = self.finish.counts.read;
+                Arc::new(move |done| {
+                    tell(&bus, &job, &watch, Progress { stage: Some(Stage::Apply), done, total, rows });
+                })
             },
         });
         let mut upto = 0;
@@ -273,16 +315,8 @@ fn tell(bus: &Bus, job: &ClaimedJob, watch: &Watch, progress: Progress) {
             stage,
             done: progress.done,
             total: progress.total,
+            rows: progress.rows,
         });
-    }
-}
-
-/// Reads a report on a thread that may block; a panic of the reader goes on as the run's panic.
-async fn read(spec: Arc<SyncTypeSpec>, types: Arc<SyncTypes>, bytes: Arc<Vec<u8>>) -> Result<Report, Refusal> {
-    match tokio::task::spawn_blocking(move || report::read(&bytes, &spec, &types)).await {
-        Ok(report) => report,
-        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-        Err(error) => Err(Refusal { code: RefusalCode::Damaged, text: format!("the reader was cut off: {error}") }),
     }
 }
 
@@ -308,7 +342,8 @@ async fn make_plan(
     let seen = Seen {
         records: &report.records,
         present: &report.present,
-        unreadable_key: keys.len() < report.quarantined.len(),
+        // a page that was not understood to its last token may have held any key
+        unreadable_key: keys.len() < report.quarantined.len() || report.unclean > 0,
         quarantined_keys: &keys,
     };
     Ok(delta::plan(spec, seen, &snapshot, now, second_miss))
@@ -353,7 +388,10 @@ pub async fn preview(
     bytes: Vec<u8>,
     approves: bool,
 ) -> Result<(Report, Plan, Vec<delta::Verdict>), Problem> {
-    let report = read(spec.clone(), context.types.clone(), Arc::new(bytes)).await?;
+    let (spec, types) = (spec.clone(), context.types.clone());
+    let job = Job { bytes: Arc::new(bytes), spec: spec.clone(), types, progress: Arc::new(|_, _| {}) };
+    let report = context.reader.read(job).await?;
+    let spec = &spec;
     let second_miss = if approves { None } else { Some(second_miss(context, spec).await?) };
     let plan = make_plan(context, spec, agent, &report, context.clock.now(), second_miss).await?;
     let evidence = evidence(context, spec, agent, &report, &plan).await?;

@@ -100,10 +100,12 @@ pub struct Watch(Arc<Mutex<Progress>>);
 pub struct Progress {
     /// The stage; `None` before the fetch.
     pub stage: Option<Stage>,
-    /// Records written.
+    /// Records written (in `apply`), or pages read (in `read`).
     pub done: usize,
-    /// Records to write.
+    /// Records to write, or pages of the report.
     pub total: usize,
+    /// Rows of the report, once they are known.
+    pub rows: u64,
 }
 
 impl Watch {

@@ -48,6 +48,8 @@ pub enum SpecError {
 #[derive(Debug, Clone)]
 pub struct SyncTypes {
     specs: Vec<Arc<SyncTypeSpec>>,
+    /// Name and text of each type's file, for the processes that read reports.
+    files: Vec<(String, String)>,
 }
 
 impl SyncTypes {
@@ -91,6 +93,7 @@ impl SyncTypes {
     /// [`SpecError`] naming file and key.
     pub fn from_files(files: impl IntoIterator<Item = (String, String)>) -> Result<Self, SpecError> {
         let mut specs: Vec<(String, SyncTypeSpec)> = Vec::new();
+        let mut kept: Vec<(String, String, SyncType)> = Vec::new();
         for (file, text) in files {
             let parsed: SpecFile = toml::from_str(&text)
                 .map_err(|error| SpecError::Syntax { file: file.clone(), error: error.to_string() })?;
@@ -100,6 +103,8 @@ impl SyncTypes {
                 wrong,
             })?;
             specs.retain(|(_, known)| known.name != spec.name);
+            kept.retain(|(_, _, known)| *known != spec.name);
+            kept.push((file.clone(), text, spec.name.clone()));
             specs.push((file, spec));
         }
         for (file, spec) in &specs {
@@ -111,7 +116,13 @@ impl SyncTypes {
         }
         let mut specs: Vec<_> = specs.into_iter().map(|(_, spec)| Arc::new(spec)).collect();
         specs.sort_by(|a, b| b.priority.cmp(&a.priority).then_with(|| a.name.cmp(&b.name)));
-        Ok(Self { specs })
+        Ok(Self { specs, files: kept.into_iter().map(|(file, text, _)| (file, text)).collect() })
+    }
+
+    /// Name and text of each type's file: [`SyncTypes::from_files`] makes the same types of them.
+    #[must_use]
+    pub fn files(&self) -> &[(String, String)] {
+        &self.files
     }
 
     /// The type called `name`.

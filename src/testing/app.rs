@@ -7,12 +7,13 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Map, Value as Json};
 use tempfile::TempDir;
 
-use super::{ScriptedSource, TestClock};
+use super::{ReadHere, ScriptedSource, TestClock};
 use crate::{
     app::{App, Parts},
     domain::{Admission, Counts, JobId, Reason, SyncType},
     event::{Event, Observer},
     queue::{Enqueue, QueueActor},
+    report::sandbox::ReadReports,
     scheduler::SchedulerActor,
     settings::Settings,
     store::{Agent, DataQuery, Run, RunQuery},
@@ -92,6 +93,8 @@ impl Builder {
         let source = Arc::new(ScriptedSource::default());
         let parts = Parts {
             source: Some(source.clone()),
+            // child processes only where the test says which program they are
+            reader: settings.sandbox.worker.is_none().then(|| Arc::new(ReadHere) as Arc<dyn ReadReports>),
             clock: Some(Arc::new(self.clock.clone())),
             observers: self.observers,
         };

@@ -17,11 +17,13 @@
 mod app;
 mod clock;
 mod memory;
+mod reader;
 mod runner;
 mod source;
 
 pub use app::{Builder, TestApp, types};
 pub use clock::{PausedClock, TestClock};
 pub use memory::MemoryBoard;
+pub use reader::ReadHere;
 pub use runner::ScriptedRunner;
 pub use source::ScriptedSource;

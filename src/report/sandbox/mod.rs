@@ -1,0 +1,204 @@
+//! How is a hostile file kept from doing harm? Every report is read in a process of its own.
+//!
+//! The child has little memory and time, an empty environment, no files, no children and its own
+//! process group; it is killed when nobody waits for its answer any more. What it answers is bounded
+//! and checked. Its end is named: `out_of_memory`, `cpu`, `timeout`, `crash`, `budget`.
+
+mod wire;
+mod worker;
+
+use std::{
+    io,
+    os::unix::process::ExitStatusExt,
+    path::PathBuf,
+    process::{ExitStatus, Stdio},
+    sync::Arc,
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
+    process::{Child, Command},
+};
+
+pub use wire::{Answer, ExplainedPage};
+pub use worker::run as run_worker;
+
+use super::{Refusal, RefusalCode, Report};
+use crate::sync_type::{SyncTypeSpec, SyncTypes};
+use wire::{Frame, Head, decode, encode};
+
+/// The command that makes this program the child.
+pub const WORKER_COMMAND: &str = "parse-worker";
+/// What the child says on standard error beyond this is not kept.
+const STDERR_KEPT: u64 = 4_096;
+/// The linear part of the memory that reading takes, in bytes for a byte of the file.
+const MEMORY_A_BYTE: u64 = 40;
+/// An answer is bounded by this, and by so many bytes for a byte of the file.
+const ANSWER: u64 = 16 << 20;
+const ANSWER_A_BYTE: u64 = 64;
+/// How much longer than its own limit the child is waited for.
+const GRACE: Duration = Duration::from_secs(2);
+const SIGABRT: i32 = 6;
+const SIGXCPU: i32 = 24;
+
+/// What is to be read.
+#[derive(Clone)]
+pub struct Job {
+    /// The file.
+    pub bytes: Arc<Vec<u8>>,
+    /// Its type.
+    pub spec: Arc<SyncTypeSpec>,
+    /// All types.
+    pub types: Arc<SyncTypes>,
+    /// Told pages read, of how many.
+    pub progress: Arc<dyn Fn(usize, usize) + Send + Sync>,
+}
+
+/// Reads reports. Dropping the future ends the work.
+#[async_trait]
+pub trait ReadReports: Send + Sync {
+    /// Reads one.
+    ///
+    /// # Errors
+    /// [`Refusal`], also where the reader itself came to a bad end.
+    async fn read(&self, job: Job) -> Result<Report, Refusal>;
+}
+
+/// Reads each report in a child process.
+#[derive(Debug, Clone)]
+pub struct Sandbox {
+    /// The program, which knows the command [`WORKER_COMMAND`].
+    pub worker: PathBuf,
+    /// The child's address space in bytes, before what its file's size adds.
+    pub memory: u64,
+    /// The child's processor time, and its time in all.
+    pub time: Duration,
+}
+
+#[async_trait]
+impl ReadReports for Sandbox {
+    async fn read(&self, job: Job) -> Result<Report, Refusal> {
+        self.run(&job, Answer::Records, &mut |_| {}).await
+    }
+}
+
+impl Sandbox {
+    /// Reads one report and hands every explained page, if asked for, to `page`.
+    ///
+    /// # Errors
+    /// As [`ReadReports::read`].
+    pub async fn run(
+        &self,
+        job: &Job,
+        answer: Answer,
+        page: &mut (dyn FnMut(ExplainedPage) + Send),
+    ) -> Result<Report, Refusal> {
+        let size = job.bytes.len() as u64;
+        let head = Head {
+            sync_type: job.spec.name.to_string(),
+            types: job.types.files().to_vec(),
+            answer,
+            length: size,
+            memory: self.memory + size * MEMORY_A_BYTE,
+            seconds: self.time.as_secs().max(1),
+        };
+        let mut child = self.start().map_err(|error| self.cannot_start(&error))?;
+        let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let (Some(mut stdin), Some(mut stdout), Some(stderr)) = pipes else {
+            return Err(self.cannot_start(&io::Error::other("it has no pipes")));
+        };
+        let request = encode(&head).map_err(|error| self.cannot_start(&error))?;
+        let send = async {
+            // a child that ends before it has read everything says why itself
+            let sent = stdin.write_all(&request).await;
+            if sent.is_ok() {
+                stdin.write_all(&job.bytes).await.ok();
+            }
+            drop(stdin);
+        };
+        let mut said = Vec::new();
+        let mut stderr = stderr.take(STDERR_KEPT);
+        let mut room = ANSWER + size * ANSWER_A_BYTE;
+        let talk = async {
+            let answer = receive(&mut stdout, &mut room, job, page);
+            let (last, (), _) = tokio::join!(answer, send, stderr.read_to_end(&mut said));
+            last
+        };
+        let last = tokio::time::timeout(self.time + GRACE, talk).await;
+        // whatever came: it has nothing more to do
+        child.start_kill().ok();
+        let status = child.wait().await;
+        match last {
+            Err(_) => Err(ended(RefusalCode::Timeout, &format!("took longer than {} s", self.time.as_secs()))),
+            Ok(Ok(Frame::Refused(refusal))) => Err(refusal),
+            Ok(Ok(Frame::Done(report))) => report
+                .into_report(&job.spec)
+                .ok_or_else(|| ended(RefusalCode::Crash, "answered with something that is no report")),
+            Ok(Ok(_)) => Err(ended(RefusalCode::Crash, "ended in the middle of its answer")),
+            Ok(Err(error)) => Err(cause(&error, status.ok(), &String::from_utf8_lossy(&said))),
+        }
+    }
+
+    fn start(&self) -> io::Result<Child> {
+        Command::new(&self.worker)
+            .arg(WORKER_COMMAND)
+            .env_clear()
+            .env("MALLOC_ARENA_MAX", "2")
+            .current_dir("/")
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+    }
+
+    fn cannot_start(&self, error: &io::Error) -> Refusal {
+        let text = format!("the process that reads reports ({}) cannot be started: {error}", self.worker.display());
+        Refusal::new(RefusalCode::Crash, text)
+    }
+}
+
+fn ended(code: RefusalCode, how: &str) -> Refusal {
+    Refusal::new(code, format!("the process that read this file {how}"))
+}
+
+/// Names the end of a child that did not answer.
+fn cause(error: &io::Error, status: Option<ExitStatus>, said: &str) -> Refusal {
+    let signal = status.and_then(|status| status.signal());
+    if said.contains("memory allocation of") || said.contains("out of memory") {
+        return ended(RefusalCode::OutOfMemory, "needed more memory than a report may");
+    }
+    match signal {
+        Some(SIGXCPU) => ended(RefusalCode::Cpu, "used more processor time than a report may"),
+        Some(SIGABRT) => ended(RefusalCode::Crash, &format!("aborted: {}", said.trim())),
+        Some(signal) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            ended(RefusalCode::Crash, &format!("died of signal {signal}: {}", said.trim()))
+        }
+        _ => ended(RefusalCode::Crash, &format!("gave no answer ({error}): {}", said.trim())),
+    }
+}
+
+/// Reads frames up to the last one; `room` bytes in all.
+async fn receive(
+    from: &mut (impl AsyncRead + Unpin),
+    room: &mut u64,
+    job: &Job,
+    page: &mut (dyn FnMut(ExplainedPage) + Send),
+) -> io::Result<Frame> {
+    loop {
+        let length = from.read_u32_le().await?;
+        *room = room
+            .checked_sub(u64::from(length) + 4)
+            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "its answer is too long"))?;
+        let mut bytes = vec![0; length as usize];
+        from.read_exact(&mut bytes).await?;
+        match decode(&bytes)? {
+            Frame::Progress(done, total) => (job.progress)(done, total),
+            Frame::Page(explained) => page(explained),
+            last => return Ok(last),
+        }
+    }
+}
