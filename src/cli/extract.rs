@@ -124,9 +124,10 @@ impl Extract {
             shown.set_position(done as u64);
         });
         let job = Job { bytes: Arc::new(bytes), spec: spec.clone(), types, progress };
-        let answer = match self.explains() {
-            true => Answer::Explanation { text: self.explain, svg: self.svg.is_some() },
-            false => Answer::Records,
+        let answer = if self.explains() {
+            Answer::Explanation { text: self.explain, svg: self.svg.is_some() }
+        } else {
+            Answer::Records
         };
         let mut out = io::stdout();
         let mut written = Ok(());

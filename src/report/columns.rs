@@ -116,7 +116,7 @@ fn drift(headers: &[(Place, &str)], places: &[Option<Place>], unknown: &[Place],
     // an absent column between two neighbours, and an unknown one between the same two
     let before = |place: Place| {
         let known = headers.iter().map(|(at, _)| *at).filter(|at| *at < place);
-        known.filter_map(|at| places.iter().position(|found| *found == Some(at))).last()
+        known.filter_map(|at| places.iter().position(|found| *found == Some(at))).next_back()
     };
     let is_absent = |column: &usize| places[*column].is_none();
     let mut taken = Vec::new();

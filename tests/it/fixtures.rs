@@ -64,3 +64,17 @@ pub fn serve(app: &TestApp, sync_type: &str, agent: &str, records: &[Record]) ->
     app.source.set(sync_type, agent, print(&spec, records));
     records.iter().map(|record| spec.to_json(record, |_| true)).collect()
 }
+
+/// The same report with a token that makes no sense at the end of its first page, outside of any text.
+pub fn with_stray_token(pdf: &[u8]) -> Vec<u8> {
+    let mut document = lopdf::Document::load_mem(pdf).unwrap();
+    let page = document.page_iter().next().unwrap();
+    let content = document.get_page_contents(page)[0];
+    let stream = document.get_object_mut(content).unwrap().as_stream_mut().unwrap();
+    let mut bytes = stream.decompressed_content().unwrap();
+    bytes.extend(b" ) ");
+    stream.set_plain_content(bytes);
+    let mut saved = Vec::new();
+    document.save_to(&mut saved).unwrap();
+    saved
+}

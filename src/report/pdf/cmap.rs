@@ -18,6 +18,8 @@ pub struct CMap {
     cids: Vec<Span<u32>>,
     /// Which codes have how many bytes: `(bytes, low, high)`.
     pub spaces: Vec<(usize, u32, u32)>,
+    /// Something in its sections is not as written by a printer: what it says cannot be trusted.
+    pub is_damaged: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -37,24 +39,50 @@ impl CMap {
     #[must_use]
     pub fn parse(bytes: &[u8]) -> Self {
         let mut lexer = Lexer::new(bytes);
-        let mut operands: Vec<Token<'_>> = Vec::new();
         let mut map = Self::default();
+        let mut operands: Vec<Token<'_>> = Vec::new();
+        let mut is_open = false;
+        let mut skipped = 0;
         while let Some(token) = lexer.next_token() {
+            // outside of its sections a CMap may hold any PostScript
+            map.is_damaged |= is_open && lexer.skipped > skipped;
+            skipped = lexer.skipped;
             match token {
                 Token::Operator(
-                    b"begincodespacerange" | b"beginbfchar" | b"beginbfrange" | b"begincidchar" | b"begincidrange",
-                ) => operands.clear(),
+                    b"begincodespacerange"
+                    | b"beginbfchar"
+                    | b"beginbfrange"
+                    | b"begincidchar"
+                    | b"begincidrange"
+                    | b"beginnotdefchar"
+                    | b"beginnotdefrange",
+                ) => {
+                    is_open = true;
+                    operands.clear();
+                    continue;
+                }
                 Token::Operator(b"endcodespacerange") => map.spaces(&operands),
                 Token::Operator(b"endbfchar") => map.text_chars(&operands),
                 Token::Operator(b"endbfrange") => map.text_ranges(&operands),
                 Token::Operator(b"endcidchar") => map.cid_chars(&operands),
                 Token::Operator(b"endcidrange") => map.cid_ranges(&operands),
-                other => operands.push(other),
+                Token::Operator(b"endnotdefchar" | b"endnotdefrange") => {}
+                Token::Operator(_) => {
+                    map.is_damaged |= is_open;
+                    continue;
+                }
+                operand => {
+                    operands.push(operand);
+                    if operands.len() > MAX_OPERANDS || map.texts.len() + map.cids.len() > MAX_ENTRIES {
+                        map.is_damaged = true;
+                        break;
+                    }
+                    continue;
+                }
             }
-            if operands.len() > MAX_OPERANDS || map.texts.len() + map.cids.len() > MAX_ENTRIES {
-                break;
-            }
+            is_open = false;
         }
+        map.is_damaged |= is_open || lexer.has_mixed_hexadecimals();
         map.texts.sort_by_key(|span| span.low);
         map.cids.sort_by_key(|span| span.low);
         map
@@ -86,21 +114,24 @@ impl CMap {
     }
 
     fn spaces(&mut self, operands: &[Token<'_>]) {
-        for pair in operands.chunks_exact(2).take(256) {
-            if let [Token::Text(low), Token::Text(high)] = pair
-                && (1..=4).contains(&low.len())
-            {
-                self.spaces.push((low.len(), number(low), number(high)));
+        for pair in operands.chunks(2).take(256) {
+            match pair {
+                [Token::Text(low), Token::Text(high)] if (1..=4).contains(&low.len()) => {
+                    self.spaces.push((low.len(), number(low), number(high)));
+                }
+                _ => self.is_damaged = true,
             }
         }
     }
 
     fn text_chars(&mut self, operands: &[Token<'_>]) {
-        for pair in operands.chunks_exact(2) {
-            if let [Token::Text(code), Token::Text(text)] = pair {
-                let code = number(code);
-                self.texts.push(Span { low: code, high: code, to: units(text) });
-            }
+        for pair in operands.chunks(2) {
+            let [Token::Text(code), Token::Text(text)] = pair else {
+                self.is_damaged = true;
+                return;
+            };
+            let code = number(code);
+            self.texts.push(Span { low: code, high: code, to: units(text) });
         }
     }
 
@@ -121,26 +152,33 @@ impl CMap {
                     }
                     rest = tail.get(length + 1..).unwrap_or_default();
                 }
-                [_, tail @ ..] => rest = tail,
                 [] => return,
+                [..] => {
+                    self.is_damaged = true;
+                    return;
+                }
             }
         }
     }
 
     fn cid_chars(&mut self, operands: &[Token<'_>]) {
-        for pair in operands.chunks_exact(2) {
-            if let [Token::Text(code), Token::Number(cid)] = pair {
-                let code = number(code);
-                self.cids.push(Span { low: code, high: code, to: *cid as u32 });
-            }
+        for pair in operands.chunks(2) {
+            let [Token::Text(code), Token::Number(cid)] = pair else {
+                self.is_damaged = true;
+                return;
+            };
+            let code = number(code);
+            self.cids.push(Span { low: code, high: code, to: *cid as u32 });
         }
     }
 
     fn cid_ranges(&mut self, operands: &[Token<'_>]) {
-        for triple in operands.chunks_exact(3) {
-            if let [Token::Text(low), Token::Text(high), Token::Number(cid)] = triple {
-                self.cids.push(Span { low: number(low), high: number(high), to: *cid as u32 });
-            }
+        for triple in operands.chunks(3) {
+            let [Token::Text(low), Token::Text(high), Token::Number(cid)] = triple else {
+                self.is_damaged = true;
+                return;
+            };
+            self.cids.push(Span { low: number(low), high: number(high), to: *cid as u32 });
         }
     }
 }
@@ -186,6 +224,22 @@ mod tests {
         );
         assert_eq!((map.cid(0x20), map.cid(0x8141), map.cid(0x21)), (Some(1), Some(634), None));
         assert_eq!(map.spaces, [(1, 0, 0x7f), (2, 0x8000, 0xffff)]);
+    }
+
+    #[test]
+    fn one_wrong_byte_in_a_section_is_seen() {
+        for section in [
+            "<0001> <0041> <0002> <00\u{1}42>",
+            "<0001> <0041> <0002 <0042>",
+            "<0001> <0041> <0002>x<0042>",
+            "<0001> <0041> <0002>6<0042>",
+            "<0001> <0041> <0002> <00\r2>",
+            "<0001> <0041> <0002>",
+        ] {
+            assert!(CMap::parse(format!("2 beginbfchar {section} endbfchar").as_bytes()).is_damaged, "{section}");
+        }
+        let odd = b"/CIDSystemInfo << Registry (Adobe) ) } >> def 1 beginbfchar <01> <0041> endbfchar";
+        assert!(!CMap::parse(odd).is_damaged, "what stands around the sections means nothing");
     }
 
     #[test]

@@ -33,6 +33,8 @@ pub struct Lexer<'a> {
     at: usize,
     /// Tokens that made no sense and were passed over.
     pub skipped: usize,
+    /// Hexadecimal strings of an even and of an odd number of digits.
+    hexadecimals: [usize; 2],
 }
 
 fn is_space(byte: u8) -> bool {
@@ -51,7 +53,7 @@ impl<'a> Lexer<'a> {
     /// Starts at the first byte.
     #[must_use]
     pub fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0, skipped: 0 }
+        Self { bytes, at: 0, skipped: 0, hexadecimals: [0; 2] }
     }
 
     /// The next token, or `None` at the end.
@@ -81,6 +83,13 @@ impl<'a> Lexer<'a> {
                 _ => return Some(Token::Operator(self.regular())),
             }
         }
+    }
+
+    /// Did some hexadecimal strings have an odd number of digits, and others not? A printer writes them
+    /// one way.
+    #[must_use]
+    pub fn has_mixed_hexadecimals(&self) -> bool {
+        self.hexadecimals.iter().all(|count| *count > 0)
     }
 
     /// Passes over an inline image: everything up to an `EI` that stands alone.
@@ -230,6 +239,7 @@ impl<'a> Lexer<'a> {
                 b'a'..=b'f' => byte - b'a' + 10,
                 b'A'..=b'F' => byte - b'A' + 10,
                 b'>' => {
+                    self.hexadecimals[usize::from(high.is_some())] += 1;
                     text.extend(high.map(|high| high << 4));
                     return text;
                 }

@@ -34,7 +34,7 @@ impl Interpreter<'_> {
             (b"Tz", Some(percent)) => state.scale = percent / 100.0,
             (b"TL", Some(leading)) => state.leading = leading,
             (b"Ts", Some(rise)) => state.rise = rise,
-            (b"Tr", Some(mode)) => state.is_hidden = mode == 3.0 || mode == 7.0,
+            (b"Tr", Some(mode)) => state.is_hidden = matches!(mode as i64, 3 | 7),
             (b"Tf", Some(size)) => {
                 let [.., Token::Name(name), _] = operands else { return false };
                 self.state.size = size;
@@ -173,8 +173,8 @@ impl Interpreter<'_> {
             self.page.text.truncate(start);
             return;
         }
-        let (cosine, sine) = (a / length * state.size.signum(), b / length * state.size.signum());
-        let turn = match (cosine, sine) {
+        let direction = state.size.signum() / length;
+        let turn = match (a * direction, b * direction) {
             (c, s) if s.abs() < ASKEW => {
                 if c > 0.0 {
                     0

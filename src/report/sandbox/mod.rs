@@ -17,6 +17,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
     process::{Child, Command},
@@ -41,6 +42,7 @@ const ANSWER_A_BYTE: u64 = 64;
 /// How much longer than its own limit the child is waited for.
 const GRACE: Duration = Duration::from_secs(2);
 const SIGABRT: i32 = 6;
+const SIGKILL: i32 = 9;
 const SIGXCPU: i32 = 24;
 
 /// What is to be read.
@@ -105,6 +107,7 @@ impl Sandbox {
             seconds: self.time.as_secs().max(1),
         };
         let mut child = self.start().map_err(|error| self.cannot_start(&error))?;
+        let mut group = Group(child.id());
         let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let (Some(mut stdin), Some(mut stdout), Some(stderr)) = pipes else {
             return Err(self.cannot_start(&io::Error::other("it has no pipes")));
@@ -122,14 +125,20 @@ impl Sandbox {
         let mut stderr = stderr.take(STDERR_KEPT);
         let mut room = ANSWER + size * ANSWER_A_BYTE;
         let talk = async {
-            let answer = receive(&mut stdout, &mut room, job, page);
+            let answer = async {
+                let last = receive(&mut stdout, &mut room, job, page).await;
+                // whatever came: it has nothing more to do, and may wait for us
+                group.kill();
+                last
+            };
             let (last, (), _) = tokio::join!(answer, send, stderr.read_to_end(&mut said));
             last
         };
         let last = tokio::time::timeout(self.time + GRACE, talk).await;
-        // whatever came: it has nothing more to do
-        child.start_kill().ok();
+        group.kill();
         let status = child.wait().await;
+        // its number may be another's from now on
+        group.0 = None;
         match last {
             Err(_) => Err(ended(RefusalCode::Timeout, &format!("took longer than {} s", self.time.as_secs()))),
             Ok(Ok(Frame::Refused(refusal))) => Err(refusal),
@@ -161,6 +170,23 @@ impl Sandbox {
     }
 }
 
+/// The child's process group, which ends when nobody waits for it any more.
+struct Group(Option<u32>);
+
+impl Group {
+    fn kill(&self) {
+        let leader = self.0.and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        // it may have ended by itself
+        leader.map(|leader| kill_process_group(leader, Signal::KILL));
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
 fn ended(code: RefusalCode, how: &str) -> Refusal {
     Refusal::new(code, format!("the process that read this file {how}"))
 }
@@ -168,15 +194,18 @@ fn ended(code: RefusalCode, how: &str) -> Refusal {
 /// Names the end of a child that did not answer.
 fn cause(error: &io::Error, status: Option<ExitStatus>, said: &str) -> Refusal {
     let signal = status.and_then(|status| status.signal());
+    // else it was killed here, because of what it answered
+    let has_died = error.kind() == io::ErrorKind::UnexpectedEof;
     if said.contains("memory allocation of") || said.contains("out of memory") {
         return ended(RefusalCode::OutOfMemory, "needed more memory than a report may");
     }
     match signal {
         Some(SIGXCPU) => ended(RefusalCode::Cpu, "used more processor time than a report may"),
-        Some(SIGABRT) => ended(RefusalCode::Crash, &format!("aborted: {}", said.trim())),
-        Some(signal) if error.kind() == io::ErrorKind::UnexpectedEof => {
-            ended(RefusalCode::Crash, &format!("died of signal {signal}: {}", said.trim()))
+        Some(SIGKILL) if has_died => {
+            ended(RefusalCode::OutOfMemory, "was killed by the system, most likely for its memory")
         }
+        Some(SIGABRT) => ended(RefusalCode::Crash, &format!("aborted: {}", said.trim())),
+        Some(signal) if has_died => ended(RefusalCode::Crash, &format!("died of signal {signal}: {}", said.trim())),
         _ => ended(RefusalCode::Crash, &format!("gave no answer ({error}): {}", said.trim())),
     }
 }

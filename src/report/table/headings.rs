@@ -28,7 +28,7 @@ pub struct Heading {
 /// The header row of a kind of page.
 #[derive(Debug, Clone)]
 pub struct Headings {
-    pub headings: Vec<Heading>,
+    pub all: Vec<Heading>,
     pub band: Band,
     /// Do the page's marks part the columns?
     pub has_columns: bool,
@@ -51,7 +51,7 @@ impl Headings {
             for (has_columns, (score, headings)) in by_columns.into_iter().chain(by_words) {
                 let is_known = headings.iter().any(|heading| knows(&heading.text));
                 if is_known && best.as_ref().is_none_or(|best| score > best.0) {
-                    best = Some((score, Self { headings, band, has_columns, printed: printed(page, band) }));
+                    best = Some((score, Self { all: headings, band, has_columns, printed: printed(page, band) }));
                 }
             }
         }
@@ -65,7 +65,7 @@ impl Headings {
 
     /// The headers' texts.
     pub fn texts(&self) -> Vec<String> {
-        self.headings.iter().map(|heading| heading.text.clone()).collect()
+        self.all.iter().map(|heading| heading.text.clone()).collect()
     }
 }
 
@@ -216,9 +216,9 @@ mod tests {
         *,
     };
 
-    fn found(texts: &[(f64, f64, f64, &str)], known: &[&str]) -> Vec<String> {
+    fn found(texts: &[(f64, f64, f64, &str)], headers: &[&str]) -> Vec<String> {
         let loose = Loose { page: page_of(texts), lattice: Lattice::default() };
-        let joined: Vec<String> = known.iter().map(|header| header.replace(' ', "")).collect();
+        let joined: Vec<String> = headers.iter().map(|header| header.replace(' ', "")).collect();
         let knows = |text: &str| joined.contains(&text.replace(' ', ""));
         Headings::find(&loose, &knows).map(|headings| headings.texts()).unwrap_or_default()
     }

@@ -63,7 +63,8 @@ impl Placed<'_> {
         let right = least(&|column, run| edges[column + 1] - run.x1);
         let is_right_aligned = right.1 > 2 * left.1 && right.1 as f64 > self.runs.len() as f64 * MOST;
         let padding = if is_right_aligned { right.0 } else { left.0 };
-        if padding == f64::MAX { 0.0 } else { padding }
+        // no text at all stands within its cell
+        if padding < f64::MAX { padding } else { 0.0 }
     }
 }
 

@@ -43,13 +43,11 @@ pub fn recognise(pages: Vec<Loose>, known: &Known<'_>) -> Result<Vec<PageTable>,
     let mut kinds: Vec<Headings> = Vec::new();
     let mut headed = Vec::with_capacity(pages.len());
     for loose in pages {
-        let kind = kinds.iter().position(|kind| kind.fits(&loose));
-        let headings = match kind {
-            Some(kind) => kind,
-            None => {
-                kinds.push(Headings::find(&loose, known.header).ok_or_else(|| no_table(&loose.page))?);
-                kinds.len() - 1
-            }
+        let headings = if let Some(kind) = kinds.iter().position(|kind| kind.fits(&loose)) {
+            kind
+        } else {
+            kinds.push(Headings::find(&loose, known.header).ok_or_else(|| no_table(&loose.page))?);
+            kinds.len() - 1
         };
         headed.push(Headed { loose, headings });
     }
@@ -139,7 +137,7 @@ fn ruled_bands(page: &Headed, header: Band) -> Option<(Vec<Band>, Mark)> {
 /// What texts leave free of the columns between them: the least of all, as in columns whose words are
 /// cut to fill them.
 fn margin(pages: &[Headed], kinds: &[Headings], columns: &[Axis]) -> f64 {
-    let mut least = f64::MAX;
+    let mut least: Option<f64> = None;
     for page in pages.iter().filter(|page| !kinds[page.headings].has_columns) {
         let edges = &columns[page.headings].edges;
         for run in &page.loose.page.runs {
@@ -147,11 +145,11 @@ fn margin(pages: &[Headed], kinds: &[Headings], columns: &[Axis]) -> f64 {
             let column = edges.partition_point(|edge| *edge <= run.x0);
             if let Some(edge) = edges.get(column).filter(|_| column + 1 < edges.len() && column > 0) {
                 let free = *edge - run.x1;
-                least = if free >= 0.0 { least.min(free) } else { least };
+                least = if free >= 0.0 { Some(least.map_or(free, |least| least.min(free))) } else { least };
             }
         }
     }
-    if least == f64::MAX { 2.0 * BEFORE_TEXT } else { least + BEFORE_TEXT }
+    least.unwrap_or(BEFORE_TEXT) + BEFORE_TEXT
 }
 
 /// The edges of the columns of all pages with the same header row.
@@ -162,7 +160,7 @@ fn columns(headings: &Headings, pages: &[&Loose]) -> Axis {
     let mut spans: Vec<(f64, f64)> =
         pages.iter().flat_map(|page| below(&page.page, headings.band)).map(|run| (run.x0, run.x1)).collect();
     spans.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let headed = &headings.headings;
+    let headed = &headings.all;
     let (Some(first), Some(last)) = (headed.first(), headed.last()) else {
         return Axis { edges: vec![0.0], mark: Mark::Positions };
     };

@@ -172,7 +172,7 @@ fn fits(page: &PageLines, groups: &[Vec<TextLine>], other: &PageLines) -> bool {
         let within = |lines: &[TextLine]| {
             let mut lines = lines.iter().filter(|line| is_near(line, group)).map(|line| line.y);
             let first = lines.next()?;
-            Some((first, lines.last().unwrap_or(first)))
+            Some((first, lines.next_back().unwrap_or(first)))
         };
         let same = |a: f64, b: f64| (a - b).abs() < SAME_HEIGHT;
         match (within(&own), within(&others)) {

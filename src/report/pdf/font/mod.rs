@@ -5,8 +5,12 @@ mod program;
 mod standard;
 
 use lopdf::{Dictionary, Object};
+use unicode_normalization::UnicodeNormalization;
 
 use super::{cmap::CMap, document::Document};
+
+/// A font program is believed against its ToUnicode map where it agrees so many times as often.
+const WITNESS: usize = 8;
 
 /// How a shown string is cut into codes.
 #[derive(Debug)]
@@ -64,8 +68,8 @@ impl Font {
                 matches!(stream, Object::Stream(_)) && document.stream_bytes(stream).is_none()
             })
         };
-        if is_lost(b"ToUnicode") || is_lost(b"Encoding") {
-            font.is_broken = true;
+        font.is_broken |= is_lost(b"ToUnicode") || is_lost(b"Encoding");
+        if font.is_broken {
             font.glyphs.iter_mut().for_each(|glyph| glyph.text = Text::Unknown);
         }
         font
@@ -81,11 +85,11 @@ impl Font {
         self.glyphs.push(Glyph { advance, text });
     }
 
-    /// Keeps a text: ligatures as letters, control characters and U+FFFD as unknown.
+    /// Keeps a text, spelled out; control characters and U+FFFD are unknown.
     fn text(&mut self, text: &str) -> Text {
         let mut plain = String::with_capacity(text.len());
         for character in text.chars().filter(|character| !matches!(character, '\0'..='\x08' | '\u{fffd}')) {
-            match ligature(character) {
+            match spelled_out(character) {
                 Some(letters) => plain.push_str(letters),
                 None => plain.push(character),
             }
@@ -148,8 +152,11 @@ impl Font {
     }
 }
 
-fn ligature(character: char) -> Option<&'static str> {
+/// Ligatures as letters, and the hyphens that share a glyph with the one on every keyboard as that one:
+/// a font's tables name whichever they like.
+fn spelled_out(character: char) -> Option<&'static str> {
     Some(match character {
+        '\u{ad}' | '\u{2010}' | '\u{2011}' => "-",
         '\u{fb00}' => "ff",
         '\u{fb01}' => "fi",
         '\u{fb02}' => "fl",
@@ -181,9 +188,10 @@ fn simple(document: &Document<'_>, dict: &Dictionary) -> Font {
     let scale = scale.unwrap_or(0.001);
 
     let mut font = Font::new(Codes::OneByte, (missing.unwrap_or(0.0) * scale) as f32);
-    for code in 0..256 {
+    font.is_broken = to_unicode.as_ref().is_some_and(|map| map.is_damaged);
+    for (code, encoded) in encoded.into_iter().enumerate() {
         let text = to_unicode.as_ref().and_then(|map| map.text(code as u32)).filter(|text| is_text(text));
-        let text = text.or_else(|| encoded[code].clone());
+        let text = text.or(encoded);
         let width = match (&standard, printed) {
             (Some(standard), _) => text.as_ref().and_then(|text| standard.get(text)).map(|width| f64::from(*width)),
             (None, Some(list)) => {
@@ -224,19 +232,42 @@ fn composite(document: &Document<'_>, dict: &Dictionary) -> Font {
         _ => Codes::TwoBytes,
     };
     let mut font = Font::new(codes, default_width / 1000.0);
+    font.is_broken = [&to_unicode, &encoding].into_iter().flatten().any(|map| map.is_damaged);
     font.glyphs.reserve(last + 1);
+    let (mut agreeing, mut contested) = (0, Vec::new());
     for code in 0..=last as u32 {
         // an embedded CMap need not cover what Identity covers
         let cid = encoding.as_ref().map_or(Some(code), |map| map.cid(code));
         let width = cid.and_then(|cid| widths.get(cid as usize)).filter(|width| width.is_finite());
+        let own = cid.and_then(|cid| glyph_texts.get(cid as usize)?.as_deref());
         let text = to_unicode.as_ref().and_then(|map| map.text(code)).filter(|text| is_text(text));
+        match (&text, own) {
+            (Some(text), Some(own)) if is_same_text(text, own) => agreeing += 1,
+            (Some(text), Some(_)) if text.chars().count() == 1 => contested.push(code as usize),
+            _ => {}
+        }
         let text = text.or_else(|| match char::from_u32(code) {
             Some(character) if is_unicode => Some(character.into()),
-            _ => glyph_texts.get(cid? as usize)?.clone(),
+            _ => own.map(str::to_owned),
         });
         font.push(width.unwrap_or(&default_width) / 1000.0, text.as_deref());
     }
+    // where the font program mostly says the same, it is a witness against the few that differ
+    if agreeing > WITNESS * contested.len() {
+        for code in contested {
+            font.glyphs[code].text = Text::Unknown;
+        }
+    }
     font
+}
+
+/// Are two texts of one glyph the same, but for characters that share their glyph?
+fn is_same_text(one: &str, other: &str) -> bool {
+    let plain = |text: &str| -> String {
+        let spelled = text.chars().map(|character| spelled_out(character).map_or(character.to_string(), str::to_owned));
+        spelled.collect::<String>().nfkc().collect()
+    };
+    one == other || plain(one) == plain(other)
 }
 
 /// The texts of CIDs that an embedded TrueType program knows; `/CIDToGIDMap` leads to its glyphs.

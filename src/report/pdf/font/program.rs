@@ -1,7 +1,7 @@
 //! Which text is a glyph, when only the embedded font program knows? Type 1, CFF and TrueType.
 
 use lopdf::Dictionary;
-use ttf_parser::{Face, GlyphId, PlatformId, cff};
+use ttf_parser::{Face, GlyphId, PlatformId, cff, cmap};
 
 use super::{
     super::{
@@ -49,7 +49,7 @@ pub fn by_glyph(document: &Document<'_>, descriptor: &Dictionary) -> Option<Text
 
 fn texts_of(face: &Face<'_>) -> Texts {
     let mut texts: Texts = vec![None; usize::from(face.number_of_glyphs())];
-    for table in face.tables().cmap.into_iter().flat_map(|cmap| cmap.subtables).filter(|table| table.is_unicode()) {
+    for table in face.tables().cmap.into_iter().flat_map(|cmap| cmap.subtables).filter(cmap::Subtable::is_unicode) {
         table.codepoints(|point| {
             let glyph = table.glyph_index(point).and_then(|glyph| texts.get_mut(usize::from(glyph.0)));
             // several characters may share a glyph: the first is the plain one
