@@ -10,11 +10,13 @@ use std::{
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::{Value as Json, json};
 
 use super::Exit;
 use crate::{
     app,
+    domain::{Record, Value},
     report::{
         Refusal, Report,
         sandbox::{Answer, ExplainedPage, Job, Sandbox},
@@ -200,13 +202,36 @@ fn talk(report: &Report, millis: u128) {
     }
 }
 
+/// A record as a JSON object of the fields that the report has, without building one in memory.
+struct AsJson<'a> {
+    spec: &'a SyncTypeSpec,
+    record: &'a Record,
+    present: &'a [bool],
+}
+
+impl Serialize for AsJson<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut object = serializer.serialize_map(None)?;
+        let fields = self.spec.fields.iter().zip(&self.record.values).zip(self.present);
+        for ((field, value), _) in fields.filter(|(_, present)| **present) {
+            match value {
+                Value::Null => object.serialize_entry(&field.name, &())?,
+                Value::Int(number) => object.serialize_entry(&field.name, number)?,
+                Value::Bool(flag) => object.serialize_entry(&field.name, flag)?,
+                other => object.serialize_entry(&field.name, &other.canonical())?,
+            }
+        }
+        object.end()
+    }
+}
+
 fn print(format: Format, spec: &SyncTypeSpec, report: &Report) -> anyhow::Result<()> {
     let mut out = io::BufWriter::new(io::stdout().lock());
-    let object = |record| Json::Object(spec.to_json(record, |field| report.present[field]));
+    let object = |record| AsJson { spec, record, present: &report.present };
     let names = || {
         spec.fields.iter().enumerate().filter(|(field, _)| report.present[*field]).map(|(_, field)| field.name.as_str())
     };
-    let texts = |record: &crate::domain::Record| {
+    let texts = |record: &Record| {
         let values = record.values.iter().enumerate().filter(|(field, _)| report.present[*field]);
         values.map(|(_, value)| value.canonical().into_owned()).collect::<Vec<_>>()
     };
@@ -215,13 +240,15 @@ fn print(format: Format, spec: &SyncTypeSpec, report: &Report) -> anyhow::Result
             writeln!(out, "[")?;
             for (number, record) in report.records.iter().enumerate() {
                 let comma = if number + 1 < report.records.len() { "," } else { "" };
-                writeln!(out, "{}{comma}", object(record))?;
+                serde_json::to_writer(&mut out, &object(record))?;
+                writeln!(out, "{comma}")?;
             }
             writeln!(out, "]")?;
         }
         Format::Jsonl => {
             for record in &report.records {
-                writeln!(out, "{}", object(record))?;
+                serde_json::to_writer(&mut out, &object(record))?;
+                writeln!(out)?;
             }
         }
         Format::Csv => {

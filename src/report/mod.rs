@@ -9,6 +9,8 @@ pub mod cell;
 mod columns;
 mod cycle;
 pub mod explain;
+#[cfg(feature = "testing")]
+pub mod fuzzing;
 mod layout;
 mod pdf;
 mod read;

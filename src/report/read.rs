@@ -119,8 +119,9 @@ impl Request<'_> {
         let totals = take_totals(&mut rows)?;
 
         let mut reader = RowReader::new(spec, &columns, headers.iter().map(|(_, header)| *header).collect());
-        for row in &rows {
-            reader.read(*row)?;
+        let typed: Vec<TypedRow> = rows.par_iter().map(|row| type_row(*row, spec, &columns)).collect();
+        for (row, typed) in rows.iter().zip(typed) {
+            reader.take(*row, typed)?;
         }
         if let Some(totals) = &totals {
             totals.check(rows.len() as u64, |cell| reader.sum_at(cell, &headers))?;
@@ -230,6 +231,41 @@ fn take_totals(rows: &mut Vec<WideRow<'_>>) -> Result<Option<Totals>, Refusal> {
     Ok(totals)
 }
 
+/// A row with its values typed, on its own.
+struct TypedRow {
+    record: Record,
+    /// The first column that does not fit, and what was expected.
+    misfit: Option<(usize, String)>,
+    /// Every column that does not.
+    misfits: Vec<usize>,
+}
+
+fn type_row(row: WideRow<'_>, spec: &SyncTypeSpec, columns: &Columns) -> TypedRow {
+    let mut typed = TypedRow {
+        record: Record { values: Vec::with_capacity(spec.fields.len()) },
+        misfit: None,
+        misfits: Vec::new(),
+    };
+    for (number, column) in spec.columns.iter().enumerate() {
+        if column.value_type == ValueType::Skip {
+            continue;
+        }
+        let text = columns.places[number].map_or("", |place| row.cell(place));
+        if column.value_type == ValueType::Tracking {
+            typed.record.values.extend(cell::parse_tracking(text));
+            continue;
+        }
+        let text = column.strip_suffix.as_ref().and_then(|suffix| text.strip_suffix(suffix.as_str())).unwrap_or(text);
+        typed.record.values.push(cell::parse(column.value_type, text).unwrap_or_else(|error| {
+            typed.misfit.get_or_insert_with(|| (number, error.to_string()));
+            typed.misfits.push(number);
+            Value::Null
+        }));
+    }
+    typed
+}
+
+/// Puts typed rows where they belong: the records, quarantine, or the garbage.
 struct RowReader<'a> {
     spec: &'a SyncTypeSpec,
     columns: &'a Columns,
@@ -252,34 +288,15 @@ impl<'a> RowReader<'a> {
         }
     }
 
-    fn read(&mut self, row: WideRow<'_>) -> Result<(), Refusal> {
+    fn take(&mut self, row: WideRow<'_>, typed: TypedRow) -> Result<(), Refusal> {
         let spec = self.spec;
-        let mut values = Vec::with_capacity(spec.fields.len());
-        let mut misfit: Option<(usize, String)> = None;
-        for (number, column) in spec.columns.iter().enumerate() {
-            if column.value_type == ValueType::Skip {
-                continue;
-            }
-            let text = self.columns.places[number].map_or("", |place| row.cell(place));
-            if column.value_type == ValueType::Tracking {
-                values.extend(cell::parse_tracking(text));
-                continue;
-            }
-            let text =
-                column.strip_suffix.as_ref().and_then(|suffix| text.strip_suffix(suffix.as_str())).unwrap_or(text);
-            match cell::parse(column.value_type, text) {
-                Ok(value) => {
-                    self.add_to_sum(number, &value);
-                    values.push(value);
-                }
-                Err(error) => {
-                    self.sums[number] = None;
-                    misfit.get_or_insert((number, error.to_string()));
-                    values.push(Value::Null);
-                }
-            }
+        for (field, value) in spec.fields.iter().zip(&typed.record.values) {
+            self.add_to_sum(field.column, value);
         }
-        let record = Record { values };
+        for column in &typed.misfits {
+            self.sums[*column] = None;
+        }
+        let record = typed.record;
         let key_column = spec.fields[spec.key].column;
         let key_text = self.columns.places[key_column].map_or("", |place| row.cell(place));
         if matches!(key_text, "" | "0") {
@@ -294,7 +311,7 @@ impl<'a> RowReader<'a> {
             return Ok(());
         }
         let key = Some(record.text(spec.key)).filter(|key| !key.is_empty());
-        if let Some((column, why)) = misfit {
+        if let Some((column, why)) = typed.misfit {
             // its key counts as seen: the row exists, it only cannot be read
             self.seen.extend(key.clone());
             self.quarantine(row, column, why, key);

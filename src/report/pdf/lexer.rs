@@ -37,16 +37,36 @@ pub struct Lexer<'a> {
     hexadecimals: [usize; 2],
 }
 
-fn is_space(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\n' | b'\r' | b'\t' | 0 | 12)
-}
+const SPACE: u8 = 1;
+const DELIMITER: u8 = 2;
 
-fn is_delimiter(byte: u8) -> bool {
-    matches!(byte, b'(' | b')' | b'<' | b'>' | b'[' | b']' | b'{' | b'}' | b'/' | b'%')
+/// What each byte is: looked up once for every byte of every page.
+static CLASS: [u8; 256] = {
+    let mut class = [0; 256];
+    let spaces = b" \n\r\t\0\x0c";
+    let delimiters = b"()<>[]{}/%";
+    let mut at = 0;
+    while at < spaces.len() {
+        class[spaces[at] as usize] = SPACE;
+        at += 1;
+    }
+    at = 0;
+    while at < delimiters.len() {
+        class[delimiters[at] as usize] = DELIMITER;
+        at += 1;
+    }
+    class
+};
+
+/// Powers of ten that a 64-bit float holds exactly.
+const POWERS: [f64; 16] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
+
+fn is_space(byte: u8) -> bool {
+    CLASS[usize::from(byte)] == SPACE
 }
 
 fn is_regular(byte: u8) -> bool {
-    !is_space(byte) && !is_delimiter(byte)
+    CLASS[usize::from(byte)] == 0
 }
 
 impl<'a> Lexer<'a> {
@@ -138,23 +158,28 @@ impl<'a> Lexer<'a> {
             negative |= sign == b'-';
             self.at += 1;
         }
-        let mut value = 0.0_f64;
-        let mut digits = 0;
-        while let Some(digit @ b'0'..=b'9') = self.peek(0) {
-            value = value * 10.0 + f64::from(digit - b'0');
-            digits += 1;
-            self.at += 1;
-        }
-        if self.peek(0) == Some(b'.') {
-            self.at += 1;
-            let mut place = 0.1;
-            while let Some(digit @ b'0'..=b'9') = self.peek(0) {
-                value += f64::from(digit - b'0') * place;
-                place /= 10.0;
-                digits += 1;
-                self.at += 1;
+        let rest = &self.bytes[self.at..];
+        let (mut mantissa, mut digits, mut decimals, mut length) = (0_u64, 0, 0, 0);
+        let mut seen_point = false;
+        for byte in rest {
+            match byte {
+                // more digits than a float can hold say nothing more
+                b'0'..=b'9' => {
+                    if mantissa < 100_000_000_000_000 {
+                        mantissa = mantissa * 10 + u64::from(byte - b'0');
+                        decimals += usize::from(seen_point);
+                    } else if !seen_point {
+                        mantissa = mantissa.saturating_mul(10).min(u64::MAX / 16);
+                    }
+                    digits += 1;
+                }
+                b'.' if !seen_point => seen_point = true,
+                _ => break,
             }
+            length += 1;
         }
+        self.at += length;
+        let value = mantissa as f64 / POWERS[decimals.min(POWERS.len() - 1)];
         (digits > 0).then_some(if negative { -value } else { value })
     }
 

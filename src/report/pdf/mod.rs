@@ -12,6 +12,8 @@ mod path;
 mod stream;
 mod text;
 
+#[cfg(feature = "testing")]
+pub use cmap::CMap;
 pub use document::Document;
 pub use page::{Page, Rect, Rule, Run, Verdict};
 pub use text::WORD_GAP;

@@ -49,10 +49,11 @@ impl Path {
 
     /// Files the subpath away: as a box if its corners are one's, else as segments.
     pub fn end_subpath(&mut self, close: bool) {
-        let mut points = std::mem::take(&mut self.subpath);
-        if points.len() < 2 {
+        if self.subpath.len() < 2 {
+            self.subpath.clear();
             return;
         }
+        let mut points = std::mem::take(&mut self.subpath);
         let near = |a: f64, b: f64| (a - b).abs() < 0.01;
         let same = |a: (f64, f64), b: (f64, f64)| near(a.0, b.0) && near(a.1, b.1);
         let is_closed = points.len() > 2 && same(points[0], points[points.len() - 1]);

@@ -85,6 +85,8 @@ fn inflate(compressed: &[u8], budget: &Budget, into: &mut Vec<u8>) -> Result<(),
     }
     let room = budget.stream_room();
     let before = into.len();
+    // text shrinks to an eighth, roughly; growing step by step would copy it several times
+    into.reserve((compressed.len() * 8).min(usize::try_from(room).unwrap_or(usize::MAX)));
     let mut decoder = flate2::read::ZlibDecoder::new(compressed).take(room + 1);
     decoder.read_to_end(into).map_err(|error| broken(format!("a compressed stream is broken: {error}")))?;
     if (into.len() - before) as u64 > room {

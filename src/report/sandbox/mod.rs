@@ -196,7 +196,8 @@ fn cause(error: &io::Error, status: Option<ExitStatus>, said: &str) -> Refusal {
     let signal = status.and_then(|status| status.signal());
     // else it was killed here, because of what it answered
     let has_died = error.kind() == io::ErrorKind::UnexpectedEof;
-    if said.contains("memory allocation of") || said.contains("out of memory") {
+    // what the allocator, the inflater and the system say of it
+    if ["memory allocation of", "MemError", "Cannot allocate memory"].iter().any(|cause| said.contains(cause)) {
         return ended(RefusalCode::OutOfMemory, "needed more memory than a report may");
     }
     match signal {

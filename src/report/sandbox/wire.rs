@@ -5,13 +5,18 @@
 
 use std::io::{self, Read, Write};
 
+use chrono::{DateTime, NaiveDate};
+use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::super::{Drift, Layout, Quarantined, Refusal, Report, Verdict};
 use crate::{
     domain::{Record, Value},
-    sync_type::SyncTypeSpec,
+    sync_type::{SyncTypeSpec, ValueType},
 };
+
+/// Every decimal number has as many.
+const DECIMALS: u32 = 2;
 
 /// What the child is to do; the report's bytes follow.
 #[derive(Debug, Serialize, Deserialize)]
@@ -68,10 +73,10 @@ pub enum Frame {
     Refused(Refusal),
 }
 
-/// A report whose values are canonical texts, which the other side reads by their fields' types again.
+/// A report with its values in a form that needs no text.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct WireReport {
-    records: Vec<Vec<Option<String>>>,
+    records: Vec<Vec<WireValue>>,
     quarantined: Vec<Quarantined>,
     skipped: u64,
     present: Vec<bool>,
@@ -84,11 +89,61 @@ pub struct WireReport {
     unclean_pages: Vec<(usize, Verdict)>,
 }
 
+/// A value: amounts in hundredths, days since 1970, moments in seconds since then.
+#[derive(Debug, Serialize, Deserialize)]
+enum WireValue {
+    Null,
+    Text(String),
+    Int(i64),
+    Hundredths(i128),
+    Day(i32),
+    Moment(i64),
+    Bool(bool),
+}
+
+impl From<Value> for WireValue {
+    fn from(value: Value) -> Self {
+        match value {
+            Value::Null => WireValue::Null,
+            Value::Text(text) => WireValue::Text(text),
+            Value::Int(number) => WireValue::Int(number),
+            Value::Decimal(mut number) => {
+                number.rescale(DECIMALS);
+                WireValue::Hundredths(number.mantissa())
+            }
+            Value::Date(day) => WireValue::Day(day.to_epoch_days()),
+            Value::DateTime(moment) => WireValue::Moment(moment.and_utc().timestamp()),
+            Value::Bool(flag) => WireValue::Bool(flag),
+        }
+    }
+}
+
+impl WireValue {
+    /// The value, if a field of this type can hold it.
+    fn into_value(self, value_type: ValueType) -> Option<Value> {
+        use ValueType as T;
+        match (self, value_type) {
+            (WireValue::Null, _) => Some(Value::Null),
+            (WireValue::Text(text), T::Text | T::Id) if !text.is_empty() => Some(Value::Text(text)),
+            (WireValue::Int(number), T::Int) => Some(Value::Int(number)),
+            (WireValue::Hundredths(number), T::Money | T::Number | T::Percent) => {
+                Decimal::try_from_i128_with_scale(number, DECIMALS).ok().map(Value::Decimal)
+            }
+            (WireValue::Day(days), T::Date) => NaiveDate::from_epoch_days(days).map(Value::Date),
+            (WireValue::Moment(seconds), T::Datetime) => {
+                DateTime::from_timestamp(seconds, 0).map(|moment| Value::DateTime(moment.naive_utc()))
+            }
+            (WireValue::Bool(flag), T::Bool) => Some(Value::Bool(flag)),
+            _ => None,
+        }
+    }
+}
+
 impl From<Report> for WireReport {
     fn from(report: Report) -> Self {
-        let text = |value: &Value| (!value.is_null()).then(|| value.canonical().into_owned());
+        let values = |record: Record| record.values.into_iter().map(WireValue::from).collect();
         Self {
-            records: report.records.iter().map(|record| record.values.iter().map(text).collect()).collect(),
+            records: report.records.into_iter().map(values).collect(),
             quarantined: report.quarantined,
             skipped: report.skipped,
             present: report.present,
@@ -106,16 +161,12 @@ impl From<Report> for WireReport {
 impl WireReport {
     /// The report, if it can be one of type `spec`; a child that was taken over may send anything.
     pub fn into_report(self, spec: &SyncTypeSpec) -> Option<Report> {
-        let fields = spec.fields.len();
-        let value = |(field, text): (usize, Option<String>)| match text {
-            None => Some(Value::Null),
-            Some(text) => spec.fields[field].value_type.from_canonical(&text),
+        let record = |values: Vec<WireValue>| {
+            (values.len() == spec.fields.len()).then_some(())?;
+            let typed = values.into_iter().zip(&spec.fields).map(|(value, field)| value.into_value(field.value_type));
+            Some(Record { values: typed.collect::<Option<_>>()? })
         };
-        let record = |texts: Vec<Option<String>>| {
-            (texts.len() == fields).then_some(())?;
-            Some(Record { values: texts.into_iter().enumerate().map(value).collect::<Option<_>>()? })
-        };
-        let is_whole = self.present.len() == fields
+        let is_whole = self.present.len() == spec.fields.len()
             && self.pages > 0
             && (1..=self.pages).contains(&self.cycle)
             && self.layout.pages.len() == self.cycle
@@ -178,4 +229,51 @@ pub fn receive<T: DeserializeOwned>(from: &mut impl Read) -> io::Result<T> {
 /// `InvalidData` for a message of another shape.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> io::Result<T> {
     postcard::from_bytes(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sync_type::SyncTypes;
+
+    #[test]
+    fn values_arrive_as_they_were_sent_and_only_in_fields_of_their_type() {
+        use ValueType as T;
+        for (value_type, text) in [
+            (T::Text, "Città"),
+            (T::Id, "71285"),
+            (T::Int, "-3"),
+            (T::Money, "-12.50"),
+            (T::Number, "79228162514264337593543950.00"),
+            (T::Date, "2154-12-31"),
+            (T::Datetime, "2026-01-20T12:04:22"),
+            (T::Bool, "true"),
+        ] {
+            let value = value_type.from_canonical(text).unwrap();
+            let sent = encode(&WireValue::from(value.clone())).unwrap();
+            let received: WireValue = receive(&mut sent.as_slice()).unwrap();
+            assert_eq!(received.into_value(value_type), Some(value.clone()), "{text}");
+            let other = if value_type == T::Bool { T::Int } else { T::Bool };
+            assert_eq!(WireValue::from(value).into_value(other), None, "{text} as {other:?}");
+        }
+    }
+
+    #[test]
+    fn an_answer_that_cannot_be_a_report_is_none() {
+        let types = SyncTypes::built_in().unwrap();
+        let spec = types.get("orders").unwrap();
+        let report = |fields: usize, pages: usize| {
+            WireReport::from(Report {
+                records: vec![Record { values: vec![Value::Null; fields] }],
+                present: vec![true; spec.fields.len()],
+                pages,
+                cycle: 1,
+                layout: Layout { pages: vec![Vec::new()] },
+                ..Report::default()
+            })
+        };
+        assert!(report(spec.fields.len(), 1).into_report(spec).is_some());
+        assert!(report(spec.fields.len() - 1, 1).into_report(spec).is_none());
+        assert!(report(spec.fields.len(), 0).into_report(spec).is_none());
+    }
 }
