@@ -9,11 +9,10 @@ use std::{
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::{Value as Json, json};
 
-use super::Exit;
+use super::{Exit, progress::Bar};
 use crate::{
     app,
     domain::{Record, Value},
@@ -117,14 +116,9 @@ impl Extract {
         spec: &Arc<SyncTypeSpec>,
         types: Arc<SyncTypes>,
     ) -> anyhow::Result<Result<Report, Refusal>> {
-        // stays away in a pipe, and for files that are read at once
-        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-        bar.set_style(ProgressStyle::with_template("{wide_bar} page {pos} of {len}, {eta} left")?);
+        let bar = Bar::new();
         let shown = bar.clone();
-        let progress = Arc::new(move |done: usize, total: usize| {
-            shown.set_length(total as u64);
-            shown.set_position(done as u64);
-        });
+        let progress = Arc::new(move |done, total| shown.show("page", done, total));
         let job = Job { bytes: Arc::new(bytes), spec: spec.clone(), types, progress };
         let answer = if self.explains() {
             Answer::Explanation { text: self.explain, svg: self.svg.is_some() }
@@ -147,7 +141,7 @@ impl Extract {
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let outcome = runtime.block_on(sandbox.run(&job, answer, &mut show));
-        bar.finish_and_clear();
+        bar.clear();
         written.context("cannot write what was recognised")?;
         Ok(outcome)
     }

@@ -5,6 +5,7 @@ mod config;
 mod extract;
 mod healthcheck;
 mod migrate;
+mod progress;
 mod serve;
 mod sync;
 

@@ -11,11 +11,11 @@ use clap::Args;
 use serde_json::{Value as Json, json};
 use sha2::{Digest, Sha256};
 
-use super::Exit;
+use super::{Exit, progress::Bar};
 use crate::{
     app::{self, Io, Parts},
     delta::{ChangeKind, Plan, Verdict},
-    domain::{AgentId, ClaimedJob, NewJob, Outcome, Reason},
+    domain::{AgentId, ClaimedJob, NewJob, Outcome, Reason, Stage},
     queue::LeaseWatch,
     report::Report,
     settings::Settings,
@@ -223,12 +223,23 @@ async fn run_alive(settings: &Settings, context: &Arc<Context>, io: &Io, job: Cl
     let stop = StopHandle::default();
     let id = job.id;
     let runner = Runner::new(context.clone(), io.handle()).once();
-    let run = runner.run(job, stop.clone(), Watch::default());
+    let watch = Watch::default();
+    let run = runner.run(job, stop.clone(), watch.clone());
     tokio::pin!(run);
+    let bar = Bar::new();
+    let mut look = tokio::time::interval(Duration::from_millis(100));
     let mut beat = tokio::time::interval(Duration::from_millis(settings.queue.heartbeat_ms));
     loop {
         tokio::select! {
-            end = &mut run => return end,
+            end = &mut run => {
+                bar.clear();
+                return end;
+            }
+            _ = look.tick() => {
+                let progress = watch.progress();
+                let what = if progress.stage == Some(Stage::Read) { "page" } else { "record" };
+                bar.show(what, progress.done, progress.total);
+            }
             _ = tokio::signal::ctrl_c() => stop.stop(StopReason::Asked),
             _ = beat.tick() => match context.store.heartbeat(owner.clone(), vec![id]).await {
                 Ok(heard) if heard.stop.contains(&id) => stop.stop(StopReason::Asked),
