@@ -55,7 +55,14 @@ impl Headings {
                 }
             }
         }
-        best.map(|(_, headings)| headings)
+        // where rules part everything, a page may hold new columns alone
+        best.map(|(_, headings)| headings).or_else(|| {
+            let (columns, rows) = (loose.lattice.columns.as_ref()?, loose.lattice.rows.as_ref()?);
+            let band = Band { top: rows.edges[0], bottom: rows.edges[1] };
+            let runs: Vec<&Run> = runs_between(page, band).collect();
+            let (_, all) = by_columns(page, &runs, &columns.edges, knows);
+            Some(Self { all, band, has_columns: true, printed: printed(page, band) })
+        })
     }
 
     /// Has this page the same header row?

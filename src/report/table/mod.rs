@@ -122,8 +122,9 @@ pub fn recognise(page: &Page, knows: &dyn Fn(&str) -> bool) -> Result<Option<Pag
     let lattice = Lattice::of(page);
     if let (Some(columns), Some(rows)) = (&lattice.columns, &lattice.rows) {
         let table = fill(page, columns, &bands(rows), rows.mark, None)?;
-        // a frame around header and rows alike separates nothing
-        if table.headers.iter().any(|header| knows(header)) && !rows::run_together(page, &table) {
+        // a frame around header and rows alike separates nothing; a page may hold new columns alone
+        let has_rows = table.bands.len() > 1 || table.headers.iter().any(|header| knows(header));
+        if has_rows && !rows::run_together(page, &table) {
             return Ok(Some(table));
         }
     }
@@ -332,6 +333,13 @@ mod tests {
         assert!(!recognised(&page).unwrap().verdict.is_clean());
         page.runs[6].y = 112.0;
         assert_eq!(recognised(&page).unwrap_err().code, RefusalCode::UnreadableText);
+    }
+
+    #[test]
+    fn a_page_of_new_columns_alone_is_a_table() {
+        let mut page = ruled(&[(55.0, 60.0, 132.0, "x")]);
+        page.runs[0].text = 2..3;
+        assert_eq!(recognised(&page).unwrap().headers, ["1", ""]);
     }
 
     #[test]

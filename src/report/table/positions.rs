@@ -18,6 +18,8 @@ use super::{
 
 /// How far (points) a column's edge stands before its first text.
 const BEFORE_TEXT: f64 = 1.0;
+/// How much less sure (points) the room of a column is that only its texts show.
+const UNSURE: f64 = 1.0;
 /// Texts nearer than this (points) leave no gap between them.
 const NO_GAP: f64 = 0.5;
 
@@ -149,7 +151,7 @@ fn margin(pages: &[Headed], kinds: &[Headings], columns: &[Axis]) -> f64 {
             }
         }
     }
-    least.unwrap_or(BEFORE_TEXT) + BEFORE_TEXT
+    least.unwrap_or(BEFORE_TEXT) + BEFORE_TEXT + UNSURE
 }
 
 /// The edges of the columns of all pages with the same header row.
