@@ -20,7 +20,7 @@ mod sniff;
 mod table;
 mod totals;
 
-pub use budget::{Budget, Limits};
+pub use budget::{Budget, Exceeded, Limits};
 pub use columns::{Drift, Renamed};
 pub use layout::{Layout, LayoutChange};
 pub use pdf::Verdict;

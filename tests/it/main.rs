@@ -7,6 +7,7 @@ mod commands;
 mod crash;
 mod damage;
 mod fixtures;
+mod fuzzers;
 mod holds;
 mod printers;
 mod readers;
