@@ -25,6 +25,10 @@ pub fn parse(value_type: ValueType, text: &str) -> Result<Value, CellError> {
     let fail = |expected| CellError { expected };
     match value_type {
         ValueType::Text | ValueType::Tracking | ValueType::Skip => Ok(Value::Text(text.to_owned())),
+        // two identifiers are not one
+        ValueType::Id if text.contains(' ') && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'.' | b' ')) => {
+            Err(fail("an identifier such as 71.285"))
+        }
         ValueType::Id if text.bytes().any(|byte| !byte.is_ascii_digit() && byte != b'.') => {
             Ok(Value::Text(text.to_owned()))
         }
@@ -208,6 +212,7 @@ mod tests {
         use ValueType as T;
         for (value_type, printed) in [
             (T::Id, "12.34"),
+            (T::Id, "71.285 71.286"),
             (T::Id, "1234.567"),
             (T::Int, "1,5"),
             (T::Int, "12.34"),

@@ -4,9 +4,9 @@ use std::{sync::LazyLock, time::Duration};
 
 use super::{
     budget::{Budget, Limits},
-    pdf::{CMap, Document, Page, Rule, Run},
+    pdf::{CMap, Document, Page, Rect, Rule, Run},
     read::Request,
-    table,
+    table::{self, Known},
 };
 use crate::sync_type::SyncTypes;
 
@@ -49,7 +49,7 @@ pub fn content(bytes: &[u8]) {
     if let Ok(document) = Document::open(&pdf, &budget)
         && let Ok(page) = document.page(0)
     {
-        table::recognise(&page, &|_| true).ok();
+        table::recognise(&page, &Known::default()).ok();
     }
 }
 
@@ -72,6 +72,8 @@ pub fn tables(bytes: &[u8]) {
         match kind % 8 {
             0 => page.rules.push(Rule::Vertical { x, y0: y, y1: y + width }),
             1 => page.rules.push(Rule::Horizontal { y, x0: x, x1: x + width }),
+            3 => page.boxes.push(Rect { x0: x, y0: y, x1: x + width, y1: y + f64::from(*size) }),
+            4 => page.clips.push(Rect { x0: x, y0: y, x1: x + width, y1: y + f64::from(*size) }),
             2 => pages.push(Page { number: count + 1, size: (600.0, 800.0), ..Page::default() }),
             _ => {
                 let start = page.text.len() as u32;
@@ -79,25 +81,27 @@ pub fn tables(bytes: &[u8]) {
                 page.text.push_str(text);
                 let size = f64::from(size % 32) + 0.5;
                 let text = start..page.text.len() as u32;
+                let clip = (kind % 16 > 8).then(|| page.clips.len().checked_sub(1)).flatten().map(|clip| clip as u32);
                 page.runs.push(Run {
                     x0: x,
                     x1: x + width,
                     y,
                     size,
                     first_advance: f64::from(letters[1] % 16),
-                    clip: None,
+                    clip,
                     text,
                 });
             }
         }
     }
-    let knows = |header: &str| header == "ID";
+    let headers = ["ID".to_owned(), "NOME".to_owned()];
+    let known = Known::of(headers.iter(), headers[..1].iter());
     for page in &pages {
-        table::recognise(page, &knows).ok();
+        table::recognise(page, &known).ok();
     }
     let loose: Result<Vec<_>, _> = pages.into_iter().map(table::loosely).collect();
     if let Ok(loose) = loose {
-        table::positions::recognise(loose, &table::positions::Known { header: &knows, key: &knows }).ok();
+        table::positions::recognise(loose, &known).ok();
     }
 }
 

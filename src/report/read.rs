@@ -17,14 +17,16 @@ use super::{
     cycle::{Cycles, WideRow},
     pdf::{Document, Page, Verdict},
     sniff,
-    table::{self, PageTable},
+    table::{self, Known, PageTable},
     totals::{self, Sum, Totals},
 };
 use crate::{
     domain::{Record, Value},
-    sync_type::{SyncTypeSpec, SyncTypes, ValueType, header::normalise},
+    sync_type::{SyncTypeSpec, SyncTypes, ValueType},
 };
 
+/// From so many rows on, a report most of whose rows have no key is refused.
+const MOSTLY_FROM: usize = 6;
 /// Unclean pages beyond this are counted, not listed.
 const LISTED_PAGES: usize = 20;
 
@@ -127,6 +129,11 @@ impl Request<'_> {
             totals.check(rows.len() as u64, |cell| reader.sum_at(cell, &headers))?;
         }
         let mut report = reader.report;
+        if report.skipped as usize > rows.len() / 2 && rows.len() >= MOSTLY_FROM {
+            let text =
+                format!("{} of {} rows have no key: they were not put together rightly", report.skipped, rows.len());
+            return Err(Refusal::new(RefusalCode::PagesDisagree, text));
+        }
         report.present = spec.fields.iter().map(|field| columns.places[field.column].is_some()).collect();
         report.drift = columns.drift;
         report.pages = tables.len();
@@ -143,7 +150,7 @@ impl Request<'_> {
     fn tables(&self) -> Result<Vec<PageTable>, Refusal> {
         sniff::check(self.bytes)?;
         let document = Document::open(self.bytes, self.budget)?;
-        let known = self.known_headers();
+        let known = self.known();
         let done = AtomicUsize::new(0);
         let count = document.page_count();
         let sheets = (0..count)
@@ -156,13 +163,13 @@ impl Request<'_> {
             .collect::<Result<Vec<_>, Refusal>>()?;
         match sheets.into_iter().collect::<Option<Vec<_>>>() {
             Some(tables) => Ok(tables),
-            None => self.loose_tables(&document, &known),
+            None => Self::loose_tables(&document, &known),
         }
     }
 
     /// A page's table, if its marks show one; else the page is read again, with the others.
-    fn by_marks(page: &Page, known: &HashSet<String>) -> Result<Option<PageTable>, Refusal> {
-        table::recognise(page, &|header| known.contains(&normalise(header)))
+    fn by_marks(page: &Page, known: &Known) -> Result<Option<PageTable>, Refusal> {
+        table::recognise(page, known)
     }
 
     /// Tells `each` page what was found on it, also where the report is refused.
@@ -172,12 +179,12 @@ impl Request<'_> {
     pub fn explain(&self, mut each: impl FnMut(&Page, Result<&PageTable, &Refusal>)) -> Result<(), Refusal> {
         sniff::check(self.bytes)?;
         let document = Document::open(self.bytes, self.budget)?;
-        let known = self.known_headers();
+        let known = self.known();
         let mut found = (0..document.page_count())
             .map(|page| Ok(Self::by_marks(&document.page(page)?, &known)))
             .collect::<Result<Vec<_>, Refusal>>()?;
         if found.iter().any(|found| matches!(found, Ok(None))) {
-            match self.loose_tables(&document, &known) {
+            match Self::loose_tables(&document, &known) {
                 Ok(tables) => found = tables.into_iter().map(|table| Ok(Some(table))).collect(),
                 Err(refusal) => {
                     found
@@ -195,27 +202,17 @@ impl Request<'_> {
         Ok(())
     }
 
-    fn loose_tables(&self, document: &Document<'_>, known: &HashSet<String>) -> Result<Vec<PageTable>, Refusal> {
+    fn loose_tables(document: &Document<'_>, known: &Known) -> Result<Vec<PageTable>, Refusal> {
         let pages = (0..document.page_count())
             .into_par_iter()
             .map(|page| table::loosely(document.page(page)?))
             .collect::<Result<Vec<_>, Refusal>>()?;
-        let key: Vec<String> = self.spec.columns[self.spec.fields[self.spec.key].column]
-            .headers
-            .iter()
-            .map(|header| normalise(header))
-            .collect();
-        let known = table::positions::Known {
-            header: &|header| known.contains(&normalise(header)),
-            key: &|header| key.contains(&normalise(header)),
-        };
-        table::positions::recognise(pages, &known)
+        table::positions::recognise(pages, known)
     }
 
-    /// The headers of all types.
-    fn known_headers(&self) -> HashSet<String> {
-        let columns = self.types.iter().flat_map(|spec| &spec.columns);
-        columns.flat_map(|column| &column.headers).map(|header| normalise(header)).collect()
+    fn known(&self) -> Known {
+        let all = self.types.iter().flat_map(|spec| &spec.columns).flat_map(|column| &column.headers);
+        Known::of(all, self.spec.columns[self.spec.fields[self.spec.key].column].headers.iter())
     }
 }
 
@@ -310,7 +307,8 @@ impl<'a> RowReader<'a> {
             self.report.skipped += 1;
             return Ok(());
         }
-        let key = Some(record.text(spec.key)).filter(|key| !key.is_empty());
+        let is_key_read = !typed.misfits.contains(&key_column);
+        let key = Some(record.text(spec.key)).filter(|key| is_key_read && !key.is_empty());
         if let Some((column, why)) = typed.misfit {
             // its key counts as seen: the row exists, it only cannot be read
             self.seen.extend(key.clone());

@@ -28,7 +28,7 @@ pub fn parse(row: WideRow<'_>) -> Result<Option<Totals>, Refusal> {
     let mut totals = Totals::default();
     let mut is_totals = false;
     for (number, text) in row.cells().enumerate().filter(|(_, text)| !text.is_empty()) {
-        let Some((label, value)) = text.split_once('=') else { return Ok(None) };
+        let Some((label, value)) = text.split_once('=') else { return half(is_totals, text) };
         let value = value.trim();
         let unreadable = || {
             Refusal::new(RefusalCode::TotalsMismatch, format!("the totals row holds '{text}', which is not a number"))
@@ -45,11 +45,20 @@ pub fn parse(row: WideRow<'_>) -> Result<Option<Totals>, Refusal> {
                     .ok_or_else(unreadable)?;
                 totals.sums.push((number, sum));
             }
-            _ => return Ok(None),
+            _ => return half(is_totals, text),
         }
         is_totals = true;
     }
     Ok(is_totals.then_some(totals))
+}
+
+/// A cell that is no claim: of a record, unless others of its row are claims.
+fn half(is_totals: bool, text: &str) -> Result<Option<Totals>, Refusal> {
+    if !is_totals {
+        return Ok(None);
+    }
+    let text = format!("the totals row also holds '{text}', which is neither a count nor a sum");
+    Err(Refusal::new(RefusalCode::TotalsMismatch, text))
 }
 
 impl Totals {

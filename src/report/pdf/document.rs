@@ -1,7 +1,8 @@
 //! Which pages does a file hold, and what are their contents, resources and fonts? All use of lopdf.
 
 use std::{
-    collections::HashMap,
+    borrow::Cow,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -24,6 +25,8 @@ pub struct Document<'b> {
     file: lopdf::Document,
     pages: Vec<ObjectId>,
     fonts: Mutex<HashMap<ObjectId, Arc<Font>>>,
+    /// Layers that are switched off.
+    off: HashSet<ObjectId>,
     /// What reading it may still cost.
     pub budget: &'b Budget,
 }
@@ -64,7 +67,57 @@ impl<'b> Document<'b> {
                 format!("the PDF says that it has {} pages, but {} can be found", counted.unwrap_or(0), pages.len());
             return Err(damaged(text));
         }
-        Ok(Self { file, pages, fonts: Mutex::default(), budget })
+        let mut document = Self { file, pages, fonts: Mutex::default(), off: HashSet::new(), budget };
+        document.off = document.layers_off().unwrap_or_default();
+        document.check_contents()?;
+        Ok(document)
+    }
+
+    fn layers_off(&self) -> Option<HashSet<ObjectId>> {
+        let layers = self.dict(self.file.catalog().ok()?.get(b"OCProperties").ok()?)?;
+        let off = self.array(self.dict(layers.get(b"D").ok()?)?, b"OFF")?;
+        Some(off.iter().filter_map(|layer| layer.as_reference().ok()).collect())
+    }
+
+    /// Is this a layer that is switched off?
+    pub fn is_off(&self, layer: &Object) -> bool {
+        layer.as_reference().is_ok_and(|layer| self.off.contains(&layer))
+    }
+
+    /// Pages may print the same content, if a printer found it to be the same; but then no other
+    /// content is left over that one of them should have printed.
+    fn check_contents(&self) -> Result<(), Refusal> {
+        let mut seen = HashSet::new();
+        let mut is_new = |page: &ObjectId| {
+            let Ok(contents) = self.file.get_dictionary(*page).and_then(|page| page.get(b"Contents")) else {
+                return true;
+            };
+            let is_first = contents.as_reference().map_or(true, |id| seen.insert(id));
+            let parts = self.resolve(contents).as_array().map(Vec::as_slice).unwrap_or_default();
+            is_first && parts.iter().filter_map(|part| part.as_reference().ok()).all(|id| seen.insert(id))
+        };
+        if self.pages.iter().all(&mut is_new) {
+            return Ok(());
+        }
+        let mut referred = HashSet::new();
+        let mut open: Vec<&Object> = self.file.objects.values().collect();
+        while let Some(object) = open.pop() {
+            match object {
+                Object::Reference(id) => drop(referred.insert(*id)),
+                Object::Array(list) => open.extend(list),
+                Object::Dictionary(dict) => open.extend(dict.iter().map(|(_, value)| value)),
+                Object::Stream(stream) => open.extend(stream.dict.iter().map(|(_, value)| value)),
+                _ => {}
+            }
+        }
+        let is_left_over = |(id, object): (&ObjectId, &Object)| {
+            let kind = object.as_stream().ok().map(|stream| stream.dict.get(b"Type").and_then(Object::as_name));
+            kind.is_some_and(|kind| kind.is_err()) && !referred.contains(id)
+        };
+        if self.file.objects.iter().any(is_left_over) {
+            return Err(damaged("a content is printed twice, and another one by no page"));
+        }
+        Ok(())
     }
 
     /// How many pages there are.
@@ -91,7 +144,7 @@ impl<'b> Document<'b> {
         }
         let empty = Dictionary::new();
         let resources = self.inherited(dict, b"Resources").and_then(|object| self.dict(object)).unwrap_or(&empty);
-        let (base, size) = self.upright(dict);
+        let (base, size) = self.upright(dict).ok_or_else(|| damaged(format!("page {number}: it has no size")))?;
         let mut page = interpreter::interpret(self, &content, resources, base)?;
         page.size = size;
         let turns = page.turns();
@@ -137,18 +190,18 @@ impl<'b> Document<'b> {
         None
     }
 
-    /// Turns a page's space so that it stands upright, as `/Rotate` shows it; and its size.
-    fn upright(&self, page: &Dictionary) -> (Matrix, (f64, f64)) {
+    /// Turns a page's space so that it stands upright, as `/Rotate` shows it; and its size. `None` if the
+    /// page does not say how large it is.
+    fn upright(&self, page: &Dictionary) -> Option<(Matrix, (f64, f64))> {
         let numbers: Vec<f64> = match self.inherited(page, b"MediaBox") {
             Some(Object::Array(list)) => list.iter().filter_map(|number| self.number(number)).collect(),
             _ => Vec::new(),
         };
         let turns = self.inherited(page, b"Rotate").and_then(|object| self.number(object)).unwrap_or(0.0) as i64;
         let turns = (turns / 90).rem_euclid(4) as usize;
-        // US Letter, as readers have it, where nothing is said
-        let [x0, y0, x1, y1] = numbers[..] else { return quarter_turns((4 - turns) % 4, (612.0, 792.0)) };
+        let [x0, y0, x1, y1] = numbers[..] else { return None };
         let (turn, size) = quarter_turns((4 - turns) % 4, ((x1 - x0).abs(), (y1 - y0).abs()));
-        (Matrix::translation(-x0.min(x1), -y0.min(y1)).then(turn), size)
+        Some((Matrix::translation(-x0.min(x1), -y0.min(y1)).then(turn), size))
     }
 
     /// Follows references.
@@ -181,7 +234,7 @@ impl<'b> Document<'b> {
 
     /// A named entry of a resource category.
     pub fn resource<'a>(&'a self, resources: &'a Dictionary, category: &[u8], name: &[u8]) -> Option<&'a Object> {
-        self.dict(resources.get(category).ok()?)?.get(name).ok()
+        self.dict(resources.get(category).ok()?)?.get(&plain_name(name)).ok()
     }
 
     /// A stream's decoded bytes; `None` if it is none, or broken.
@@ -218,6 +271,21 @@ fn quarter_turns(turns: usize, (width, height): (f64, f64)) -> (Matrix, (f64, f6
         3 => (Matrix([0.0, -1.0, 1.0, 0.0, 0.0, width]), (height, width)),
         _ => (Matrix::IDENTITY, (width, height)),
     }
+}
+
+/// A name as dictionaries have it: `#46` is `F`.
+fn plain_name(name: &[u8]) -> Cow<'_, [u8]> {
+    if !name.contains(&b'#') {
+        return Cow::Borrowed(name);
+    }
+    let mut plain = Vec::with_capacity(name.len());
+    let mut rest = name;
+    while let [byte, tail @ ..] = rest {
+        let escaped = tail.get(..2).filter(|_| *byte == b'#').and_then(|digits| hex::decode(digits).ok());
+        plain.extend(escaped.as_deref().unwrap_or(&[*byte]));
+        rest = if escaped.is_some() { &tail[2..] } else { tail };
+    }
+    Cow::Owned(plain)
 }
 
 fn needs_password() -> Refusal {

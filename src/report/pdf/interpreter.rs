@@ -7,7 +7,7 @@ use lopdf::{Dictionary, Object};
 use super::{
     super::budget::Exceeded,
     document::Document,
-    font::Font,
+    font::{Font, is_printable},
     lexer::{Lexer, Token},
     matrix::Matrix,
     page::{Page, Rect},
@@ -36,6 +36,26 @@ pub(super) struct State {
     pub is_hidden: bool,
 }
 
+/// What a marked content does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mark {
+    /// Nothing that matters here.
+    Plain,
+    /// Replaces its text.
+    Replaces,
+    /// Is on a layer that is switched off.
+    Hides,
+}
+
+/// The text that a marked content stands for.
+#[derive(Debug)]
+pub(super) struct ActualText {
+    /// What is left to print of it.
+    pub text: String,
+    /// The baseline on which it was printed.
+    pub printed_at: Option<f64>,
+}
+
 /// A page on its way.
 pub(super) struct Interpreter<'a> {
     pub document: &'a Document<'a>,
@@ -47,10 +67,12 @@ pub(super) struct Interpreter<'a> {
     path: Path,
     /// Fonts by resource dictionary (its address) and name.
     pub fonts: Vec<(usize, Vec<u8>, Arc<Font>)>,
-    /// Open marked contents: does this one replace its text?
-    marks: Vec<bool>,
-    /// The replacement, until it is printed; `Some` while within such content.
-    pub actual_text: Option<String>,
+    /// Open marked contents.
+    marks: Vec<Mark>,
+    /// Within marked content that says which text it stands for.
+    pub actual_text: Option<ActualText>,
+    /// How many layers that are switched off are open.
+    pub hidden_layers: usize,
     in_text: bool,
     tokens: u64,
     glyphs_told: u64,
@@ -89,11 +111,13 @@ pub fn interpret(
         fonts: Vec::new(),
         marks: Vec::new(),
         actual_text: None,
+        hidden_layers: 0,
         in_text: false,
         tokens: 0,
         glyphs_told: 0,
     };
     interpreter.run(content, resources, 0)?;
+    interpreter.close_marks();
     interpreter.look()?;
     Ok(interpreter.page)
 }
@@ -127,7 +151,11 @@ impl Interpreter<'_> {
                 self.look()?;
             }
             match token {
-                Token::Operator(b"BI") => lexer.skip_inline_image(),
+                Token::Operator(b"BI") => {
+                    if !lexer.skip_inline_image() {
+                        self.page.verdict.lost_texts += 1;
+                    }
+                }
                 Token::Operator(operator) => {
                     if !self.operate(operator, &operands, resources, depth)? {
                         self.not_understood(&operands);
@@ -189,13 +217,9 @@ impl Interpreter<'_> {
                 self.set_text_matrix(Matrix::IDENTITY);
             }
             b"ET" => self.in_text = false,
-            b"BMC" => self.marks.push(false),
+            b"BMC" => self.marks.push(Mark::Plain),
             b"BDC" => self.begin_marked(operands, resources),
-            b"EMC" => {
-                if self.marks.pop() == Some(true) {
-                    self.actual_text = None;
-                }
-            }
+            b"EMC" => self.end_marked(),
             b"m" | b"l" => {
                 let Some([x, y]) = numbers(operands) else { return Ok(false) };
                 let point = self.state.matrix.apply(x, y);
@@ -243,9 +267,14 @@ impl Interpreter<'_> {
         else {
             return;
         };
-        if let (Some(font), Some(size)) = (self.document.font_of(font), self.document.number(size)) {
-            self.fonts.push((0, Vec::new(), font));
-            self.state.font = Some(self.fonts.len() - 1);
+        let owner = std::ptr::from_ref(font).addr();
+        let known = self.fonts.iter().position(|(of, name, _)| *of == owner && name.is_empty());
+        let known = known.or_else(|| {
+            self.fonts.push((owner, Vec::new(), self.document.font_of(font)?));
+            Some(self.fonts.len() - 1)
+        });
+        if let (Some(font), Some(size)) = (known, self.document.number(size)) {
+            self.state.font = Some(font);
             self.state.size = size;
         }
     }
@@ -264,12 +293,40 @@ impl Interpreter<'_> {
                 _ => None,
             }),
         };
-        // the outermost replacement counts
-        let begins = text.is_some() && self.actual_text.is_none();
-        if begins {
-            self.actual_text = text;
+        let is_hidden = match operands {
+            [Token::Name(b"OC"), Token::Name(name)] => {
+                self.document.resource(resources, b"Properties", name).is_some_and(|layer| self.document.is_off(layer))
+            }
+            _ => false,
+        };
+        self.marks.push(match text {
+            _ if is_hidden => {
+                self.hidden_layers += 1;
+                Mark::Hides
+            }
+            // the outermost replacement counts
+            Some(text) if self.actual_text.is_none() => {
+                self.actual_text = Some(ActualText { text, printed_at: None });
+                Mark::Replaces
+            }
+            _ => Mark::Plain,
+        });
+    }
+
+    fn end_marked(&mut self) {
+        match self.marks.pop() {
+            Some(Mark::Replaces) => self.actual_text = None,
+            Some(Mark::Hides) => self.hidden_layers -= 1,
+            Some(Mark::Plain) | None => {}
         }
-        self.marks.push(begins);
+    }
+
+    /// Ends what a content left open: all that followed may have been meant to be seen.
+    fn close_marks(&mut self) {
+        while let Some(mark) = self.marks.last() {
+            self.page.verdict.lost_texts += u64::from(*mark != Mark::Plain);
+            self.end_marked();
+        }
     }
 
     fn draw_object(&mut self, operands: &[Token<'_>], resources: &Dictionary, depth: usize) -> Result<(), Exceeded> {
@@ -281,8 +338,15 @@ impl Interpreter<'_> {
             self.page.verdict.lost_texts += 1;
             return Ok(());
         };
-        if form.dict.get(b"Subtype").and_then(Object::as_name).is_ok_and(|kind| kind != b"Form") {
-            return Ok(());
+        let layer = form.dict.get(b"OC").is_ok_and(|layer| self.document.is_off(layer));
+        match form.dict.get(b"Subtype").and_then(Object::as_name) {
+            Ok(b"Image") => return Ok(()),
+            _ if layer => return Ok(()),
+            Ok(b"Form") => {}
+            _ => {
+                self.page.verdict.lost_texts += 1;
+                return Ok(());
+            }
         }
         let limit = self.document.budget.limits.depth;
         if depth >= limit {
@@ -316,6 +380,7 @@ impl Interpreter<'_> {
         let marks = std::mem::take(&mut self.marks);
         self.in_text = false;
         self.run(&content, own.unwrap_or(resources), depth + 1)?;
+        self.close_marks();
         (self.saved, self.marks, self.state) = (saved, marks, state);
         (self.text_matrix, self.line_matrix, self.in_text) = text;
         Ok(())
@@ -329,12 +394,13 @@ impl Interpreter<'_> {
 
 /// A PDF text string: UTF-16 or UTF-8 with their marks, else nearly Latin-1.
 fn text_string(bytes: &[u8]) -> String {
-    match bytes {
+    let text = match bytes {
         [0xfe, 0xff, units @ ..] => {
             let units = units.chunks(2).map(|pair| pair.iter().fold(0, |unit, byte| unit << 8 | u16::from(*byte)));
             char::decode_utf16(units).map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
         }
         [0xef, 0xbb, 0xbf, text @ ..] => String::from_utf8_lossy(text).into_owned(),
-        _ => bytes.iter().map(|byte| char::from(*byte)).collect(),
-    }
+        _ => bytes.iter().map(|byte| char::from(*byte)).collect::<String>(),
+    };
+    text.chars().filter(|character| is_printable(*character)).collect()
 }

@@ -112,12 +112,18 @@ impl<'a> Lexer<'a> {
         self.hexadecimals.iter().all(|count| *count > 0)
     }
 
-    /// Passes over an inline image: everything up to an `EI` that stands alone.
-    pub fn skip_inline_image(&mut self) {
+    /// Passes over an inline image: everything up to an `EI` that stands alone, or follows the end mark of
+    /// an ASCII filter. False if there is none: then the rest of the content is passed over.
+    pub fn skip_inline_image(&mut self) -> bool {
         let alone = |at: usize| self.bytes.get(at).is_none_or(|byte| is_space(*byte));
-        let end = (self.at..self.bytes.len().saturating_sub(1))
-            .find(|&at| &self.bytes[at..at + 2] == b"EI" && at > 0 && is_space(self.bytes[at - 1]) && alone(at + 2));
+        let end = (self.at..self.bytes.len().saturating_sub(1)).find(|&at| {
+            &self.bytes[at..at + 2] == b"EI"
+                && at > 0
+                && (is_space(self.bytes[at - 1]) || self.bytes[at - 1] == b'>')
+                && alone(at + 2)
+        });
         self.at = end.map_or(self.bytes.len(), |at| at + 2);
+        end.is_some()
     }
 
     fn peek(&self, ahead: usize) -> Option<u8> {
@@ -328,7 +334,7 @@ mod tests {
     fn inline_images_are_skipped() {
         let mut lexer = Lexer::new(b"BI /W 2 ID \x00EI\xff)( EI Q");
         assert_eq!(lexer.next_token(), Some(Token::Operator(b"BI")));
-        lexer.skip_inline_image();
+        assert!(lexer.skip_inline_image());
         assert_eq!(lexer.next_token(), Some(Token::Operator(b"Q")));
     }
 }

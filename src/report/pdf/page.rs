@@ -149,6 +149,8 @@ pub struct Page {
     pub boxes: Vec<Rect>,
     /// Clip rectangles.
     pub clips: Vec<Rect>,
+    /// Where texts begin that run up, down or backwards.
+    pub turned: Vec<(f64, f64)>,
     /// How far it could be read.
     pub verdict: Verdict,
     /// Glyphs by the direction they run in: to the right, up, to the left, down.

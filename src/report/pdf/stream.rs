@@ -32,6 +32,11 @@ fn broken(text: impl Into<String>) -> StreamError {
 /// # Errors
 /// [`StreamError`]; `into` may then hold part of it.
 pub fn decode(stream: &Stream, budget: &Budget, into: &mut Vec<u8>) -> Result<(), StreamError> {
+    // lopdf knows a stream whose length is lost as an empty one
+    let says_empty = stream.dict.get(b"Length").and_then(Object::as_i64).is_ok_and(|length| length == 0);
+    if stream.content.is_empty() && !says_empty {
+        return Err(broken("a stream has lost its length"));
+    }
     let filters = stream.filters().unwrap_or_default();
     let before = into.len();
     match filters[..] {
@@ -133,6 +138,9 @@ mod tests {
             assert_eq!(decoded(&stream(filters, content), Limits::default()).unwrap(), b"BT ET", "{filters:?}");
         }
         assert!(decoded(&stream(&["FlateDecode"], Vec::new()), Limits::default()).unwrap().is_empty());
+        let mut lost = stream(&["FlateDecode"], Vec::new());
+        lost.dict.remove(b"Length");
+        assert!(decoded(&lost, Limits::default()).is_err());
     }
 
     #[test]

@@ -107,6 +107,12 @@ impl Interpreter<'_> {
         let mut x = 0.0;
         let mut piece = Piece { start: self.page.text.len(), ..Piece::default() };
         let mut shown_glyphs = 0;
+        if let Some(replacement) = &mut self.actual_text {
+            // one text for two lines belongs to no cell
+            let (_, y) = to_page.apply(0.0, state.rise);
+            let first = *replacement.printed_at.get_or_insert(y);
+            self.page.verdict.lost_texts += u64::from((first - y).abs() > size.abs() * to_page.vertical_scale());
+        }
         for operand in operands {
             let shown: &[u8] = match operand {
                 Token::Number(thousandths) => {
@@ -131,7 +137,7 @@ impl Interpreter<'_> {
                 shown_glyphs += 1;
                 let before = self.page.text.len();
                 match &mut self.actual_text {
-                    Some(replacement) => self.page.text.push_str(&std::mem::take(replacement)),
+                    Some(replacement) => self.page.text.push_str(&std::mem::take(&mut replacement.text)),
                     None => {
                         if !font.append_text(glyph, &mut self.page.text) && !state.is_hidden {
                             self.page.verdict.unmapped += 1;
@@ -164,6 +170,7 @@ impl Interpreter<'_> {
         let (from, to) = (to_page.apply(x0, state.rise), to_page.apply(piece.x1, state.rise));
         let size = state.size.abs() * to_page.vertical_scale();
         let is_seen = !state.is_hidden
+            && self.hidden_layers == 0
             && piece.x0.is_some()
             && self.clip_of(state.clip).is_none_or(|clip| {
                 let (left, right) = (from.0.min(to.0), from.0.max(to.0));
@@ -198,6 +205,7 @@ impl Interpreter<'_> {
         self.page.directions[turn] += (self.page.text.len() - start) as u64;
         if turn != 0 {
             self.page.verdict.askew += 1;
+            self.page.turned.push(from);
             self.page.text.truncate(start);
             return;
         }

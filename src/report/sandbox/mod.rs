@@ -36,9 +36,13 @@ pub const WORKER_COMMAND: &str = "parse-worker";
 const STDERR_KEPT: u64 = 4_096;
 /// The linear part of the memory that reading takes, in bytes for a byte of the file.
 const MEMORY_A_BYTE: u64 = 40;
-/// An answer is bounded by this, and by so many bytes for a byte of the file.
-const ANSWER: u64 = 16 << 20;
-const ANSWER_A_BYTE: u64 = 64;
+/// An answer is bounded by this, and by so many bytes for a byte of the file: records are smaller than
+/// the file that prints them; drawings of its pages are larger, and are handed on one by one.
+const ANSWER: u64 = 2 << 20;
+const RECORDS_A_BYTE: u64 = 8;
+const EXPLANATION_A_BYTE: u64 = 512;
+/// Reports of progress, at most.
+const MOST_PROGRESS: usize = 10_000;
 /// How much longer than its own limit the child is waited for.
 const GRACE: Duration = Duration::from_secs(2);
 const SIGABRT: i32 = 6;
@@ -123,7 +127,8 @@ impl Sandbox {
         };
         let mut said = Vec::new();
         let mut stderr = stderr.take(STDERR_KEPT);
-        let mut room = ANSWER + size * ANSWER_A_BYTE;
+        let a_byte = if answer == Answer::Records { RECORDS_A_BYTE } else { EXPLANATION_A_BYTE };
+        let mut room = ANSWER + size * a_byte;
         let talk = async {
             let answer = async {
                 let last = receive(&mut stdout, &mut room, job, page).await;
@@ -218,6 +223,7 @@ async fn receive(
     job: &Job,
     page: &mut (dyn FnMut(ExplainedPage) + Send),
 ) -> io::Result<Frame> {
+    let mut told = 0;
     loop {
         let length = from.read_u32_le().await?;
         *room = room
@@ -226,7 +232,13 @@ async fn receive(
         let mut bytes = vec![0; length as usize];
         from.read_exact(&mut bytes).await?;
         match decode(&bytes)? {
-            Frame::Progress(done, total) => (job.progress)(done, total),
+            Frame::Progress(..) if told == MOST_PROGRESS => {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "it tells its progress too often"));
+            }
+            Frame::Progress(done, total) => {
+                told += 1;
+                (job.progress)(done, total);
+            }
             Frame::Page(explained) => page(explained),
             last => return Ok(last),
         }

@@ -3,7 +3,10 @@
 //! The request goes to the child's standard input, frames come from its standard output: a tag, the
 //! payload's length (4 bytes, little-endian), the payload in postcard's format.
 
-use std::io::{self, Read, Write};
+use std::{
+    collections::HashSet,
+    io::{self, Read, Write},
+};
 
 use chrono::{DateTime, NaiveDate};
 use rust_decimal::Decimal;
@@ -15,6 +18,8 @@ use crate::{
     sync_type::{SyncTypeSpec, ValueType},
 };
 
+/// Rows on a page, at most: in the smallest print on the largest sheet.
+const ROWS_A_PAGE: u64 = 2_000;
 /// Every decimal number has as many.
 const DECIMALS: u32 = 2;
 
@@ -95,7 +100,9 @@ enum WireValue {
     Null,
     Text(String),
     Int(i64),
-    Hundredths(i128),
+    Hundredths(i64),
+    /// An amount beyond that.
+    Amount(Box<Decimal>),
     Day(i32),
     Moment(i64),
     Bool(bool),
@@ -109,7 +116,8 @@ impl From<Value> for WireValue {
             Value::Int(number) => WireValue::Int(number),
             Value::Decimal(mut number) => {
                 number.rescale(DECIMALS);
-                WireValue::Hundredths(number.mantissa())
+                i64::try_from(number.mantissa())
+                    .map_or_else(|_| WireValue::Amount(Box::new(number)), WireValue::Hundredths)
             }
             Value::Date(day) => WireValue::Day(day.to_epoch_days()),
             Value::DateTime(moment) => WireValue::Moment(moment.and_utc().timestamp()),
@@ -127,7 +135,10 @@ impl WireValue {
             (WireValue::Text(text), T::Text | T::Id) if !text.is_empty() => Some(Value::Text(text)),
             (WireValue::Int(number), T::Int) => Some(Value::Int(number)),
             (WireValue::Hundredths(number), T::Money | T::Number | T::Percent) => {
-                Decimal::try_from_i128_with_scale(number, DECIMALS).ok().map(Value::Decimal)
+                Some(Value::Decimal(Decimal::new(number, DECIMALS)))
+            }
+            (WireValue::Amount(number), T::Money | T::Number | T::Percent) => {
+                (number.scale() == DECIMALS).then_some(Value::Decimal(*number))
             }
             (WireValue::Day(days), T::Date) => NaiveDate::from_epoch_days(days).map(Value::Date),
             (WireValue::Moment(seconds), T::Datetime) => {
@@ -173,8 +184,20 @@ impl WireReport {
             && self.unclean_pages.len() <= self.unclean
             && self.unclean <= self.pages;
         is_whole.then_some(())?;
+        let records: Vec<Record> = self.records.into_iter().map(record).collect::<Option<_>>()?;
+        let mut keys = HashSet::new();
+        let has_own_key = |record: &Record| !record.values[spec.key].is_null() && keys.insert(record.text(spec.key));
+        let keeps_to_its_columns = |record: &Record| {
+            record.values.iter().zip(&self.present).all(|(value, present)| *present || value.is_null())
+        };
+        let rows = records.len() as u64 + self.quarantined.len() as u64;
+        let is_sound = records.iter().all(keeps_to_its_columns)
+            && records.iter().all(has_own_key)
+            && spec.required.iter().all(|field| self.present[*field])
+            && rows.saturating_add(self.skipped) <= self.pages as u64 * ROWS_A_PAGE;
+        is_sound.then_some(())?;
         Some(Report {
-            records: self.records.into_iter().map(record).collect::<Option<_>>()?,
+            records,
             quarantined: self.quarantined,
             skipped: self.skipped,
             present: self.present,
@@ -264,7 +287,9 @@ mod tests {
         let spec = types.get("orders").unwrap();
         let report = |fields: usize, pages: usize| {
             WireReport::from(Report {
-                records: vec![Record { values: vec![Value::Null; fields] }],
+                records: vec![Record {
+                    values: vec![Value::Text("1".into()); 1].into_iter().chain(vec![Value::Null; fields - 1]).collect(),
+                }],
                 present: vec![true; spec.fields.len()],
                 pages,
                 cycle: 1,
@@ -275,5 +300,13 @@ mod tests {
         assert!(report(spec.fields.len(), 1).into_report(spec).is_some());
         assert!(report(spec.fields.len() - 1, 1).into_report(spec).is_none());
         assert!(report(spec.fields.len(), 0).into_report(spec).is_none());
+        let twice = |mut report: WireReport| {
+            let again = vec![WireValue::Text("1".to_owned())]
+                .into_iter()
+                .chain((1..spec.fields.len()).map(|_| WireValue::Null));
+            report.records.push(again.collect());
+            report
+        };
+        assert!(twice(report(spec.fields.len(), 1)).into_report(spec).is_none(), "a key stands twice");
     }
 }

@@ -79,7 +79,9 @@ fn serve(head: &Head, bytes: &[u8], types: &SyncTypes, answer: &Mutex<impl Write
             return Frame::Refused(refusal);
         }
     }
-    match request.read() {
+    // explaining a file reads it as well, and must not make it too dear to be read
+    let budget = Budget::new(limits);
+    match (Request { budget: &budget, ..request }).read() {
         Ok(report) => Frame::Done(Box::new(report.into())),
         Err(refusal) => Frame::Refused(refusal),
     }

@@ -5,7 +5,7 @@
 
 use super::{
     super::pdf::{Page, Run, WORD_GAP},
-    Band, Loose,
+    Band, Known, Loose,
     rows::{TextLine, line_of, lines},
     runs_between,
 };
@@ -14,6 +14,8 @@ use super::{
 const MOST_LINES: usize = 30;
 /// The longest known header has fewer characters.
 const LONGEST: usize = 60;
+/// Words in the header rows of a sheet, at most.
+const MOST_ATOMS: usize = 1_000;
 /// A gap this wide (times the size) parts headers that are not known.
 const WIDE_GAP: f64 = 0.6;
 
@@ -38,18 +40,18 @@ pub struct Headings {
 
 impl Headings {
     /// Finds the header row of a page; `None` if it holds no known header.
-    pub fn find(loose: &Loose, knows: &dyn Fn(&str) -> bool) -> Option<Self> {
+    pub fn find(loose: &Loose, known: &Known) -> Option<Self> {
         let page = &loose.page;
         let mut best: Option<(f64, Self)> = None;
         for band in candidates(loose) {
             let runs: Vec<&Run> = runs_between(page, band).collect();
             let columns = loose.lattice.columns.as_ref();
-            let by_columns = columns.map(|columns| (true, by_columns(page, &runs, &columns.edges, knows)));
+            let by_columns = columns.map(|columns| (true, by_columns(page, &runs, &columns.edges, known)));
             // a frame around the whole table is no column
             let is_frame = columns.is_none_or(|columns| columns.edges.len() == 2);
-            let by_words = is_frame.then(|| (false, by_words(page, &runs, knows)));
+            let by_words = is_frame.then(|| (false, by_words(page, &runs, known)));
             for (has_columns, (score, headings)) in by_columns.into_iter().chain(by_words) {
-                let is_known = headings.iter().any(|heading| knows(&heading.text));
+                let is_known = headings.iter().any(|heading| known.is_header(&heading.text));
                 if is_known && best.as_ref().is_none_or(|best| score > best.0) {
                     best = Some((score, Self { all: headings, band, has_columns, printed: printed(page, band) }));
                 }
@@ -60,7 +62,7 @@ impl Headings {
             let (columns, rows) = (loose.lattice.columns.as_ref()?, loose.lattice.rows.as_ref()?);
             let band = Band { top: rows.edges[0], bottom: rows.edges[1] };
             let runs: Vec<&Run> = runs_between(page, band).collect();
-            let (_, all) = by_columns(page, &runs, &columns.edges, knows);
+            let (_, all) = by_columns(page, &runs, &columns.edges, known);
             Some(Self { all, band, has_columns: true, printed: printed(page, band) })
         })
     }
@@ -126,7 +128,7 @@ fn worth(text: &str) -> f64 {
     10.0 * text.chars().filter(|character| !character.is_whitespace()).count() as f64 + 5.0
 }
 
-fn by_columns(page: &Page, runs: &[&Run], edges: &[f64], knows: &dyn Fn(&str) -> bool) -> (f64, Vec<Heading>) {
+fn by_columns(page: &Page, runs: &[&Run], edges: &[f64], known: &Known) -> (f64, Vec<Heading>) {
     let mut score = 0.0;
     let headings = edges
         .windows(2)
@@ -137,7 +139,7 @@ fn by_columns(page: &Page, runs: &[&Run], edges: &[f64], knows: &dyn Fn(&str) ->
                 .copied()
                 .collect();
             let text = text_of(page, &own);
-            score += if knows(&text) { worth(&text) } else { -1.0 };
+            score += if known.is_header(&text) { worth(&text) } else { -1.0 };
             Heading { x0: edges[0], x1: edges[1], text }
         })
         .collect();
@@ -145,8 +147,11 @@ fn by_columns(page: &Page, runs: &[&Run], edges: &[f64], knows: &dyn Fn(&str) ->
 }
 
 /// Puts words together from left to right so that the most is known.
-fn by_words(page: &Page, runs: &[&Run], knows: &dyn Fn(&str) -> bool) -> (f64, Vec<Heading>) {
+fn by_words(page: &Page, runs: &[&Run], known: &Known) -> (f64, Vec<Heading>) {
     let atoms = atoms(runs);
+    if atoms.len() > MOST_ATOMS {
+        return (f64::MIN, Vec::new());
+    }
     let text = |from: usize, to: usize| text_of(page, &atoms[from..to].concat());
     let gap = |before: usize| {
         let size = atoms[before][0].size;
@@ -159,7 +164,7 @@ fn by_words(page: &Page, runs: &[&Run], knows: &dyn Fn(&str) -> bool) -> (f64, V
         let mut length = 0;
         let mut joins = 0.0;
         for from in (0..to).rev() {
-            length += atoms[from].iter().map(|run| run.text.len()).sum::<usize>();
+            length += atoms[from].iter().map(|run| run.text.len().max(1)).sum::<usize>();
             if length > 2 * LONGEST && from + 1 < to {
                 break;
             }
@@ -167,7 +172,7 @@ fn by_words(page: &Page, runs: &[&Run], knows: &dyn Fn(&str) -> bool) -> (f64, V
                 joins += 6.0;
             }
             let header = text(from, to);
-            let value = if knows(&header) { worth(&header) } else { -3.0 - joins };
+            let value = if known.is_header(&header) { worth(&header) } else { -3.0 - joins };
             let parting = match from.checked_sub(1).map(|_| gap(from)) {
                 Some(gap) if gap < WORD_GAP => -8.0,
                 Some(gap) if gap < WIDE_GAP => -1.0,
@@ -225,9 +230,9 @@ mod tests {
 
     fn found(texts: &[(f64, f64, f64, &str)], headers: &[&str]) -> Vec<String> {
         let loose = Loose { page: page_of(texts), lattice: Lattice::default() };
-        let joined: Vec<String> = headers.iter().map(|header| header.replace(' ', "")).collect();
-        let knows = |text: &str| joined.contains(&text.replace(' ', ""));
-        Headings::find(&loose, &knows).map(|headings| headings.texts()).unwrap_or_default()
+        let headers: Vec<String> = headers.iter().map(|header| (*header).to_owned()).collect();
+        let known = Known::of(headers.iter(), [].iter());
+        Headings::find(&loose, &known).map(|headings| headings.texts()).unwrap_or_default()
     }
 
     const KNOWN: [&str; 4] = ["ID", "ID DI VENDITA", "CONTEGGI DEGLI ORDINI", "NOME"];

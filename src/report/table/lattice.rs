@@ -13,6 +13,8 @@ const SHARE: f64 = 0.25;
 const TOUCH: f64 = 3.0;
 /// A box that covers more than this share of a page's width and height is its background.
 const BACKGROUND: f64 = 0.9;
+/// Columns on one page, at most.
+const MOST_COLUMNS: usize = 200;
 /// The share of the texts that stand within the edges of a table drawn with rules.
 const MOST: f64 = 0.8;
 /// A clip narrower or lower than this (points) is no cell's.
@@ -108,9 +110,10 @@ impl Lattice {
             if clip.width() < SMALLEST_CELL || clip.width() > page.size.0 * BACKGROUND {
                 return Self::default();
             }
-            match spans.iter_mut().find(|span| span.0 < clip.x1 - SAME_LINE && span.1 > clip.x0 + SAME_LINE) {
+            match spans.iter().find(|span| span.0 < clip.x1 - SAME_LINE && span.1 > clip.x0 + SAME_LINE) {
                 Some(span) if (span.0 - clip.x0).abs() < SAME_LINE && (span.1 - clip.x1).abs() < SAME_LINE => {}
                 Some(_) => return Self::default(),
+                None if spans.len() == MOST_COLUMNS => return Self::default(),
                 None => spans.push((clip.x0, clip.x1)),
             }
         }

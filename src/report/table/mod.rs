@@ -6,16 +6,27 @@
 mod headings;
 pub(super) mod lattice;
 mod lines;
+mod place;
 pub(super) mod positions;
 mod rows;
+
+use std::collections::HashSet;
 
 use serde::Serialize;
 
 use super::{
     Refusal, RefusalCode,
+    budget::Exceeded,
     pdf::{Page, Rect, Run, Verdict},
 };
+use crate::sync_type::header::normalise;
 use lattice::{Axis, Lattice};
+use place::Cells;
+
+/// Texts on one page; a letter each on a large sheet is far below.
+const MOST_TEXTS: usize = 30_000;
+/// Lines and boxes on one page; four to a cell on a large sheet are far below.
+const MOST_MARKS: usize = 200_000;
 
 /// What told the columns, or the rows, of a table apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -105,6 +116,31 @@ impl PageTable {
     }
 }
 
+/// The headers that are known, however they are spelled.
+#[derive(Debug, Default)]
+pub struct Known {
+    headers: HashSet<String>,
+    keys: HashSet<String>,
+}
+
+impl Known {
+    /// All types' headers, and those of the key of the report's own type.
+    pub fn of<'a>(headers: impl Iterator<Item = &'a String>, keys: impl Iterator<Item = &'a String>) -> Self {
+        let plain = |header: &String| normalise(header);
+        Self { headers: headers.map(plain).collect(), keys: keys.map(plain).collect() }
+    }
+
+    /// Is this a header of any sync type?
+    pub fn is_header(&self, text: &str) -> bool {
+        self.headers.contains(&normalise(text))
+    }
+
+    /// Is this the header of the key?
+    pub fn is_key(&self, text: &str) -> bool {
+        self.keys.contains(&normalise(text))
+    }
+}
+
 /// A page whose marks may separate only one axis, or none.
 pub struct Loose {
     /// Its text.
@@ -117,13 +153,13 @@ pub struct Loose {
 ///
 /// # Errors
 /// `unreadable_text` where text in it is not known; `no_table` where a row or column would be lost.
-pub fn recognise(page: &Page, knows: &dyn Fn(&str) -> bool) -> Result<Option<PageTable>, Refusal> {
-    check_texts(page)?;
+pub fn recognise(page: &Page, known: &Known) -> Result<Option<PageTable>, Refusal> {
+    check(page)?;
     let lattice = Lattice::of(page);
     if let (Some(columns), Some(rows)) = (&lattice.columns, &lattice.rows) {
-        let table = fill(page, columns, &bands(rows), rows.mark, None)?;
+        let table = fill(page, columns, &bands(rows), rows.mark, None, known)?;
         // a frame around header and rows alike separates nothing; a page may hold new columns alone
-        let has_rows = table.bands.len() > 1 || table.headers.iter().any(|header| knows(header));
+        let has_rows = table.bands.len() > 1 || table.headers.iter().any(|header| known.is_header(header));
         if has_rows && !rows::run_together(page, &table) {
             return Ok(Some(table));
         }
@@ -136,13 +172,20 @@ pub fn recognise(page: &Page, knows: &dyn Fn(&str) -> bool) -> Result<Option<Pag
 /// # Errors
 /// As [`recognise`].
 pub fn loosely(page: Page) -> Result<Loose, Refusal> {
-    check_texts(&page)?;
+    check(&page)?;
     let lattice = Lattice::of(&page);
     Ok(Loose { page, lattice })
 }
 
-/// Text that could not be read may have been anything, also a cell's.
-pub(super) fn check_texts(page: &Page) -> Result<(), Refusal> {
+/// Text that could not be read may have been anything, also a cell's; and a page of more texts or lines
+/// than fit on paper is an attack.
+fn check(page: &Page) -> Result<(), Refusal> {
+    if page.runs.len() > MOST_TEXTS {
+        return Err(Exceeded::of("texts on a page", MOST_TEXTS as u64).into());
+    }
+    if page.rules.len() + page.boxes.len() > MOST_MARKS {
+        return Err(Exceeded::of("lines and boxes on a page", MOST_MARKS as u64).into());
+    }
     match page.verdict.lost_texts {
         0 => Ok(()),
         lost => Err(Refusal::new(
@@ -165,23 +208,16 @@ fn bands(rows: &Axis) -> Vec<Band> {
 ///
 /// # Errors
 /// As [`recognise`].
-fn fill(page: &Page, columns: &Axis, bands: &[Band], rows_by: Mark, margin: Option<f64>) -> Result<PageTable, Refusal> {
+fn fill(
+    page: &Page,
+    columns: &Axis,
+    bands: &[Band],
+    rows_by: Mark,
+    margin: Option<f64>,
+    known: &Known,
+) -> Result<PageTable, Refusal> {
     let width = columns.edges.len() - 1;
-    let mut placed: Vec<(u32, u32)> = Vec::with_capacity(page.runs.len());
-    for (number, run) in (0..).zip(&page.runs) {
-        match place(page, run, &columns.edges, bands) {
-            Place::Cell(row, column) => placed.push(((row * width + column) as u32, number)),
-            Place::Outside => {}
-            Place::Lost(what) => {
-                let text = format!(
-                    "page {}: text stands right {what} the table, where no line separates it: '{}' would be lost",
-                    page.number,
-                    page.text_of(run)
-                );
-                return Err(Refusal::new(RefusalCode::NoTable, text));
-            }
-        }
-    }
+    let placed = Cells { page, columns: &columns.edges, bands }.place()?;
     let mut table = PageTable {
         page: page.number,
         headers: Vec::with_capacity(width),
@@ -195,12 +231,24 @@ fn fill(page: &Page, columns: &Axis, bands: &[Band], rows_by: Mark, margin: Opti
     };
     table.verdict.rows = table.bands.len() as u64;
     let placed = lines::Placed { page, runs: placed, columns, cells: width * bands.len(), margin };
-    placed.join(&mut table.text, &mut table.ends);
+    let parted = placed.join(&mut table.text, &mut table.ends);
     if table.verdict.unmapped > 0 && table.text.contains(char::REPLACEMENT_CHARACTER) {
         let text = format!("page {}: glyphs of its table have no known text", page.number);
         return Err(Refusal::new(RefusalCode::UnreadableText, text));
     }
     take_headers(&mut table, width);
+    // a key holds no line break of its own: two lines that would fit on one are two records
+    let is_key_cell = |cell: &&u32| **cell as usize >= width && known.is_key(&table.headers[**cell as usize % width]);
+    if let Some(cell) = parted.iter().find(is_key_cell) {
+        let (row, column) = (*cell as usize / width - 1, *cell as usize % width);
+        let text = format!(
+            "page {}, row {}: '{}' are two keys that nothing separates",
+            page.number,
+            row + 1,
+            table.cell(row, column)
+        );
+        return Err(Refusal::new(RefusalCode::NoTable, text));
+    }
     Ok(table)
 }
 
@@ -216,58 +264,8 @@ fn take_headers(table: &mut PageTable, width: usize) {
     table.ends.iter_mut().for_each(|end| *end -= start as u32);
 }
 
-enum Place {
-    Cell(usize, usize),
-    Outside,
-    Lost(&'static str),
-}
-
 /// The share of the size by which text sits above its baseline: its middle, roughly.
 const MIDDLE: f64 = 0.3;
-
-fn column_of(columns: &[f64], x: f64) -> Option<usize> {
-    columns.partition_point(|edge| *edge <= x).checked_sub(1).filter(|at| at + 1 < columns.len())
-}
-
-fn row_of(bands: &[Band], y: f64) -> Option<usize> {
-    bands.partition_point(|band| band.top >= y).checked_sub(1).filter(|at| bands[*at].bottom <= y)
-}
-
-/// The cell whose clip a run is printed in.
-fn cell_of_clip(page: &Page, run: &Run, columns: &[f64], bands: &[Band]) -> Option<(usize, usize)> {
-    let clip = page.clips[run.clip? as usize];
-    let (x, y) = clip.middle();
-    let (row, column) = (row_of(bands, y)?, column_of(columns, x)?);
-    let fits = clip.width() <= columns[column + 1] - columns[column] + lattice::SAME_LINE
-        && clip.height() <= bands[row].top - bands[row].bottom + lattice::SAME_LINE;
-    fits.then_some((row, column))
-}
-
-/// The cell that a run belongs to: where its clip is if that is a cell's, else where it starts.
-fn place(page: &Page, run: &Run, columns: &[f64], bands: &[Band]) -> Place {
-    if let Some((row, column)) = cell_of_clip(page, run, columns, bands) {
-        return Place::Cell(row, column);
-    }
-    let (column_of, row_of) = (|x| column_of(columns, x), |y| row_of(bands, y));
-    let y = run.y + run.size * MIDDLE;
-    let middle = column_of(f64::midpoint(run.x0, run.x1));
-    let start = column_of(run.x0 + 1.0_f64.min((run.x1 - run.x0) / 2.0));
-    // text that overflows its cell to the right started in its own
-    let column = if middle == start { middle } else { start.or(middle) };
-    let (left, right) = (columns[0], columns[columns.len() - 1]);
-    let (header, last) = (bands[0], bands[bands.len() - 1]);
-    match (row_of(y), column) {
-        (Some(row), Some(column)) => Place::Cell(row, column),
-        (Some(_), None) => Place::Lost("beside"),
-        (None, Some(_)) if run.y < last.bottom && run.y > last.bottom - (last.top - last.bottom) => {
-            Place::Lost("below")
-        }
-        (None, Some(_)) if y < header.top && y > last.bottom && run.x0 > left && run.x0 < right => {
-            Place::Lost("between the rows of")
-        }
-        _ => Place::Outside,
-    }
-}
 
 /// The runs whose baselines lie between two heights.
 fn runs_between(page: &Page, band: Band) -> impl Iterator<Item = &Run> {
@@ -295,7 +293,9 @@ mod tests {
     use super::{super::pdf::Rule, *};
 
     fn recognised(page: &Page) -> Result<PageTable, Refusal> {
-        recognise(page, &|header| header == "ID")?.ok_or_else(|| Refusal::new(RefusalCode::NoTable, "loose"))
+        let headers = ["ID".to_owned()];
+        recognise(page, &Known::of(headers.iter(), headers.iter()))?
+            .ok_or_else(|| Refusal::new(RefusalCode::NoTable, "loose"))
     }
 
     /// A table of six ruled rows of two columns from 0 to 100 pt; `texts` come on top.

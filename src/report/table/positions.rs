@@ -10,7 +10,7 @@ use super::{
         Refusal, RefusalCode, cycle,
         pdf::{Page, Run},
     },
-    Band, Loose, Mark, PageTable, fill,
+    Band, Known, Loose, Mark, PageTable, fill,
     headings::{Heading, Headings},
     lattice::Axis,
     rows::{self, PageLines, TextLine, line_of, lines},
@@ -23,14 +23,6 @@ const UNSURE: f64 = 1.0;
 /// Texts nearer than this (points) leave no gap between them.
 const NO_GAP: f64 = 0.5;
 
-/// What can be asked of a header's text.
-pub struct Known<'a> {
-    /// Is it a header of any sync type?
-    pub header: &'a dyn Fn(&str) -> bool,
-    /// Is it the header of this type's key?
-    pub key: &'a dyn Fn(&str) -> bool,
-}
-
 /// One page with its header found.
 struct Headed {
     loose: Loose,
@@ -41,14 +33,14 @@ struct Headed {
 ///
 /// # Errors
 /// `no_table` where a page has no known header; else as [`rows::bands`] and [`super::recognise`].
-pub fn recognise(pages: Vec<Loose>, known: &Known<'_>) -> Result<Vec<PageTable>, Refusal> {
+pub fn recognise(pages: Vec<Loose>, known: &Known) -> Result<Vec<PageTable>, Refusal> {
     let mut kinds: Vec<Headings> = Vec::new();
     let mut headed = Vec::with_capacity(pages.len());
     for loose in pages {
         let headings = if let Some(kind) = kinds.iter().position(|kind| kind.fits(&loose)) {
             kind
         } else {
-            kinds.push(Headings::find(&loose, known.header).ok_or_else(|| no_table(&loose.page))?);
+            kinds.push(Headings::find(&loose, known).ok_or_else(|| no_table(&loose.page))?);
             kinds.len() - 1
         };
         headed.push(Headed { loose, headings });
@@ -59,7 +51,7 @@ pub fn recognise(pages: Vec<Loose>, known: &Known<'_>) -> Result<Vec<PageTable>,
                 headed.iter().filter(|page| page.headings == kind).map(|page| &page.loose).collect();
             columns(&kinds[kind], &pages)
         })
-        .collect();
+        .collect::<Result<_, _>>()?;
     let texts: Vec<Vec<String>> = kinds.iter().map(Headings::texts).collect();
     let listed: Vec<(usize, &[String])> =
         headed.iter().map(|page| (page.loose.page.number, texts[page.headings].as_slice())).collect();
@@ -71,7 +63,7 @@ pub fn recognise(pages: Vec<Loose>, known: &Known<'_>) -> Result<Vec<PageTable>,
     let margin = margin(&headed, &kinds, &columns);
     let key_of = |pages: &[Headed]| {
         pages.iter().enumerate().find_map(|(page, headed)| {
-            let column = texts[headed.headings].iter().position(|header| (known.key)(header))?;
+            let column = texts[headed.headings].iter().position(|header| known.is_key(header))?;
             Some((page, column))
         })
     };
@@ -88,7 +80,7 @@ pub fn recognise(pages: Vec<Loose>, known: &Known<'_>) -> Result<Vec<PageTable>,
                 ruled.as_ref().map_or((&rows, Mark::Positions), |ruled| (&ruled[number].0, ruled[number].1));
             let bands: Vec<Band> = std::iter::once(kind.band).chain(below.iter().copied()).collect();
             let margin = if kind.has_columns { None } else { Some(margin) };
-            let mut table = fill(&page.loose.page, &columns[page.headings], &bands, mark, margin)?;
+            let mut table = fill(&page.loose.page, &columns[page.headings], &bands, mark, margin, known)?;
             table.headers.clone_from(&texts[page.headings]);
             tables.push(table);
         }
@@ -155,26 +147,35 @@ fn margin(pages: &[Headed], kinds: &[Headings], columns: &[Axis]) -> f64 {
 }
 
 /// The edges of the columns of all pages with the same header row.
-fn columns(headings: &Headings, pages: &[&Loose]) -> Axis {
+fn columns(headings: &Headings, pages: &[&Loose]) -> Result<Axis, Refusal> {
     if let Some(axis) = pages.iter().find_map(|page| page.lattice.columns.clone()).filter(|_| headings.has_columns) {
-        return axis;
+        return Ok(axis);
     }
     let mut spans: Vec<(f64, f64)> =
         pages.iter().flat_map(|page| below(&page.page, headings.band)).map(|run| (run.x0, run.x1)).collect();
     spans.sort_by(|a, b| a.0.total_cmp(&b.0));
     let headed = &headings.all;
     let (Some(first), Some(last)) = (headed.first(), headed.last()) else {
-        return Axis { edges: vec![0.0], mark: Mark::Positions };
+        return Err(no_table(&pages[0].page));
     };
     let left = spans.first().map_or(first.x0, |span| span.0.min(first.x0)) - BEFORE_TEXT;
     let right = spans.iter().map(|span| span.1).fold(last.x1, f64::max) + BEFORE_TEXT;
-    let between = headed.windows(2).map(|pair| cut(&pair[0], &pair[1], &spans));
-    let edges = std::iter::once(left).chain(between).chain([right]).collect();
-    Axis { edges, mark: Mark::Positions }
+    let mut edges = vec![left];
+    for pair in headed.windows(2) {
+        edges.push(cut(&pair[0], &pair[1], &spans).ok_or_else(|| {
+            let text = format!(
+                "page {}: nothing separates the columns '{}' and '{}': a text below reaches across",
+                pages[0].page.number, pair[0].text, pair[1].text
+            );
+            Refusal::new(RefusalCode::NoTable, text)
+        })?);
+    }
+    edges.push(right);
+    Ok(Axis { edges, mark: Mark::Positions })
 }
 
-/// The edge between two neighbouring columns: in a gap that no text crosses.
-fn cut(left: &Heading, right: &Heading, spans: &[(f64, f64)]) -> f64 {
+/// The edge between two neighbouring columns: in a gap that no text crosses, if there is one.
+fn cut(left: &Heading, right: &Heading, spans: &[(f64, f64)]) -> Option<f64> {
     let (low, high) = (left.x1, right.x0);
     // what stands between the two headers, merged where it overlaps
     let mut blobs: Vec<(f64, f64)> = Vec::new();
@@ -190,7 +191,7 @@ fn cut(left: &Heading, right: &Heading, spans: &[(f64, f64)]) -> f64 {
     let goes_right = |blob: &(f64, f64)| blob.1 >= high || (floats_right && blob.0 > low);
     let start = blobs.iter().filter(|blob| goes_right(blob)).map(|blob| blob.0).fold(high, f64::min);
     let end = blobs.iter().filter(|blob| !goes_right(blob)).map(|blob| blob.1).fold(low, f64::max);
-    if start > end { start - BEFORE_TEXT.min((start - end) / 2.0) } else { high - NO_GAP }
+    (start > end).then(|| start - BEFORE_TEXT.min((start - end) / 2.0))
 }
 
 #[cfg(test)]
@@ -216,7 +217,8 @@ mod tests {
             // right-aligned headers above left-aligned texts
             (vec![(20.0, 40.0), (60.0, 100.0)], 59.0),
         ] {
-            assert!((cut(&left, &right, &spans) - expected).abs() < 0.01, "{spans:?}");
+            assert!((cut(&left, &right, &spans).unwrap() - expected).abs() < 0.01, "{spans:?}");
         }
+        assert_eq!(cut(&left, &right, &[(29.0, 80.0), (29.0, 150.0), (128.0, 160.0)]), None);
     }
 }

@@ -29,7 +29,7 @@ pub fn texts(document: &Document<'_>, dict: &Dictionary) -> Texts {
                     if let Some(text) = texts.get_mut(code) {
                         *text = glyph_text(&String::from_utf8_lossy(name));
                     }
-                    code += 1;
+                    code = code.saturating_add(1);
                 }
                 other => code = document.number(other).map_or(code, |first| first.max(0.0) as usize),
             }
@@ -84,7 +84,24 @@ fn built_in(document: &Document<'_>, dict: &Dictionary) -> Texts {
         b"ZapfDingbats" => table(Encoding::AdobeZdingbat),
         // an embedded font whose program cannot be read may call anything anything
         _ if descriptor.is_some_and(program::is_embedded) => vec![None; 256],
+        // what stands for accented letters differs too much to be guessed
+        _ if !dict.has(b"Encoding") => {
+            standard().into_iter().enumerate().map(|(code, text)| text.filter(|_| code < 0x80)).collect()
+        }
         _ => standard(),
+    }
+}
+
+/// Does a font name an encoding that nobody knows?
+pub fn is_unknown(document: &Document<'_>, dict: &Dictionary) -> bool {
+    match dict.get(b"Encoding").map(|encoding| document.resolve(encoding)) {
+        Ok(Object::Name(name)) => named(name).is_none(),
+        Ok(Object::Dictionary(encoding)) => {
+            let known = |key: &[u8]| matches!(key, b"Type" | b"BaseEncoding" | b"Differences");
+            !encoding.iter().all(|(key, _)| known(key))
+        }
+        Ok(_) => true,
+        Err(_) => false,
     }
 }
 

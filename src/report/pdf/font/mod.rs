@@ -88,7 +88,7 @@ impl Font {
     /// Keeps a text, spelled out; control characters and U+FFFD are unknown.
     fn text(&mut self, text: &str) -> Text {
         let mut plain = String::with_capacity(text.len());
-        for character in text.chars().filter(|character| !matches!(character, '\0'..='\x08' | '\u{fffd}')) {
+        for character in text.chars().filter(|character| is_printable(*character)) {
             match spelled_out(character) {
                 Some(letters) => plain.push_str(letters),
                 None => plain.push(character),
@@ -152,6 +152,11 @@ impl Font {
     }
 }
 
+/// Neither a control character, which a terminal would obey, nor the sign for what is not known.
+pub fn is_printable(character: char) -> bool {
+    character != char::REPLACEMENT_CHARACTER && (!character.is_control() || character.is_whitespace())
+}
+
 /// Ligatures as letters, and the hyphens that share a glyph with the one on every keyboard as that one:
 /// a font's tables name whichever they like.
 fn spelled_out(character: char) -> Option<&'static str> {
@@ -188,7 +193,16 @@ fn simple(document: &Document<'_>, dict: &Dictionary) -> Font {
     let scale = scale.unwrap_or(0.001);
 
     let mut font = Font::new(Codes::OneByte, (missing.unwrap_or(0.0) * scale) as f32);
-    font.is_broken = to_unicode.as_ref().is_some_and(|map| map.is_damaged);
+    // widths that are not those of its codes would move, join and part words
+    let fits = |list: &Vec<Object>| {
+        list.iter().all(|width| document.number(width).is_some())
+            && number(b"FirstChar").is_some()
+            && number(b"LastChar").is_none_or(|last| last - first as f64 + 1.0 <= list.len() as f64)
+    };
+    let has_lost_widths = printed.map_or(dict.has(b"Widths"), |list| !fits(list));
+    font.is_broken = has_lost_widths
+        || encoding::is_unknown(document, dict)
+        || to_unicode.as_ref().is_some_and(|map| map.is_damaged);
     for (code, encoded) in encoded.into_iter().enumerate() {
         let text = to_unicode.as_ref().and_then(|map| map.text(code as u32)).filter(|text| is_text(text));
         let text = text.or(encoded);
@@ -213,7 +227,14 @@ fn is_text(text: &str) -> bool {
 /// Type 0 fonts: codes of several bytes, CIDs, widths by CID.
 fn composite(document: &Document<'_>, dict: &Dictionary) -> Font {
     let descendant = document.array(dict, b"DescendantFonts").and_then(|fonts| document.dict(fonts.first()?));
-    let (widths, default_width) = descendant.map_or((Vec::new(), 1000.0), |font| cid_widths(document, font));
+    let is_cid_font = |font: &Dictionary| {
+        font.get(b"Subtype")
+            .and_then(Object::as_name)
+            .is_ok_and(|kind| matches!(kind, b"CIDFontType0" | b"CIDFontType2"))
+    };
+    let (widths, default_width) = descendant.map_or((Some(Vec::new()), 1000.0), |font| cid_widths(document, font));
+    let has_lost_widths = widths.is_none() || !descendant.is_some_and(is_cid_font);
+    let widths = widths.unwrap_or_default();
     let to_unicode = to_unicode(document, dict);
     let (encoding, is_unicode) = match dict.get(b"Encoding").map(|encoding| document.resolve(encoding)) {
         Ok(stream @ Object::Stream(_)) => (document.stream_bytes(stream).map(|bytes| CMap::parse(&bytes)), false),
@@ -232,7 +253,7 @@ fn composite(document: &Document<'_>, dict: &Dictionary) -> Font {
         _ => Codes::TwoBytes,
     };
     let mut font = Font::new(codes, default_width / 1000.0);
-    font.is_broken = [&to_unicode, &encoding].into_iter().flatten().any(|map| map.is_damaged);
+    font.is_broken = has_lost_widths || [&to_unicode, &encoding].into_iter().flatten().any(|map| map.is_damaged);
     font.glyphs.reserve(last + 1);
     let (mut agreeing, mut contested) = (0, Vec::new());
     for code in 0..=last as u32 {
@@ -285,9 +306,18 @@ fn cid_texts(document: &Document<'_>, font: &Dictionary) -> program::Texts {
     }
 }
 
-/// `/W` and `/DW` of a CID font: NaN where a CID has no width of its own.
-fn cid_widths(document: &Document<'_>, font: &Dictionary) -> (Vec<f32>, f32) {
+/// `/W` and `/DW` of a CID font: NaN where a CID has no width of its own; `None` if the table is broken.
+fn cid_widths(document: &Document<'_>, font: &Dictionary) -> (Option<Vec<f32>>, f32) {
     let default = font.get(b"DW").ok().and_then(|width| document.number(width)).unwrap_or(1000.0) as f32;
+    let table = match font.get(b"W").map(|table| document.resolve(table)) {
+        Ok(Object::Array(entries)) => width_table(document, entries),
+        Ok(_) => None,
+        Err(_) => Some(Vec::new()),
+    };
+    (table, default)
+}
+
+fn width_table(document: &Document<'_>, mut entries: &[Object]) -> Option<Vec<f32>> {
     let mut widths: Vec<f32> = Vec::new();
     // more is no table, but an attack
     let mut left = 4 * 65_536;
@@ -298,33 +328,25 @@ fn cid_widths(document: &Document<'_>, font: &Dictionary) -> (Vec<f32>, f32) {
             widths.resize(cid + 1, f32::NAN);
         }
         widths[cid] = width as f32;
-        left > 0
+        (left > 0).then_some(())
     };
-    let entries = document.array(font, b"W").map(Vec::as_slice).unwrap_or_default();
-    let mut at = 0;
-    while let Some(first) = entries.get(at).and_then(|first| document.number(first)) {
-        match entries.get(at + 1).map(|second| document.resolve(second)) {
-            Some(Object::Array(list)) => {
-                let mut widths = list.iter().enumerate().map(|(offset, width)| (first + offset as f64, width));
-                if !widths.all(|(cid, width)| set(cid, document.number(width).unwrap_or(0.0))) {
-                    break;
-                }
-                at += 2;
+    while let [first, second, rest @ ..] = entries {
+        let first = document.number(first)?;
+        if let Object::Array(list) = document.resolve(second) {
+            for (offset, width) in list.iter().enumerate() {
+                set(first + offset as f64, document.number(width)?)?;
             }
-            Some(last) => {
-                let (Some(last), Some(width)) =
-                    (document.number(last), entries.get(at + 2).and_then(|width| document.number(width)))
-                else {
-                    break;
-                };
-                let mut cid = first.max(0.0);
-                while cid <= last.min(65_535.0) && set(cid, width) {
-                    cid += 1.0;
-                }
-                at += 3;
+            entries = rest;
+        } else {
+            let [width, rest @ ..] = rest else { return None };
+            let (last, width) = (document.number(second)?, document.number(width)?);
+            let mut cid = first.max(0.0);
+            while cid <= last.min(65_535.0) {
+                set(cid, width)?;
+                cid += 1.0;
             }
-            None => break,
+            entries = rest;
         }
     }
-    (widths, default)
+    entries.is_empty().then_some(widths)
 }
