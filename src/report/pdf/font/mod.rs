@@ -12,6 +12,24 @@ use super::{cmap::CMap, document::Document};
 /// A font program is believed against its ToUnicode map where it agrees so many times as often.
 const WITNESS: usize = 8;
 
+/// Widths that differ by less (thousandths of the size) are the same.
+const SAME_WIDTH: f32 = 2.0;
+
+/// How often a font program says the same as the tables of the file, and of which codes it does not.
+#[derive(Debug, Default)]
+struct Trial {
+    agreeing: usize,
+    contested: Vec<usize>,
+}
+
+impl Trial {
+    /// The codes that the tables are not believed about: where the program mostly says the same, it is a
+    /// witness against the few that differ.
+    fn condemned(self) -> Vec<usize> {
+        if self.agreeing > WITNESS * self.contested.len() { self.contested } else { Vec::new() }
+    }
+}
+
 /// How a shown string is cut into codes.
 #[derive(Debug)]
 enum Codes {
@@ -241,10 +259,10 @@ fn composite(document: &Document<'_>, dict: &Dictionary) -> Font {
         Ok(Object::Name(name)) => (None, name.windows(5).any(|part| part == b"-UCS2" || part == b"UTF16")),
         _ => (None, false),
     };
-    let glyph_texts = descendant.map_or_else(Vec::new, |font| cid_texts(document, font));
+    let program = descendant.map_or_else(Vec::new, |font| cid_program(document, font));
     let last = [
         to_unicode.as_ref().map_or(0, CMap::last_code) as usize,
-        encoding.as_ref().map_or(widths.len().max(glyph_texts.len()), |map| map.last_code() as usize),
+        encoding.as_ref().map_or(widths.len().max(program.len()), |map| map.last_code() as usize),
         if is_unicode { 0xffff } else { 0 },
     ];
     let last = last.into_iter().max().unwrap_or(0).min(0xffff);
@@ -255,16 +273,22 @@ fn composite(document: &Document<'_>, dict: &Dictionary) -> Font {
     let mut font = Font::new(codes, default_width / 1000.0);
     font.is_broken = has_lost_widths || [&to_unicode, &encoding].into_iter().flatten().any(|map| map.is_damaged);
     font.glyphs.reserve(last + 1);
-    let (mut agreeing, mut contested) = (0, Vec::new());
+    let (mut texts, mut advances) = (Trial::default(), Trial::default());
     for code in 0..=last as u32 {
         // an embedded CMap need not cover what Identity covers
         let cid = encoding.as_ref().map_or(Some(code), |map| map.cid(code));
         let width = cid.and_then(|cid| widths.get(cid as usize)).filter(|width| width.is_finite());
-        let own = cid.and_then(|cid| glyph_texts.get(cid as usize)?.as_deref());
+        let witness = cid.and_then(|cid| program.get(cid as usize));
+        let own = witness.and_then(|witness| witness.text.as_deref());
         let text = to_unicode.as_ref().and_then(|map| map.text(code)).filter(|text| is_text(text));
         match (&text, own) {
-            (Some(text), Some(own)) if is_same_text(text, own) => agreeing += 1,
-            (Some(text), Some(_)) if text.chars().count() == 1 => contested.push(code as usize),
+            (Some(text), Some(own)) if is_same_text(text, own) => texts.agreeing += 1,
+            (Some(text), Some(_)) if text.chars().count() == 1 => texts.contested.push(code as usize),
+            _ => {}
+        }
+        match (width, witness.and_then(|witness| witness.width)) {
+            (Some(width), Some(own)) if (width - own).abs() < SAME_WIDTH => advances.agreeing += 1,
+            (Some(_), Some(_)) => advances.contested.push(code as usize),
             _ => {}
         }
         let text = text.or_else(|| match char::from_u32(code) {
@@ -273,11 +297,8 @@ fn composite(document: &Document<'_>, dict: &Dictionary) -> Font {
         });
         font.push(width.unwrap_or(&default_width) / 1000.0, text.as_deref());
     }
-    // where the font program mostly says the same, it is a witness against the few that differ
-    if agreeing > WITNESS * contested.len() {
-        for code in contested {
-            font.glyphs[code].text = Text::Unknown;
-        }
+    for code in texts.condemned().into_iter().chain(advances.condemned()) {
+        font.glyphs[code].text = Text::Unknown;
     }
     font
 }
@@ -291,8 +312,8 @@ fn is_same_text(one: &str, other: &str) -> bool {
     one == other || plain(one) == plain(other)
 }
 
-/// The texts of CIDs that an embedded TrueType program knows; `/CIDToGIDMap` leads to its glyphs.
-fn cid_texts(document: &Document<'_>, font: &Dictionary) -> program::Texts {
+/// What an embedded TrueType program says of each CID; `/CIDToGIDMap` leads to its glyphs.
+fn cid_program(document: &Document<'_>, font: &Dictionary) -> Vec<program::Witness> {
     let descriptor = font.get(b"FontDescriptor").ok().and_then(|descriptor| document.dict(descriptor));
     let Some(glyphs) = descriptor.and_then(|descriptor| program::by_glyph(document, descriptor)) else {
         return Vec::new();
@@ -300,7 +321,8 @@ fn cid_texts(document: &Document<'_>, font: &Dictionary) -> program::Texts {
     match font.get(b"CIDToGIDMap").ok().and_then(|map| document.stream_bytes(map)) {
         None => glyphs,
         Some(map) => {
-            let glyph = |pair: &[u8]| glyphs.get(usize::from(pair[0]) << 8 | usize::from(pair[1]))?.clone();
+            let glyph =
+                |pair: &[u8]| glyphs.get(usize::from(pair[0]) << 8 | usize::from(pair[1])).cloned().unwrap_or_default();
             map.chunks_exact(2).take(0x1_0000).map(glyph).collect()
         }
     }

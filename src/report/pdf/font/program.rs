@@ -40,11 +40,23 @@ pub fn built_in(document: &Document<'_>, descriptor: &Dictionary) -> Option<Text
     Some((0..=255).map(text).collect())
 }
 
-/// The text of each glyph of an embedded TrueType or OpenType font.
-pub fn by_glyph(document: &Document<'_>, descriptor: &Dictionary) -> Option<Texts> {
+/// What a font program says of one glyph.
+#[derive(Debug, Clone, Default)]
+pub struct Witness {
+    /// Its text.
+    pub text: Option<String>,
+    /// Its width, in thousandths of the size.
+    pub width: Option<f32>,
+}
+
+/// Each glyph of an embedded TrueType or OpenType font.
+pub fn by_glyph(document: &Document<'_>, descriptor: &Dictionary) -> Option<Vec<Witness>> {
     let key = if descriptor.has(b"FontFile2") { &b"FontFile2"[..] } else { b"FontFile3" };
     let bytes = document.stream_bytes(descriptor.get(key).ok()?)?;
-    Some(texts_of(&Face::parse(&bytes, 0).ok()?))
+    let face = Face::parse(&bytes, 0).ok()?;
+    let scale = 1000.0 / f32::from(face.units_per_em());
+    let width = |glyph| face.glyph_hor_advance(GlyphId(glyph)).map(|width| f32::from(width) * scale);
+    Some((0..).zip(texts_of(&face)).map(|(glyph, text)| Witness { text, width: width(glyph) }).collect())
 }
 
 fn texts_of(face: &Face<'_>) -> Texts {
