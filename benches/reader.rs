@@ -129,7 +129,7 @@ fn measure(name: &str, file: &Path, pages: usize, rounds: usize, python: Option<
         let seconds = measured.median();
         let rate = *pages_read as f64 / seconds;
         println!(
-            "  {label:<26} {seconds:>9.3} {rate:>10.0} {:>8.1} {:>9}  {:.2} x its time a page",
+            "  {label:<26} {seconds:>9.3} {rate:>10.0} {:>8.1} {:>9}  {:.3} x its time a page",
             size * *pages_read as f64 / pages as f64 / seconds,
             measured.peak / 1024,
             (own / pages as f64) * rate,
