@@ -33,7 +33,8 @@ pub fn parse(row: WideRow<'_>) -> Result<Option<Totals>, Refusal> {
         let unreadable = || {
             Refusal::new(RefusalCode::TotalsMismatch, format!("the totals row holds '{text}', which is not a number"))
         };
-        match label.trim().to_lowercase().as_str() {
+        // a label whose letters fell apart is still one
+        match label.split_whitespace().collect::<String>().to_lowercase().as_str() {
             "count" => match cell::parse(ValueType::Int, value) {
                 Ok(Value::Int(count)) => totals.count = Some(u64::try_from(count).map_err(|_| unreadable())?),
                 _ => return Err(unreadable()),

@@ -60,6 +60,9 @@ impl<'b> Document<'b> {
         budget.check_time()?;
         let pages: Vec<_> = file.page_iter().collect();
         budget.check_pages(pages.len())?;
+        if pages.iter().collect::<HashSet<_>>().len() < pages.len() {
+            return Err(damaged("a page is listed twice, and may stand in the place of another"));
+        }
         let root = file.catalog().and_then(|catalog| catalog.get_deref(b"Pages", &file)).and_then(Object::as_dict);
         let counted = root.and_then(|root| root.get_deref(b"Count", &file)).and_then(Object::as_i64).ok();
         if pages.is_empty() || counted.is_some_and(|counted| usize::try_from(counted) != Ok(pages.len())) {

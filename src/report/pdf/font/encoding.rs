@@ -38,6 +38,23 @@ pub fn texts(document: &Document<'_>, dict: &Dictionary) -> Texts {
     texts
 }
 
+fn names_a_code_twice(document: &Document<'_>, encoding: &Dictionary) -> bool {
+    let mut named = [false; 256];
+    let mut code = 0_usize;
+    for entry in document.array(encoding, b"Differences").map(Vec::as_slice).unwrap_or_default() {
+        match document.resolve(entry) {
+            Object::Name(_) => {
+                if named.get_mut(code).is_some_and(|named| std::mem::replace(named, true)) {
+                    return true;
+                }
+                code = code.saturating_add(1);
+            }
+            other => code = document.number(other).map_or(code, |first| first.max(0.0) as usize),
+        }
+    }
+    false
+}
+
 /// What a glyph name means: the Adobe Glyph List, `uniXXXX`, `uXXXXX`, components and suffixes.
 pub fn glyph_text(name: &str) -> Option<String> {
     let base = name.split('.').next().filter(|base| !base.is_empty())?;
@@ -92,13 +109,13 @@ fn built_in(document: &Document<'_>, dict: &Dictionary) -> Texts {
     }
 }
 
-/// Does a font name an encoding that nobody knows?
+/// Does a font name an encoding that nobody knows, or that contradicts itself?
 pub fn is_unknown(document: &Document<'_>, dict: &Dictionary) -> bool {
     match dict.get(b"Encoding").map(|encoding| document.resolve(encoding)) {
         Ok(Object::Name(name)) => named(name).is_none(),
         Ok(Object::Dictionary(encoding)) => {
             let known = |key: &[u8]| matches!(key, b"Type" | b"BaseEncoding" | b"Differences");
-            !encoding.iter().all(|(key, _)| known(key))
+            !encoding.iter().all(|(key, _)| known(key)) || names_a_code_twice(document, encoding)
         }
         Ok(_) => true,
         Err(_) => false,
