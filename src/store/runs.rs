@@ -187,20 +187,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the query fails.
     pub async fn last_run(&self, sync_type: &SyncType, agent: &AgentId) -> Result<Option<Run>, StoreError> {
-        let (sync_type, agent) = (sync_type.to_string(), agent.to_string());
-        self.read(move |db| {
-            Box::pin(async move {
-                let row = entity::sync_run::Entity::find()
-                    .filter(C::SyncType.eq(sync_type))
-                    .filter(C::AgentId.eq(agent))
-                    .filter(C::FinishedAt.is_not_null())
-                    .order_by_desc(C::Id)
-                    .one(db)
-                    .await;
-                Ok(row.map_err(StoreError::while_doing("read the last run"))?.map(Run::from))
-            })
-        })
-        .await
+        Ok(self.latest(sync_type, agent, C::FinishedAt.is_not_null()).await?.map(Run::from))
     }
 
     /// How the last report of a type and agent that was read was laid out.
@@ -208,18 +195,28 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the query fails.
     pub async fn last_layout(&self, sync_type: &SyncType, agent: &AgentId) -> Result<Option<Layout>, StoreError> {
+        let row = self.latest(sync_type, agent, C::Layout.is_not_null()).await?;
+        Ok(row.and_then(|row| serde_json::from_value(row.layout?).ok()))
+    }
+
+    /// The newest run of a type and agent that is as `wanted`.
+    async fn latest(
+        &self,
+        sync_type: &SyncType,
+        agent: &AgentId,
+        wanted: Expr,
+    ) -> Result<Option<entity::sync_run::Model>, StoreError> {
         let (sync_type, agent) = (sync_type.to_string(), agent.to_string());
         self.read(move |db| {
             Box::pin(async move {
                 let row = entity::sync_run::Entity::find()
                     .filter(C::SyncType.eq(sync_type))
                     .filter(C::AgentId.eq(agent))
-                    .filter(C::Layout.is_not_null())
+                    .filter(wanted)
                     .order_by_desc(C::Id)
                     .one(db)
                     .await;
-                let row = row.map_err(StoreError::while_doing("read the last layout"))?;
-                Ok(row.and_then(|row| serde_json::from_value(row.layout?).ok()))
+                row.map_err(StoreError::while_doing("read the last run"))
             })
         })
         .await
