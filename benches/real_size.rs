@@ -11,20 +11,12 @@ use std::{
 };
 
 use lockstep::{
-    pretend_erp::{self, Layout},
+    pretend_erp::{self, Layout, REAL_SIZES},
     sync_type::SyncTypes,
 };
 use reqwest::{Client, Method};
 use serde_json::Value as Json;
 
-const SIZES: [(&str, usize); 6] = [
-    ("customers", 1_450),
-    ("products", 4_540),
-    ("prices", 4_980),
-    ("orders", 1_000),
-    ("ddt", 1_130),
-    ("invoices", 300),
-];
 const TOKEN: &str = "token-of-the-bench";
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
@@ -68,7 +60,7 @@ impl Service {
         }
         println!("{label}: {:.2} s, peak memory so far {} MiB", started.elapsed().as_secs_f64(), self.peak()? / 1024);
         let runs = self.call(Method::GET, "/api/runs?limit=12").await?;
-        for (name, rows) in SIZES {
+        for (name, rows) in REAL_SIZES {
             let of_type = |run: &&Json| run["type"] == name && run["counts"]["read"] == rows;
             let run =
                 runs["items"].as_array().and_then(|runs| runs.iter().find(of_type)).ok_or("a report was not read")?;
@@ -79,7 +71,7 @@ impl Service {
 }
 
 fn print_reports(folder: &Path, types: &SyncTypes, zoom: f32) -> Outcome<()> {
-    for (name, rows) in SIZES {
+    for (name, rows) in REAL_SIZES {
         let spec = types.get(name).ok_or("no such type")?;
         let agent = spec.agent_for(&"agent-1".into());
         let file = folder.join(agent.as_str()).join(format!("{name}.pdf"));

@@ -9,3 +9,13 @@ mod invent;
 pub use format::printed;
 pub use grid::{Layout, print};
 pub use invent::invent;
+
+/// How many rows a real report of each type has, for benchmarks.
+pub const REAL_SIZES: [(&str, usize); 6] = [
+    ("customers", 1_450),
+    ("products", 4_540),
+    ("prices", 4_980),
+    ("orders", 1_000),
+    ("ddt", 1_130),
+    ("invoices", 300),
+];

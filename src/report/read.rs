@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashSet,
-    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+    sync::{Mutex, PoisonError},
 };
 
 use rayon::prelude::*;
@@ -151,13 +151,16 @@ impl Request<'_> {
         sniff::check(self.bytes)?;
         let document = Document::open(self.bytes, self.budget)?;
         let known = self.known();
-        let done = AtomicUsize::new(0);
+        let done = Mutex::new(0);
         let count = document.page_count();
         let sheets = (0..count)
             .into_par_iter()
             .map(|page| {
                 let table = Self::by_marks(&document.page(page)?, &known)?;
-                (self.progress)(done.fetch_add(1, Relaxed) + 1, count);
+                // told under the lock: progress never goes back
+                let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
+                *done += 1;
+                (self.progress)(*done, count);
                 Ok(table)
             })
             .collect::<Result<Vec<_>, Refusal>>()?;

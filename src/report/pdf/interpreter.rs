@@ -7,8 +7,9 @@ use lopdf::{Dictionary, Object};
 use super::{
     super::budget::Exceeded,
     document::Document,
-    font::{Font, is_printable},
+    font::Font,
     lexer::{Lexer, Token},
+    marked::{ActualText, Mark},
     matrix::Matrix,
     page::{Page, Rect},
     path::{Paint, Path},
@@ -36,26 +37,6 @@ pub(super) struct State {
     pub is_hidden: bool,
 }
 
-/// What a marked content does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mark {
-    /// Nothing that matters here.
-    Plain,
-    /// Replaces its text.
-    Replaces,
-    /// Is on a layer that is switched off.
-    Hides,
-}
-
-/// The text that a marked content stands for.
-#[derive(Debug)]
-pub(super) struct ActualText {
-    /// What is left to print of it.
-    pub text: String,
-    /// The baseline on which it was printed.
-    pub printed_at: Option<f64>,
-}
-
 /// A page on its way.
 pub(super) struct Interpreter<'a> {
     pub document: &'a Document<'a>,
@@ -68,7 +49,7 @@ pub(super) struct Interpreter<'a> {
     /// Fonts by resource dictionary (its address) and name.
     pub fonts: Vec<(usize, Vec<u8>, Arc<Font>)>,
     /// Open marked contents.
-    marks: Vec<Mark>,
+    pub marks: Vec<Mark>,
     /// Within marked content that says which text it stands for.
     pub actual_text: Option<ActualText>,
     /// How many layers that are switched off are open.
@@ -279,58 +260,11 @@ impl Interpreter<'_> {
         }
     }
 
-    /// Marked content may say which text it stands for.
-    fn begin_marked(&mut self, operands: &[Token<'_>], resources: &Dictionary) {
-        let text = match operands {
-            [_, Token::Name(name)] => self
-                .document
-                .resource(resources, b"Properties", name)
-                .and_then(|properties| self.document.dict(properties)?.get(b"ActualText").ok())
-                .and_then(|text| self.document.resolve(text).as_str().ok())
-                .map(text_string),
-            _ => operands.windows(2).find_map(|pair| match pair {
-                [Token::Name(b"ActualText"), Token::Text(text)] => Some(text_string(text)),
-                _ => None,
-            }),
-        };
-        let is_hidden = match operands {
-            [Token::Name(b"OC"), Token::Name(name)] => {
-                self.document.resource(resources, b"Properties", name).is_some_and(|layer| self.document.is_off(layer))
-            }
-            _ => false,
-        };
-        self.marks.push(match text {
-            _ if is_hidden => {
-                self.hidden_layers += 1;
-                Mark::Hides
-            }
-            // the outermost replacement counts
-            Some(text) if self.actual_text.is_none() => {
-                self.actual_text = Some(ActualText { text, printed_at: None });
-                Mark::Replaces
-            }
-            _ => Mark::Plain,
-        });
-    }
-
-    fn end_marked(&mut self) {
-        match self.marks.pop() {
-            Some(Mark::Replaces) => self.actual_text = None,
-            Some(Mark::Hides) => self.hidden_layers -= 1,
-            Some(Mark::Plain) | None => {}
-        }
-    }
-
-    /// Ends what a content left open: all that followed may have been meant to be seen.
-    fn close_marks(&mut self) {
-        while let Some(mark) = self.marks.last() {
-            self.page.verdict.lost_texts += u64::from(*mark != Mark::Plain);
-            self.end_marked();
-        }
-    }
-
     fn draw_object(&mut self, operands: &[Token<'_>], resources: &Dictionary, depth: usize) -> Result<(), Exceeded> {
-        let [.., Token::Name(name)] = operands else { return Ok(()) };
+        let [.., Token::Name(name)] = operands else {
+            self.page.verdict.lost_texts += 1;
+            return Ok(());
+        };
         let object = self.document.resource(resources, b"XObject", name).map(|object| self.document.resolve(object));
         let Some(Object::Stream(form)) = object else {
             // whatever should be here, it is not
@@ -390,17 +324,4 @@ impl Interpreter<'_> {
     pub(super) fn clip_of(&self, clip: Option<u32>) -> Option<Rect> {
         clip.map(|clip| self.page.clips[clip as usize])
     }
-}
-
-/// A PDF text string: UTF-16 or UTF-8 with their marks, else nearly Latin-1.
-fn text_string(bytes: &[u8]) -> String {
-    let text = match bytes {
-        [0xfe, 0xff, units @ ..] => {
-            let units = units.chunks(2).map(|pair| pair.iter().fold(0, |unit, byte| unit << 8 | u16::from(*byte)));
-            char::decode_utf16(units).map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
-        }
-        [0xef, 0xbb, 0xbf, text @ ..] => String::from_utf8_lossy(text).into_owned(),
-        _ => bytes.iter().map(|byte| char::from(*byte)).collect::<String>(),
-    };
-    text.chars().filter(|character| is_printable(*character)).collect()
 }

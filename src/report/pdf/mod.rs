@@ -6,6 +6,7 @@ mod document;
 mod font;
 mod interpreter;
 mod lexer;
+mod marked;
 mod matrix;
 mod page;
 mod path;

@@ -2,10 +2,7 @@
 
 use std::{
     io::{self, BufRead, Read, Write},
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
@@ -57,10 +54,9 @@ fn serve(head: &Head, bytes: &[u8], types: &SyncTypes, answer: &Mutex<impl Write
     };
     // a frame that cannot be sent has nobody to read it
     let tell = |frame: &Frame| drop(send(&mut *answer.lock().unwrap_or_else(PoisonError::into_inner), frame));
-    let told = AtomicUsize::new(0);
     let progress = |done: usize, total: usize| {
         let step = (total / STEPS).max(1);
-        if done.is_multiple_of(step) && told.fetch_max(done, Relaxed) < done {
+        if done.is_multiple_of(step) || done == total {
             tell(&Frame::Progress(done, total));
         }
     };

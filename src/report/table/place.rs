@@ -49,12 +49,13 @@ impl Cells<'_> {
             }
         }
         self.check_outside(&outside)?;
-        let aligned = placed.clone();
-        for (row, number) in crossing {
+        let align = |(row, number): (usize, u32)| {
             let run = &self.page.runs[number as usize];
-            let column = self.by_alignment(run, &aligned).ok_or_else(|| self.lost(run, "across columns"))?;
-            placed.push(((row * width + column) as u32, number));
-        }
+            let column = self.by_alignment(run, &placed).ok_or_else(|| self.lost(run, "across columns"))?;
+            Ok(((row * width + column) as u32, number))
+        };
+        let aligned = crossing.into_iter().map(align).collect::<Result<Vec<_>, Refusal>>()?;
+        placed.extend(aligned);
         let bounds = (self.columns[0], self.columns[width], self.bands[self.bands.len() - 1].bottom, self.bands[0].top);
         let is_inside = |(x, y): &(f64, f64)| *x > bounds.0 && *x < bounds.1 && *y > bounds.2 && *y < bounds.3;
         if self.page.turned.iter().any(is_inside) {
@@ -122,10 +123,10 @@ impl Cells<'_> {
         let is_below = |run: &Run, heights: f64| run.y < last.bottom && run.y > last.bottom - height * heights;
         for run in outside.iter().filter(|run| self.column(f64::midpoint(run.x0, run.x1)).is_some()) {
             let y = run.y + run.size * MIDDLE;
-            let beside = |other: &&&Run| {
+            let beside = |other: &&Run| {
                 (other.y - run.y).abs() < run.size * MIDDLE && self.column(other.x0) != self.column(run.x0)
             };
-            let is_row = is_below(run, NEAR) && outside.iter().find(beside).is_some();
+            let is_row = is_below(run, NEAR) && outside.iter().any(beside);
             if is_row || is_below(run, 1.0) {
                 return Err(self.lost(run, "right below the table"));
             }
