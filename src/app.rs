@@ -16,14 +16,16 @@ use tokio::runtime::Runtime;
 
 use crate::{
     api::{self, Api, token_hash},
-    domain::{Clock, SyncType, Timestamp},
-    event::{Bus, Observer},
-    queue::{Drain, QueueActor, QueueSettings, Worker},
+    domain::{BreakerPolicy, Class, Clock, JobType, SyncType, Timestamp},
+    event::{Bus, Observer, Pulses},
+    operation::Operations,
+    outbox::{NoSink, OperationRunner, Sink},
+    queue::{self, Drain, QueueActor, QueueSettings, Worker},
     report::sandbox::{ReadReports, Sandbox},
     scheduler::{Halt, SchedulerActor, SchedulerSettings},
     settings::{Settings, SourceKind},
     source::{Folder, NoSource, Source},
-    store::{Setting, Store},
+    store::{Setting, SourceReport, Store},
     sync::{Context, RunJob, Runner, SyncActor},
     sync_type::{SyncTypeSpec, SyncTypes},
 };
@@ -58,6 +60,8 @@ pub struct Parts {
     pub source: Option<Arc<dyn Source>>,
     /// Who reads them.
     pub reader: Option<Arc<dyn ReadReports>>,
+    /// Who has the effects of writes.
+    pub sink: Option<Arc<dyn Sink>>,
     /// What time it is.
     pub clock: Option<Arc<dyn Clock>>,
     /// Told of every event at once.
@@ -153,6 +157,16 @@ pub async fn context(settings: &Settings, io: &Io, parts: &mut Parts) -> anyhow:
         minute: settings.minute(),
         guards: settings.guards,
         time_limit: Duration::from_secs(settings.limits.sync_seconds),
+        grace: Duration::from_millis(settings.queue.grace_ms),
+        breaker: SourceReport {
+            source: settings.source.kind.as_str().to_owned(),
+            failed: None,
+            policy: BreakerPolicy {
+                failures: settings.queue.breaker_failures,
+                open: Duration::from_millis(settings.queue.breaker_open_ms),
+                ..BreakerPolicy::default()
+            },
+        },
     })
 }
 
@@ -214,34 +228,27 @@ impl App {
         let runner: Arc<dyn RunJob> = Arc::new(Runner::new(context.clone(), io.handle()));
         let syncs: HashMap<SyncType, Addr<SyncActor>> =
             context.types.iter().map(|spec| (spec.name.clone(), SyncActor::new(runner.clone()).start())).collect();
-        let worker = |sync: &Addr<SyncActor>| Worker { run: sync.clone().recipient(), stop: sync.clone().recipient() };
-        let queue_settings = QueueSettings {
-            concurrency: settings.queue.concurrency,
-            throttle: Duration::from_millis(settings.queue.throttle_ms),
-            heartbeat: Duration::from_millis(settings.queue.heartbeat_ms),
-            lease: Duration::from_millis(settings.queue.lease_ms),
-            owner: owner()?,
-        };
-        let queue = QueueActor::new(
-            Arc::new(context.store.clone()),
-            syncs.iter().map(|(name, sync)| (name.clone(), worker(sync))).collect(),
-            context.types.clone(),
-            context.bus.clone(),
-            context.clock.clone(),
-            queue_settings,
-        )
-        .start();
+        let operations = Arc::new(Operations::load(&settings.queue.operations_dir)?);
+        if let Some(both) = operations.job_types().find(|name| context.types.get(name.as_str()).is_some()) {
+            bail!("'{both}' is the name of a sync type and of an operation");
+        }
+        let pulses = Pulses::default();
+        let sink = parts.sink.take().unwrap_or_else(|| Arc::new(NoSink));
+        let queue = start_queue(&settings, &context, &io, (&syncs, &operations, &pulses), sink)?;
         let scheduler = SchedulerActor::new(
             Arc::new(context.store.clone()),
             queue.clone().recipient(),
             context.types.clone(),
             context.bus.clone(),
+            pulses.clone(),
             context.clock.clone(),
             SchedulerSettings { enabled: settings.scheduler.enabled, minute: settings.minute() },
         )
         .start();
         let api = Api {
             context: context.clone(),
+            operations,
+            pulses,
             scheduler: scheduler.clone(),
             queue: queue.clone(),
             syncs: syncs.clone(),
@@ -283,6 +290,52 @@ impl App {
         drop(self.io);
         drained
     }
+}
+
+/// Starts the queue, with an actor for each sync type and one for the operations of each class.
+fn start_queue(
+    settings: &Settings,
+    context: &Arc<Context>,
+    io: &Io,
+    (syncs, operations, pulses): (&HashMap<SyncType, Addr<SyncActor>>, &Arc<Operations>, &Pulses),
+    sink: Arc<dyn Sink>,
+) -> anyhow::Result<Addr<QueueActor>> {
+    let worker = |actor: &Addr<SyncActor>| Worker { run: actor.clone().recipient(), stop: actor.clone().recipient() };
+    let runner: Arc<dyn RunJob> = Arc::new(Arc::new(OperationRunner {
+        store: context.store.clone(),
+        operations: operations.clone(),
+        sink,
+        source: context.source.clone(),
+        breaker: context.breaker.clone(),
+        bus: context.bus.clone(),
+        clock: context.clock.clone(),
+        runtime: io.handle(),
+    }));
+    let (writes, downloads) = (SyncActor::new(runner.clone()).start(), SyncActor::new(runner).start());
+    let mut workers: HashMap<JobType, Worker> =
+        syncs.iter().map(|(name, sync)| (name.job_type(), worker(sync))).collect();
+    workers.extend(operations.iter().map(|spec| {
+        let actor = if spec.class == Class::Write { &writes } else { &downloads };
+        (spec.name.clone(), worker(actor))
+    }));
+    let parts = queue::Parts {
+        jobs: Arc::new(context.store.clone()),
+        workers,
+        types: context.types.clone(),
+        operations: operations.clone(),
+        bus: context.bus.clone(),
+        pulses: pulses.clone(),
+        clock: context.clock.clone(),
+    };
+    let settings = QueueSettings {
+        concurrency: settings.queue.concurrency,
+        throttle: Duration::from_millis(settings.queue.throttle_ms),
+        heartbeat: Duration::from_millis(settings.queue.heartbeat_ms),
+        lease: Duration::from_millis(settings.queue.lease_ms),
+        keep_jobs: Duration::from_secs(settings.queue.keep_jobs_days * 86_400),
+        owner: owner()?,
+    };
+    Ok(QueueActor::new(parts, settings).start())
 }
 
 fn random_hex() -> anyhow::Result<String> {

@@ -9,6 +9,8 @@ pub mod cli;
 pub mod delta;
 pub mod domain;
 pub mod event;
+pub mod operation;
+pub mod outbox;
 pub mod pretend_erp;
 pub mod queue;
 pub mod report;

@@ -7,6 +7,7 @@ use sea_orm_migration::prelude::*;
 
 mod m20261122_000001_control_tables;
 mod m20261122_000002_layout;
+mod m20261122_000003_queue;
 
 pub use sea_orm_migration::{MigrationStatus, MigratorTrait};
 
@@ -16,6 +17,10 @@ pub struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m20261122_000001_control_tables::Migration), Box::new(m20261122_000002_layout::Migration)]
+        vec![
+            Box::new(m20261122_000001_control_tables::Migration),
+            Box::new(m20261122_000002_layout::Migration),
+            Box::new(m20261122_000003_queue::Migration),
+        ]
     }
 }

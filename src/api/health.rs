@@ -14,7 +14,7 @@ async fn live() -> HttpResponse {
     HttpResponse::Ok().json(json!({ "status": "ok" }))
 }
 
-/// Ready when the database answers and all actors live.
+/// Ready when the database answers, all actors live and every loop turns.
 #[get("/readyz")]
 async fn ready(api: web::Data<Api>) -> Result<HttpResponse, Problem> {
     api.store().settings().await?;
@@ -22,5 +22,10 @@ async fn ready(api: web::Data<Api>) -> Result<HttpResponse, Problem> {
     if !actors {
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "actor_gone", "an actor has ended"));
     }
-    Ok(HttpResponse::Ok().json(json!({ "status": "ok" })))
+    let loops = api.pulses.all();
+    if let Some(late) = loops.iter().find(|pulse| pulse.is_late) {
+        let text = format!("the loop '{}' has not got on for {} ms", late.name, late.since_ms);
+        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "loop_late", text));
+    }
+    Ok(HttpResponse::Ok().json(json!({ "status": "ok", "loops": loops })))
 }

@@ -4,15 +4,15 @@ use actix_web::{HttpResponse, get, post, web};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Api, Problem, limit};
+use super::{Api, LIST, Problem, answer::optional_json, limit, problem};
 use crate::{
-    domain::JobId,
-    queue::StopJobs,
-    store::{Job, JobQuery},
+    domain::{Class, JobId},
+    queue::{PurgeJobs, RetryJob, StopJobs},
+    store::{Job, JobQuery, Retry},
 };
 
 pub fn routes(config: &mut web::ServiceConfig) {
-    config.service(list).service(one).service(cancel);
+    config.service(list).service(one).service(cancel).service(retry).service(document).service(purge);
 }
 
 #[derive(Debug, Deserialize)]
@@ -21,6 +21,7 @@ struct Query {
     state: Option<String>,
     r#type: Option<String>,
     agent: Option<String>,
+    root: Option<JobId>,
     cursor: Option<JobId>,
     limit: Option<u64>,
 }
@@ -30,8 +31,14 @@ struct Query {
 async fn list(api: web::Data<Api>, query: web::Query<Query>) -> Result<HttpResponse, Problem> {
     let query = query.into_inner();
     let limit = limit(query.limit);
-    let wanted =
-        JobQuery { state: query.state, sync_type: query.r#type, agent: query.agent, before: query.cursor, limit };
+    let wanted = JobQuery {
+        state: query.state,
+        sync_type: query.r#type,
+        agent: query.agent,
+        root: query.root,
+        before: query.cursor,
+        limit,
+    };
     let jobs = api.store().jobs(wanted).await?;
     let next = jobs.last().filter(|_| jobs.len() as u64 == limit).map(|job| job.id.to_string());
     Ok(HttpResponse::Ok().json(json!({ "items": jobs, "next": next })))
@@ -44,7 +51,13 @@ async fn find(api: &Api, id: JobId) -> Result<Job, Problem> {
 /// `GET /api/jobs/{id}`
 #[get("/jobs/{id}")]
 async fn one(api: web::Data<Api>, id: web::Path<JobId>) -> Result<HttpResponse, Problem> {
-    Ok(HttpResponse::Ok().json(find(&api, *id).await?))
+    let job = find(&api, *id).await?;
+    let children = api.store().jobs(JobQuery { root: Some(job.id), limit: LIST.1, ..JobQuery::default() }).await?;
+    let mut body = json!(job);
+    if !children.is_empty() {
+        body["flow"] = json!({ "outcome": job.flow_outcome, "children": children });
+    }
+    Ok(HttpResponse::Ok().json(body))
 }
 
 /// `POST /api/jobs/{id}/cancel`: a running job stops at its next batch, a waiting one is removed.
@@ -54,6 +67,66 @@ async fn cancel(api: web::Data<Api>, id: web::Path<JobId>) -> Result<HttpRespons
     if job.state == "done" {
         return Err(Problem::conflict("job_done", format!("job {} is over", job.id)).of_job(job.id));
     }
-    let report = api.queue.send(StopJobs { job: Some(*id), sync_type: None }).await??;
+    let report = api.queue.send(StopJobs { job: Some(*id), ..StopJobs::default() }).await??;
     Ok(HttpResponse::Ok().json(report))
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Again {
+    #[serde(default)]
+    even_if_done: bool,
+}
+
+/// `POST /api/jobs/{id}/retry`: puts a job that did not succeed back into the queue, under its key.
+#[post("/jobs/{id}/retry")]
+async fn retry(
+    api: web::Data<Api>,
+    id: web::Path<JobId>,
+    body: Result<web::Bytes, actix_web::Error>,
+) -> Result<HttpResponse, Problem> {
+    let Again { even_if_done } = optional_json(&problem::body(body)?)?;
+    let conflict = |code, text: &str| Err(Problem::conflict(code, format!("job {id} {text}")).of_job(*id));
+    match api.queue.send(RetryJob { job: *id, even_if_done }).await?? {
+        Retry::Accepted => Ok(HttpResponse::Accepted()
+            .insert_header(("Location", format!("/api/jobs/{id}")))
+            .json(find(&api, *id).await?)),
+        Retry::Unknown => Err(Problem::not_found("unknown_job", format!("there is no job {id}"))),
+        Retry::NotOver => conflict("job_not_over", "is not over yet"),
+        Retry::Succeeded => conflict("job_succeeded", "did what it was to do: ask for it anew"),
+        Retry::Doubtful => {
+            conflict("doubtful", "may have had its effect: look there first, then send {\"evenIfDone\": true}")
+        }
+        Retry::DocumentGone => conflict("document_gone", "read a document that is gone: upload or sync again"),
+        Retry::AlreadyQueued { job } => {
+            let text = format!("job {job} has the key of job {id} by now");
+            Err(Problem::conflict("already_queued", text).of_job(job))
+        }
+    }
+}
+
+/// `GET /api/jobs/{id}/document`: the PDF that a download brought.
+#[get("/jobs/{id}/document")]
+async fn document(api: web::Data<Api>, id: web::Path<JobId>) -> Result<HttpResponse, Problem> {
+    let job = find(&api, *id).await?;
+    let kept = job.result.as_ref().and_then(|result| result["documentId"].as_i64());
+    let kept = kept.ok_or_else(|| Problem::not_found("no_document", format!("job {id} brought no document")))?;
+    let bytes = api.store().document(kept).await?;
+    Ok(HttpResponse::Ok().content_type("application/pdf").body(bytes))
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Purge {
+    r#type: Option<String>,
+    class: Option<Class>,
+}
+
+/// `POST /api/jobs/purge`: takes what has not started out of the queue; what runs goes on.
+#[post("/jobs/purge")]
+async fn purge(api: web::Data<Api>, body: Result<web::Bytes, actix_web::Error>) -> Result<HttpResponse, Problem> {
+    let asked: Purge = optional_json(&problem::body(body)?)?;
+    let meant = StopJobs { job: None, job_type: asked.r#type.map(Into::into), class: asked.class };
+    let removed = api.queue.send(PurgeJobs(meant)).await??;
+    Ok(HttpResponse::Ok().json(json!({ "removed": removed })))
 }

@@ -1,10 +1,13 @@
 //! How do admins and programs steer it? A thin HTTP layer: extract, ask an actor or read, show.
 
 mod agents;
+mod answer;
 mod auth;
+mod control;
 mod data;
 mod health;
 mod jobs;
+mod operations;
 mod problem;
 mod runs;
 mod schedule;
@@ -29,9 +32,11 @@ pub use problem::Problem;
 
 use crate::{
     domain::{AgentId, SyncType},
+    event::Pulses,
+    operation::Operations,
     queue::QueueActor,
     scheduler::SchedulerActor,
-    store::Store,
+    store::{Agent, Store},
     sync::{Context, SyncActor},
     sync_type::SyncTypeSpec,
 };
@@ -46,6 +51,10 @@ const LIST: (u64, u64) = (50, 500);
 pub struct Api {
     /// The parts of a run: the store and the sync types among them.
     pub context: Arc<Context>,
+    /// All operations.
+    pub operations: Arc<Operations>,
+    /// The loops of this process.
+    pub pulses: Pulses,
     /// The timers.
     pub scheduler: Addr<SchedulerActor>,
     /// The queue.
@@ -83,12 +92,21 @@ impl Api {
         let Some(asked) = asked else {
             return Ok(agents.into_iter().filter(|agent| agent.active).map(|agent| agent.id).collect());
         };
-        if let Some(agent) = agents.iter().find(|agent| agent.id.as_str() == asked) {
-            return Ok(vec![agent.id.clone()]);
-        }
-        let known = agents.iter().map(|agent| agent.id.as_str()).collect::<Vec<_>>().join(", ");
-        Err(Problem::not_found("unknown_agent", format!("there is no agent '{asked}'; known are: {known}")))
+        known_agent(&agents, asked).map(|agent| vec![agent])
     }
+
+    /// The agent called `asked`, or a 404 that names the known ones.
+    async fn agent(&self, asked: &str) -> Result<AgentId, Problem> {
+        known_agent(&self.store().agents().await?, asked)
+    }
+}
+
+fn known_agent(agents: &[Agent], asked: &str) -> Result<AgentId, Problem> {
+    if let Some(agent) = agents.iter().find(|agent| agent.id.as_str() == asked) {
+        return Ok(agent.id.clone());
+    }
+    let known = agents.iter().map(|agent| agent.id.as_str()).collect::<Vec<_>>().join(", ");
+    Err(Problem::not_found("unknown_agent", format!("there is no agent '{asked}'; known are: {known}")))
 }
 
 /// How many items a list request gets.
@@ -119,6 +137,8 @@ pub fn serve(api: Api, listener: TcpListener) -> std::io::Result<(SocketAddr, Se
                     .configure(schedule::routes)
                     .configure(runs::routes)
                     .configure(jobs::routes)
+                    .configure(operations::routes)
+                    .configure(control::routes)
                     .configure(agents::routes)
                     .configure(data::routes)
                     .configure(|config| upload::routes(config, bytes))

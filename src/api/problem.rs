@@ -36,6 +36,9 @@ struct Body {
     /// The job that stands in the way.
     #[serde(rename = "jobId", skip_serializing_if = "Option::is_none")]
     job: Option<JobId>,
+    /// Seconds after which the same request may succeed.
+    #[serde(skip)]
+    retry_after: u64,
 }
 
 impl Problem {
@@ -51,6 +54,7 @@ impl Problem {
             detail: detail.into(),
             pointer: None,
             job: None,
+            retry_after: 1,
         }))
     }
 
@@ -72,6 +76,13 @@ impl Problem {
         let mut problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail);
         problem.0.pointer = Some(pointer.to_owned());
         problem
+    }
+
+    /// Says when the same request may succeed.
+    #[must_use]
+    pub fn retry_after(mut self, seconds: u64) -> Self {
+        self.0.retry_after = seconds.max(1);
+        self
     }
 
     /// Names the job that stands in the way.
@@ -96,7 +107,7 @@ impl ResponseError for Problem {
     fn error_response(&self) -> HttpResponse {
         let mut response = HttpResponse::build(self.0.http);
         if self.0.http == StatusCode::SERVICE_UNAVAILABLE {
-            response.insert_header(("Retry-After", "1"));
+            response.insert_header(("Retry-After", self.0.retry_after.to_string()));
         }
         if self.0.http == StatusCode::UNAUTHORIZED {
             response.insert_header(("WWW-Authenticate", "Bearer"));
@@ -123,6 +134,9 @@ impl From<QueueError> for Problem {
         let text = error.to_string();
         match error {
             QueueError::UnknownType(_) => Problem::not_found("unknown_type", text),
+            QueueError::MissingField { ref field, .. } => {
+                Problem::unprocessable("missing_field", &format!("/data/{field}"), text)
+            }
             QueueError::ShuttingDown => Problem::new(StatusCode::SERVICE_UNAVAILABLE, "shutting_down", text),
             QueueError::Storage(_) => {
                 tracing::error!(error = text, "a request failed");

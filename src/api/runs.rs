@@ -5,11 +5,12 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{
-    Api, Problem, limit,
-    sync::{admission, answer_one},
+    Api, Problem,
+    answer::{answer_one, body_of},
+    limit,
 };
 use crate::{
-    domain::RunId,
+    domain::{Admission, RunId},
     queue::Approve,
     store::{Run, RunQuery},
     sync::preview,
@@ -88,12 +89,11 @@ async fn approve(api: web::Data<Api>, id: web::Path<RunId>) -> Result<HttpRespon
     let ask = Approve { run: run.id, sync_type: run.sync_type.clone(), agent: run.agent_id.clone() };
     match api.queue.send(ask).await?? {
         None => Err(not_open(&run)),
-        Some(refused) if refused.is_duplicate() => {
-            let text =
-                format!("job {} of this type and agent is under way: approve again when it is done", refused.job());
-            Err(Problem::conflict("busy", text).of_job(refused.job()))
+        Some(Admission::AlreadyQueued { job }) => {
+            let text = format!("job {job} of this type and agent is under way: approve again when it is done");
+            Err(Problem::conflict("busy", text).of_job(job))
         }
-        Some(accepted) => answer_one(&api, accepted, admission(&spec, &run.agent_id, accepted)).await,
+        Some(answer) => answer_one(&api, answer, body_of(spec.name.as_str(), &run.agent_id, answer)).await,
     }
 }
 

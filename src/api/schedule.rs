@@ -6,7 +6,7 @@ use actix_web::{HttpResponse, get, post, web};
 use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
 
-use super::{Api, Problem, problem, sync::optional_json};
+use super::{Api, Problem, answer::optional_json, problem};
 use crate::{
     domain::{Outcome, SyncType},
     scheduler::{Change, Reschedule, ScheduleError, SchedulerSnapshot, SetAutoSync, Snapshot, UpdateInterval},

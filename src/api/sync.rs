@@ -1,13 +1,17 @@
 //! What is it doing, and how is it told to sync or to stop?
 
-use actix_web::{HttpRequest, HttpResponse, get, http::StatusCode, post, web};
+use actix_web::{HttpRequest, HttpResponse, get, post, web};
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
-use super::{Api, Problem, problem};
+use super::{
+    Api, Problem,
+    answer::{answer_one, body_of, idempotency_key, optional_json},
+    problem,
+};
 use crate::{
-    domain::{Admission, AgentId, Reason, SyncType},
-    queue::{Enqueue, QueueSnapshot, Snapshot as QueueState, StopJobs},
+    domain::{Admission, AgentId, Class, Reason, SyncType},
+    queue::{Enqueue, EnqueueMany, QueueSnapshot, Snapshot as QueueState, StopJobs},
     scheduler::Snapshot as ScheduleState,
     store::RunQuery,
     sync::{Running, Status},
@@ -25,8 +29,8 @@ async fn status(api: web::Data<Api>) -> Result<HttpResponse, Problem> {
     let queue: QueueSnapshot = api.queue.send(QueueState).await?;
     let counts = api.store().job_counts().await?;
     let count = |name: Option<&SyncType>, states: &[&str]| -> i64 {
-        let meant = counts.iter().filter(|(sync_type, state, _)| {
-            name.is_none_or(|name| name == sync_type) && states.contains(&state.as_str())
+        let meant = counts.iter().filter(|(job_type, state, _)| {
+            name.is_none_or(|name| name.as_str() == job_type.as_str()) && states.contains(&state.as_str())
         });
         meant.map(|(_, _, count)| count).sum()
     };
@@ -47,7 +51,7 @@ async fn status(api: web::Data<Api>) -> Result<HttpResponse, Problem> {
             "type": spec.name,
             "scope": spec.scope,
             "running": running,
-            "waiting": count(Some(&spec.name), &["waiting", "delayed"]),
+            "waiting": count(Some(&spec.name), &["waiting", "delayed", "kept"]),
             "lastRun": last,
             "intervalMinutes": timer.map(|timer| timer.interval_minutes),
             "enabled": timer.map(|timer| timer.enabled),
@@ -60,12 +64,15 @@ async fn status(api: web::Data<Api>) -> Result<HttpResponse, Problem> {
         "queue": {
             "waiting": count(None, &["waiting"]),
             "delayed": count(None, &["delayed"]),
+            "kept": count(None, &["kept"]),
             "active": count(None, &["active"]),
             "runningHere": queue.running.len(),
             "concurrency": queue.concurrency,
+            "limits": queue.limits,
         },
         "autoSync": schedule.running,
-        "pause": null,
+        "pause": queue.pause,
+        "loops": api.pulses.all(),
         "openHolds": holds,
         "health": if attention.is_empty() { "ok" } else { "attention" },
         "attention": attention,
@@ -115,16 +122,17 @@ async fn trigger_all(api: web::Data<Api>, body: Result<web::Bytes, actix_web::Er
 /// `POST /api/sync/stop`
 #[post("/sync/stop")]
 async fn stop_all(api: web::Data<Api>) -> Result<HttpResponse, Problem> {
-    Ok(HttpResponse::Ok().json(api.queue.send(StopJobs::default()).await??))
+    Ok(HttpResponse::Ok().json(api.queue.send(StopJobs { class: Some(Class::Sync), ..StopJobs::default() }).await??))
 }
 
 /// `POST /api/sync/stop/{type}`
 #[post("/sync/stop/{type}")]
 async fn stop(api: web::Data<Api>, name: web::Path<String>) -> Result<HttpResponse, Problem> {
-    let sync_type = Some(api.sync_type(&name)?.name.clone());
-    Ok(HttpResponse::Ok().json(api.queue.send(StopJobs { job: None, sync_type }).await??))
+    let job_type = Some(api.sync_type(&name)?.name.job_type());
+    Ok(HttpResponse::Ok().json(api.queue.send(StopJobs { job_type, ..StopJobs::default() }).await??))
 }
 
+/// Asks for a type for several agents at once.
 async fn enqueue(
     api: &Api,
     spec: &SyncTypeSpec,
@@ -132,70 +140,16 @@ async fn enqueue(
     force: bool,
     key: Option<&str>,
 ) -> Result<Vec<(Admission, Json)>, Problem> {
-    // sent together, so that they share a transaction
-    let asks = agents.iter().map(|agent| {
-        let ask = Enqueue {
-            force,
-            idempotency_key: key.map(str::to_owned),
-            ..Enqueue::new(spec.name.clone(), agent.clone(), Reason::Manual)
-        };
-        api.queue.send(ask)
+    let asks = agents.iter().map(|agent| Enqueue {
+        force,
+        idempotency_key: key.map(str::to_owned),
+        ..Enqueue::new(spec.name.job_type(), agent.clone(), Reason::Manual)
     });
-    let answers = futures_util::future::try_join_all(asks).await?;
+    let answers = api.queue.send(EnqueueMany(asks.collect())).await??;
     let named = answers.into_iter().zip(agents);
-    named
-        .map(|(answer, agent)| answer.map(|answer| (answer, admission(spec, &agent, answer))).map_err(Problem::from))
-        .collect()
+    Ok(named.map(|(answer, agent)| (answer, body_of(spec.name.as_str(), &agent, answer))).collect())
 }
 
 fn bodies(jobs: Vec<(Admission, Json)>) -> Vec<Json> {
     jobs.into_iter().map(|(_, body)| body).collect()
-}
-
-/// What the queue answered, as JSON.
-pub(super) fn admission(spec: &SyncTypeSpec, agent: &AgentId, admission: Admission) -> Json {
-    let mut body = json!({
-        "jobId": admission.job(),
-        "type": spec.name,
-        "agentId": agent,
-        "deduplicated": admission.is_duplicate(),
-    });
-    match admission {
-        Admission::Accepted { .. } => {}
-        Admission::AlreadyQueued { .. } => body["refused"] = "already_queued".into(),
-        Admission::Throttled { retry_in, .. } => {
-            body["refused"] = "throttled".into();
-            body["retryInMs"] = (retry_in.as_millis() as u64).into();
-        }
-    }
-    body
-}
-
-/// 202 with the new job's place, or 200 with the winner's.
-pub(super) async fn answer_one(api: &Api, admission: Admission, mut body: Json) -> Result<HttpResponse, Problem> {
-    body["job"] = json!(api.store().job(admission.job()).await?);
-    let code = if admission.is_duplicate() { StatusCode::OK } else { StatusCode::ACCEPTED };
-    let place = format!("/api/jobs/{}", admission.job());
-    Ok(HttpResponse::build(code).insert_header(("Location", place)).json(body))
-}
-
-/// A JSON body that may be left out.
-pub(super) fn optional_json<T: Default + for<'de> Deserialize<'de>>(body: &[u8]) -> Result<T, Problem> {
-    if body.iter().all(u8::is_ascii_whitespace) {
-        return Ok(T::default());
-    }
-    serde_json::from_slice(body).map_err(|error| Problem::new(StatusCode::BAD_REQUEST, "bad_body", error.to_string()))
-}
-
-fn idempotency_key(request: &HttpRequest) -> Result<Option<String>, Problem> {
-    let Some(header) = request.headers().get("Idempotency-Key") else { return Ok(None) };
-    let key = header.to_str().ok().map(str::trim).filter(|key| !key.is_empty() && key.len() <= 200);
-    let wrong = || {
-        Problem::new(
-            StatusCode::BAD_REQUEST,
-            "bad_idempotency_key",
-            "Idempotency-Key must be 1 to 200 visible characters",
-        )
-    };
-    key.map(|key| Some(key.to_owned())).ok_or_else(wrong)
 }

@@ -5,8 +5,9 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use super::{
-    Api, Problem, problem,
-    sync::{admission, answer_one},
+    Api, Problem,
+    answer::{answer_one, body_of},
+    problem,
 };
 use crate::{domain::Reason, queue::Enqueue, report};
 
@@ -45,15 +46,15 @@ async fn upload(
     let document = api.store().keep_document(body.to_vec(), api.context.clock.now()).await?;
     let ask = Enqueue {
         document: Some((document, sha256)),
-        ..Enqueue::new(spec.name.clone(), agent.clone(), Reason::Upload)
+        ..Enqueue::new(spec.name.job_type(), agent.clone(), Reason::Upload)
     };
     let answer = match api.queue.send(ask).await {
-        Ok(Ok(answer)) if !answer.is_duplicate() => answer,
+        Ok(Ok(answer)) if answer.is_taken() => answer,
         refused => {
             // no job will read these bytes
             api.store().drop_document(document).await?;
             refused??
         }
     };
-    answer_one(&api, answer, admission(&spec, agent, answer)).await
+    answer_one(&api, answer, body_of(spec.name.as_str(), agent, answer)).await
 }

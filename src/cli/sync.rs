@@ -151,7 +151,7 @@ async fn sync(
     file: Option<Vec<u8>>,
 ) -> anyhow::Result<Exit> {
     let owner = app::owner()?;
-    let mut job = NewJob::sync(spec.name.clone(), agent.clone(), spec.priority, Reason::Manual);
+    let mut job = NewJob::sync(&spec.name, agent.clone(), spec.priority, Reason::Manual);
     if let Some(bytes) = file {
         let sha256 = hex::encode(Sha256::digest(&bytes));
         job.dedup_key = Some(format!("{}:{agent}:{sha256}", spec.name));
@@ -184,7 +184,12 @@ async fn sync(
         Outcome::Held => Exit::Held,
         Outcome::Stopped => Exit::Stopped,
         Outcome::Failed { .. } => Exit::Refused,
-        Outcome::TimedOut | Outcome::Panicked | Outcome::Lost | Outcome::Removed => Exit::Failed,
+        Outcome::TimedOut
+        | Outcome::Panicked
+        | Outcome::Lost
+        | Outcome::Removed
+        | Outcome::Skipped
+        | Outcome::Doubtful => Exit::Failed,
     })
 }
 
@@ -205,7 +210,7 @@ async fn claim(
         {
             return Ok(Some(claimed));
         }
-        let active = context.store.heartbeat(owner.to_owned(), Vec::new()).await?.active;
+        let active = context.store.heartbeat(owner.to_owned(), Vec::new(), context.clock.now()).await?.active;
         for dead in watch.observe(started.elapsed(), lease, &active) {
             context.store.rescue(dead.job, dead.lease, context.clock.now()).await?;
         }
@@ -241,7 +246,7 @@ async fn run_alive(settings: &Settings, context: &Arc<Context>, io: &Io, job: Cl
                 bar.show(what, progress.done, progress.total);
             }
             _ = tokio::signal::ctrl_c() => stop.stop(StopReason::Asked),
-            _ = beat.tick() => match context.store.heartbeat(owner.clone(), vec![id]).await {
+            _ = beat.tick() => match context.store.heartbeat(owner.clone(), vec![id], context.clock.now()).await {
                 Ok(heard) if heard.stop.contains(&id) => stop.stop(StopReason::Asked),
                 Ok(_) => {}
                 Err(error) => tracing::error!(%error, "no heartbeat could be sent"),

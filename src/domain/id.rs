@@ -52,6 +52,19 @@ text_id! {
     SyncType
 }
 
+text_id! {
+    /// What a job does: a sync type's name, or an operation's.
+    JobType
+}
+
+impl SyncType {
+    /// The type of the jobs that sync it.
+    #[must_use]
+    pub fn job_type(&self) -> JobType {
+        JobType(self.0.clone())
+    }
+}
+
 impl AgentId {
     /// The agent of shared sync types.
     #[must_use]

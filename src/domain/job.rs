@@ -1,10 +1,12 @@
-//! What is a job, which states does it pass, and when is it tried again?
+//! What is a job, and which states does it pass?
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+use sha2::{Digest, Sha256};
 
-use super::{AgentId, JobId, Outcome, RunId, SyncType, Timestamp};
+use super::{AgentId, Class, JobId, JobType, Mode, RunId, SyncType, Timestamp, Window};
 
 /// Why a job was asked for. It is told, and it decides nothing but whether the run was `manual`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -20,13 +22,15 @@ pub enum Reason {
     Upload,
     /// A held run was approved.
     Approval,
+    /// A person or a program asked for an operation.
+    Operation,
 }
 
 impl Reason {
     /// The reason that `name` stands for; an unknown one reads as manual.
     #[must_use]
     pub fn from_name(name: &str) -> Self {
-        [Reason::Timer, Reason::Flow, Reason::Upload, Reason::Approval]
+        [Reason::Timer, Reason::Flow, Reason::Upload, Reason::Approval, Reason::Operation]
             .into_iter()
             .find(|reason| reason.as_str() == name)
             .unwrap_or(Reason::Manual)
@@ -41,6 +45,7 @@ impl Reason {
             Reason::Flow => "flow",
             Reason::Upload => "upload",
             Reason::Approval => "approval",
+            Reason::Operation => "operation",
         }
     }
 }
@@ -51,8 +56,10 @@ impl Reason {
 pub enum JobState {
     /// May be claimed now.
     Waiting,
-    /// May be claimed later: in retry backoff.
+    /// May be claimed later: asked for with a delay, debounced, in retry backoff, or its breaker is open.
     Delayed,
+    /// Runs after the job that has its dedup key now.
+    Kept,
     /// Claimed under a lease.
     Active,
     /// Over, with an outcome.
@@ -74,6 +81,12 @@ pub enum JobEvent {
     Released,
     /// It was taken out before it started.
     Removed,
+    /// Its start was moved into the future.
+    Postponed,
+    /// The job before it is over.
+    Followed,
+    /// A person asked for it again.
+    Retried,
 }
 
 /// An event that its state does not allow.
@@ -87,6 +100,10 @@ pub struct Illegal {
 }
 
 impl JobState {
+    /// All.
+    pub const ALL: [JobState; 5] =
+        [JobState::Waiting, JobState::Delayed, JobState::Kept, JobState::Active, JobState::Done];
+
     /// The state after an event.
     ///
     /// # Errors
@@ -95,13 +112,23 @@ impl JobState {
         use JobEvent as E;
         use JobState as S;
         match (self, event) {
-            (S::Delayed, E::Due) | (S::Active, E::Released) => Ok(S::Waiting),
+            (S::Delayed, E::Due) | (S::Active, E::Released) | (S::Kept, E::Followed) | (S::Done, E::Retried) => {
+                Ok(S::Waiting)
+            }
             (S::Waiting | S::Delayed, E::Claimed) => Ok(S::Active),
-            (S::Active, E::Finished) | (S::Waiting | S::Delayed, E::Removed) => Ok(S::Done),
-            (S::Active, E::Backoff) => Ok(S::Delayed),
+            (S::Active, E::Finished) | (S::Waiting | S::Delayed | S::Kept, E::Removed) => Ok(S::Done),
+            (S::Active, E::Backoff) | (S::Waiting | S::Delayed, E::Postponed) => Ok(S::Delayed),
             (
-                S::Waiting | S::Delayed | S::Active | S::Done,
-                E::Due | E::Claimed | E::Finished | E::Backoff | E::Released | E::Removed,
+                S::Waiting | S::Delayed | S::Kept | S::Active | S::Done,
+                E::Due
+                | E::Claimed
+                | E::Finished
+                | E::Backoff
+                | E::Released
+                | E::Removed
+                | E::Postponed
+                | E::Followed
+                | E::Retried,
             ) => Err(Illegal { state: self, event }),
         }
     }
@@ -109,9 +136,7 @@ impl JobState {
     /// The state that `name` stands for.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        [JobState::Waiting, JobState::Delayed, JobState::Active, JobState::Done]
-            .into_iter()
-            .find(|state| state.as_str() == name)
+        Self::ALL.into_iter().find(|state| state.as_str() == name)
     }
 
     /// The name in the database and in answers.
@@ -120,96 +145,122 @@ impl JobState {
         match self {
             JobState::Waiting => "waiting",
             JobState::Delayed => "delayed",
+            JobState::Kept => "kept",
             JobState::Active => "active",
             JobState::Done => "done",
         }
     }
 }
 
-/// A job as it is asked for. A run takes no other input than this and is idempotent.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A job as it is asked for. A run takes no other input than this.
+#[derive(Debug, Clone, PartialEq)]
 pub struct NewJob {
-    /// What to sync.
-    pub sync_type: SyncType,
+    /// What to do: a sync type, or an operation's type.
+    pub job_type: JobType,
+    /// Which kind of work that is.
+    pub class: Class,
     /// For whom; `service-account` for shared types.
     pub agent: AgentId,
     /// Why.
     pub reason: Reason,
-    /// 1 (lowest) to 9.
+    /// 1 (lowest) to 9, within its class.
     pub priority: u8,
+    /// It starts at the earliest so long after its acceptance.
+    pub delay: Duration,
     /// Read the report even if its bytes are the same as last time.
     pub force: bool,
     /// At most one live job has this key; `None` switches in-flight dedup off.
     pub dedup_key: Option<String>,
-    /// A key that is refused for this long after its acceptance, also when the job is done.
-    pub throttle: Option<(String, Duration)>,
+    /// What becomes of it if one has.
+    pub mode: Mode,
+    /// The window of its idempotency key.
+    pub window: Option<Window>,
+    /// What an operation is to do.
+    pub payload: Option<Json>,
     /// A stored document to read instead of fetching one.
     pub document: Option<i64>,
     /// The held run whose approval this job carries out.
     pub approves: Option<RunId>,
     /// The job whose run asked for this one.
     pub parent: Option<JobId>,
+    /// All attempts together, the first included.
+    pub max_attempts: u32,
+    /// May an effect that may have happened be repeated?
+    pub repeatable: bool,
 }
 
 impl NewJob {
-    /// A sync of one type for one agent, one at a time (`type:agent`).
+    /// A job of any class without a key, at its class's rules.
     #[must_use]
-    pub fn sync(sync_type: SyncType, agent: AgentId, priority: u8, reason: Reason) -> Self {
-        let dedup_key = Some(format!("{sync_type}:{agent}"));
+    pub fn new(job_type: JobType, class: Class, agent: AgentId, priority: u8, reason: Reason) -> Self {
         Self {
-            sync_type,
+            job_type,
+            class,
             agent,
             reason,
             priority,
+            delay: Duration::ZERO,
             force: false,
-            dedup_key,
-            throttle: None,
+            dedup_key: None,
+            mode: Mode::Refuse,
+            window: None,
+            payload: None,
             document: None,
             approves: None,
             parent: None,
-        }
-    }
-}
-
-/// What the queue answers to a job that is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase", tag = "answer")]
-pub enum Admission {
-    /// It is stored and will run.
-    Accepted {
-        /// The new job.
-        job: JobId,
-    },
-    /// A live job has the same dedup key.
-    AlreadyQueued {
-        /// The winner.
-        job: JobId,
-    },
-    /// A job with the same throttle key was accepted a moment ago.
-    Throttled {
-        /// The winner.
-        job: JobId,
-        /// How long the key stays refused.
-        retry_in: Duration,
-    },
-}
-
-impl Admission {
-    /// The job that will do, or did, the work.
-    #[must_use]
-    pub fn job(self) -> JobId {
-        match self {
-            Admission::Accepted { job } | Admission::AlreadyQueued { job } | Admission::Throttled { job, .. } => job,
+            max_attempts: class.retries().max_attempts,
+            repeatable: class != Class::Write,
         }
     }
 
-    /// Was another job named instead of a new one?
+    /// A sync of one type for one agent, one at a time (`type:agent`).
     #[must_use]
-    pub fn is_duplicate(self) -> bool {
-        match self {
-            Admission::Accepted { .. } => false,
-            Admission::AlreadyQueued { .. } | Admission::Throttled { .. } => true,
+    pub fn sync(sync_type: &SyncType, agent: AgentId, priority: u8, reason: Reason) -> Self {
+        let dedup_key = Some(format!("{sync_type}:{agent}"));
+        Self { dedup_key, ..Self::new(sync_type.job_type(), Class::Sync, agent, priority, reason) }
+    }
+
+    /// SHA-256 of the payload, whatever the order of its fields: does a key come again with the same body?
+    #[must_use]
+    pub fn digest(&self) -> Option<String> {
+        self.payload.as_ref().map(|payload| hex::encode(Sha256::digest(sorted(payload).to_string())))
+    }
+
+    /// Was it asked for under an idempotency key?
+    #[must_use]
+    pub fn is_keyed(&self) -> bool {
+        self.window.is_some()
+    }
+
+    /// Does it ask the source for something?
+    #[must_use]
+    pub fn fetches(&self) -> bool {
+        self.class != Class::Write && self.document.is_none()
+    }
+
+    /// Is it stored although it cannot start now, because nobody would ask for it again?
+    #[must_use]
+    pub fn waits_where_shut(&self) -> bool {
+        self.reason == Reason::Flow
+    }
+
+    /// Would it be refused or accepted by its in-flight key alone?
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        self.mode == Mode::Refuse && self.window.is_none() && self.document.is_none() && self.parent.is_none()
+    }
+}
+
+/// The same JSON with the fields of all objects in order.
+fn sorted(json: &Json) -> Json {
+    match json {
+        Json::Object(fields) => {
+            let mut fields: Vec<_> = fields.iter().map(|(name, value)| (name.clone(), sorted(value))).collect();
+            fields.sort_by(|a, b| a.0.cmp(&b.0));
+            Json::Object(fields.into_iter().collect())
         }
+        Json::Array(items) => Json::Array(items.iter().map(sorted).collect()),
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => json.clone(),
     }
 }
 
@@ -225,7 +276,7 @@ pub enum NextStep {
 }
 
 /// A job that this process holds under a lease.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ClaimedJob {
     /// The job.
     pub id: JobId,
@@ -233,8 +284,10 @@ pub struct ClaimedJob {
     pub run: RunId,
     /// The lease number that every write of this job must still find in the row.
     pub lease: i64,
-    /// What to sync.
-    pub sync_type: SyncType,
+    /// What to do: a sync type, or an operation's type.
+    pub job_type: JobType,
+    /// Which kind of work that is.
+    pub class: Class,
     /// For whom.
     pub agent: AgentId,
     /// Why.
@@ -243,37 +296,20 @@ pub struct ClaimedJob {
     pub force: bool,
     /// This attempt's number, from 1.
     pub attempt: u32,
+    /// All attempts together.
+    pub max_attempts: u32,
+    /// May an effect that may have happened be repeated?
+    pub repeatable: bool,
+    /// What an operation is to do.
+    pub payload: Option<Json>,
+    /// Its in-flight key.
+    pub dedup_key: Option<String>,
     /// A stored document to read instead of fetching one (upload, approval).
     pub document: Option<i64>,
     /// The held run whose approval this job carries out.
     pub approves: Option<RunId>,
     /// When it was asked for.
     pub enqueued_at: Timestamp,
-}
-
-/// How often and how soon failed work is tried again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RetryPolicy {
-    /// All attempts together, the first included.
-    pub max_attempts: u32,
-    /// The pause before the second attempt; doubled before each further one.
-    pub first_delay: Duration,
-}
-
-impl RetryPolicy {
-    /// Syncs: three attempts, 5 s and 10 s apart.
-    pub const SYNC: RetryPolicy = RetryPolicy { max_attempts: 3, first_delay: Duration::from_secs(5) };
-
-    /// The pause before the next attempt, or `None` if this outcome ends the job. `jitter` is in
-    /// 0..1 and lengthens the pause by at most a fifth.
-    #[must_use]
-    pub fn backoff(self, outcome: Outcome, attempt: u32, jitter: f64) -> Option<Duration> {
-        if !outcome.is_retryable() || attempt >= self.max_attempts {
-            return None;
-        }
-        let doubled = self.first_delay * 2_u32.saturating_pow(attempt.saturating_sub(1));
-        Some(doubled.mul_f64(1.0 + jitter.clamp(0.0, 1.0) / 5.0))
-    }
 }
 
 #[cfg(test)]
@@ -291,9 +327,15 @@ mod tests {
             (S::Active, E::Backoff, S::Delayed),
             (S::Waiting, E::Removed, S::Done),
             (S::Delayed, E::Removed, S::Done),
+            (S::Kept, E::Removed, S::Done),
+            (S::Waiting, E::Postponed, S::Delayed),
+            (S::Delayed, E::Postponed, S::Delayed),
+            (S::Kept, E::Followed, S::Waiting),
+            (S::Done, E::Retried, S::Waiting),
         ];
-        for state in [S::Waiting, S::Delayed, S::Active, S::Done] {
-            for event in [E::Due, E::Claimed, E::Finished, E::Backoff, E::Released, E::Removed] {
+        let events = [E::Due, E::Claimed, E::Finished, E::Backoff, E::Released, E::Removed];
+        for state in S::ALL {
+            for event in events.into_iter().chain([E::Postponed, E::Followed, E::Retried]) {
                 let expected = legal
                     .iter()
                     .find(|(from, on, _)| (*from, *on) == (state, event))
@@ -301,19 +343,6 @@ mod tests {
                     .ok_or(Illegal { state, event });
                 assert_eq!(state.on(event), expected, "{state:?} on {event:?}");
             }
-        }
-    }
-
-    #[test]
-    fn retries_double_and_end() {
-        let policy = RetryPolicy::SYNC;
-        let delay = |attempt, jitter| policy.backoff(Outcome::Failed { retryable: true }, attempt, jitter);
-        assert_eq!(delay(1, 0.0), Some(Duration::from_secs(5)));
-        assert_eq!(delay(2, 0.0), Some(Duration::from_secs(10)));
-        assert_eq!(delay(2, 1.0), Some(Duration::from_secs(12)));
-        assert_eq!(delay(3, 0.0), None);
-        for outcome in [Outcome::Succeeded, Outcome::Failed { retryable: false }, Outcome::Held, Outcome::Stopped] {
-            assert_eq!(policy.backoff(outcome, 1, 0.0), None);
         }
     }
 }

@@ -1,15 +1,23 @@
 //! Which words do all other folders use? Ids, values, records, runs and jobs: pure data, no IO.
 
+pub mod admission;
+pub mod breaker;
+pub mod class;
 pub mod clock;
+pub mod gate;
 pub mod id;
 pub mod job;
 pub mod record;
 pub mod run;
 pub mod value;
 
+pub use admission::{Admission, Mode, Window};
+pub use breaker::{Breaker, BreakerEvent, BreakerPolicy};
+pub use class::{Class, RetryPolicy};
 pub use clock::Clock;
-pub use id::{AgentId, JobId, RunId, SERVICE_ACCOUNT, SyncType};
-pub use job::{Admission, ClaimedJob, JobState, NewJob, NextStep, Reason, RetryPolicy};
+pub use gate::Pause;
+pub use id::{AgentId, JobId, JobType, RunId, SERVICE_ACCOUNT, SyncType};
+pub use job::{ClaimedJob, JobState, NewJob, NextStep, Reason};
 pub use record::Record;
 pub use run::{Counts, Outcome, Stage};
 pub use value::Value;

@@ -56,6 +56,10 @@ pub enum Outcome {
     Lost,
     /// It was taken out of the queue before it started.
     Removed,
+    /// There was nothing to do when its turn came (its agent was deactivated). Neither success nor failure.
+    Skipped,
+    /// Its effect may have happened or not; a person looks before it is done again.
+    Doubtful,
 }
 
 impl Outcome {
@@ -71,8 +75,35 @@ impl Outcome {
             | Outcome::TimedOut
             | Outcome::Panicked
             | Outcome::Lost
-            | Outcome::Removed => false,
+            | Outcome::Removed
+            | Outcome::Skipped
+            | Outcome::Doubtful => false,
         }
+    }
+
+    /// Did it end in a way that someone should know of? Stops, removals and skips are nobody's fault.
+    #[must_use]
+    pub fn is_failure(self) -> bool {
+        match self {
+            Outcome::Failed { .. } | Outcome::TimedOut | Outcome::Panicked | Outcome::Lost | Outcome::Doubtful => true,
+            Outcome::Succeeded
+            | Outcome::SucceededWithQuarantine
+            | Outcome::Unchanged
+            | Outcome::Held
+            | Outcome::Stopped
+            | Outcome::Removed
+            | Outcome::Skipped => false,
+        }
+    }
+
+    /// The outcome that `name` stands for.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        use Outcome as O;
+        let all =
+            [O::Succeeded, O::SucceededWithQuarantine, O::Unchanged, O::Held, O::Stopped, O::TimedOut, O::Panicked];
+        let rest = [O::Lost, O::Removed, O::Skipped, O::Doubtful, O::Failed { retryable: false }];
+        all.into_iter().chain(rest).find(|outcome| outcome.as_str() == name)
     }
 
     /// May the same work succeed later without a person?
@@ -86,7 +117,9 @@ impl Outcome {
             | Outcome::Unchanged
             | Outcome::Held
             | Outcome::Stopped
-            | Outcome::Removed => false,
+            | Outcome::Removed
+            | Outcome::Skipped
+            | Outcome::Doubtful => false,
         }
     }
 
@@ -104,6 +137,8 @@ impl Outcome {
             Outcome::Panicked => "panicked",
             Outcome::Lost => "lost",
             Outcome::Removed => "removed",
+            Outcome::Skipped => "skipped",
+            Outcome::Doubtful => "doubtful",
         }
     }
 }

@@ -5,17 +5,24 @@ use std::{fmt, sync::Arc};
 use serde::Serialize;
 use tokio::sync::broadcast;
 
-use crate::domain::{Admission, AgentId, Counts, JobId, Outcome, Reason, RunId, Stage, SyncType, Timestamp};
+use crate::domain::{
+    Admission, AgentId, Counts, JobId, JobType, Outcome, Pause, Reason, RunId, Stage, SyncType, Timestamp,
+};
+
+mod pulse;
+
+pub use pulse::{Pulse, Pulses};
 
 /// Something that happened, in the past tense.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "event")]
 pub enum Event {
-    /// The queue answered a request for a job.
+    /// The queue answered a request for a job: one shape for what was accepted, replaced, kept or refused,
+    /// with the reason and the winner in `admission`.
     Enqueued {
         /// The type asked for.
         #[serde(rename = "type")]
-        sync_type: SyncType,
+        job_type: JobType,
         /// For whom.
         agent_id: AgentId,
         /// Why.
@@ -31,7 +38,7 @@ pub enum Event {
         job: JobId,
         /// The type.
         #[serde(rename = "type")]
-        sync_type: SyncType,
+        job_type: JobType,
         /// For whom.
         agent_id: AgentId,
         /// The attempt's number.
@@ -45,7 +52,7 @@ pub enum Event {
         job: JobId,
         /// The type.
         #[serde(rename = "type")]
-        sync_type: SyncType,
+        job_type: JobType,
         /// Where it is.
         stage: Stage,
         /// Records written so far (in `apply`), or pages read (in `read`).
@@ -63,7 +70,7 @@ pub enum Event {
         job: JobId,
         /// The type.
         #[serde(rename = "type")]
-        sync_type: SyncType,
+        job_type: JobType,
         /// For whom.
         agent_id: AgentId,
         /// Headers that are not printed any more.
@@ -83,7 +90,7 @@ pub enum Event {
         job: JobId,
         /// The type.
         #[serde(rename = "type")]
-        sync_type: SyncType,
+        job_type: JobType,
         /// For whom.
         agent_id: AgentId,
         /// How.
@@ -117,6 +124,20 @@ pub enum Event {
     Rescued {
         /// The job.
         job: JobId,
+        /// `lost`, or `doubtful` if it is not to be repeated.
+        outcome: Outcome,
+    },
+    /// A running sync was asked to make room for a write or download of its agent.
+    Preempted {
+        /// The sync.
+        job: JobId,
+        /// For whom.
+        agent_id: AgentId,
+    },
+    /// Someone paused the queue, or the pause ended by a person's word.
+    PauseChanged {
+        /// The pause that holds now.
+        pause: Option<Pause>,
     },
 }
 

@@ -1,28 +1,37 @@
-//! Who admits and dispatches jobs? `QueueActor`: asks the rules, has the database carry them out.
+//! Who dispatches jobs? `QueueActor`: asks the rules, has the database carry them out, starts what it claimed.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 
 use actix::prelude::*;
 use tokio::{sync::oneshot, time::Instant};
 
 use super::{
-    board::{Board, wake_at},
+    board::{Board, Room, wake_at},
+    desk::Waiting,
     lease_watch::LeaseWatch,
-    message::{Approve, Drain, Enqueue, EnqueueTick, QueueError, QueueSnapshot, Snapshot, StopJobs, StopReport},
+    message::QueueError,
     port::JobBoard,
 };
 use crate::{
-    domain::{Admission, ClaimedJob, Clock, JobId, NewJob, Reason, SyncType, Timestamp},
-    event::{Bus, Event},
-    store::{Heartbeat, StoreError},
+    domain::{ClaimedJob, Clock, JobId, JobType, NewJob, Pause, Timestamp},
+    event::{Bus, Event, Pulses},
+    operation::Operations,
+    store::{Claim, Claimed, StoreError},
     sync::{Run, RunEnd, Stop, StopReason},
     sync_type::SyncTypes,
 };
 
+/// A claim loop that has not turned for so long is late; it looks at the latest every 30 s.
+const CLAIM_LATE: Duration = Duration::from_secs(90);
+
 /// The queue's own settings.
 #[derive(Debug, Clone)]
 pub struct QueueSettings {
-    /// Jobs that run at once in this process.
+    /// Jobs that run at once in this process, besides one more write or download.
     pub concurrency: usize,
     /// The throttle window of an idempotency key.
     pub throttle: Duration,
@@ -30,11 +39,13 @@ pub struct QueueSettings {
     pub heartbeat: Duration,
     /// How long a heartbeat may stand still before its job is taken over.
     pub lease: Duration,
+    /// Jobs that ended so long ago are forgotten.
+    pub keep_jobs: Duration,
     /// This process's name, different from every other's.
     pub owner: String,
 }
 
-/// How a sync type's actor is reached.
+/// How the actor of a type of jobs is reached.
 #[derive(Clone)]
 pub struct Worker {
     /// Carries jobs out.
@@ -43,152 +54,136 @@ pub struct Worker {
     pub stop: Recipient<Stop>,
 }
 
-type Waiting = (NewJob, oneshot::Sender<Result<Admission, QueueError>>);
+/// What the queue works with.
+#[derive(Clone)]
+pub struct Parts {
+    /// The database.
+    pub jobs: Arc<dyn JobBoard>,
+    /// Who carries out each type of jobs.
+    pub workers: HashMap<JobType, Worker>,
+    /// All sync types.
+    pub types: Arc<SyncTypes>,
+    /// All operations.
+    pub operations: Arc<Operations>,
+    /// Where events go.
+    pub bus: Bus,
+    /// Where the loops tell that they turn.
+    pub pulses: Pulses,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+}
 
 /// The queue of this process; the database is the truth.
 pub struct QueueActor {
-    jobs: Arc<dyn JobBoard>,
-    workers: HashMap<SyncType, Worker>,
-    types: Arc<SyncTypes>,
-    bus: Bus,
-    clock: Arc<dyn Clock>,
-    settings: QueueSettings,
-    board: Board,
-    leases: LeaseWatch,
-    started: Instant,
+    pub(super) parts: Parts,
+    pub(super) settings: QueueSettings,
+    pub(super) board: Board,
+    pub(super) leases: LeaseWatch,
+    pub(super) started: Instant,
     /// Requests that arrive while a transaction is under way share the next one.
-    waiting: Vec<Waiting>,
-    storing: bool,
-    wake: Option<SpawnHandle>,
-    drained: Vec<oneshot::Sender<()>>,
+    pub(super) waiting: Vec<Waiting>,
+    pub(super) storing: bool,
+    /// Refused from memory; the database is asked once more whether that was right.
+    pub(super) doubted: HashMap<String, NewJob>,
+    pub(super) pause: Option<Pause>,
+    pub(super) cleaned: Option<Instant>,
+    wake: Option<(Timestamp, SpawnHandle)>,
+    pub(super) drained: Vec<oneshot::Sender<()>>,
+    /// Preemptions that were told already.
+    preempted: BTreeSet<JobId>,
 }
 
 impl QueueActor {
-    /// A queue over `jobs` whose work is done by `workers`.
+    /// A queue over these parts.
     #[must_use]
-    pub fn new(
-        jobs: Arc<dyn JobBoard>,
-        workers: HashMap<SyncType, Worker>,
-        types: Arc<SyncTypes>,
-        bus: Bus,
-        clock: Arc<dyn Clock>,
-        settings: QueueSettings,
-    ) -> Self {
+    pub fn new(parts: Parts, settings: QueueSettings) -> Self {
         Self {
-            jobs,
-            workers,
-            types,
-            bus,
-            clock,
+            parts,
             board: Board::new(settings.concurrency),
             settings,
             leases: LeaseWatch::default(),
             started: Instant::now(),
             waiting: Vec::new(),
             storing: false,
+            doubted: HashMap::new(),
+            pause: None,
+            cleaned: None,
             wake: None,
             drained: Vec::new(),
+            preempted: BTreeSet::new(),
         }
     }
 
-    fn job(&self, ask: Enqueue) -> Result<NewJob, QueueError> {
-        if self.board.is_draining() {
-            return Err(QueueError::ShuttingDown);
-        }
-        let spec = self.types.get(ask.sync_type.as_str()).ok_or(QueueError::UnknownType(ask.sync_type.clone()))?;
-        let agent = spec.agent_for(&ask.agent);
-        Ok(ask.into_job(agent, spec.priority, self.settings.throttle))
-    }
-
-    /// Stores what waits to be admitted in one transaction, and again until nothing waits.
-    fn store_waiting(&mut self, ctx: &mut Context<Self>) {
-        if self.storing || self.waiting.is_empty() {
-            return;
-        }
-        self.storing = true;
-        let (jobs, replies): (Vec<_>, Vec<_>) = std::mem::take(&mut self.waiting).into_iter().unzip();
-        let (board, now, asked) = (self.jobs.clone(), self.clock.now(), jobs.clone());
-        let stored = async move { board.enqueue(asked, now).await }.into_actor(self);
-        ctx.spawn(stored.map(move |answers, actor, ctx| {
-            actor.storing = false;
-            match answers {
-                Ok(answers) => {
-                    actor.announce(&jobs, &answers);
-                    for (reply, answer) in replies.into_iter().zip(answers) {
-                        drop(reply.send(Ok(answer)));
-                    }
-                    actor.claim(ctx);
-                }
-                Err(error) => {
-                    tracing::error!(%error, jobs = jobs.len(), "jobs could not be admitted");
-                    for reply in replies {
-                        drop(reply.send(Err(storage(&error))));
-                    }
-                }
-            }
-            actor.store_waiting(ctx);
-        }));
-    }
-
-    fn announce(&self, jobs: &[NewJob], answers: &[Admission]) {
-        for (job, admission) in jobs.iter().zip(answers) {
-            self.bus.publish(Event::Enqueued {
-                sync_type: job.sync_type.clone(),
-                agent_id: job.agent.clone(),
-                reason: job.reason,
-                admission: *admission,
-            });
+    /// What a claim asks of the database.
+    pub(super) fn claim_for(&self, room: Room) -> Claim {
+        Claim {
+            owner: self.settings.owner.clone(),
+            any: room.any,
+            urgent: room.urgent,
+            known: self.parts.workers.keys().cloned().collect(),
+            limits: self.board.type_limits(),
         }
     }
 
     /// Claims what may run now, and starts it.
-    fn claim(&mut self, ctx: &mut Context<Self>) {
-        let Some(slots) = self.board.begin_claim() else { return };
-        let (jobs, owner, now) = (self.jobs.clone(), self.settings.owner.clone(), self.clock.now());
-        let claim = async move {
-            let claimed = jobs.claim(slots, owner, now).await;
-            let next_due = jobs.next_due(now).await.unwrap_or(None);
-            (claimed, wake_at(now, next_due))
-        };
-        ctx.spawn(claim.into_actor(self).map(move |(claimed, wake), actor, ctx| {
-            let claimed = claimed.unwrap_or_else(|error| {
+    pub(super) fn claim(&mut self, ctx: &mut Context<Self>) {
+        let Some(room) = self.board.begin_claim() else { return };
+        let (jobs, claim, now) = (self.parts.jobs.clone(), self.claim_for(room), self.parts.clock.now());
+        let claim = async move { jobs.claim(claim, now).await };
+        ctx.spawn(claim.into_actor(self).map(move |claimed, actor, ctx| actor.claimed(room, claimed, ctx)));
+    }
+
+    /// A claim has come back: start its jobs, and look again when there may be more.
+    pub(super) fn claimed(&mut self, room: Room, claimed: Result<Claimed, StoreError>, ctx: &mut Context<Self>) {
+        let claimed = match claimed {
+            Ok(claimed) => {
+                self.parts.pulses.beat("claim", CLAIM_LATE);
+                claimed
+            }
+            Err(error) => {
                 tracing::error!(%error, "no job could be claimed");
-                Vec::new()
-            });
-            let again = actor.board.end_claim(slots, &claimed);
-            for job in claimed {
-                actor.start(job, ctx);
+                Claimed::default()
             }
-            actor.wake_at(wake, ctx);
-            if again {
-                actor.claim(ctx);
-            }
-            actor.tell_if_drained();
-        }));
+        };
+        let again = self.board.end_claim(room, &claimed.jobs);
+        for job in claimed.jobs {
+            self.start(job, ctx);
+        }
+        self.wake_at(wake_at(self.parts.clock.now(), claimed.next_due), ctx);
+        if again {
+            self.claim(ctx);
+        }
+        self.tell_if_drained();
     }
 
     fn wake_at(&mut self, moment: Timestamp, ctx: &mut Context<Self>) {
-        if let Some(handle) = self.wake.take() {
+        if let Some((_, handle)) = self.wake.take() {
             ctx.cancel_future(handle);
         }
-        let sleep = self.clock.sleep_until(moment).into_actor(self);
-        self.wake = Some(ctx.spawn(sleep.map(|(), actor, ctx| {
+        let sleep = self.parts.clock.sleep_until(moment).into_actor(self);
+        let handle = ctx.spawn(sleep.map(|(), actor, ctx| {
             actor.wake = None;
             actor.claim(ctx);
-        })));
+        }));
+        self.wake = Some((moment, handle));
+    }
+
+    /// When it will look for due jobs at the latest.
+    pub(super) fn next_look(&self) -> Option<Timestamp> {
+        self.wake.as_ref().map(|(moment, _)| *moment)
     }
 
     fn start(&mut self, job: ClaimedJob, ctx: &mut Context<Self>) {
-        self.bus.publish(Event::Started {
+        self.parts.bus.publish(Event::Started {
             run: job.run,
             job: job.id,
-            sync_type: job.sync_type.clone(),
+            job_type: job.job_type.clone(),
             agent_id: job.agent.clone(),
             attempt: job.attempt,
         });
         let id = job.id;
-        let Some(worker) = self.workers.get(&job.sync_type) else {
-            tracing::error!(job = id, r#type = %job.sync_type, "no actor runs this type");
+        let Some(worker) = self.parts.workers.get(&job.job_type) else {
+            tracing::error!(job = id, r#type = %job.job_type, "no actor runs this type");
             self.board.finished(id);
             return;
         };
@@ -208,10 +203,11 @@ impl QueueActor {
 
     fn ended(&mut self, job: JobId, end: Result<RunEnd, MailboxError>, ctx: &mut Context<Self>) {
         self.board.finished(job);
+        self.preempted.remove(&job);
         match end {
             Ok(end) => {
                 for admission in end.follow_ups {
-                    tracing::debug!(job, follow_up = admission.job(), "follow-up enqueued");
+                    tracing::debug!(job, answer = admission.as_str(), "follow-up asked for");
                 }
             }
             // without a heartbeat the job is taken over when its lease runs out
@@ -221,7 +217,7 @@ impl QueueActor {
         self.tell_if_drained();
     }
 
-    fn tell_if_drained(&mut self) {
+    pub(super) fn tell_if_drained(&mut self) {
         if self.board.is_draining() && self.board.is_idle() {
             for waiting in self.drained.drain(..) {
                 // whoever asked may have stopped waiting
@@ -230,52 +226,27 @@ impl QueueActor {
         }
     }
 
-    /// Tells the running jobs that are meant to stop, and answers which.
-    fn stop_here(&self, job: Option<JobId>, sync_type: Option<&SyncType>, reason: StopReason) -> Vec<JobId> {
-        let meant = self.board.meant(job, sync_type);
-        meant
-            .filter_map(|(id, name)| {
-                self.workers.get(name)?.stop.do_send(Stop { job: Some(id), reason });
-                Some(id)
-            })
-            .collect()
+    /// Tells running jobs to stop; answers those that run here.
+    pub(super) fn stop_here(&self, jobs: &[JobId], reason: StopReason) -> Vec<JobId> {
+        let told = jobs.iter().filter(|id| {
+            let worker = self.board.job(**id).and_then(|job| self.parts.workers.get(&job.job_type));
+            worker.inspect(|worker| worker.stop.do_send(Stop { job: Some(**id), reason })).is_some()
+        });
+        told.copied().collect()
     }
 
-    fn beat(&mut self, ctx: &mut Context<Self>) {
-        let (jobs, owner, running) = (self.jobs.clone(), self.settings.owner.clone(), self.board.running());
-        let beat = async move { jobs.heartbeat(owner, running).await }.into_actor(self);
-        ctx.spawn(beat.map(|heard, actor, ctx| {
-            match heard {
-                Ok(heard) => actor.heard(heard, ctx),
-                Err(error) => tracing::error!(%error, "no heartbeat could be sent"),
+    /// Tells syncs to make room for a write or download of their agent.
+    pub(super) fn preempt(&mut self, syncs: &[JobId]) {
+        for id in self.stop_here(syncs, StopReason::Preempted) {
+            let Some(agent) = self.board.job(id).map(|job| job.agent.clone()) else { continue };
+            if self.preempted.insert(id) {
+                self.parts.bus.publish(Event::Preempted { job: id, agent_id: agent });
             }
-            // re-armed after the work, so that a stall is followed by one beat and not by many
-            ctx.run_later(actor.settings.heartbeat, Self::beat);
-        }));
-    }
-
-    fn heard(&mut self, heard: Heartbeat, ctx: &mut Context<Self>) {
-        for job in heard.stop {
-            self.stop_here(Some(job), None, StopReason::Asked);
-        }
-        let dead = self.leases.observe(self.started.elapsed(), self.settings.lease, &heard.active);
-        for beat in dead {
-            let (jobs, now) = (self.jobs.clone(), self.clock.now());
-            let rescue = async move { jobs.rescue(beat.job, beat.lease, now).await }.into_actor(self);
-            ctx.spawn(rescue.map(move |rescued, actor, ctx| match rescued {
-                Ok(true) => {
-                    tracing::warn!(job = beat.job, owner = beat.owner, "took over a job whose process died");
-                    actor.bus.publish(Event::Rescued { job: beat.job });
-                    actor.claim(ctx);
-                }
-                Ok(false) => {}
-                Err(error) => tracing::error!(job = beat.job, %error, "a job could not be taken over"),
-            }));
         }
     }
 }
 
-fn storage(error: &StoreError) -> QueueError {
+pub(super) fn storage(error: &StoreError) -> QueueError {
     QueueError::Storage(error.to_string())
 }
 
@@ -283,104 +254,8 @@ impl Actor for QueueActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
+        self.parts.pulses.beat("claim", CLAIM_LATE);
+        // pause and limits come with the first heartbeat; claims begin after it
         self.beat(ctx);
-        self.claim(ctx);
-    }
-}
-
-impl Handler<Enqueue> for QueueActor {
-    type Result = ResponseFuture<Result<Admission, QueueError>>;
-
-    fn handle(&mut self, ask: Enqueue, ctx: &mut Self::Context) -> Self::Result {
-        let job = match self.job(ask) {
-            Ok(job) => job,
-            Err(error) => return Box::pin(async { Err(error) }),
-        };
-        let (reply, answer) = oneshot::channel();
-        self.waiting.push((job, reply));
-        self.store_waiting(ctx);
-        Box::pin(async { answer.await.unwrap_or(Err(QueueError::ShuttingDown)) })
-    }
-}
-
-impl Handler<EnqueueTick> for QueueActor {
-    type Result = ResponseActFuture<Self, Result<Option<Vec<Admission>>, QueueError>>;
-
-    fn handle(&mut self, EnqueueTick { slot, agents }: EnqueueTick, _: &mut Self::Context) -> Self::Result {
-        let ask = |agent| self.job(Enqueue::new(slot.sync_type.clone(), agent, Reason::Timer));
-        let jobs = match agents.into_iter().map(ask).collect::<Result<Vec<_>, _>>() {
-            Ok(jobs) => jobs,
-            Err(error) => return Box::pin(async { Err(error) }.into_actor(self)),
-        };
-        let (board, now, asked) = (self.jobs.clone(), self.clock.now(), jobs.clone());
-        let stored = async move { board.enqueue_slot(slot, asked, now).await }.into_actor(self);
-        Box::pin(stored.map(move |answers, actor, ctx| {
-            let answers = answers.map_err(|error| storage(&error))?;
-            actor.announce(&jobs, answers.as_deref().unwrap_or_default());
-            actor.claim(ctx);
-            Ok(answers)
-        }))
-    }
-}
-
-impl Handler<Approve> for QueueActor {
-    type Result = ResponseActFuture<Self, Result<Option<Admission>, QueueError>>;
-
-    fn handle(&mut self, Approve { run, sync_type, agent }: Approve, _: &mut Self::Context) -> Self::Result {
-        let job = match self.job(Enqueue::new(sync_type, agent, Reason::Approval)) {
-            Ok(job) => job,
-            Err(error) => return Box::pin(async { Err(error) }.into_actor(self)),
-        };
-        let (board, now, asked) = (self.jobs.clone(), self.clock.now(), job.clone());
-        let stored = async move { board.approve(run, asked, now).await }.into_actor(self);
-        Box::pin(stored.map(move |answer, actor, ctx| {
-            let answer = answer.map_err(|error| storage(&error))?;
-            actor.announce(&[job], answer.as_slice());
-            actor.claim(ctx);
-            Ok(answer)
-        }))
-    }
-}
-
-impl Handler<StopJobs> for QueueActor {
-    type Result = ResponseActFuture<Self, Result<StopReport, QueueError>>;
-
-    fn handle(&mut self, StopJobs { job, sync_type }: StopJobs, _: &mut Self::Context) -> Self::Result {
-        // what runs here is told at once; the row tells the other processes, and whoever asks later
-        let mut stopping = self.stop_here(job, sync_type.as_ref(), StopReason::Asked);
-        let (jobs, now) = (self.jobs.clone(), self.clock.now());
-        let stop = async move { jobs.request_stop(job, sync_type, now).await }.into_actor(self);
-        Box::pin(stop.map(move |stopped, actor, _| {
-            let (active, removed) = stopped.map_err(|error| storage(&error))?;
-            for id in &active {
-                actor.stop_here(Some(*id), None, StopReason::Asked);
-            }
-            actor.board.stop_when_started(&active);
-            stopping.extend(active);
-            stopping.sort_unstable();
-            stopping.dedup();
-            Ok(StopReport { stopping, removed })
-        }))
-    }
-}
-
-impl Handler<Drain> for QueueActor {
-    type Result = ResponseFuture<()>;
-
-    fn handle(&mut self, _: Drain, _: &mut Self::Context) -> Self::Result {
-        self.board.drain();
-        self.stop_here(None, None, StopReason::Shutdown);
-        let (reply, drained) = oneshot::channel();
-        self.drained.push(reply);
-        self.tell_if_drained();
-        Box::pin(async { drop(drained.await) })
-    }
-}
-
-impl Handler<Snapshot> for QueueActor {
-    type Result = QueueSnapshot;
-
-    fn handle(&mut self, _: Snapshot, _: &mut Self::Context) -> Self::Result {
-        QueueSnapshot { running: self.board.running(), concurrency: self.board.concurrency() }
     }
 }

@@ -1,10 +1,13 @@
-//! May this process start more work, and when should it look again? Pure: no clock, no IO.
+//! May this process start more work, what runs here, and when should it look again? Pure: no clock, no IO.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::TimeDelta;
 
-use crate::domain::{ClaimedJob, JobId, SyncType, Timestamp};
+use crate::{
+    domain::{AgentId, ClaimedJob, Class, JobId, JobType, Pause, Timestamp},
+    store::{ALL, Meant},
+};
 
 /// Even with nothing due, look so often: a signal of another process may have been lost.
 const SAFETY_NET: TimeDelta = TimeDelta::seconds(30);
@@ -12,8 +15,10 @@ const SAFETY_NET: TimeDelta = TimeDelta::seconds(30);
 /// What this process runs, and whether a claim is under way.
 #[derive(Debug)]
 pub struct Board {
-    concurrency: usize,
-    running: BTreeMap<JobId, SyncType>,
+    /// What the settings say.
+    configured: usize,
+    limits: BTreeMap<String, usize>,
+    running: BTreeMap<JobId, ClaimedJob>,
     claiming: bool,
     claim_again: bool,
     draining: bool,
@@ -21,12 +26,22 @@ pub struct Board {
     stopped: BTreeSet<JobId>,
 }
 
+/// How many jobs may be claimed now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// Of any class.
+    pub any: usize,
+    /// Writes and downloads besides.
+    pub urgent: usize,
+}
+
 impl Board {
-    /// A board on which `concurrency` jobs may run at once.
+    /// A board on which `concurrency` jobs may run at once, unless a limit set at run time says otherwise.
     #[must_use]
     pub fn new(concurrency: usize) -> Self {
         Self {
-            concurrency,
+            configured: concurrency,
+            limits: BTreeMap::new(),
             running: BTreeMap::new(),
             claiming: false,
             claim_again: false,
@@ -37,24 +52,27 @@ impl Board {
 
     /// Begins a claim: how many jobs may be claimed now. `None` while a claim is under way (another
     /// follows it then), while all slots are taken, and while draining.
-    pub fn begin_claim(&mut self) -> Option<usize> {
+    pub fn begin_claim(&mut self) -> Option<Room> {
         if self.claiming {
             self.claim_again = true;
             return None;
         }
-        let free = self.concurrency.saturating_sub(self.running.len());
-        if self.draining || free == 0 {
+        let (most, running) = (self.concurrency(), self.running.len());
+        let any = most.saturating_sub(running);
+        // one slot more is for writes and downloads alone
+        let urgent = (most + 1).saturating_sub(running).saturating_sub(any);
+        if self.draining || any + urgent == 0 {
             return None;
         }
         self.claiming = true;
-        Some(free)
+        Some(Room { any, urgent })
     }
 
-    /// Ends a claim of up to `asked` jobs that gave `claimed`; should another follow at once?
-    pub fn end_claim(&mut self, asked: usize, claimed: &[ClaimedJob]) -> bool {
+    /// Ends a claim that gave `claimed`; should another follow at once?
+    pub fn end_claim(&mut self, room: Room, claimed: &[ClaimedJob]) -> bool {
         self.claiming = false;
-        self.running.extend(claimed.iter().map(|job| (job.id, job.sync_type.clone())));
-        std::mem::take(&mut self.claim_again) || claimed.len() == asked
+        self.running.extend(claimed.iter().map(|job| (job.id, job.clone())));
+        std::mem::take(&mut self.claim_again) || claimed.len() == room.any + room.urgent
     }
 
     /// Jobs that the database says are active, but that do not run here: if a claim is under way, it
@@ -98,24 +116,55 @@ impl Board {
         self.running.keys().copied().collect()
     }
 
-    /// The running jobs that are meant, with their types: one job, all of one type, or all.
-    pub fn meant<'a>(
-        &'a self,
-        job: Option<JobId>,
-        sync_type: Option<&'a SyncType>,
-    ) -> impl Iterator<Item = (JobId, &'a SyncType)> {
-        self.running
-            .iter()
-            .filter(move |(id, running)| {
-                job.is_none_or(|job| job == **id) && sync_type.is_none_or(|name| name == *running)
-            })
-            .map(|(id, running)| (*id, running))
+    /// The running jobs that are meant.
+    #[must_use]
+    pub fn meant(&self, meant: &Meant) -> Vec<JobId> {
+        let is_meant = |job: &&ClaimedJob| {
+            meant.job.is_none_or(|id| id == job.id)
+                && meant.job_type.as_ref().is_none_or(|name| *name == job.job_type)
+                && meant.class.is_none_or(|class| class == job.class)
+        };
+        self.running.values().filter(is_meant).map(|job| job.id).collect()
+    }
+
+    /// The running syncs that have to make room for urgent work of this agent.
+    #[must_use]
+    pub fn preemptible(&self, agent: &AgentId) -> Vec<JobId> {
+        let in_the_way = |job: &&ClaimedJob| job.class.is_preemptible() && job.agent == *agent;
+        self.running.values().filter(in_the_way).map(|job| job.id).collect()
+    }
+
+    /// The running syncs that a pause stops; writes and downloads always finish.
+    #[must_use]
+    pub fn paused_by(&self, pause: &Pause) -> Vec<JobId> {
+        let stops = |job: &&ClaimedJob| {
+            job.class == Class::Sync && pause.stops(job.class, job.reason, job.force) && !pause.drain
+        };
+        self.running.values().filter(stops).map(|job| job.id).collect()
+    }
+
+    /// A running job.
+    #[must_use]
+    pub fn job(&self, id: JobId) -> Option<&ClaimedJob> {
+        self.running.get(&id)
+    }
+
+    /// Takes over the limits that are set.
+    pub fn set_limits(&mut self, limits: BTreeMap<String, usize>) {
+        self.limits = limits;
     }
 
     /// How many may run at once.
     #[must_use]
     pub fn concurrency(&self) -> usize {
-        self.concurrency
+        self.limits.get(ALL).copied().unwrap_or(self.configured)
+    }
+
+    /// The limits of types.
+    #[must_use]
+    pub fn type_limits(&self) -> BTreeMap<JobType, usize> {
+        let types = self.limits.iter().filter(|(name, _)| name.as_str() != ALL);
+        types.map(|(name, limit)| (name.as_str().into(), *limit)).collect()
     }
 }
 
@@ -136,11 +185,16 @@ mod tests {
             id,
             run: id,
             lease: 1,
-            sync_type: "orders".into(),
+            job_type: "orders".into(),
+            class: Class::Sync,
             agent: "a".into(),
             reason: Reason::Timer,
             force: false,
             attempt: 1,
+            max_attempts: 3,
+            repeatable: true,
+            payload: None,
+            dedup_key: None,
             document: None,
             approves: None,
             enqueued_at: Timestamp::UNIX_EPOCH,
@@ -150,19 +204,28 @@ mod tests {
     #[test]
     fn never_more_than_the_limit_and_never_two_claims_at_once() {
         let mut board = Board::new(2);
-        assert_eq!(board.begin_claim(), Some(2));
+        let room = |any, urgent| Some(Room { any, urgent });
+        let asked = Room { any: 2, urgent: 1 };
+        assert_eq!(board.begin_claim(), Some(asked));
         assert_eq!(board.begin_claim(), None, "one claim at a time");
-        assert!(board.end_claim(2, &[job(1)]), "what came during the claim is looked for after it");
-        assert_eq!(board.begin_claim(), Some(1));
-        assert!(board.end_claim(1, &[job(2)]));
+        assert!(board.end_claim(asked, &[job(1)]), "what came during the claim is looked for after it");
+        assert_eq!(board.begin_claim(), room(1, 1));
+        assert!(!board.end_claim(Room { any: 1, urgent: 1 }, &[job(2)]));
+        assert_eq!(board.begin_claim(), room(0, 1), "one slot more, for writes and downloads");
+        assert!(board.end_claim(Room { any: 0, urgent: 1 }, &[job(3)]));
         assert_eq!(board.begin_claim(), None, "all slots are taken");
         board.finished(1);
-        assert_eq!(board.begin_claim(), Some(1));
-        assert!(!board.end_claim(1, &[]), "nothing is due");
+        assert_eq!(board.begin_claim(), room(0, 1));
+        assert!(!board.end_claim(Room { any: 0, urgent: 1 }, &[]), "nothing is due");
+        board.set_limits(BTreeMap::from([(ALL.to_owned(), 5), ("orders".to_owned(), 1)]));
+        assert_eq!(board.begin_claim(), room(3, 1), "limits change at run time");
+        assert!(!board.end_claim(Room { any: 3, urgent: 1 }, &[]));
+        assert_eq!(board.type_limits(), BTreeMap::from([("orders".into(), 1)]));
         board.drain();
         assert_eq!(board.begin_claim(), None);
         assert!(!board.is_idle());
         board.finished(2);
+        board.finished(3);
         assert!(board.is_idle());
     }
 

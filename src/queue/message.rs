@@ -1,19 +1,30 @@
 //! What can be asked of the queue, and what does it answer?
 
+use std::{collections::BTreeMap, time::Duration};
+
 use actix::prelude::*;
 use serde::Serialize;
+use serde_json::{Map, Value as Json};
 
 use crate::{
-    domain::{Admission, AgentId, JobId, NewJob, Reason, RunId, SyncType},
-    store::Slot,
+    domain::{Admission, AgentId, Class, JobId, JobType, Mode, Pause, Reason, RunId, SyncType, Timestamp},
+    store::{Retry, Slot},
 };
 
 /// The queue cannot answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum QueueError {
-    /// No sync type has this name.
-    #[error("there is no sync type '{0}'")]
-    UnknownType(SyncType),
+    /// No sync type or operation has this name.
+    #[error("there is no sync type or operation '{0}'")]
+    UnknownType(JobType),
+    /// An operation's data lacks something.
+    #[error("'{operation}' needs the field '{field}' in its data")]
+    MissingField {
+        /// The operation.
+        operation: JobType,
+        /// The field.
+        field: String,
+    },
     /// The service shuts down.
     #[error("the service is shutting down")]
     ShuttingDown,
@@ -22,41 +33,63 @@ pub enum QueueError {
     Storage(String),
 }
 
-/// Sync this type for this agent. Timer, API and flows send the same message with another reason.
+/// Do this for this agent: a sync type or an operation. Timer, API and flows send the same message with
+/// another reason.
 ///
-/// Reply: [`Admission`] — accepted, or refused naming the winning job (in-flight dedup by
-/// `type:agent`, or the throttle window of `idempotency_key`); a duplicate is no error.
-#[derive(Debug, Clone, PartialEq, Eq, Message)]
+/// Reply: [`Admission`] — accepted, replaced, kept, or refused with the reason and the winning job; a refusal
+/// is a value and no error.
+#[derive(Debug, Clone, PartialEq, Message)]
 #[rtype(result = "Result<Admission, QueueError>")]
 pub struct Enqueue {
-    /// What to sync.
-    pub sync_type: SyncType,
+    /// What to do.
+    pub job_type: JobType,
     /// For whom; shared types run under `service-account` whatever stands here.
     pub agent: AgentId,
     /// Why.
     pub reason: Reason,
-    /// Read the report even if its bytes are the same as last time.
+    /// Read the report even if its bytes are the same as last time; passes a plain pause if a person asks.
     pub force: bool,
-    /// Opens a throttle window (`queue.throttle_ms`): the same key is refused within it.
+    /// Opens a throttle window (`queue.throttle_ms`): the same key, of the same type and agent, is refused
+    /// within it, naming the first job; with another body it is refused as a mistake.
     pub idempotency_key: Option<String>,
     /// A stored document to read instead of fetching: its number, and its SHA-256 for the key.
     pub document: Option<(i64, String)>,
+    /// What an operation is to do.
+    pub data: Option<Map<String, Json>>,
+    /// What becomes of it if a live job has its key.
+    pub mode: Mode,
+    /// The earliest start after the acceptance.
+    pub delay: Duration,
 }
 
 impl Enqueue {
     /// A plain sync.
     #[must_use]
-    pub fn new(sync_type: impl Into<SyncType>, agent: impl Into<AgentId>, reason: Reason) -> Self {
+    pub fn new(job_type: impl Into<JobType>, agent: impl Into<AgentId>, reason: Reason) -> Self {
         Self {
-            sync_type: sync_type.into(),
+            job_type: job_type.into(),
             agent: agent.into(),
             reason,
             force: false,
             idempotency_key: None,
             document: None,
+            data: None,
+            mode: Mode::Refuse,
+            delay: Duration::ZERO,
         }
     }
+
+    /// An operation.
+    #[must_use]
+    pub fn operation(name: impl Into<JobType>, agent: impl Into<AgentId>, data: Map<String, Json>) -> Self {
+        Self { data: Some(data), ..Self::new(name, agent, Reason::Operation) }
+    }
 }
+
+/// Ask for many at once, in one transaction. Reply: one admission each, in order.
+#[derive(Debug, Clone, PartialEq, Message)]
+#[rtype(result = "Result<Vec<Admission>, QueueError>")]
+pub struct EnqueueMany(pub Vec<Enqueue>);
 
 /// A type's timer fired: move its slot and enqueue it for these agents, in one transaction.
 ///
@@ -83,15 +116,17 @@ pub struct Approve {
     pub agent: AgentId,
 }
 
-/// Stop one job, all jobs of a type, or all: running ones stop at their next batch, waiting ones are
-/// removed. Does not wait for the running ones.
+/// Stop one job, all jobs of a type or class, or all: running ones stop at their next batch, those that have
+/// not started are removed. Does not wait for the running ones.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Message)]
 #[rtype(result = "Result<StopReport, QueueError>")]
 pub struct StopJobs {
     /// Only this job.
     pub job: Option<JobId>,
     /// Only this type.
-    pub sync_type: Option<SyncType>,
+    pub job_type: Option<JobType>,
+    /// Only this class.
+    pub class: Option<Class>,
 }
 
 /// What a stop hit.
@@ -103,6 +138,46 @@ pub struct StopReport {
     /// Waiting jobs that were removed.
     pub removed: Vec<JobId>,
 }
+
+/// Take what has not started out of the queue; what runs goes on. Reply: the removed jobs.
+#[derive(Debug, Clone, PartialEq, Eq, Message)]
+#[rtype(result = "Result<Vec<JobId>, QueueError>")]
+pub struct PurgeJobs(pub StopJobs);
+
+/// Put a job that is over, and did not succeed, back into the queue. Reply: accepted, or why not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Message)]
+#[rtype(result = "Result<Retry, QueueError>")]
+pub struct RetryJob {
+    /// The job.
+    pub job: JobId,
+    /// A person's word that an effect that may have happened is to be brought about even so.
+    pub even_if_done: bool,
+}
+
+/// Pause the queue (`Some`), or go on (`None`). Reply: the running syncs that were asked to stop; they go
+/// back to the queue.
+#[derive(Debug, Clone, PartialEq, Eq, Message)]
+#[rtype(result = "Result<Vec<JobId>, QueueError>")]
+pub struct SetPause(pub Option<Pause>);
+
+/// Close a breaker by hand and start what waited for it. Reply: false if there is none of this number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Message)]
+#[rtype(result = "Result<bool, QueueError>")]
+pub struct ResetBreaker {
+    /// Its number.
+    pub id: i64,
+}
+
+/// Set how many jobs may run at once: of a type in all processes, or under `*` in each process; `None` takes
+/// a limit away. Those that run are left alone.
+#[derive(Debug, Clone, PartialEq, Eq, Message)]
+#[rtype(result = "Result<(), QueueError>")]
+pub struct SetLimits(pub BTreeMap<String, Option<usize>>);
+
+/// Look for work now: something changed behind the queue's back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Message)]
+#[rtype(result = "()")]
+pub struct Wake;
 
 /// Claim nothing more, give running jobs back to the queue, and reply when none runs.
 #[derive(Debug, Clone, Copy, Message)]
@@ -120,23 +195,12 @@ pub struct Snapshot;
 pub struct QueueSnapshot {
     /// Jobs that run here, by number.
     pub running: Vec<JobId>,
-    /// How many may run at once.
+    /// How many may run at once, besides one more write or download.
     pub concurrency: usize,
-}
-
-impl Enqueue {
-    /// The job that this asks for: `priority` is the type's, `window` the throttle window's length.
-    #[must_use]
-    pub fn into_job(self, agent: AgentId, priority: u8, window: std::time::Duration) -> NewJob {
-        let mut job = NewJob::sync(self.sync_type, agent, priority, self.reason);
-        job.force = self.force;
-        if let Some((document, sha256)) = self.document {
-            // an upload has its own key, so that its bytes are never dropped for a waiting sync
-            job.dedup_key = Some(format!("{}:{}:{sha256}", job.sync_type, job.agent));
-            job.document = Some(document);
-        }
-        // keys are scoped: the same key for another type or agent is another key
-        job.throttle = self.idempotency_key.map(|key| (format!("{}:{}:{key}", job.sync_type, job.agent), window));
-        job
-    }
+    /// The limits of types.
+    pub limits: BTreeMap<JobType, usize>,
+    /// The pause that this process knows of.
+    pub pause: Option<Pause>,
+    /// When it will look for due jobs at the latest.
+    pub next_look: Option<Timestamp>,
 }

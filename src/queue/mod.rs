@@ -1,12 +1,18 @@
 //! Which job is next? Pure rules with `now` as an argument, and the actor that carries them out.
 
 pub mod actor;
+mod alive;
 mod board;
+mod desk;
 mod lease_watch;
 pub mod message;
 pub mod port;
+mod steer;
 
-pub use actor::{QueueActor, QueueSettings, Worker};
+pub use actor::{Parts, QueueActor, QueueSettings, Worker};
 pub use lease_watch::LeaseWatch;
-pub use message::{Approve, Drain, Enqueue, EnqueueTick, QueueError, QueueSnapshot, Snapshot, StopJobs, StopReport};
-pub use port::JobBoard;
+pub use message::{
+    Approve, Drain, Enqueue, EnqueueMany, EnqueueTick, PurgeJobs, QueueError, QueueSnapshot, ResetBreaker, RetryJob,
+    SetLimits, SetPause, Snapshot, StopJobs, StopReport, Wake,
+};
+pub use port::{End, JobBoard};

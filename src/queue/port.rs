@@ -1,17 +1,40 @@
-//! What does the queue need of a database? The port that the store implements and tests replace.
+//! What does the queue need of a database? The port that the store implements and tests replace; one
+//! conformance suite holds every implementation to the same rules.
+
+use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 
 use crate::{
-    domain::{Admission, ClaimedJob, JobId, NewJob, RunId, SyncType, Timestamp},
-    store::{Heartbeat, Slot, Store, StoreError},
+    domain::{Admission, ClaimedJob, JobId, NewJob, NextStep, Outcome, Pause, RunId, Timestamp},
+    store::{
+        Claim, Claimed, Finish, Heartbeat, Job, JobQuery, KeyState, Meant, Retry, Slot, SourceReport, Store, StoreError,
+    },
 };
+
+/// How an attempt ended, as far as the queue is concerned.
+#[derive(Debug, Clone, PartialEq)]
+pub struct End {
+    /// The outcome.
+    pub outcome: Outcome,
+    /// What becomes of the job.
+    pub next: NextStep,
+    /// What was learnt of the source.
+    pub source: Option<SourceReport>,
+}
 
 /// The durable side of the queue; each call is one transaction.
 #[async_trait]
 pub trait JobBoard: Send + Sync + 'static {
     /// See [`Store::enqueue`].
-    async fn enqueue(&self, jobs: Vec<NewJob>, now: Timestamp) -> Result<Vec<Admission>, StoreError>;
+    async fn enqueue(
+        &self,
+        jobs: Vec<NewJob>,
+        claim: Option<Claim>,
+        now: Timestamp,
+    ) -> Result<(Vec<Admission>, Option<Claimed>), StoreError>;
+    /// See [`Store::known_owner`].
+    fn known_owner(&self, key: &str) -> Option<JobId>;
     /// See [`Store::enqueue_slot`].
     async fn enqueue_slot(
         &self,
@@ -22,26 +45,50 @@ pub trait JobBoard: Send + Sync + 'static {
     /// See [`Store::approve`].
     async fn approve(&self, run: RunId, job: NewJob, now: Timestamp) -> Result<Option<Admission>, StoreError>;
     /// See [`Store::claim`].
-    async fn claim(&self, slots: usize, owner: String, now: Timestamp) -> Result<Vec<ClaimedJob>, StoreError>;
-    /// See [`Store::next_due`].
-    async fn next_due(&self, now: Timestamp) -> Result<Option<Timestamp>, StoreError>;
+    async fn claim(&self, claim: Claim, now: Timestamp) -> Result<Claimed, StoreError>;
+    /// Ends an attempt; see [`Store::finish`].
+    async fn end(&self, job: &ClaimedJob, end: End, now: Timestamp) -> Result<(), StoreError>;
     /// See [`Store::heartbeat`].
-    async fn heartbeat(&self, owner: String, running: Vec<JobId>) -> Result<Heartbeat, StoreError>;
+    async fn heartbeat(&self, owner: String, running: Vec<JobId>, now: Timestamp) -> Result<Heartbeat, StoreError>;
     /// See [`Store::rescue`].
-    async fn rescue(&self, job: JobId, lease: i64, now: Timestamp) -> Result<bool, StoreError>;
+    async fn rescue(&self, job: JobId, lease: i64, now: Timestamp) -> Result<Option<Outcome>, StoreError>;
     /// See [`Store::request_stop`].
-    async fn request_stop(
+    async fn request_stop(&self, meant: Meant, now: Timestamp) -> Result<(Vec<JobId>, Vec<JobId>), StoreError>;
+    /// See [`Store::retry`].
+    async fn retry(&self, job: JobId, even_if_done: bool, now: Timestamp) -> Result<Retry, StoreError>;
+    /// See [`Store::key`].
+    async fn key(&self, key: String, now: Timestamp) -> Result<KeyState, StoreError>;
+    /// See [`Store::remove_key`].
+    async fn remove_key(&self, key: String, job: JobId, now: Timestamp) -> Result<bool, StoreError>;
+    /// See [`Store::set_pause`].
+    async fn set_pause(&self, pause: Option<Pause>) -> Result<(), StoreError>;
+    /// See [`Store::set_limits`].
+    async fn set_limits(
         &self,
-        job: Option<JobId>,
-        sync_type: Option<SyncType>,
+        limits: BTreeMap<String, Option<usize>>,
         now: Timestamp,
-    ) -> Result<(Vec<JobId>, Vec<JobId>), StoreError>;
+    ) -> Result<BTreeMap<String, usize>, StoreError>;
+    /// See [`Store::reset_breaker`].
+    async fn reset_breaker(&self, id: i64, now: Timestamp) -> Result<bool, StoreError>;
+    /// See [`Store::clean_jobs`].
+    async fn clean(&self, before: Timestamp, now: Timestamp) -> Result<u64, StoreError>;
+    /// See [`Store::jobs`].
+    async fn jobs(&self, wanted: JobQuery) -> Result<Vec<Job>, StoreError>;
 }
 
 #[async_trait]
 impl JobBoard for Store {
-    async fn enqueue(&self, jobs: Vec<NewJob>, now: Timestamp) -> Result<Vec<Admission>, StoreError> {
-        Store::enqueue(self, jobs, now).await
+    async fn enqueue(
+        &self,
+        jobs: Vec<NewJob>,
+        claim: Option<Claim>,
+        now: Timestamp,
+    ) -> Result<(Vec<Admission>, Option<Claimed>), StoreError> {
+        Store::enqueue(self, jobs, claim, now).await
+    }
+
+    fn known_owner(&self, key: &str) -> Option<JobId> {
+        Store::known_owner(self, key)
     }
 
     async fn enqueue_slot(
@@ -57,28 +104,60 @@ impl JobBoard for Store {
         Store::approve(self, run, job, now).await
     }
 
-    async fn claim(&self, slots: usize, owner: String, now: Timestamp) -> Result<Vec<ClaimedJob>, StoreError> {
-        Store::claim(self, slots, owner, now).await
+    async fn claim(&self, claim: Claim, now: Timestamp) -> Result<Claimed, StoreError> {
+        Store::claim(self, claim, now).await
     }
 
-    async fn next_due(&self, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
-        Store::next_due(self, now).await
+    async fn end(&self, job: &ClaimedJob, end: End, now: Timestamp) -> Result<(), StoreError> {
+        let finish = Finish { outcome: Some(end.outcome), source: end.source, ..Finish::default() };
+        Store::finish(self, job, finish, end.next, now).await.map(|_| ())
     }
 
-    async fn heartbeat(&self, owner: String, running: Vec<JobId>) -> Result<Heartbeat, StoreError> {
-        Store::heartbeat(self, owner, running).await
+    async fn heartbeat(&self, owner: String, running: Vec<JobId>, now: Timestamp) -> Result<Heartbeat, StoreError> {
+        Store::heartbeat(self, owner, running, now).await
     }
 
-    async fn rescue(&self, job: JobId, lease: i64, now: Timestamp) -> Result<bool, StoreError> {
+    async fn rescue(&self, job: JobId, lease: i64, now: Timestamp) -> Result<Option<Outcome>, StoreError> {
         Store::rescue(self, job, lease, now).await
     }
 
-    async fn request_stop(
+    async fn request_stop(&self, meant: Meant, now: Timestamp) -> Result<(Vec<JobId>, Vec<JobId>), StoreError> {
+        Store::request_stop(self, meant, now).await
+    }
+
+    async fn retry(&self, job: JobId, even_if_done: bool, now: Timestamp) -> Result<Retry, StoreError> {
+        Store::retry(self, job, even_if_done, now).await
+    }
+
+    async fn key(&self, key: String, now: Timestamp) -> Result<KeyState, StoreError> {
+        Store::key(self, key, now).await
+    }
+
+    async fn remove_key(&self, key: String, job: JobId, now: Timestamp) -> Result<bool, StoreError> {
+        Store::remove_key(self, key, job, now).await
+    }
+
+    async fn set_pause(&self, pause: Option<Pause>) -> Result<(), StoreError> {
+        Store::set_pause(self, pause).await
+    }
+
+    async fn set_limits(
         &self,
-        job: Option<JobId>,
-        sync_type: Option<SyncType>,
+        limits: BTreeMap<String, Option<usize>>,
         now: Timestamp,
-    ) -> Result<(Vec<JobId>, Vec<JobId>), StoreError> {
-        Store::request_stop(self, job, sync_type, now).await
+    ) -> Result<BTreeMap<String, usize>, StoreError> {
+        Store::set_limits(self, limits, now).await
+    }
+
+    async fn reset_breaker(&self, id: i64, now: Timestamp) -> Result<bool, StoreError> {
+        Ok(Store::reset_breaker(self, id, now).await?.is_some())
+    }
+
+    async fn clean(&self, before: Timestamp, now: Timestamp) -> Result<u64, StoreError> {
+        Store::clean_jobs(self, before, now).await
+    }
+
+    async fn jobs(&self, wanted: JobQuery) -> Result<Vec<Job>, StoreError> {
+        Store::jobs(self, wanted).await
     }
 }

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     domain::{AgentId, Clock, SyncType, Timestamp},
-    event::{Bus, Event},
+    event::{Bus, Event, Pulses},
     queue::EnqueueTick,
     store::{Setting, Slot, StoreError},
     sync_type::{Scope, SyncTypes},
@@ -21,6 +21,9 @@ use crate::{
 
 /// After a failure of the database or the queue, try the same slot again so soon.
 const RETRY: Duration = Duration::from_secs(5);
+/// The timers tell so often that they live, and are late after so long.
+const WATCH: Duration = Duration::from_secs(10);
+const TIMERS_LATE: Duration = Duration::from_secs(60);
 /// Ticks so close together share one look at the agents.
 const AGENTS_CACHED: Duration = Duration::from_secs(5);
 
@@ -39,6 +42,7 @@ pub struct SchedulerActor {
     queue: Recipient<EnqueueTick>,
     types: Arc<SyncTypes>,
     bus: Bus,
+    pulses: Pulses,
     clock: Arc<dyn Clock>,
     settings: SchedulerSettings,
     running: bool,
@@ -55,6 +59,7 @@ impl SchedulerActor {
         queue: Recipient<EnqueueTick>,
         types: Arc<SyncTypes>,
         bus: Bus,
+        pulses: Pulses,
         clock: Arc<dyn Clock>,
         settings: SchedulerSettings,
     ) -> Self {
@@ -63,6 +68,7 @@ impl SchedulerActor {
             queue,
             types,
             bus,
+            pulses,
             clock,
             settings,
             running: false,
@@ -70,6 +76,17 @@ impl SchedulerActor {
             timers: BTreeMap::new(),
             agents: None,
         }
+    }
+
+    /// Tells that the timers live, and that none is long overdue: a tick that cannot be enqueued is late too.
+    fn watch(&self, ctx: &mut Context<Self>) {
+        let now = self.clock.now();
+        let overdue = |next: Timestamp| (now - next).to_std().is_ok_and(|late| late > TIMERS_LATE);
+        let armed = self.schedules.values().filter(|schedule| self.running && schedule.enabled);
+        if !armed.filter_map(|schedule| schedule.next_run).any(overdue) {
+            self.pulses.beat("timers", TIMERS_LATE);
+        }
+        ctx.run_later(WATCH, |actor, ctx| actor.watch(ctx));
     }
 
     fn interval(&self, minutes: u32) -> Duration {
@@ -266,6 +283,7 @@ impl Actor for SchedulerActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
+        self.watch(ctx);
         let load = self.load();
         // no message is answered before the schedule is known
         ctx.wait(load);

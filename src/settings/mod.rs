@@ -142,6 +142,19 @@ pub enum SourceKind {
     Command,
 }
 
+impl SourceKind {
+    /// The name in files, and of the breakers' source.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            SourceKind::Folder => "folder",
+            SourceKind::None => "none",
+            SourceKind::Http => "http",
+            SourceKind::Command => "command",
+        }
+    }
+}
+
 /// `[source.folder]`
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -162,6 +175,16 @@ pub struct Queue {
     pub heartbeat_ms: u64,
     /// Milliseconds.
     pub lease_ms: u64,
+    /// Milliseconds that a run which is to stop has to come to its next batch.
+    pub grace_ms: u64,
+    /// Consecutive failures that open an agent's breaker.
+    pub breaker_failures: u32,
+    /// Milliseconds that it stays open the first time.
+    pub breaker_open_ms: u64,
+    /// Jobs that ended so many days ago are forgotten.
+    pub keep_jobs_days: u64,
+    /// Operations that override or join the built-in ones.
+    pub operations_dir: PathBuf,
 }
 
 /// `[sync]`
@@ -257,6 +280,9 @@ impl Settings {
         }
         if self.queue.heartbeat_ms == 0 || self.queue.lease_ms < self.queue.heartbeat_ms * 2 {
             return invalid("queue.lease_ms", "must be at least two heartbeats");
+        }
+        if self.queue.breaker_failures == 0 {
+            return invalid("queue.breaker_failures", "must be at least 1");
         }
         if let Some(name) =
             self.scheduler.intervals.iter().find(|(_, m)| !(5..=1440).contains(*m)).map(|(name, _)| name)

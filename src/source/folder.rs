@@ -24,41 +24,48 @@ impl Folder {
         Self { root: root.into(), limit }
     }
 
-    /// The file of a report. Agents and types are single path parts, so nothing outside the root can
-    /// be named.
-    fn path(&self, sync_type: &SyncType, agent: &AgentId) -> Result<PathBuf, SourceError> {
-        for name in [sync_type.as_str(), agent.as_str()] {
+    /// The file of these names below the root. Each is a single path part, so nothing outside can be named.
+    fn path(&self, folders: &[&str], file: &str) -> Result<PathBuf, SourceError> {
+        for name in folders.iter().chain([&file]) {
             if name.is_empty() || name.starts_with('.') || name.contains(['/', '\\', '\0']) {
-                return Err(SourceError::BadName(name.to_owned()));
+                return Err(SourceError::BadName((*name).to_owned()));
             }
         }
-        Ok(self.root.join(agent.as_str()).join(format!("{sync_type}.pdf")))
+        let folder = folders.iter().fold(self.root.clone(), |path, name| path.join(name));
+        Ok(folder.join(format!("{file}.pdf")))
     }
 }
 
 #[async_trait]
 impl Source for Folder {
     async fn fetch(&self, sync_type: &SyncType, agent: &AgentId) -> Result<Vec<u8>, SourceError> {
-        let path = self.path(sync_type, agent)?;
-        let limit = self.limit;
-        let reading = tokio::task::spawn_blocking(move || {
-            let place = path.display().to_string();
-            let failed = |error: std::io::Error| match error.kind() {
-                ErrorKind::NotFound => SourceError::NotFound(place.clone()),
-                _ => SourceError::Unreachable(format!("{place}: {error}")),
-            };
-            let mut bytes = Vec::new();
-            let file = std::fs::File::open(&path).map_err(failed)?;
-            file.take(limit + 1).read_to_end(&mut bytes).map_err(failed)?;
-            let read = bytes.len() as u64;
-            if read > limit {
-                let bytes = std::fs::metadata(&path).map_or(read, |metadata| metadata.len());
-                return Err(SourceError::TooLarge { place, bytes, limit });
-            }
-            Ok(bytes)
-        });
-        reading.await.unwrap_or_else(|error| Err(SourceError::Unreachable(error.to_string())))
+        read(self.path(&[agent.as_str()], sync_type.as_str())?, self.limit).await
     }
+
+    /// `{root}/{agent}/{folder}/{number}.pdf`; a slash in a number is a dash in its file's name.
+    async fn document(&self, folder: &str, agent: &AgentId, number: &str) -> Result<Vec<u8>, SourceError> {
+        read(self.path(&[agent.as_str(), folder], &number.replace('/', "-"))?, self.limit).await
+    }
+}
+
+async fn read(path: PathBuf, limit: u64) -> Result<Vec<u8>, SourceError> {
+    let reading = tokio::task::spawn_blocking(move || {
+        let place = path.display().to_string();
+        let failed = |error: std::io::Error| match error.kind() {
+            ErrorKind::NotFound => SourceError::NotFound(place.clone()),
+            _ => SourceError::Unreachable(format!("{place}: {error}")),
+        };
+        let mut bytes = Vec::new();
+        let file = std::fs::File::open(&path).map_err(failed)?;
+        file.take(limit + 1).read_to_end(&mut bytes).map_err(failed)?;
+        let read = bytes.len() as u64;
+        if read > limit {
+            let bytes = std::fs::metadata(&path).map_or(read, |metadata| metadata.len());
+            return Err(SourceError::TooLarge { place, bytes, limit });
+        }
+        Ok(bytes)
+    });
+    reading.await.unwrap_or_else(|error| Err(SourceError::Unreachable(error.to_string())))
 }
 
 #[cfg(test)]

@@ -17,6 +17,12 @@ pub trait Source: Send + Sync + 'static {
     /// # Errors
     /// [`SourceError`] saying what was asked for and what came.
     async fn fetch(&self, sync_type: &SyncType, agent: &AgentId) -> Result<Vec<u8>, SourceError>;
+
+    /// One document of `agent`: the PDF of the delivery note or invoice `number` (`folder` says which).
+    ///
+    /// # Errors
+    /// [`SourceError`] saying what was asked for and what came.
+    async fn document(&self, folder: &str, agent: &AgentId, number: &str) -> Result<Vec<u8>, SourceError>;
 }
 
 /// A report could not be fetched.
@@ -76,6 +82,10 @@ pub struct NoSource;
 #[async_trait]
 impl Source for NoSource {
     async fn fetch(&self, _: &SyncType, _: &AgentId) -> Result<Vec<u8>, SourceError> {
+        Err(SourceError::NotConfigured)
+    }
+
+    async fn document(&self, _: &str, _: &AgentId, _: &str) -> Result<Vec<u8>, SourceError> {
         Err(SourceError::NotConfigured)
     }
 }

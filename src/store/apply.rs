@@ -13,10 +13,10 @@ use sea_orm::{
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Store, StoreError, entity, link, value};
+use super::{Store, StoreError, entity, lane, link, value};
 use crate::{
     delta::{Change, ChangeKind, Plan},
-    domain::{ClaimedJob, Timestamp},
+    domain::{ClaimedJob, JobState, Timestamp},
     sync_type::SyncTypeSpec,
 };
 
@@ -100,7 +100,7 @@ impl Store {
 pub(super) async fn check_lease(tx: &DatabaseTransaction, job: &ClaimedJob) -> Result<(), StoreError> {
     let held = entity::job::Entity::find_by_id(job.id)
         .filter(entity::job::Column::Lease.eq(job.lease))
-        .filter(entity::job::Column::State.eq("active"))
+        .filter(lane::is(JobState::Active))
         .select_only()
         .column(entity::job::Column::Id)
         .into_tuple::<i64>()

@@ -1,6 +1,6 @@
 //! Which documents are kept? Uploads until they are read, and the reports of held runs.
 
-use sea_orm::{ActiveValue::NotSet, EntityTrait, Set};
+use sea_orm::{ActiveValue::NotSet, DatabaseTransaction, DbErr, EntityTrait, Set};
 use sha2::{Digest, Sha256};
 
 use super::{Store, StoreError, entity};
@@ -13,12 +13,7 @@ impl Store {
     /// [`StoreError`] if it cannot be stored.
     pub async fn keep_document(&self, bytes: Vec<u8>, now: Timestamp) -> Result<i64, StoreError> {
         self.write(move |tx| {
-            Box::pin(async move {
-                let sha256 = Set(hex::encode(Sha256::digest(&bytes)));
-                let row = entity::document::ActiveModel { id: NotSet, sha256, bytes: Set(bytes), created_at: Set(now) };
-                let kept = entity::document::Entity::insert(row).exec(tx).await;
-                Ok(kept.map_err(StoreError::while_doing("keep a document"))?.last_insert_id)
-            })
+            Box::pin(async move { insert(tx, bytes, now).await.map_err(StoreError::while_doing("keep a document")) })
         })
         .await
     }
@@ -51,4 +46,11 @@ impl Store {
         })
         .await
     }
+}
+
+/// Stores a document.
+pub(super) async fn insert(tx: &DatabaseTransaction, bytes: Vec<u8>, now: Timestamp) -> Result<i64, DbErr> {
+    let sha256 = Set(hex::encode(Sha256::digest(&bytes)));
+    let row = entity::document::ActiveModel { id: NotSet, sha256, bytes: Set(bytes), created_at: Set(now) };
+    Ok(entity::document::Entity::insert(row).exec(tx).await?.last_insert_id)
 }

@@ -47,7 +47,8 @@ entity!(switch, "switch", {
 entity!(job, "job", {
     #[sea_orm(primary_key)]
     id: i64,
-    sync_type: String,
+    job_type: String,
+    class: i16,
     agent_id: String,
     reason: String,
     state: String,
@@ -58,13 +59,25 @@ entity!(job, "job", {
     throttle_until: Option<DateTimeUtc>,
     priority: i32,
     order_key: i64,
+    is_next: bool,
     due_at: DateTimeUtc,
+    delay_ms: i64,
+    latest_start: Option<DateTimeUtc>,
     force: bool,
+    payload: Option<Json>,
+    payload_digest: Option<String>,
+    release_window: bool,
     document_id: Option<i64>,
     approves_run_id: Option<i64>,
     parent_job_id: Option<i64>,
     root_job_id: Option<i64>,
+    flow_outcome: Option<String>,
+    flow_finished_at: Option<DateTimeUtc>,
     attempt: i32,
+    max_attempts: i32,
+    repeatable: bool,
+    phase: Option<String>,
+    result: Option<Json>,
     lease: i64,
     heartbeat: i64,
     owner: Option<String>,
@@ -73,6 +86,36 @@ entity!(job, "job", {
     enqueued_at: DateTimeUtc,
     started_at: Option<DateTimeUtc>,
     finished_at: Option<DateTimeUtc>,
+});
+
+entity!(pause, "pause", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    id: i32,
+    reason: String,
+    paused_by: String,
+    since: DateTimeUtc,
+    until: Option<DateTimeUtc>,
+    drain: bool,
+    emergency: bool,
+});
+
+entity!(job_limit, "job_limit", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    name: String,
+    jobs: i64,
+    updated_at: DateTimeUtc,
+});
+
+entity!(breaker, "breaker", {
+    #[sea_orm(primary_key)]
+    id: i64,
+    source: String,
+    agent_id: String,
+    failures: i32,
+    times_opened: i32,
+    open_until: Option<DateTimeUtc>,
+    last_error: Option<String>,
+    updated_at: DateTimeUtc,
 });
 
 entity!(agent_lock, "agent_lock", {

@@ -1,5 +1,7 @@
 //! How does a run end? One transaction: missing rows, counts, hold, follow-ups, job, agent.
 
+use std::sync::Arc;
+
 use chrono::Duration;
 use sea_orm::{
     ActiveValue::NotSet,
@@ -11,11 +13,12 @@ use serde_json::Value as Json;
 
 use super::{
     Store, StoreError,
+    admit::admit_all,
     apply::check_lease,
-    entity,
-    jobs::{admit, state_after},
-    lease::{drop_upload, release_agent},
-    link,
+    breakers::{self, SourceReport},
+    claim::state_after,
+    entity, lane, link,
+    over::{Over, drop_upload, follow, release_agent},
     record_table::equals,
 };
 use crate::{
@@ -63,8 +66,12 @@ pub struct Finish {
     pub sha256: Option<String>,
     /// The plan's digest, for a hold.
     pub plan_digest: Option<String>,
-    /// The report's bytes, for a hold.
-    pub document: Option<Vec<u8>>,
+    /// The report's bytes, for a hold or for going on after a preemption.
+    pub document: Option<Arc<Vec<u8>>>,
+    /// What was learnt of the source, for its breaker.
+    pub source: Option<SourceReport>,
+    /// What an operation brought back.
+    pub result: Option<Json>,
 }
 
 /// What the end of a run led to.
@@ -84,44 +91,90 @@ impl Store {
     pub async fn finish(
         &self,
         job: &ClaimedJob,
-        mut end: Finish,
+        end: Finish,
         next: NextStep,
         now: Timestamp,
     ) -> Result<Finished, StoreError> {
-        let (job, types) = (job.clone(), self.types().clone());
-        self.write(move |tx| {
-            Box::pin(async move {
-                check_lease(tx, &job).await?;
-                let next =
-                    if is_stopped(tx, &job).await? && next != NextStep::GiveBack { NextStep::Done } else { next };
-                let spec = types.get(job.sync_type.as_str());
-                let spec = spec.ok_or_else(|| StoreError::Missing(format!("sync type {}", job.sync_type)))?.clone();
-                let is_applied = end.outcome.is_some_and(Outcome::is_applied);
-                let mut finished = Finished { counts: end.counts, ..Finished::default() };
-                if is_applied {
-                    mark_missing(tx, &spec, &job, &end, now)
-                        .await
-                        .map_err(StoreError::while_doing("mark missing rows"))?;
-                    let unjoined = link::unjoin(tx, &types, &spec, &job.agent, &end.deleted).await;
-                    unjoined.map_err(StoreError::while_doing("part records from deleted parents"))?;
-                    if let Some(parent) = &spec.parent {
-                        let counted = count_orphans(tx, &spec, &job).await;
-                        let (orphans, live) = counted.map_err(StoreError::while_doing("count orphans"))?;
-                        finished.counts.orphans = orphans;
-                        warn_of_orphans(&mut end.notes, orphans, live, parent.sync_type.as_str());
-                    }
-                    finished.follow_ups = follow_up(tx, &types, &spec, &job, now).await?;
-                }
-                let document = settle_holds(tx, &job, &end, (is_applied, next == NextStep::Done), now).await?;
-                quarantine(tx, &job, &end.quarantined).await.map_err(StoreError::while_doing("quarantine rows"))?;
-                end_run(tx, &job, end, finished.counts, document, now).await?;
-                end_job(tx, &job, next, now).await?;
-                release_agent(tx, job.id).await?;
-                Ok(finished)
-            })
-        })
-        .await
+        let (job, types, inner) = (job.clone(), self.types().clone(), self.inner.clone());
+        let key = job.dedup_key.clone();
+        let has_failed = end.source.as_ref().is_some_and(|source| source.failed.is_some());
+        let forget = move |_: &Finished| match key {
+            // a breaker may have opened: that is to be answered then
+            _ if has_failed => inner.live.forget_all(),
+            Some(key) => inner.live.forget(&key),
+            None => {}
+        };
+        let write = self
+            .inner
+            .writer
+            .write(move |tx| Box::pin(async move { finish_in(tx, &types, &job, end, next, now).await }), forget);
+        write.await
     }
+}
+
+async fn finish_in(
+    tx: &DatabaseTransaction,
+    types: &SyncTypes,
+    job: &ClaimedJob,
+    mut end: Finish,
+    next: NextStep,
+    now: Timestamp,
+) -> Result<Finished, StoreError> {
+    check_lease(tx, job).await?;
+    let next = if is_stopped(tx, job).await? && next != NextStep::GiveBack { NextStep::Done } else { next };
+    let is_applied = end.outcome.is_some_and(Outcome::is_applied);
+    let mut finished = Finished { counts: end.counts, ..Finished::default() };
+    if let Some(spec) = types.get(job.job_type.as_str()).filter(|_| is_applied) {
+        end_sync(tx, types, spec, (job, &mut end, &mut finished), now).await?;
+    }
+    let open_until = match &end.source {
+        Some(report) => breakers::tell(tx, report, job.agent.as_str(), now).await?,
+        None => None,
+    };
+    let document = settle_holds(tx, job, &end, (is_applied, next == NextStep::Done), now).await?;
+    quarantine(tx, job, &end.quarantined).await.map_err(StoreError::while_doing("quarantine rows"))?;
+    let kept = end.document.take().filter(|_| next == NextStep::GiveBack);
+    let is_failure = end.outcome.is_some_and(Outcome::is_failure);
+    end_run(tx, job, end, finished.counts, document, now).await?;
+    let next = match (next, open_until) {
+        // its breaker has opened: the retry is the probe, or comes after it
+        (NextStep::RetryIn(pause), Some(until)) => {
+            NextStep::RetryIn(pause.max((until - now).to_std().unwrap_or_default()))
+        }
+        (next, _) => next,
+    };
+    end_job(tx, job, (next, is_failure), kept, now).await?;
+    release_agent(tx, job.id).await?;
+    if next == NextStep::Done {
+        let row = entity::job::Entity::find_by_id(job.id).one(tx).await;
+        let row = row.map_err(StoreError::while_doing("end a job"))?;
+        let over: Vec<Over> = row.iter().map(Over::from).collect();
+        follow(tx, types, &over, now).await?;
+    } else {
+        lane::refresh(tx, job.job_type.as_str(), job.agent.as_str()).await?;
+    }
+    Ok(finished)
+}
+
+/// The last writes of a sync whose whole report was applied: missing rows, parents, follow-ups.
+async fn end_sync(
+    tx: &DatabaseTransaction,
+    types: &SyncTypes,
+    spec: &SyncTypeSpec,
+    (job, end, finished): (&ClaimedJob, &mut Finish, &mut Finished),
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    mark_missing(tx, spec, job, end, now).await.map_err(StoreError::while_doing("mark missing rows"))?;
+    let unjoined = link::unjoin(tx, types, spec, &job.agent, &end.deleted).await;
+    unjoined.map_err(StoreError::while_doing("part records from deleted parents"))?;
+    if let Some(parent) = &spec.parent {
+        let counted = count_orphans(tx, spec, job).await;
+        let (orphans, live) = counted.map_err(StoreError::while_doing("count orphans"))?;
+        finished.counts.orphans = orphans;
+        warn_of_orphans(&mut end.notes, orphans, live, parent.sync_type.as_str());
+    }
+    finished.follow_ups = follow_up(tx, types, spec, job, now).await?;
+    Ok(())
 }
 
 /// Has someone asked this job to stop? Then no retry follows.
@@ -188,21 +241,20 @@ async fn follow_up(
     use entity::job::Column as C;
     let cleared = entity::job::Entity::update_many()
         .col_expr(C::FollowUpDue, Expr::val(false))
-        .filter(C::SyncType.eq(job.sync_type.as_str()))
+        .filter(C::JobType.eq(job.job_type.as_str()))
         .filter(C::AgentId.eq(job.agent.as_str()))
-        .filter(C::FollowUpDue.eq(true))
+        .filter(Expr::cust("follow_up_due"))
         .exec(tx)
         .await
         .map_err(StoreError::while_doing("look for follow-ups"))?;
-    let mut admissions = Vec::new();
-    if cleared.rows_affected > 0 {
-        for child in spec.triggers.iter().filter_map(|name| types.get(name.as_str())) {
-            let mut follow_up = NewJob::sync(child.name.clone(), job.agent.clone(), child.priority, Reason::Flow);
-            follow_up.parent = Some(job.id);
-            admissions.push(admit(tx, follow_up, now).await?);
-        }
+    if cleared.rows_affected == 0 {
+        return Ok(Vec::new());
     }
-    Ok(admissions)
+    let children = spec.triggers.iter().filter_map(|name| types.get(name.as_str())).map(|child| NewJob {
+        parent: Some(job.id),
+        ..NewJob::sync(&child.name, job.agent.clone(), child.priority, Reason::Flow)
+    });
+    admit_all(tx, children.collect(), now).await
 }
 
 /// At most one open hold per type and agent: a newer one supersedes it, an applied run closes it.
@@ -220,7 +272,7 @@ async fn settle_holds(
     if is_applied || is_held {
         let hold = if is_held { "superseded" } else { "closed" };
         let open = entity::sync_run::Entity::find()
-            .filter(C::SyncType.eq(job.sync_type.as_str()))
+            .filter(C::SyncType.eq(job.job_type.as_str()))
             .filter(C::AgentId.eq(job.agent.as_str()))
             .filter(C::Hold.is_in(["open", "approved"]))
             .all(tx)
@@ -243,7 +295,7 @@ async fn settle_holds(
             let row = entity::document::ActiveModel {
                 id: NotSet,
                 sha256: Set(end.sha256.clone().unwrap_or_default()),
-                bytes: Set(bytes.clone()),
+                bytes: Set(bytes.to_vec()),
                 created_at: Set(now),
             };
             Ok(Some(entity::document::Entity::insert(row).exec(tx).await.map_err(&failed)?.last_insert_id))
@@ -258,7 +310,7 @@ async fn quarantine(tx: &DatabaseTransaction, job: &ClaimedJob, rows: &[Quaranti
         let models = chunk.iter().map(|row| entity::quarantine::ActiveModel {
             id: NotSet,
             run_id: Set(job.run),
-            sync_type: Set(job.sync_type.to_string()),
+            sync_type: Set(job.job_type.to_string()),
             agent_id: Set(job.agent.to_string()),
             page: Set(small(row.page)),
             row_number: Set(small(row.row)),
@@ -315,6 +367,7 @@ async fn end_run(
     entity::job::Entity::update_many()
         .col_expr(entity::job::Column::Outcome, Expr::val(end.outcome.map(Outcome::as_str)))
         .col_expr(entity::job::Column::Error, Expr::val(end.error))
+        .col_expr(entity::job::Column::Result, Expr::val(end.result))
         .filter(entity::job::Column::Id.eq(job.id))
         .exec(tx)
         .await
@@ -322,7 +375,14 @@ async fn end_run(
     Ok(())
 }
 
-async fn end_job(tx: &DatabaseTransaction, job: &ClaimedJob, next: NextStep, now: Timestamp) -> Result<(), StoreError> {
+/// Ends the job, or puts it back. Its lease number rises in any case: no write of this attempt fits any more.
+async fn end_job(
+    tx: &DatabaseTransaction,
+    job: &ClaimedJob,
+    (next, is_failure): (NextStep, bool),
+    kept: Option<Arc<Vec<u8>>>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     use entity::job::Column as C;
     let failed = StoreError::while_doing("end a job");
     let event = match next {
@@ -332,19 +392,39 @@ async fn end_job(tx: &DatabaseTransaction, job: &ClaimedJob, next: NextStep, now
     };
     // the lease was checked, so the job is active
     let state = state_after(JobState::Active.as_str(), event)?;
-    let update = entity::job::Entity::update_many()
+    let mut update = entity::job::Entity::update_many()
         .col_expr(C::Owner, Expr::val(Option::<String>::None))
+        .col_expr(C::Lease, Expr::val(job.lease + 1))
         .col_expr(C::State, Expr::val(state))
         .filter(C::Id.eq(job.id));
-    let update = match next {
+    match next {
         NextStep::Done => {
             drop_upload(tx, job.document, job.approves).await?;
-            update.col_expr(C::FinishedAt, Expr::val(now))
+            update = update.col_expr(C::FinishedAt, Expr::val(now));
+            if is_failure {
+                let released = entity::job::Entity::update_many()
+                    .col_expr(C::ThrottleUntil, Expr::val(Option::<Timestamp>::None))
+                    .filter(C::Id.eq(job.id))
+                    .filter(Expr::cust("release_window"));
+                released.exec(tx).await.map_err(&failed)?;
+            }
         }
         NextStep::RetryIn(pause) => {
-            update.col_expr(C::DueAt, Expr::val(now + Duration::from_std(pause).unwrap_or(Duration::zero())))
+            let due = now + Duration::from_std(pause).unwrap_or(Duration::zero());
+            update = update.col_expr(C::DueAt, Expr::val(due)).col_expr(C::Phase, Expr::val(Option::<String>::None));
+            if job.document.is_some() && !matches!(job.reason, Reason::Upload | Reason::Approval) {
+                // what was kept for going on is read once; a retry fetches anew
+                drop_upload(tx, job.document, None).await?;
+                update = update.col_expr(C::DocumentId, Expr::val(Option::<i64>::None));
+            }
         }
-        NextStep::GiveBack => update.col_expr(C::Attempt, Expr::val(i32::try_from(job.attempt).unwrap_or(1) - 1)),
-    };
+        NextStep::GiveBack => {
+            update = update.col_expr(C::Attempt, Expr::val(i32::try_from(job.attempt).unwrap_or(1) - 1));
+            if let Some(bytes) = kept.filter(|_| job.document.is_none()) {
+                let document = super::document::insert(tx, bytes.to_vec(), now).await.map_err(&failed)?;
+                update = update.col_expr(C::DocumentId, Expr::val(document));
+            }
+        }
+    }
     update.exec(tx).await.map(|_| ()).map_err(failed)
 }

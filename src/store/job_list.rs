@@ -2,9 +2,10 @@
 
 use sea_orm::{EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, prelude::*};
 use serde::Serialize;
+use serde_json::Value as Json;
 
 use super::{Store, StoreError, entity};
-use crate::domain::{AgentId, JobId, SyncType, Timestamp};
+use crate::domain::{AgentId, Class, JobId, JobType, Timestamp};
 
 use entity::job::Column as C;
 
@@ -14,14 +15,16 @@ use entity::job::Column as C;
 pub struct Job {
     /// Its number.
     pub id: JobId,
-    /// What it syncs.
+    /// What it does.
     #[serde(rename = "type")]
-    pub sync_type: SyncType,
+    pub job_type: JobType,
+    /// Which kind of work that is.
+    pub class: Class,
     /// For whom.
     pub agent_id: AgentId,
     /// Why it was asked for.
     pub reason: String,
-    /// `waiting`, `delayed`, `active` or `done`.
+    /// `waiting`, `delayed`, `kept`, `active` or `done`.
     pub state: String,
     /// How it ended.
     pub outcome: Option<String>,
@@ -35,6 +38,16 @@ pub struct Job {
     pub parent_job_id: Option<JobId>,
     /// The first job of the flow.
     pub root_job_id: Option<JobId>,
+    /// How its flow ended, of a flow's first job: `completed`, `completed_with_errors` or `failed`.
+    pub flow_outcome: Option<String>,
+    /// Its in-flight key.
+    pub dedup_key: Option<String>,
+    /// All attempts together.
+    pub max_attempts: i32,
+    /// An operation's: `sending` once its effect may have happened.
+    pub phase: Option<String>,
+    /// What an operation brought back.
+    pub result: Option<Json>,
     /// Has someone asked it to stop?
     pub stop_requested: bool,
     /// When it may start.
@@ -56,6 +69,8 @@ pub struct JobQuery {
     pub sync_type: Option<String>,
     /// Only this agent.
     pub agent: Option<String>,
+    /// Only the jobs of the flow that this job began.
+    pub root: Option<JobId>,
     /// Only jobs older than this one.
     pub before: Option<JobId>,
     /// At most so many.
@@ -66,7 +81,8 @@ impl From<entity::job::Model> for Job {
     fn from(row: entity::job::Model) -> Self {
         Self {
             id: row.id,
-            sync_type: row.sync_type.into(),
+            job_type: row.job_type.into(),
+            class: Class::from_rank(row.class),
             agent_id: row.agent_id.into(),
             reason: row.reason,
             state: row.state,
@@ -76,6 +92,11 @@ impl From<entity::job::Model> for Job {
             attempt: row.attempt,
             parent_job_id: row.parent_job_id,
             root_job_id: row.root_job_id,
+            flow_outcome: row.flow_outcome,
+            dedup_key: row.dedup_key,
+            max_attempts: row.max_attempts,
+            phase: row.phase,
+            result: row.result,
             stop_requested: row.stop_requested,
             due_at: row.due_at,
             enqueued_at: row.enqueued_at,
@@ -104,16 +125,16 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] if the query fails.
-    pub async fn job_counts(&self) -> Result<Vec<(SyncType, String, i64)>, StoreError> {
+    pub async fn job_counts(&self) -> Result<Vec<(JobType, String, i64)>, StoreError> {
         self.read(|db| {
             Box::pin(async move {
                 let rows = entity::job::Entity::find()
-                    .filter(C::State.ne("done"))
+                    .filter(Expr::cust("state <> 'done'"))
                     .select_only()
-                    .column(C::SyncType)
+                    .column(C::JobType)
                     .column(C::State)
                     .column_as(C::Id.count(), "jobs")
-                    .group_by(C::SyncType)
+                    .group_by(C::JobType)
                     .group_by(C::State)
                     .into_tuple::<(String, String, i64)>()
                     .all(db)
@@ -134,8 +155,9 @@ impl Store {
             Box::pin(async move {
                 let rows = entity::job::Entity::find()
                     .apply_if(wanted.state, |query, state| query.filter(C::State.eq(state)))
-                    .apply_if(wanted.sync_type, |query, name| query.filter(C::SyncType.eq(name)))
+                    .apply_if(wanted.sync_type, |query, name| query.filter(C::JobType.eq(name)))
                     .apply_if(wanted.agent, |query, agent| query.filter(C::AgentId.eq(agent)))
+                    .apply_if(wanted.root, |query, id| query.filter(C::RootJobId.eq(id)))
                     .apply_if(wanted.before, |query, id| query.filter(C::Id.lt(id)))
                     .order_by_desc(C::Id)
                     .limit(wanted.limit)

@@ -1,11 +1,17 @@
-//! Who holds which job, is its process alive, and who was asked to stop?
+//! Who holds which job, is its process alive, and who is to stop?
 
-use sea_orm::{
-    DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect, QueryTrait, prelude::*, sea_query::ExprTrait,
+use std::collections::BTreeMap;
+
+use sea_orm::{DatabaseTransaction, EntityTrait, QueryFilter, prelude::*, sea_query::ExprTrait};
+
+use super::{
+    Store, StoreError,
+    claim::state_after,
+    control, entity,
+    lane::{self, is},
+    over::{Over, follow, release_agent, settle},
 };
-
-use super::{Store, StoreError, entity, jobs::state_after};
-use crate::domain::{JobId, RetryPolicy, RunId, SyncType, Timestamp, job::JobEvent};
+use crate::domain::{ClaimedJob, JobId, JobState, Outcome, Pause, Timestamp, job::JobEvent};
 
 use entity::job::Column as C;
 
@@ -29,7 +35,18 @@ pub struct Heartbeat {
     pub active: Vec<Beat>,
     /// Of this process's: those that someone asked to stop.
     pub stop: Vec<JobId>,
+    /// Of this process's: syncs whose agent has a write or download waiting.
+    pub preempt: Vec<JobId>,
+    /// Of those that the process says it runs: those that it does not hold any more.
+    pub lost: Vec<JobId>,
+    /// The pause that holds.
+    pub pause: Option<Pause>,
+    /// The limits that are set; see [`Store::limits`].
+    pub limits: BTreeMap<String, usize>,
 }
+
+/// An operation is about to have its effect: from here on it may have happened.
+const SENDING: &str = "sending";
 
 impl Store {
     /// Moves the heartbeat of the jobs that `owner` runs now, and reads everyone's. A job that it
@@ -37,66 +54,88 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] if a statement fails.
-    pub async fn heartbeat(&self, owner: String, running: Vec<JobId>) -> Result<Heartbeat, StoreError> {
+    pub async fn heartbeat(&self, owner: String, running: Vec<JobId>, now: Timestamp) -> Result<Heartbeat, StoreError> {
         self.write(move |tx| {
             Box::pin(async move {
                 let failed = StoreError::while_doing("send a heartbeat");
                 entity::job::Entity::update_many()
                     .col_expr(C::Heartbeat, Expr::col(C::Heartbeat).add(1))
                     .filter(C::Owner.eq(owner.as_str()))
-                    .filter(C::Id.is_in(running))
-                    .filter(C::State.eq("active"))
+                    .filter(C::Id.is_in(running.clone()))
+                    .filter(is(JobState::Active))
                     .exec(tx)
                     .await
                     .map_err(&failed)?;
-                let rows = entity::job::Entity::find().filter(C::State.eq("active")).all(tx).await.map_err(&failed)?;
+                let rows = entity::job::Entity::find().filter(is(JobState::Active)).all(tx).await.map_err(&failed)?;
                 let is_mine = |row: &&entity::job::Model| row.owner.as_deref() == Some(owner.as_str());
-                let stop = rows.iter().filter(is_mine).filter(|row| row.stop_requested).map(|row| row.id).collect();
-                let beat = |row: entity::job::Model| Beat {
+                let mine: Vec<_> = rows.iter().filter(is_mine).collect();
+                let stop = mine.iter().filter(|row| row.stop_requested).map(|row| row.id).collect();
+                let urgent = "class = 2 AND EXISTS (SELECT 1 FROM job AS other WHERE other.agent_id = job.agent_id \
+                              AND other.is_next AND other.class < 2)";
+                let overtaken = entity::job::Entity::find()
+                    .filter(is(JobState::Active))
+                    .filter(C::Owner.eq(owner.as_str()))
+                    .filter(Expr::cust(urgent))
+                    .all(tx)
+                    .await
+                    .map_err(&failed)?;
+                let beat = |row: &entity::job::Model| Beat {
                     job: row.id,
                     lease: row.lease,
-                    owner: row.owner.unwrap_or_default(),
+                    owner: row.owner.clone().unwrap_or_default(),
                     heartbeat: row.heartbeat,
                 };
-                Ok(Heartbeat { active: rows.into_iter().map(beat).collect(), stop })
+                Ok(Heartbeat {
+                    pause: control::pause_at(tx, now).await?,
+                    limits: control::limits(tx).await?,
+                    stop,
+                    preempt: overtaken.iter().map(|row| row.id).collect(),
+                    lost: running.into_iter().filter(|id| !mine.iter().any(|row| row.id == *id)).collect(),
+                    active: rows.iter().map(beat).collect(),
+                })
             })
         })
         .await
     }
 
     /// Takes a job from a process that died: its lease number rises, so that a late write of the
-    /// old process is refused; its run is `lost`; it waits again, or is over if it was the last try.
-    /// False if the lease was no longer that.
+    /// old process is refused; its run is `lost`; it waits again, or is over if it was the last try. A write
+    /// whose effect may have happened is not repeated unless its type says that it may be: it is over, and
+    /// doubtful. `None` if the lease was no longer that.
     ///
     /// # Errors
     /// [`StoreError`] if a statement fails.
-    pub async fn rescue(&self, job: JobId, lease: i64, now: Timestamp) -> Result<bool, StoreError> {
-        self.write(move |tx| {
+    pub async fn rescue(&self, job: JobId, lease: i64, now: Timestamp) -> Result<Option<Outcome>, StoreError> {
+        let types = self.types().clone();
+        self.write_ending(move |tx| {
             Box::pin(async move {
                 let failed = StoreError::while_doing("rescue a job");
                 let found = entity::job::Entity::find_by_id(job).one(tx).await.map_err(&failed)?;
                 let Some(row) = found.filter(|row| row.lease == lease && row.state == "active") else {
-                    return Ok(false);
+                    return Ok(None);
                 };
-                let is_last = row.stop_requested || row.attempt.unsigned_abs() >= RetryPolicy::SYNC.max_attempts;
+                let is_doubtful = row.phase.as_deref() == Some(SENDING) && !row.repeatable;
+                let outcome = if is_doubtful { Outcome::Doubtful } else { Outcome::Lost };
+                let is_over = is_doubtful || row.stop_requested || row.attempt >= row.max_attempts;
+                let event = if is_over { JobEvent::Finished } else { JobEvent::Released };
                 let mut update = entity::job::Entity::update_many()
                     .col_expr(C::Lease, Expr::val(lease + 1))
                     .col_expr(C::Owner, Expr::val(Option::<String>::None))
                     .col_expr(C::DueAt, Expr::val(now))
+                    .col_expr(C::State, Expr::val(state_after(&row.state, event)?))
                     .filter(C::Id.eq(job));
-                update = if is_last {
-                    settle(tx, &row).await?;
-                    update
-                        .col_expr(C::State, Expr::val(state_after(&row.state, JobEvent::Finished)?))
-                        .col_expr(C::Outcome, Expr::val("lost"))
-                        .col_expr(C::FinishedAt, Expr::val(now))
-                } else {
-                    update.col_expr(C::State, Expr::val(state_after(&row.state, JobEvent::Released)?))
-                };
+                if is_over {
+                    update = update
+                        .col_expr(C::Outcome, Expr::val(outcome.as_str()))
+                        .col_expr(C::FinishedAt, Expr::val(now));
+                    if row.release_window {
+                        update = update.col_expr(C::ThrottleUntil, Expr::val(Option::<Timestamp>::None));
+                    }
+                }
                 update.exec(tx).await.map_err(&failed)?;
                 release_agent(tx, job).await?;
                 entity::sync_run::Entity::update_many()
-                    .col_expr(entity::sync_run::Column::Outcome, Expr::val("lost"))
+                    .col_expr(entity::sync_run::Column::Outcome, Expr::val(outcome.as_str()))
                     .col_expr(entity::sync_run::Column::Error, Expr::val("the process that ran it died or froze"))
                     .col_expr(entity::sync_run::Column::FinishedAt, Expr::val(now))
                     .filter(entity::sync_run::Column::JobId.eq(job))
@@ -104,98 +143,36 @@ impl Store {
                     .exec(tx)
                     .await
                     .map_err(&failed)?;
-                Ok(true)
+                if is_over {
+                    settle(tx, &row).await?;
+                    follow(tx, &types, &[Over::from(&row)], now).await?;
+                } else {
+                    lane::refresh(tx, &row.job_type, &row.agent_id).await?;
+                }
+                Ok(Some(outcome))
             })
         })
         .await
     }
 
-    /// Asks running jobs to stop, and takes waiting ones out of the queue: one job, or all of one
-    /// type, or all. Answers `(asked to stop, removed)`.
+    /// Notes, durably and under the lease, that an operation is about to have its effect.
     ///
     /// # Errors
-    /// [`StoreError`] if a statement fails.
-    pub async fn request_stop(
-        &self,
-        job: Option<JobId>,
-        sync_type: Option<SyncType>,
-        now: Timestamp,
-    ) -> Result<(Vec<JobId>, Vec<JobId>), StoreError> {
-        self.write(move |tx| {
-            Box::pin(async move {
-                let failed = StoreError::while_doing("stop jobs");
-                let ids = |states: &'static [&'static str]| {
-                    entity::job::Entity::find()
-                        .filter(C::State.is_in(states.iter().copied()))
-                        .apply_if(job, |query, id| query.filter(C::Id.eq(id)))
-                        .apply_if(sync_type.clone(), |query, name| query.filter(C::SyncType.eq(name.as_str())))
-                        .select_only()
-                        .column(C::Id)
-                        .into_tuple::<i64>()
-                        .all(tx)
-                };
-                let running = ids(&["active"]).await.map_err(&failed)?;
-                let waiting = ids(&["waiting", "delayed"]).await.map_err(&failed)?;
-                entity::job::Entity::update_many()
-                    .col_expr(C::StopRequested, Expr::val(true))
-                    .filter(C::Id.is_in(running.clone()))
-                    .exec(tx)
-                    .await
-                    .map_err(&failed)?;
-                let removed = entity::job::Entity::find().filter(C::Id.is_in(waiting.clone())).all(tx);
-                for row in removed.await.map_err(&failed)? {
-                    state_after(&row.state, JobEvent::Removed)?;
-                    settle(tx, &row).await?;
-                }
-                entity::job::Entity::update_many()
-                    .col_expr(C::State, Expr::val("done"))
-                    .col_expr(C::Outcome, Expr::val("removed"))
-                    .col_expr(C::FinishedAt, Expr::val(now))
-                    .filter(C::Id.is_in(waiting.clone()))
-                    .exec(tx)
-                    .await
-                    .map_err(&failed)?;
-                Ok((running, waiting))
-            })
-        })
-        .await
+    /// [`StoreError::LeaseLost`] if the job is another's by now: then the effect must not happen.
+    pub async fn begin_effect(&self, job: &ClaimedJob) -> Result<(), StoreError> {
+        let job = job.clone();
+        self.write(move |tx| Box::pin(async move { set_phase(tx, &job, SENDING).await })).await
     }
 }
 
-/// Gives the agent of a job free for others.
-pub(super) async fn release_agent(tx: &DatabaseTransaction, job: JobId) -> Result<(), StoreError> {
-    entity::agent_lock::Entity::delete_many()
-        .filter(entity::agent_lock::Column::JobId.eq(job))
+async fn set_phase(tx: &DatabaseTransaction, job: &ClaimedJob, phase: &str) -> Result<(), StoreError> {
+    let moved = entity::job::Entity::update_many()
+        .col_expr(C::Phase, Expr::val(phase))
+        .filter(C::Id.eq(job.id))
+        .filter(C::Lease.eq(job.lease))
+        .filter(is(JobState::Active))
         .exec(tx)
         .await
-        .map(|_| ())
-        .map_err(StoreError::while_doing("release an agent"))
-}
-
-/// What a job leaves behind that ends without a run of its own: its upload has no reader any more, and
-/// a hold that it was to apply waits for a person again.
-async fn settle(tx: &DatabaseTransaction, row: &entity::job::Model) -> Result<(), StoreError> {
-    drop_upload(tx, row.document_id, row.approves_run_id).await?;
-    if let Some(held) = row.approves_run_id {
-        entity::sync_run::Entity::update_many()
-            .col_expr(entity::sync_run::Column::Hold, Expr::val("open"))
-            .filter(entity::sync_run::Column::Id.eq(held))
-            .filter(entity::sync_run::Column::Hold.eq("approved"))
-            .exec(tx)
-            .await
-            .map_err(StoreError::while_doing("open a hold again"))?;
-    }
-    Ok(())
-}
-
-/// An upload's bytes have done their work once its job is over; an approved document is dropped with
-/// its hold.
-pub(super) async fn drop_upload(
-    tx: &DatabaseTransaction,
-    document: Option<i64>,
-    approves: Option<RunId>,
-) -> Result<(), StoreError> {
-    let Some(document) = document.filter(|_| approves.is_none()) else { return Ok(()) };
-    let dropped = entity::document::Entity::delete_by_id(document).exec(tx).await;
-    dropped.map(|_| ()).map_err(StoreError::while_doing("drop an upload"))
+        .map_err(StoreError::while_doing("note an operation's phase"))?;
+    if moved.rows_affected == 1 { Ok(()) } else { Err(StoreError::LeaseLost { job: job.id, lease: job.lease }) }
 }

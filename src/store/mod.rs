@@ -3,46 +3,58 @@
 //! Every call runs on the app's IO runtime, whichever runtime awaits it: a pooled socket belongs to
 //! the runtime that opened it, and a transaction must not be cut off by a dropped future.
 
+mod admit;
 mod agents;
 mod apply;
+mod breakers;
+mod claim;
+mod control;
 mod data;
 mod document;
 mod entity;
 mod error;
 mod finish;
 mod job_list;
-mod jobs;
+mod lane;
 mod lease;
 mod link;
+mod live;
+mod over;
 mod record_table;
+mod retention;
 mod runs;
 mod settings;
 mod snapshot;
+mod stop;
 mod tokens;
 mod value;
+mod writer;
 
 use std::{future::Future, path::Path, pin::Pin, sync::Arc, time::Duration};
 
 use migration::{Migrator, MigratorTrait};
-use sea_orm::{
-    ConnectOptions, Database, DatabaseConnection, DatabaseTransaction, SqliteTransactionMode, TransactionOptions,
-    TransactionTrait,
-};
+use sea_orm::{ConnectOptions, Database, DatabaseConnection, DatabaseTransaction};
 use tokio::runtime::Handle;
 use tracing::Instrument as _;
 
+pub use admit::Slot;
 pub use agents::Agent;
 pub use apply::{Applied, Batches};
+pub use breakers::{SourceReport, StoredBreaker};
+pub use claim::{Claim, Claimed};
+pub use control::ALL;
 pub use data::{DataPage, DataQuery};
 pub use error::StoreError;
 pub use finish::{Finish, Finished};
 pub use job_list::{Job, JobQuery};
-pub use jobs::Slot;
 pub use lease::{Beat, Heartbeat};
 pub use runs::{Run, RunQuery};
 pub use settings::Setting;
+pub use stop::{KeyState, Meant, Retry};
 
 use crate::sync_type::SyncTypes;
+use live::LiveKeys;
+use writer::Writer;
 
 /// A future that a transaction's body returns.
 type Work<'c, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'c>>;
@@ -54,8 +66,11 @@ pub struct Store {
 }
 
 struct Inner {
-    writer: DatabaseConnection,
+    writer: Writer,
+    /// The writer's connection, for migrations.
+    schema: DatabaseConnection,
     reader: DatabaseConnection,
+    live: LiveKeys,
     runtime: Handle,
     types: Arc<SyncTypes>,
 }
@@ -103,7 +118,9 @@ impl Store {
         };
         let writer = connect(1).await?;
         let reader = connect(4).await?;
-        Ok(Self { inner: Arc::new(Inner { writer, reader, runtime, types }) })
+        let schema = writer.clone();
+        let writer = Writer::start(writer, &runtime);
+        Ok(Self { inner: Arc::new(Inner { writer, schema, reader, live: LiveKeys::default(), runtime, types }) })
     }
 
     /// Brings the control tables up to date, and makes the record tables that the sync types need.
@@ -111,7 +128,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if a statement fails.
     pub async fn migrate(&self) -> Result<(), StoreError> {
-        let db = self.inner.writer.clone();
+        let db = self.inner.schema.clone();
         let work = async move { Migrator::up(&db, None).await };
         join(self.inner.runtime.spawn(work).await)?.map_err(StoreError::while_doing("migrate the control tables"))?;
         self.create_record_tables().await
@@ -122,7 +139,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if a statement fails.
     pub async fn migrate_down(&self) -> Result<(), StoreError> {
-        let db = self.inner.writer.clone();
+        let db = self.inner.schema.clone();
         let work = async move { Migrator::down(&db, None).await };
         join(self.inner.runtime.spawn(work).await)?.map_err(StoreError::while_doing("take the control tables away"))
     }
@@ -132,7 +149,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the history cannot be read.
     pub async fn migration_status(&self) -> Result<Vec<(String, bool)>, StoreError> {
-        let db = self.inner.writer.clone();
+        let db = self.inner.schema.clone();
         let work = async move { Migrator::get_migration_with_status(&db).await };
         let known =
             join(self.inner.runtime.spawn(work).await)?.map_err(StoreError::while_doing("read the migrations"))?;
@@ -145,7 +162,7 @@ impl Store {
         let inner = self.inner.clone();
         let closing = self.inner.runtime.spawn(async move {
             // the last connection to close folds the write-ahead log into the file
-            let closed = inner.reader.clone().close().await.and(inner.writer.clone().close().await);
+            let closed = inner.reader.clone().close().await.and(inner.schema.clone().close().await);
             if let Err(error) = closed {
                 tracing::warn!(%error, "the database did not close cleanly");
             }
@@ -169,25 +186,23 @@ impl Store {
         join(self.inner.runtime.spawn(async move { query(&reader).await }.in_current_span()).await)?
     }
 
-    /// Runs `work` in one durable transaction, which is committed if it returns `Ok`.
+    /// Runs `body` in a durable transaction, which is committed if it returns `Ok`; see [`Writer`].
     async fn write<T, F>(&self, body: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: for<'c> FnOnce(&'c DatabaseTransaction) -> Work<'c, T> + Send + 'static,
     {
-        let writer = self.inner.writer.clone();
-        let work = async move {
-            let options = TransactionOptions {
-                // take the write lock at once: a later upgrade could fail against another process
-                sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-                ..TransactionOptions::default()
-            };
-            let transaction = writer.begin_with_options(options).await.map_err(StoreError::while_doing("begin"))?;
-            let done = body(&transaction).await?;
-            transaction.commit().await.map_err(StoreError::while_doing("commit"))?;
-            Ok(done)
-        };
-        join(self.inner.runtime.spawn(work.in_current_span()).await)?
+        self.inner.writer.write(body, |_| ()).await
+    }
+
+    /// As `write`, for what ends jobs or parts them from their keys.
+    async fn write_ending<T, F>(&self, body: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: for<'c> FnOnce(&'c DatabaseTransaction) -> Work<'c, T> + Send + 'static,
+    {
+        let inner = self.inner.clone();
+        self.inner.writer.write(body, move |_| inner.live.forget_all()).await
     }
 }
 

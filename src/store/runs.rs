@@ -7,7 +7,7 @@ use sea_orm::{
 use serde::Serialize;
 use serde_json::Value as Json;
 
-use super::{Store, StoreError, entity, jobs::admit};
+use super::{Store, StoreError, admit::admit, entity};
 use crate::{
     domain::{Admission, AgentId, ClaimedJob, Counts, JobId, NewJob, Outcome, RunId, SyncType, Timestamp},
     report::{Layout, Quarantined},
@@ -341,7 +341,7 @@ impl Store {
                 let Some(row) = open_hold(tx, run).await? else { return Ok(None) };
                 let job = NewJob { document: row.document_id, approves: Some(run), ..job };
                 let admission = admit(tx, job, now).await?;
-                if !admission.is_duplicate() {
+                if admission.is_taken() {
                     set_hold(tx, run, "approved").await?;
                 }
                 Ok(Some(admission))

@@ -1,4 +1,5 @@
-//! Who carries the runs of one sync type out? `SyncActor`: several agents at once, each stoppable.
+//! Who carries the runs of one sync type out? `SyncActor`: several agents at once, each stoppable. The
+//! operations of a class have one too.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -6,7 +7,7 @@ use actix::prelude::*;
 use serde::Serialize;
 
 use super::port::{Progress, RunEnd, RunJob, StopHandle, StopReason, Watch};
-use crate::domain::{AgentId, ClaimedJob, JobId, RunId, SyncType};
+use crate::domain::{AgentId, ClaimedJob, JobId, JobType, RunId};
 
 /// Carry this job out. The reply comes when its end is recorded; panics and time-outs are outcomes
 /// in it, and the actor lives on.
@@ -43,7 +44,7 @@ pub struct Running {
     pub run_id: RunId,
     /// The type.
     #[serde(rename = "type")]
-    pub sync_type: SyncType,
+    pub job_type: JobType,
     /// For whom.
     pub agent_id: AgentId,
     /// How far.
@@ -115,7 +116,7 @@ impl Handler<Status> for SyncActor {
         let entry = |entry: &Entry| Running {
             job_id: entry.job.id,
             run_id: entry.job.run,
-            sync_type: entry.job.sync_type.clone(),
+            job_type: entry.job.job_type.clone(),
             agent_id: entry.job.agent.clone(),
             progress: entry.watch.progress(),
             stopping: entry.stop.is_set(),

@@ -7,46 +7,44 @@ use tokio::task::JoinError;
 use tracing::Instrument;
 
 use super::{
+    end::record_end,
     pipeline::{Context, Pipeline, Problem},
-    port::{RunEnd, RunJob, StopHandle, Watch},
+    port::{RunEnd, RunJob, StopHandle, StopReason, Watch},
 };
 use crate::{
-    domain::{ClaimedJob, NextStep, Outcome, RetryPolicy},
-    event::Event,
+    domain::{AgentId, ClaimedJob, NextStep, Outcome, Reason, RetryPolicy},
     store::Finish,
 };
-
-/// How long a run that took too long has to come to its next batch.
-const GRACE: Duration = Duration::from_secs(5);
 
 /// The real runner: the pipeline below it, the database as the record of its end.
 #[derive(Clone)]
 pub struct Runner {
     context: Arc<Context>,
     runtime: tokio::runtime::Handle,
-    retries: RetryPolicy,
+    once: bool,
 }
 
 impl Runner {
     /// Runs on `runtime`, the app's IO runtime.
     #[must_use]
     pub fn new(context: Arc<Context>, runtime: tokio::runtime::Handle) -> Self {
-        Self { context, runtime, retries: RetryPolicy::SYNC }
+        Self { context, runtime, once: false }
     }
 
     /// Tries each job once, for callers whom nobody follows.
     #[must_use]
     pub fn once(mut self) -> Self {
-        self.retries.max_attempts = 1;
+        self.once = true;
         self
     }
 
     /// Runs the pipeline in a task of its own, so that a panic in it ends nothing but the run.
     async fn attempt(&self, job: &ClaimedJob, stop: &StopHandle, watch: &Watch) -> Finish {
-        let Some(spec) = self.context.types.get(job.sync_type.as_str()).cloned() else {
-            let text = format!("there is no sync type '{}'", job.sync_type);
+        let Some(spec) = self.context.types.get(job.job_type.as_str()).cloned() else {
+            let text = format!("there is no sync type '{}'", job.job_type);
             return ended(Finish::default(), Outcome::Failed { retryable: false }, "unknown_type", text);
         };
+        let limit = spec.seconds.map_or(self.context.time_limit, Duration::from_secs);
         let inner = stop.child();
         let mut pipeline = Pipeline {
             context: self.context.clone(),
@@ -61,20 +59,27 @@ impl Runner {
             (outcome, pipeline.finish)
         };
         let mut task = self.runtime.spawn(work.in_current_span());
-        let limit = self.context.time_limit;
-        if let Ok(done) = tokio::time::timeout(limit, &mut task).await {
-            return finished(done, watch);
-        }
-        // first as a stop, so that the run comes to its next batch and tells what it wrote
+        let text = tokio::select! {
+            done = &mut task => return finished(done, watch),
+            () = stop.token().cancelled() => None,
+            () = tokio::time::sleep(limit) => Some(format!("the run took longer than {} s", limit.as_secs_f64())),
+        };
+        // too long is first a stop too, so that the run comes to its next batch and tells what it wrote
         inner.token().cancel();
-        let text = format!("the run took longer than {} s", limit.as_secs_f64());
         let mut finish = Finish { outcome: Some(Outcome::Stopped), stage: watch.progress().stage, ..Finish::default() };
-        if let Ok(done) = tokio::time::timeout(GRACE, &mut task).await {
+        if let Ok(done) = tokio::time::timeout(self.context.grace, &mut task).await {
             finish = finished(done, watch);
+        } else {
+            tracing::warn!("the run did not come to its next batch in time and is given up");
+            // a transaction under way ends first; later ones do not find their lease
+            task.abort();
         }
-        task.abort();
-        match finish.outcome {
-            Some(Outcome::Stopped) => ended(finish, Outcome::TimedOut, "timed_out", text),
+        if text.is_none() {
+            // a stop says nothing of the source
+            finish.source = finish.source.filter(|source| source.failed.is_none());
+        }
+        match (finish.outcome, text) {
+            (Some(Outcome::Stopped), Some(text)) => ended(finish, Outcome::TimedOut, "timed_out", text),
             _ => finish,
         }
     }
@@ -118,67 +123,53 @@ fn ended(finish: Finish, outcome: Outcome, code: &str, text: String) -> Finish {
 #[async_trait]
 impl RunJob for Runner {
     async fn run(&self, job: ClaimedJob, stop: StopHandle, watch: Watch) -> RunEnd {
-        let span = tracing::info_span!("run", run = job.run, job = job.id, r#type = %job.sync_type, agent = %job.agent);
+        let span = tracing::info_span!("run", run = job.run, job = job.id, r#type = %job.job_type, agent = %job.agent);
         async move {
             tracing::info!(attempt = job.attempt, reason = job.reason.as_str(), "sync started");
-            let finish = self.attempt(&job, &stop, &watch).await;
-            let outcome = finish.outcome.unwrap_or(Outcome::Panicked);
-            let next = next_step(self.retries, outcome, &job, &stop);
-            let mut end = RunEnd {
-                job: job.id,
-                run: job.run,
-                outcome,
-                stage: finish.stage,
-                error: finish.error.clone(),
-                counts: finish.counts,
-                next,
-                follow_ups: Vec::new(),
-                not_recorded: None,
+            let mut finish = match self.skip(&job).await {
+                Some(skipped) => skipped,
+                None => self.attempt(&job, &stop, &watch).await,
             };
-            match self.context.store.finish(&job, finish, next, self.context.clock.now()).await {
-                Ok(finished) => {
-                    end.counts = finished.counts;
-                    end.follow_ups = finished.follow_ups;
-                }
-                Err(error) => {
-                    tracing::error!(%error, "the end of the run could not be stored");
-                    end.not_recorded = Some(error.to_string());
-                }
+            let outcome = finish.outcome.unwrap_or(Outcome::Panicked);
+            if outcome != Outcome::Held && stop.reason() != Some(StopReason::Preempted) {
+                // only a sync that made room goes on from the same bytes
+                finish.document = None;
             }
-            tell(&end);
-            self.context.bus.publish(Event::Finished {
-                run: job.run,
-                job: job.id,
-                sync_type: job.sync_type,
-                agent_id: job.agent,
-                outcome,
-                counts: end.counts,
-                error: end.error.clone(),
-            });
-            end
+            let next = self.next_step(outcome, &job, &stop);
+            record_end(&self.context.store, &self.context.bus, self.context.clock.now(), job, finish, next).await
         }
         .instrument(span)
         .await
     }
 }
 
-fn next_step(retries: RetryPolicy, outcome: Outcome, job: &ClaimedJob, stop: &StopHandle) -> NextStep {
-    if outcome == Outcome::Stopped && stop.gives_back() {
-        return NextStep::GiveBack;
+impl Runner {
+    /// Is there nothing to do for this job any more? A timer's or flow's job whose agent was deactivated
+    /// since is a skip: neither success nor failure.
+    async fn skip(&self, job: &ClaimedJob) -> Option<Finish> {
+        let is_asked = match job.reason {
+            Reason::Timer | Reason::Flow => false,
+            Reason::Manual | Reason::Upload | Reason::Approval | Reason::Operation => true,
+        };
+        if is_asked || job.agent == AgentId::service_account() {
+            return None;
+        }
+        let agents = self.context.store.agents().await.ok()?;
+        let is_inactive = agents.iter().any(|agent| agent.id == job.agent && !agent.active);
+        let text = format!("agent {} was deactivated", job.agent);
+        is_inactive.then(|| ended(Finish::default(), Outcome::Skipped, "agent_inactive", text))
     }
-    // whoever asked for a stop does not want another attempt
-    if stop.is_set() && !stop.gives_back() {
-        return NextStep::Done;
-    }
-    retries.backoff(outcome, job.attempt, fastrand::f64()).map_or(NextStep::Done, NextStep::RetryIn)
-}
 
-fn tell(end: &RunEnd) {
-    let counts = serde_json::json!(end.counts).to_string();
-    let outcome = end.outcome.as_str();
-    match end.outcome {
-        outcome_ok if outcome_ok.is_applied() => tracing::info!(outcome, counts, "sync finished"),
-        Outcome::Stopped => tracing::info!(outcome, stage = ?end.stage, counts, "sync stopped"),
-        _ => tracing::warn!(outcome, stage = ?end.stage, error = end.error, next = ?end.next, "sync did not succeed"),
+    fn next_step(&self, outcome: Outcome, job: &ClaimedJob, stop: &StopHandle) -> NextStep {
+        if outcome == Outcome::Stopped && stop.gives_back() {
+            return NextStep::GiveBack;
+        }
+        // whoever asked for a stop does not want another attempt
+        if stop.is_set() && !stop.gives_back() {
+            return NextStep::Done;
+        }
+        let max_attempts = if self.once { 1 } else { job.max_attempts };
+        let policy = RetryPolicy { max_attempts, ..job.class.retries() };
+        policy.backoff(outcome, job.attempt, fastrand::f64()).map_or(NextStep::Done, NextStep::RetryIn)
     }
 }

@@ -15,7 +15,7 @@ use crate::{
         sandbox::{Job, ReadReports},
     },
     source::{Source, SourceError},
-    store::{Batches, Finish, Store, StoreError},
+    store::{Batches, Finish, SourceReport, Store, StoreError},
     sync_type::{SyncTypeSpec, SyncTypes, spec::Guards},
 };
 
@@ -42,6 +42,10 @@ pub struct Context {
     pub guards: Guards,
     /// How long one attempt may take.
     pub time_limit: Duration,
+    /// How long a run that is to stop has to come to its next batch before it is given up.
+    pub grace: Duration,
+    /// The source's name, and when its breakers open.
+    pub breaker: SourceReport,
 }
 
 /// What kept a run from its end.
@@ -120,6 +124,8 @@ impl Pipeline {
 
         self.enter(Stage::Read);
         let bytes = Arc::new(bytes);
+        // for going on from here if it has to make room
+        self.finish.document = Some(bytes.clone());
         let report = self.or_stop(self.context.reader.read(self.reading(bytes.clone()))).await??;
         self.note_report(&report).await?;
 
@@ -138,7 +144,6 @@ impl Pipeline {
             Some(held) => self.check_hold(held).await?,
             None => {
                 if self.is_held(&report, &plan).await? {
-                    self.finish.document = Some(bytes.to_vec());
                     return Ok(Outcome::Held);
                 }
             }
@@ -175,17 +180,30 @@ impl Pipeline {
         }
     }
 
-    async fn fetch(&self) -> Result<Vec<u8>, Problem> {
-        match self.job.document {
-            Some(document) => Ok(self.context.store.document(document).await?),
-            None => Ok(self.or_stop(self.context.source.fetch(&self.job.sync_type, &self.job.agent)).await??),
+    async fn fetch(&mut self) -> Result<Vec<u8>, Problem> {
+        if let Some(document) = self.job.document {
+            return Ok(self.context.store.document(document).await?);
         }
+        let cut = "the attempt ended while the source was asked";
+        let learnt = |failed: Option<String>| Some(SourceReport { failed, ..self.context.breaker.clone() });
+        // a time-out ends the fetch from outside; a stop says nothing of the source
+        self.finish.source = learnt(Some(cut.to_owned()));
+        let fetched = self.or_stop(self.context.source.fetch(&self.spec.name, &self.job.agent)).await;
+        self.finish.source = match &fetched {
+            Err(_) => self.finish.source.take(),
+            Ok(Err(SourceError::Unreachable(text))) => learnt(Some(text.clone())),
+            Ok(Err(SourceError::NotConfigured)) => None,
+            Ok(Ok(_) | Err(SourceError::NotFound(_) | SourceError::TooLarge { .. } | SourceError::BadName(_))) => {
+                learnt(None)
+            }
+        };
+        Ok(fetched??)
     }
 
     /// Were these bytes wholly applied by the last run, under the same spec, with nothing left open?
     async fn is_known(&self) -> Result<bool, Problem> {
         let store = &self.context.store;
-        let Some(last) = store.last_run(&self.job.sync_type, &self.job.agent).await? else { return Ok(false) };
+        let Some(last) = store.last_run(&self.spec.name, &self.job.agent).await? else { return Ok(false) };
         let applied = [Outcome::Succeeded, Outcome::SucceededWithQuarantine, Outcome::Unchanged];
         let was_applied = applied.iter().any(|outcome| last.outcome.as_deref() == Some(outcome.as_str()));
         let is_same = last.document_sha256 == self.finish.sha256 && last.spec_fingerprint == self.spec.fingerprint;
@@ -211,12 +229,12 @@ impl Pipeline {
         if report.unclean > 0 {
             notes["unclean"] = json!({ "pages": report.unclean, "first": report.unclean_pages });
         }
-        let before = self.context.store.last_layout(&self.job.sync_type, &self.job.agent).await?;
+        let before = self.context.store.last_layout(&self.spec.name, &self.job.agent).await?;
         if let Some(change) = before.and_then(|before| report.layout.change_since(&before)) {
             self.context.bus.publish(Event::LayoutChanged {
                 run: self.job.run,
                 job: self.job.id,
-                sync_type: self.job.sync_type.clone(),
+                job_type: self.job.job_type.clone(),
                 agent_id: self.job.agent.clone(),
                 gone: change.gone.clone(),
                 added: change.added.clone(),
@@ -311,7 +329,7 @@ fn tell(bus: &Bus, job: &ClaimedJob, watch: &Watch, progress: Progress) {
         bus.publish(Event::Progressed {
             run: job.run,
             job: job.id,
-            sync_type: job.sync_type.clone(),
+            job_type: job.job_type.clone(),
             stage,
             done: progress.done,
             total: progress.total,

@@ -1,9 +1,6 @@
 //! What does a `SyncActor` need to carry a job out? A runner, which tests replace.
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
@@ -45,30 +42,38 @@ pub struct RunEnd {
 pub enum StopReason {
     /// Someone asked: the job is over.
     Asked,
-    /// The process shuts down: the job goes back to the queue, with its attempt.
+    /// The process shuts down or the queue is paused: the job goes back to the queue, with its attempt.
     Shutdown,
+    /// A write or download of its agent comes first: the job goes back to the queue, with its attempt and
+    /// the report that it has fetched.
+    Preempted,
 }
 
 /// The stop signal of one run; polled between batches.
 #[derive(Debug, Clone, Default)]
 pub struct StopHandle {
     token: CancellationToken,
-    give_back: Arc<AtomicBool>,
+    reason: Arc<OnceLock<StopReason>>,
 }
 
 impl StopHandle {
     /// Asks the run to stop. The first reason counts.
     pub fn stop(&self, reason: StopReason) {
-        if !self.token.is_cancelled() {
-            self.give_back.store(reason == StopReason::Shutdown, Ordering::SeqCst);
+        if self.reason.set(reason).is_ok() {
             self.token.cancel();
         }
+    }
+
+    /// Why it is to stop, if it is.
+    #[must_use]
+    pub fn reason(&self) -> Option<StopReason> {
+        self.reason.get().copied()
     }
 
     /// A handle that is set when this one is, and can be set alone.
     #[must_use]
     pub fn child(&self) -> Self {
-        Self { token: self.token.child_token(), give_back: self.give_back.clone() }
+        Self { token: self.token.child_token(), reason: self.reason.clone() }
     }
 
     /// The signal itself.
@@ -86,7 +91,10 @@ impl StopHandle {
     /// Does the job go back to the queue?
     #[must_use]
     pub fn gives_back(&self) -> bool {
-        self.is_set() && self.give_back.load(Ordering::SeqCst)
+        match self.reason() {
+            Some(StopReason::Shutdown | StopReason::Preempted) => true,
+            Some(StopReason::Asked) | None => false,
+        }
     }
 }
 

@@ -97,6 +97,19 @@ pub struct Parent {
     pub matches: String,
 }
 
+/// What the failure of this type's job makes of the flow that asked for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChildFailure {
+    /// The flow is completed with errors.
+    #[default]
+    Errors,
+    /// The flow has failed.
+    Fail,
+    /// Nothing.
+    Ignore,
+}
+
 /// A field whose every change is kept in a table of its own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -141,6 +154,10 @@ pub(super) struct SpecFile {
     pub required: Vec<String>,
     #[serde(default)]
     pub triggers: Vec<SyncType>,
+    #[serde(default)]
+    pub on_failure: ChildFailure,
+    pub max_attempts: Option<u32>,
+    pub seconds: Option<u64>,
     pub history: Option<History>,
     pub parent: Option<Parent>,
     pub change_hash: ChangeHash,
@@ -177,6 +194,12 @@ pub struct SyncTypeSpec {
     pub offset_minutes: u32,
     /// The types that run for the same agent when this one inserted or changed something.
     pub triggers: Vec<SyncType>,
+    /// What this type's failure makes of a flow.
+    pub on_failure: ChildFailure,
+    /// All attempts of a job together, if the type sets its own number.
+    pub max_attempts: Option<u32>,
+    /// The longest attempt, in seconds, if the type sets its own.
+    pub seconds: Option<u64>,
     /// The watched field, if any.
     pub history: Option<History>,
     /// The parent, if any.

@@ -7,7 +7,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Map, Value as Json};
 use tempfile::TempDir;
 
-use super::{ReadHere, ScriptedSource, TestClock};
+use super::{ReadHere, ScriptedSink, ScriptedSource, TestClock};
 use crate::{
     app::{App, Parts},
     domain::{Admission, Counts, JobId, Reason, SyncType},
@@ -91,8 +91,10 @@ impl Builder {
         let agent = |id: String| Agent { name: id.clone(), id: id.into(), active: true };
         settings.agents = self.agents.into_iter().map(agent).collect();
         let source = Arc::new(ScriptedSource::default());
+        let sink = Arc::new(ScriptedSink::default());
         let parts = Parts {
             source: Some(source.clone()),
+            sink: Some(sink.clone()),
             // child processes only where the test says which program they are
             reader: settings.sandbox.worker.is_none().then(|| Arc::new(ReadHere) as Arc<dyn ReadReports>),
             clock: Some(Arc::new(self.clock.clone())),
@@ -106,6 +108,7 @@ impl Builder {
             syncs: app.syncs.clone(),
             app,
             source,
+            sink,
             clock: self.clock,
             http,
             _folder: throwaway,
@@ -125,6 +128,8 @@ pub struct TestApp {
     pub app: App,
     /// Where its reports come from.
     pub source: Arc<ScriptedSource>,
+    /// Who has the effects of writes.
+    pub sink: Arc<ScriptedSink>,
     /// Its clock.
     pub clock: TestClock,
     http: reqwest::Client,
@@ -141,8 +146,10 @@ impl TestApp {
     /// Sends `Enqueue` and expects it to be accepted.
     pub async fn enqueue(&self, sync_type: &str, agent: &str) -> JobId {
         let answer = self.queue.send(Enqueue::new(sync_type, agent, Reason::Manual)).await.unwrap().unwrap();
-        assert!(matches!(answer, Admission::Accepted { .. }), "{answer:?}");
-        answer.job()
+        match answer {
+            Admission::Accepted { job } => job,
+            refused => panic!("{refused:?}"),
+        }
     }
 
     /// Runs a sync to its end.

@@ -1,4 +1,4 @@
-//! What would a database of the queue and the scheduler say? The same rules, in memory.
+//! What would a database of the queue and the scheduler say? The reference model behind the same ports.
 
 use std::{
     collections::BTreeMap,
@@ -6,36 +6,21 @@ use std::{
 };
 
 use async_trait::async_trait;
-use chrono::TimeDelta;
 
+use super::model::{Model, Row};
 use crate::{
     domain::{
-        Admission, AgentId, ClaimedJob, JobId, JobState, NewJob, NextStep, Outcome, RunId, SyncType, Timestamp,
-        job::JobEvent,
+        Admission, AgentId, BreakerEvent, BreakerPolicy, ClaimedJob, JobId, JobState, NewJob, Outcome, Pause, RunId,
+        SyncType, Timestamp,
     },
-    queue::JobBoard,
+    queue::{End, JobBoard},
     scheduler::SettingsBoard,
-    store::{Beat, Heartbeat, Setting, Slot, StoreError},
+    store::{Beat, Claim, Claimed, Heartbeat, Job, JobQuery, KeyState, Meant, Retry, Setting, Slot, StoreError},
 };
-
-#[derive(Debug, Clone)]
-struct Row {
-    job: NewJob,
-    state: JobState,
-    outcome: Option<Outcome>,
-    order: i64,
-    due: Timestamp,
-    accepted: Timestamp,
-    lease: i64,
-    heartbeat: i64,
-    owner: String,
-    attempt: u32,
-    stop: bool,
-}
 
 #[derive(Debug, Default)]
 struct State {
-    jobs: BTreeMap<JobId, Row>,
+    queue: Model,
     settings: BTreeMap<SyncType, Setting>,
     auto_sync_off: bool,
     agents: Vec<AgentId>,
@@ -78,14 +63,20 @@ impl MemoryBoard {
     #[must_use]
     pub fn job(&self, job: JobId) -> (JobState, Option<Outcome>) {
         let state = self.0.lock().unwrap();
-        (state.jobs[&job].state, state.jobs[&job].outcome)
+        (state.queue.jobs[&job].state, state.queue.jobs[&job].outcome)
     }
 
     /// All jobs that were ever accepted, as `type:agent`, in order.
     #[must_use]
     pub fn accepted(&self) -> Vec<String> {
         let state = self.0.lock().unwrap();
-        state.jobs.values().map(|row| format!("{}:{}", row.job.sync_type, row.job.agent)).collect()
+        state.queue.jobs.values().map(|row| format!("{}:{}", row.job.job_type, row.job.agent)).collect()
+    }
+
+    /// How many jobs are not over.
+    #[must_use]
+    pub fn live(&self) -> usize {
+        self.0.lock().unwrap().queue.jobs.values().filter(|row| row.state != JobState::Done).count()
     }
 
     /// How often the agents were asked for.
@@ -103,30 +94,10 @@ impl MemoryBoard {
     #[must_use]
     pub fn put_foreign(&self, sync_type: &str, agent: &str, now: Timestamp) -> JobId {
         let mut state = self.0.lock().unwrap();
-        let job = NewJob::sync(sync_type.into(), agent.into(), 4, crate::domain::Reason::Timer);
-        let id = state.admit(job, now).job();
-        let row = state.jobs.get_mut(&id).unwrap();
-        row.apply(JobEvent::Claimed);
-        (row.owner, row.lease, row.attempt) = ("another process".to_owned(), 1, 1);
+        let job = NewJob::sync(&sync_type.into(), agent.into(), 4, crate::domain::Reason::Timer);
+        let id = state.queue.admit(job, now).job().unwrap();
+        state.queue.take(id, "another process", now);
         id
-    }
-
-    pub(super) fn finish(&self, job: &ClaimedJob, outcome: Outcome, next: NextStep) {
-        let mut state = self.0.lock().unwrap();
-        let row = state.jobs.get_mut(&job.id).unwrap();
-        assert_eq!(row.lease, job.lease, "a late write");
-        row.outcome = Some(outcome);
-        match next {
-            NextStep::Done => row.apply(JobEvent::Finished),
-            NextStep::RetryIn(pause) => {
-                row.due += TimeDelta::from_std(pause).unwrap();
-                row.apply(JobEvent::Backoff);
-            }
-            NextStep::GiveBack => {
-                row.attempt -= 1;
-                row.apply(JobEvent::Released);
-            }
-        }
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> Result<T, StoreError> {
@@ -138,44 +109,22 @@ impl MemoryBoard {
     }
 }
 
-impl Row {
-    fn apply(&mut self, event: JobEvent) {
-        self.state = self.state.on(event).unwrap();
-    }
-}
-
-impl State {
-    fn admit(&mut self, job: NewJob, now: Timestamp) -> Admission {
-        if let Some((key, _)) = &job.throttle {
-            let open = self.jobs.iter().find_map(|(id, row)| {
-                let (other, window) = row.job.throttle.as_ref()?;
-                let rest = (row.accepted + TimeDelta::from_std(*window).unwrap() - now).to_std().ok()?;
-                (other == key && !rest.is_zero()).then_some((*id, rest))
-            });
-            if let Some((job, retry_in)) = open {
-                return Admission::Throttled { job, retry_in };
-            }
-        }
-        let winner = self.jobs.iter().find(|(_, row)| {
-            row.state != JobState::Done && job.dedup_key.is_some() && row.job.dedup_key == job.dedup_key
-        });
-        if let Some((id, _)) = winner {
-            return Admission::AlreadyQueued { job: *id };
-        }
-        let id = JobId::try_from(self.jobs.len()).unwrap() + 1;
-        let order = now.timestamp_millis() - i64::from(job.priority) * 60_000;
-        let (state, outcome) = (JobState::Waiting, None);
-        let (lease, heartbeat, attempt, owner, stop) = (0, 0, 0, String::new(), false);
-        let row = Row { job, state, outcome, order, due: now, accepted: now, lease, heartbeat, owner, attempt, stop };
-        self.jobs.insert(id, row);
-        Admission::Accepted { job: id }
-    }
-}
-
 #[async_trait]
 impl JobBoard for MemoryBoard {
-    async fn enqueue(&self, jobs: Vec<NewJob>, now: Timestamp) -> Result<Vec<Admission>, StoreError> {
-        self.with(|state| jobs.into_iter().map(|job| state.admit(job, now)).collect())
+    async fn enqueue(
+        &self,
+        jobs: Vec<NewJob>,
+        claim: Option<Claim>,
+        now: Timestamp,
+    ) -> Result<(Vec<Admission>, Option<Claimed>), StoreError> {
+        self.with(|state| {
+            let answers = jobs.into_iter().map(|job| state.queue.admit(job, now)).collect();
+            (answers, claim.map(|claim| state.queue.claim(&claim, now)))
+        })
+    }
+
+    fn known_owner(&self, key: &str) -> Option<JobId> {
+        self.0.lock().unwrap().queue.owner(key)
     }
 
     async fn enqueue_slot(
@@ -190,115 +139,142 @@ impl JobBoard for MemoryBoard {
                 return None;
             }
             (setting.last_tick, setting.next_run) = (Some(slot.due), Some(slot.next));
-            Some(jobs.into_iter().map(|job| state.admit(job, now)).collect())
+            Some(jobs.into_iter().map(|job| state.queue.admit(job, now)).collect())
         })
     }
 
     async fn approve(&self, _: RunId, job: NewJob, now: Timestamp) -> Result<Option<Admission>, StoreError> {
-        self.with(|state| Some(state.admit(job, now)))
+        self.with(|state| Some(state.queue.admit(job, now)))
     }
 
-    async fn claim(&self, slots: usize, owner: String, now: Timestamp) -> Result<Vec<ClaimedJob>, StoreError> {
+    async fn claim(&self, claim: Claim, now: Timestamp) -> Result<Claimed, StoreError> {
+        self.with(|state| state.queue.claim(&claim, now))
+    }
+
+    async fn end(&self, job: &ClaimedJob, end: End, now: Timestamp) -> Result<(), StoreError> {
+        if self.with(|state| state.queue.end(job, &end, now))? {
+            Ok(())
+        } else {
+            Err(StoreError::LeaseLost { job: job.id, lease: job.lease })
+        }
+    }
+
+    async fn heartbeat(&self, owner: String, running: Vec<JobId>, now: Timestamp) -> Result<Heartbeat, StoreError> {
         self.with(|state| {
-            let mut claimed = Vec::new();
-            while claimed.len() < slots {
-                let is_busy = |agent: &AgentId| {
-                    state.jobs.values().any(|row| row.state == JobState::Active && row.job.agent == *agent)
-                };
-                let is_claimable = |row: &Row| {
-                    matches!(row.state, JobState::Waiting | JobState::Delayed)
-                        && row.due <= now
-                        && !is_busy(&row.job.agent)
-                };
-                let best =
-                    state.jobs.iter().filter(|(_, row)| is_claimable(row)).min_by_key(|(id, row)| (row.order, **id));
-                let Some(id) = best.map(|(id, _)| *id) else { break };
-                let row = state.jobs.get_mut(&id).unwrap();
-                row.apply(JobEvent::Claimed);
-                row.owner.clone_from(&owner);
-                row.lease += 1;
-                row.attempt += 1;
-                claimed.push(ClaimedJob {
-                    id,
-                    run: id,
-                    lease: row.lease,
-                    sync_type: row.job.sync_type.clone(),
-                    agent: row.job.agent.clone(),
-                    reason: row.job.reason,
-                    force: row.job.force,
-                    attempt: row.attempt,
-                    document: row.job.document,
-                    approves: row.job.approves,
-                    enqueued_at: row.accepted,
-                });
+            let is_mine = |row: &Row| row.owner == owner && row.state == JobState::Active;
+            let queue = &mut state.queue;
+            for id in &running {
+                queue.jobs.get_mut(id).filter(|row| is_mine(row)).into_iter().for_each(|row| row.heartbeat += 1);
             }
-            claimed
-        })
-    }
-
-    async fn next_due(&self, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
-        self.with(|state| {
-            let pending = state.jobs.values().filter(|row| matches!(row.state, JobState::Waiting | JobState::Delayed));
-            pending.map(|row| row.due).filter(|due| *due > now).min()
-        })
-    }
-
-    async fn heartbeat(&self, owner: String, running: Vec<JobId>) -> Result<Heartbeat, StoreError> {
-        self.with(|state| {
-            for id in running {
-                state.jobs.get_mut(&id).unwrap().heartbeat += 1;
-            }
-            let active = || state.jobs.iter().filter(|(_, row)| row.state == JobState::Active);
-            let beat = |(id, row): (&JobId, &Row)| Beat {
-                job: *id,
+            let beat = |(job, row): (JobId, &Row)| Beat {
+                job,
                 lease: row.lease,
                 owner: row.owner.clone(),
                 heartbeat: row.heartbeat,
             };
-            let stop = active().filter(|(_, row)| row.stop && row.owner == owner).map(|(id, _)| *id).collect();
-            Heartbeat { active: active().map(beat).collect(), stop }
-        })
-    }
-
-    async fn rescue(&self, job: JobId, lease: i64, now: Timestamp) -> Result<bool, StoreError> {
-        self.with(|state| {
-            let row = state.jobs.get_mut(&job).unwrap();
-            if row.lease != lease || row.state != JobState::Active {
-                return false;
+            let mine = || queue.active().filter(|(_, row)| row.owner == owner);
+            Heartbeat {
+                active: queue.active().map(beat).collect(),
+                stop: mine().filter(|(_, row)| row.stop).map(|(id, _)| id).collect(),
+                preempt: mine().filter(|(_, row)| queue.is_overtaken(row)).map(|(id, _)| id).collect(),
+                lost: running.into_iter().filter(|id| !mine().any(|(mine, _)| mine == *id)).collect(),
+                pause: queue.pause.clone().filter(|pause| pause.holds(now)),
+                limits: queue.limits.clone(),
             }
-            row.lease += 1;
-            row.due = now;
-            row.apply(JobEvent::Released);
-            true
         })
     }
 
-    async fn request_stop(
+    async fn rescue(&self, job: JobId, lease: i64, now: Timestamp) -> Result<Option<Outcome>, StoreError> {
+        self.with(|state| state.queue.rescue(job, lease, now))
+    }
+
+    async fn request_stop(&self, meant: Meant, now: Timestamp) -> Result<(Vec<JobId>, Vec<JobId>), StoreError> {
+        self.with(|state| state.queue.stop(&meant, now))
+    }
+
+    async fn retry(&self, job: JobId, even_if_done: bool, now: Timestamp) -> Result<Retry, StoreError> {
+        self.with(|state| state.queue.retry(job, even_if_done, now))
+    }
+
+    async fn key(&self, key: String, now: Timestamp) -> Result<KeyState, StoreError> {
+        self.with(|state| state.queue.key(&key, now))
+    }
+
+    async fn remove_key(&self, key: String, job: JobId, now: Timestamp) -> Result<bool, StoreError> {
+        self.with(|state| state.queue.remove_key(&key, job, now))
+    }
+
+    async fn set_pause(&self, pause: Option<Pause>) -> Result<(), StoreError> {
+        self.with(|state| state.queue.pause = pause)
+    }
+
+    async fn set_limits(
         &self,
-        job: Option<JobId>,
-        sync_type: Option<SyncType>,
+        limits: BTreeMap<String, Option<usize>>,
         _: Timestamp,
-    ) -> Result<(Vec<JobId>, Vec<JobId>), StoreError> {
+    ) -> Result<BTreeMap<String, usize>, StoreError> {
         self.with(|state| {
-            let (mut stopping, mut removed) = (Vec::new(), Vec::new());
-            for (id, row) in &mut state.jobs {
-                let is_meant = job.is_none_or(|job| job == *id)
-                    && sync_type.as_ref().is_none_or(|name| *name == row.job.sync_type);
-                match row.state {
-                    JobState::Active if is_meant => {
-                        row.stop = true;
-                        stopping.push(*id);
-                    }
-                    JobState::Waiting | JobState::Delayed if is_meant => {
-                        row.apply(JobEvent::Removed);
-                        row.outcome = Some(Outcome::Removed);
-                        removed.push(*id);
-                    }
-                    JobState::Waiting | JobState::Delayed | JobState::Active | JobState::Done => {}
+            for (name, limit) in limits {
+                match limit {
+                    Some(limit) => drop(state.queue.limits.insert(name, limit)),
+                    None => drop(state.queue.limits.remove(&name)),
                 }
             }
-            (stopping, removed)
+            state.queue.limits.clone()
         })
+    }
+
+    async fn reset_breaker(&self, id: i64, now: Timestamp) -> Result<bool, StoreError> {
+        self.with(|state| {
+            let place = usize::try_from(id - 1).unwrap_or(usize::MAX);
+            let breaker = state.queue.breakers.values_mut().nth(place);
+            breaker.map(|breaker| *breaker = breaker.on(BreakerEvent::Reset, BreakerPolicy::default(), now)).is_some()
+        })
+    }
+
+    async fn clean(&self, before: Timestamp, now: Timestamp) -> Result<u64, StoreError> {
+        self.with(|state| state.queue.clean(before, now))
+    }
+
+    async fn jobs(&self, wanted: JobQuery) -> Result<Vec<Job>, StoreError> {
+        self.with(|state| {
+            let is_meant = |(id, row): &(&JobId, &Row)| {
+                wanted.state.as_deref().is_none_or(|state| row.state.as_str() == state)
+                    && wanted.sync_type.as_deref().is_none_or(|name| row.job.job_type.as_str() == name)
+                    && wanted.agent.as_deref().is_none_or(|agent| row.job.agent.as_str() == agent)
+                    && wanted.root.is_none_or(|root| row.root == Some(root))
+                    && wanted.before.is_none_or(|before| **id < before)
+            };
+            let meant = state.queue.jobs.iter().rev().filter(is_meant);
+            meant.take(wanted.limit as usize).map(|(id, row)| job(*id, row)).collect()
+        })
+    }
+}
+
+fn job(id: JobId, row: &Row) -> Job {
+    Job {
+        id,
+        job_type: row.job.job_type.clone(),
+        class: row.job.class,
+        agent_id: row.job.agent.clone(),
+        reason: row.job.reason.as_str().to_owned(),
+        state: row.state.as_str().to_owned(),
+        outcome: row.outcome.map(|outcome| outcome.as_str().to_owned()),
+        error: None,
+        priority: row.job.priority.into(),
+        attempt: i32::try_from(row.attempt).unwrap(),
+        parent_job_id: row.job.parent,
+        root_job_id: row.root,
+        flow_outcome: row.flow.map(str::to_owned),
+        dedup_key: row.key.clone(),
+        max_attempts: i32::try_from(row.job.max_attempts).unwrap(),
+        phase: None,
+        result: None,
+        stop_requested: row.stop,
+        due_at: row.due,
+        enqueued_at: row.accepted,
+        started_at: row.started,
+        finished_at: row.finished,
     }
 }
 

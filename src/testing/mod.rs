@@ -17,13 +17,18 @@
 mod app;
 mod clock;
 mod memory;
+mod model;
+mod print;
 mod reader;
 mod runner;
+mod sink;
 mod source;
 
 pub use app::{Builder, TestApp, types};
 pub use clock::{PausedClock, TestClock};
 pub use memory::MemoryBoard;
+pub use print::print_jobs;
 pub use reader::ReadHere;
 pub use runner::ScriptedRunner;
+pub use sink::{Behaviour, ScriptedSink};
 pub use source::ScriptedSource;

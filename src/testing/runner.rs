@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use tokio::sync::{oneshot, watch};
 
 use crate::{
-    domain::{ClaimedJob, Counts, JobId, NextStep, Outcome},
+    domain::{ClaimedJob, Clock, Counts, JobId, NextStep, Outcome},
+    queue::{End, JobBoard},
     sync::{RunEnd, RunJob, StopHandle, Watch},
 };
 
@@ -18,13 +19,14 @@ pub struct ScriptedRunner {
     started: watch::Sender<Vec<ClaimedJob>>,
     /// What the runner tells the board when a run ends.
     board: super::MemoryBoard,
+    clock: super::PausedClock,
 }
 
 impl ScriptedRunner {
     /// A runner that records its ends on `board`.
     #[must_use]
-    pub fn new(board: super::MemoryBoard) -> Self {
-        Self { open: Mutex::default(), started: watch::Sender::default(), board }
+    pub fn new(board: super::MemoryBoard, clock: super::PausedClock) -> Self {
+        Self { open: Mutex::default(), started: watch::Sender::default(), board, clock }
     }
 
     /// Lets a run end so.
@@ -65,7 +67,9 @@ impl RunJob for ScriptedRunner {
         };
         self.open.lock().unwrap().remove(&job.id);
         let next = if stop.gives_back() { NextStep::GiveBack } else { NextStep::Done };
-        self.board.finish(&job, outcome, next);
+        // what is not recorded is taken over when its lease runs out
+        let end = End { outcome, next, source: None };
+        let not_recorded = self.board.end(&job, end, self.clock.now()).await.err().map(|error| error.to_string());
         RunEnd {
             job: job.id,
             run: job.run,
@@ -75,7 +79,7 @@ impl RunJob for ScriptedRunner {
             counts: Counts::default(),
             next,
             follow_ups: Vec::new(),
-            not_recorded: None,
+            not_recorded,
         }
     }
 }

@@ -59,7 +59,18 @@ impl ScriptedSource {
 #[async_trait]
 impl Source for ScriptedSource {
     async fn fetch(&self, sync_type: &SyncType, agent: &AgentId) -> Result<Vec<u8>, SourceError> {
-        let asked = (sync_type.to_string(), agent.to_string());
+        self.answer(sync_type.as_str(), agent).await
+    }
+
+    /// Set as the type `folder/number`.
+    async fn document(&self, folder: &str, agent: &AgentId, number: &str) -> Result<Vec<u8>, SourceError> {
+        self.answer(&format!("{folder}/{number}"), agent).await
+    }
+}
+
+impl ScriptedSource {
+    async fn answer(&self, what: &str, agent: &AgentId) -> Result<Vec<u8>, SourceError> {
+        let asked = (what.to_owned(), agent.to_string());
         self.fetches.lock().unwrap().push(asked.clone());
         let answer = self.answers.lock().unwrap().get(&asked).cloned();
         match answer {
@@ -67,7 +78,7 @@ impl Source for ScriptedSource {
             Some(Answer::Error(error)) => Err(error),
             Some(Answer::Panic) => panic!("the source fell over"),
             Some(Answer::Hang) => std::future::pending().await,
-            None => Err(SourceError::NotFound(format!("{agent}/{sync_type}.pdf"))),
+            None => Err(SourceError::NotFound(format!("{agent}/{what}.pdf"))),
         }
     }
 }

@@ -5,8 +5,9 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use actix::prelude::*;
 use lockstep::{
     domain::{Admission, JobState, Outcome, Reason},
-    event::Bus,
-    queue::{Drain, Enqueue, QueueActor, QueueError, QueueSettings, StopJobs, Worker},
+    event::{Bus, Pulses},
+    operation::Operations,
+    queue::{Drain, Enqueue, Parts, QueueActor, QueueError, QueueSettings, StopJobs, Worker},
     scheduler::{
         Change, Reschedule, ScheduleError, SchedulerActor, SchedulerSettings, SetAutoSync, Snapshot, UpdateInterval,
     },
@@ -21,30 +22,44 @@ struct Stage {
     syncs: HashMap<String, Addr<SyncActor>>,
     clock: PausedClock,
     bus: Bus,
+    pulses: Pulses,
 }
 
 /// Queue and sync actors over in-memory twins, on paused time.
 fn stage(agents: &[&str], concurrency: usize) -> Stage {
     tokio::time::pause();
     let board = MemoryBoard::with_agents(agents);
-    let runner = Arc::new(ScriptedRunner::new(board.clone()));
     let clock = PausedClock::start();
+    let runner = Arc::new(ScriptedRunner::new(board.clone(), clock));
     let bus = Bus::new(Vec::new());
     let types = Arc::new(types());
     let syncs: HashMap<_, _> =
         types.iter().map(|spec| (spec.name.to_string(), SyncActor::new(runner.clone()).start())).collect();
+    let operations = Arc::new(Operations::built_in().unwrap());
+    let pulses = Pulses::default();
     let worker = |sync: &Addr<SyncActor>| Worker { run: sync.clone().recipient(), stop: sync.clone().recipient() };
     let settings = QueueSettings {
         concurrency,
         throttle: Duration::from_secs(30),
         heartbeat: Duration::from_secs(5),
         lease: Duration::from_secs(20),
+        keep_jobs: Duration::from_secs(30 * 86_400),
         owner: "this process".to_owned(),
     };
-    let workers = syncs.iter().map(|(name, sync)| (name.as_str().into(), worker(sync))).collect();
-    let queue =
-        QueueActor::new(Arc::new(board.clone()), workers, types, bus.clone(), Arc::new(clock), settings).start();
-    Stage { board, runner, queue, syncs, clock, bus }
+    let mut workers: HashMap<_, _> = syncs.iter().map(|(name, sync)| (name.as_str().into(), worker(sync))).collect();
+    let operating = SyncActor::new(runner.clone()).start();
+    workers.extend(operations.job_types().map(|name| (name, worker(&operating))));
+    let parts = Parts {
+        jobs: Arc::new(board.clone()),
+        workers,
+        types,
+        operations,
+        bus: bus.clone(),
+        pulses: pulses.clone(),
+        clock: Arc::new(clock),
+    };
+    let queue = QueueActor::new(parts, settings).start();
+    Stage { board, runner, queue, syncs, clock, bus, pulses }
 }
 
 impl Stage {
@@ -54,6 +69,7 @@ impl Stage {
             self.queue.clone().recipient(),
             Arc::new(types()),
             self.bus.clone(),
+            self.pulses.clone(),
             Arc::new(self.clock),
             SchedulerSettings { enabled: true, minute: Duration::from_secs(60) },
         )
@@ -83,7 +99,11 @@ async fn a_duplicate_is_refused_and_names_the_winner() {
     stage.runner.wait_for(1).await;
     assert_eq!(stage.ask("orders", "a").await, Admission::AlreadyQueued { job: 1 }, "while it runs");
     let waiting = stage.ask("orders", "b").await;
-    assert_eq!(stage.ask("orders", "b").await, Admission::AlreadyQueued { job: waiting.job() }, "while it waits");
+    assert_eq!(
+        stage.ask("orders", "b").await,
+        Admission::AlreadyQueued { job: waiting.job().unwrap() },
+        "while it waits"
+    );
     stage.runner.end(1, Outcome::Succeeded);
     stage.runner.wait_for(2).await;
     assert!(matches!(stage.ask("orders", "a").await, Admission::Accepted { .. }), "once it is over");
@@ -93,7 +113,7 @@ async fn a_duplicate_is_refused_and_names_the_winner() {
 async fn shared_types_run_once_whoever_asks() {
     let stage = stage(&[], 1);
     let first = stage.ask("products", "a").await;
-    assert_eq!(stage.ask("products", "b").await, Admission::AlreadyQueued { job: first.job() });
+    assert_eq!(stage.ask("products", "b").await, Admission::AlreadyQueued { job: first.job().unwrap() });
     assert_eq!(stage.board.accepted(), ["products:service-account"]);
 }
 
@@ -103,7 +123,7 @@ async fn a_throttled_key_names_the_first_job_also_after_it_is_over() {
     let keyed = || Enqueue { idempotency_key: Some("k".into()), ..Enqueue::new("orders", "a", Reason::Manual) };
     let first = stage.queue.send(keyed()).await.unwrap().unwrap();
     stage.runner.wait_for(1).await;
-    stage.runner.end(first.job(), Outcome::Succeeded);
+    stage.runner.end(first.job().unwrap(), Outcome::Succeeded);
     tokio::time::sleep(Duration::from_secs(29)).await;
     let refused = stage.queue.send(keyed()).await.unwrap().unwrap();
     let about_a_second = Duration::from_millis(900)..=Duration::from_secs(1);
@@ -137,7 +157,7 @@ async fn run_all(stage: &Stage, limit: usize) -> Vec<String> {
         stage.runner.end(job, Outcome::Succeeded);
         settle().await;
     }
-    stage.runner.started().iter().map(|job| format!("{}:{}", job.sync_type, job.agent)).collect()
+    stage.runner.started().iter().map(|job| format!("{}:{}", job.job_type, job.agent)).collect()
 }
 
 #[actix::test]
@@ -174,17 +194,18 @@ async fn waiting_raises_priority_so_that_nothing_starves() {
     stage.ask("orders", "late").await;
     stage.runner.end(1, Outcome::Succeeded);
     stage.runner.wait_for(2).await;
-    assert_eq!(stage.runner.started()[1].sync_type.as_str(), "prices");
+    assert_eq!(stage.runner.started()[1].job_type.as_str(), "prices");
 }
 
 #[actix::test]
 async fn stop_reaches_running_and_waiting_jobs_of_the_type_alone() {
     let stage = stage(&[], 2);
-    let running = stage.ask("orders", "a").await.job();
-    let other = stage.ask("customers", "b").await.job();
+    let running = stage.ask("orders", "a").await.job().unwrap();
+    let other = stage.ask("customers", "b").await.job().unwrap();
     stage.runner.wait_for(2).await;
-    let waiting = stage.ask("orders", "c").await.job();
-    let report = stage.queue.send(StopJobs { job: None, sync_type: Some("orders".into()) }).await.unwrap().unwrap();
+    let waiting = stage.ask("orders", "c").await.job().unwrap();
+    let report =
+        stage.queue.send(StopJobs { job_type: Some("orders".into()), ..StopJobs::default() }).await.unwrap().unwrap();
     assert_eq!((report.stopping, report.removed), (vec![running], vec![waiting]));
     settle().await;
     assert_eq!(stage.board.job(running), (JobState::Done, Some(Outcome::Stopped)));
@@ -211,7 +232,7 @@ async fn a_job_whose_process_died_is_taken_over_within_thirty_seconds() {
 #[actix::test]
 async fn a_drain_gives_jobs_back_with_their_attempt() {
     let stage = stage(&[], 1);
-    let job = stage.ask("orders", "a").await.job();
+    let job = stage.ask("orders", "a").await.job().unwrap();
     stage.runner.wait_for(1).await;
     stage.queue.send(Drain).await.unwrap();
     assert_eq!(stage.board.job(job).0, JobState::Waiting);

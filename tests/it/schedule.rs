@@ -115,7 +115,7 @@ async fn keys_hold_on_the_database_and_survive_a_restart() {
     let keyed = || Enqueue { idempotency_key: Some("k1".into()), ..Enqueue::new("orders", "a", Reason::Manual) };
     let app = builder().start().await;
     app.source.hang("orders", "a");
-    let first = app.queue.send(keyed()).await.unwrap().unwrap().job();
+    let first = app.queue.send(keyed()).await.unwrap().unwrap().job().unwrap();
     let plain = app.queue.send(Enqueue::new("orders", "a", Reason::Timer)).await.unwrap().unwrap();
     assert_eq!(plain, Admission::AlreadyQueued { job: first });
     app.stop().await;

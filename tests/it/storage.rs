@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use lockstep::{
     domain::{NewJob, NextStep, Outcome, Reason, Timestamp},
-    store::{DataQuery, Finish, Setting, Store, StoreError},
+    store::{Claim, DataQuery, Finish, Setting, Store, StoreError},
     sync_type::SyncTypes,
     testing::types,
 };
@@ -17,6 +17,11 @@ async fn open(folder: &tempfile::TempDir) -> Store {
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_timestamp(1_800_000_000 + second, 0).unwrap()
+}
+
+/// Room for `any` jobs of the types that these tests use.
+fn claim(owner: &str, any: usize) -> Claim {
+    Claim { owner: owner.to_owned(), any, known: vec!["orders".into()], ..Claim::default() }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -90,13 +95,13 @@ async fn a_late_write_is_refused_and_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(&folder).await;
     store.migrate().await.unwrap();
-    let job = NewJob::sync("orders".into(), "a".into(), 4, Reason::Manual);
-    store.enqueue(vec![job], at(0)).await.unwrap();
-    let frozen = store.claim(1, "frozen".into(), at(1)).await.unwrap().remove(0);
-    assert!(store.claim(1, "other".into(), at(2)).await.unwrap().is_empty(), "one job an agent");
-    assert!(store.rescue(frozen.id, frozen.lease, at(30)).await.unwrap());
-    assert!(!store.rescue(frozen.id, frozen.lease, at(31)).await.unwrap(), "rescued once");
-    let taken = store.claim(1, "other".into(), at(32)).await.unwrap().remove(0);
+    let job = NewJob::sync(&"orders".into(), "a".into(), 4, Reason::Manual);
+    store.enqueue(vec![job], None, at(0)).await.unwrap();
+    let frozen = store.claim(claim("frozen", 1), at(1)).await.unwrap().jobs.remove(0);
+    assert!(store.claim(claim("other", 1), at(2)).await.unwrap().jobs.is_empty(), "one job an agent");
+    assert_eq!(store.rescue(frozen.id, frozen.lease, at(30)).await.unwrap(), Some(Outcome::Lost));
+    assert_eq!(store.rescue(frozen.id, frozen.lease, at(31)).await.unwrap(), None, "rescued once");
+    let taken = store.claim(claim("other", 1), at(32)).await.unwrap().jobs.remove(0);
     assert!(taken.lease > frozen.lease && taken.attempt == 2);
 
     let end = Finish { outcome: Some(Outcome::Succeeded), ..Finish::default() };
@@ -113,12 +118,12 @@ async fn two_processes_on_one_file_never_claim_the_same_job() {
     let folder = tempfile::tempdir().unwrap();
     let (one, two) = (open(&folder).await, open(&folder).await);
     one.migrate().await.unwrap();
-    let jobs = (0..40).map(|n| NewJob::sync("orders".into(), format!("agent-{n}").into(), 4, Reason::Timer)).collect();
-    one.enqueue(jobs, at(0)).await.unwrap();
+    let jobs = (0..40).map(|n| NewJob::sync(&"orders".into(), format!("agent-{n}").into(), 4, Reason::Timer)).collect();
+    one.enqueue(jobs, None, at(0)).await.unwrap();
     let claims =
-        (0..20).map(|n| if n % 2 == 0 { one.claim(3, "one".into(), at(1)) } else { two.claim(3, "two".into(), at(1)) });
+        (0..20).map(|n| if n % 2 == 0 { one.claim(claim("one", 3), at(1)) } else { two.claim(claim("two", 3), at(1)) });
     let claimed = futures_util::future::try_join_all(claims).await.unwrap();
-    let mut ids: Vec<_> = claimed.into_iter().flatten().map(|job| job.id).collect();
+    let mut ids: Vec<_> = claimed.into_iter().flat_map(|claimed| claimed.jobs).map(|job| job.id).collect();
     assert_eq!(ids.len(), 40);
     ids.sort_unstable();
     ids.dedup();

@@ -6,11 +6,12 @@ use std::{
 };
 
 /// From the words that all use to the command line; rooms of one line may not import each other.
-const ORDER: [&[&str]; 12] = [
+const ORDER: [&[&str]; 13] = [
     &["domain"],
-    &["sync_type"],
+    &["sync_type", "operation"],
     &["report", "delta", "source", "store", "coordination", "event"],
-    &["sync", "outbox", "pretend_erp"],
+    &["sync", "pretend_erp"],
+    &["outbox"],
     &["queue"],
     &["scheduler", "monitor"],
     &["api", "ui"],

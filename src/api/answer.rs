@@ -1,0 +1,93 @@
+//! What does a request for a job get as its answer?
+
+use actix_web::{HttpRequest, HttpResponse, http::StatusCode};
+use serde::Deserialize;
+use serde_json::{Value as Json, json};
+
+use super::{Api, Problem};
+use crate::domain::{Admission, AgentId};
+
+/// What the queue answered, as JSON.
+pub(super) fn body_of(job_type: &str, agent: &AgentId, admission: Admission) -> Json {
+    let mut body = json!({
+        "jobId": admission.job(),
+        "type": job_type,
+        "agentId": agent,
+        "deduplicated": admission.is_duplicate(),
+    });
+    match admission {
+        Admission::Accepted { .. } => {}
+        Admission::Replaced { start_in, .. } => {
+            body["replaced"] = true.into();
+            body["startInMs"] = (start_in.as_millis() as u64).into();
+        }
+        Admission::Kept { behind, .. } => body["keptBehind"] = behind.into(),
+        Admission::AlreadyQueued { .. } | Admission::KeyReused { .. } => body["refused"] = admission.as_str().into(),
+        Admission::Throttled { retry_in, .. } => {
+            body["refused"] = admission.as_str().into();
+            body["retryInMs"] = (retry_in.as_millis() as u64).into();
+        }
+        Admission::Paused { until } => {
+            body["refused"] = admission.as_str().into();
+            body["until"] = json!(until);
+        }
+        Admission::BreakerOpen { until } => {
+            body["refused"] = admission.as_str().into();
+            body["until"] = json!(until);
+        }
+    }
+    body
+}
+
+/// 202 with the new job's place, 200 with the winner's, or why nothing was taken.
+pub(super) async fn answer_one(api: &Api, admission: Admission, mut body: Json) -> Result<HttpResponse, Problem> {
+    let job = match (admission, admission.job()) {
+        (Admission::KeyReused { job }, _) => {
+            let text = format!("this idempotency key came with another body before: job {job}");
+            return Err(Problem::unprocessable("key_reused", "/idempotencyKey", text).of_job(job));
+        }
+        (Admission::BreakerOpen { until }, _) => {
+            let seconds = (until - api.context.clock.now()).num_seconds() + 1;
+            let text = format!("the source failed for this agent again and again; it is tried again at {until}");
+            let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "breaker_open", text);
+            return Err(problem.retry_after(seconds.unsigned_abs()));
+        }
+        (Admission::Paused { .. }, _) | (_, None) => return Err(paused(api).await?),
+        (_, Some(job)) => job,
+    };
+    body["job"] = json!(api.store().job(job).await?);
+    let code = if admission.is_duplicate() { StatusCode::OK } else { StatusCode::ACCEPTED };
+    Ok(HttpResponse::build(code).insert_header(("Location", format!("/api/jobs/{job}"))).json(body))
+}
+
+/// Who paused it, why and until when.
+async fn paused(api: &Api) -> Result<Problem, Problem> {
+    let Some(pause) = api.store().pause().await? else {
+        return Ok(Problem::conflict("paused", "the service is paused"));
+    };
+    let end = pause.until.map_or("until someone resumes it".to_owned(), |until| format!("until {until}"));
+    let pass = if pause.emergency { "" } else { "; \"force\": true runs a sync even so" };
+    let text = format!("{} paused the service {end}: {}{pass}", pause.by, pause.reason);
+    Ok(Problem::conflict("paused", text))
+}
+
+/// A JSON body that may be left out.
+pub(super) fn optional_json<T: Default + for<'de> Deserialize<'de>>(body: &[u8]) -> Result<T, Problem> {
+    if body.iter().all(u8::is_ascii_whitespace) {
+        return Ok(T::default());
+    }
+    serde_json::from_slice(body).map_err(|error| Problem::new(StatusCode::BAD_REQUEST, "bad_body", error.to_string()))
+}
+
+pub(super) fn idempotency_key(request: &HttpRequest) -> Result<Option<String>, Problem> {
+    let Some(header) = request.headers().get("Idempotency-Key") else { return Ok(None) };
+    let key = header.to_str().ok().map(str::trim).filter(|key| !key.is_empty() && key.len() <= 200);
+    let wrong = || {
+        Problem::new(
+            StatusCode::BAD_REQUEST,
+            "bad_idempotency_key",
+            "Idempotency-Key must be 1 to 200 visible characters",
+        )
+    };
+    key.map(|key| Some(key.to_owned())).ok_or_else(wrong)
+}

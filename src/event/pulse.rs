@@ -1,0 +1,75 @@
+//! Does every loop still turn? Each tells when it got on last; who is late is named.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use serde::Serialize;
+use tokio::time::Instant;
+
+/// Every loop of the process with its last progress. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Pulses(Arc<Mutex<BTreeMap<&'static str, Beat>>>);
+
+#[derive(Debug, Clone, Copy)]
+struct Beat {
+    at: Instant,
+    late_after: Duration,
+}
+
+/// One loop, as people see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Pulse {
+    /// The loop.
+    pub name: &'static str,
+    /// Milliseconds since it got on last.
+    pub since_ms: u64,
+    /// It is late after so many.
+    pub late_after_ms: u64,
+    /// Is it?
+    pub is_late: bool,
+}
+
+impl Pulses {
+    /// The loop `name` got on; it is late if it does not again within `late_after`.
+    pub fn beat(&self, name: &'static str, late_after: Duration) {
+        let beat = Beat { at: Instant::now(), late_after };
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(name, beat);
+    }
+
+    /// All loops, by name.
+    #[must_use]
+    pub fn all(&self) -> Vec<Pulse> {
+        let beats = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let pulse = |(name, beat): (&&'static str, &Beat)| {
+            let since = beat.at.elapsed();
+            Pulse {
+                name,
+                since_ms: since.as_millis() as u64,
+                late_after_ms: beat.late_after.as_millis() as u64,
+                is_late: since > beat.late_after,
+            }
+        };
+        beats.iter().map(pulse).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_loop_that_stands_still_is_late() {
+        let pulses = Pulses::default();
+        let late = || pulses.all().into_iter().filter(|one| one.is_late).map(|one| one.name).collect::<Vec<_>>();
+        pulses.beat("claim", Duration::from_secs(60));
+        pulses.beat("timers", Duration::from_secs(20));
+        tokio::time::advance(Duration::from_secs(30)).await;
+        assert_eq!(late(), ["timers"]);
+        pulses.beat("timers", Duration::from_secs(20));
+        assert!(late().is_empty());
+    }
+}

@@ -1,0 +1,86 @@
+//! Is this process alive, and are the others? Heartbeats, rescues, and what other processes have asked for.
+
+use std::time::Duration;
+
+use actix::prelude::*;
+use tokio::time::Instant;
+
+use super::actor::QueueActor;
+use crate::{
+    event::Event,
+    store::{Beat, Heartbeat},
+    sync::StopReason,
+};
+
+/// Old jobs are looked for so often.
+const CLEAN_EVERY: Duration = Duration::from_secs(3_600);
+/// Dead jobs that one heartbeat takes over; the next takes more.
+const RESCUES: usize = 50;
+
+impl QueueActor {
+    /// Marks what runs here alive, sees who else is, and again after a pause.
+    pub(super) fn beat(&mut self, ctx: &mut Context<Self>) {
+        let (jobs, owner, running) = (self.parts.jobs.clone(), self.settings.owner.clone(), self.board.running());
+        let now = self.parts.clock.now();
+        let beat = async move { jobs.heartbeat(owner, running, now).await }.into_actor(self);
+        ctx.spawn(beat.map(|heard, actor, ctx| {
+            match heard {
+                Ok(heard) => {
+                    actor.parts.pulses.beat("rescue", (actor.settings.heartbeat * 4).max(Duration::from_secs(20)));
+                    actor.heard(heard, ctx);
+                }
+                Err(error) => tracing::error!(%error, "no heartbeat could be sent"),
+            }
+            actor.clean(ctx);
+            // re-armed after the work, so that a stall is followed by one beat and not by many
+            ctx.run_later(actor.settings.heartbeat, Self::beat);
+        }));
+    }
+
+    fn heard(&mut self, heard: Heartbeat, ctx: &mut Context<Self>) {
+        self.stop_here(&heard.stop, StopReason::Asked);
+        // whoever holds them now does their work; here they are only in the way
+        self.stop_here(&heard.lost, StopReason::Asked);
+        self.preempt(&heard.preempt);
+        if let Some(pause) = &heard.pause {
+            let paused = self.board.paused_by(pause);
+            self.stop_here(&paused, StopReason::Shutdown);
+        }
+        self.pause = heard.pause;
+        self.board.set_limits(heard.limits);
+        let dead = self.leases.observe(self.started.elapsed(), self.settings.lease, &heard.active);
+        for beat in dead.into_iter().take(RESCUES) {
+            self.rescue(beat, ctx);
+        }
+        self.claim(ctx);
+    }
+
+    fn rescue(&mut self, beat: Beat, ctx: &mut Context<Self>) {
+        let (jobs, now) = (self.parts.jobs.clone(), self.parts.clock.now());
+        let rescue = async move { jobs.rescue(beat.job, beat.lease, now).await }.into_actor(self);
+        ctx.spawn(rescue.map(move |rescued, actor, ctx| match rescued {
+            Ok(Some(outcome)) => {
+                tracing::warn!(job = beat.job, owner = beat.owner, "took over a job whose process died");
+                actor.parts.bus.publish(Event::Rescued { job: beat.job, outcome });
+                actor.claim(ctx);
+            }
+            Ok(None) => {}
+            Err(error) => tracing::error!(job = beat.job, %error, "a job could not be taken over"),
+        }));
+    }
+
+    fn clean(&mut self, ctx: &mut Context<Self>) {
+        if self.cleaned.is_some_and(|last| last.elapsed() < CLEAN_EVERY) {
+            return;
+        }
+        self.cleaned = Some(Instant::now());
+        let (jobs, now) = (self.parts.jobs.clone(), self.parts.clock.now());
+        let Ok(keep) = chrono::Duration::from_std(self.settings.keep_jobs) else { return };
+        let clean = async move { jobs.clean(now - keep, now).await }.into_actor(self);
+        ctx.spawn(clean.map(|cleaned, _, _| match cleaned {
+            Ok(0) => {}
+            Ok(jobs) => tracing::info!(jobs, "old jobs forgotten"),
+            Err(error) => tracing::error!(%error, "old jobs could not be forgotten"),
+        }));
+    }
+}

@@ -1,0 +1,149 @@
+//! How do people steer the queue? Stop, retry, pause, limits, breakers, drain.
+
+use actix::prelude::*;
+use tokio::sync::oneshot;
+
+use super::{
+    actor::{QueueActor, storage},
+    message::{
+        Drain, PurgeJobs, QueueError, QueueSnapshot, ResetBreaker, RetryJob, SetLimits, SetPause, Snapshot, StopJobs,
+        StopReport, Wake,
+    },
+};
+use crate::{
+    domain::JobId,
+    event::Event,
+    store::{Meant, Retry},
+    sync::StopReason,
+};
+
+impl Handler<StopJobs> for QueueActor {
+    type Result = ResponseActFuture<Self, Result<StopReport, QueueError>>;
+
+    fn handle(&mut self, StopJobs { job, job_type, class }: StopJobs, _: &mut Self::Context) -> Self::Result {
+        let meant = Meant { job, job_type, class, only_waiting: false };
+        // what runs here is told at once; the row tells the other processes, and whoever asks later
+        let mut stopping = self.stop_here(&self.board.meant(&meant), StopReason::Asked);
+        let (jobs, now) = (self.parts.jobs.clone(), self.parts.clock.now());
+        let stop = async move { jobs.request_stop(meant, now).await }.into_actor(self);
+        Box::pin(stop.map(move |stopped, actor, ctx| {
+            let (active, removed) = stopped.map_err(|error| storage(&error))?;
+            actor.stop_here(&active, StopReason::Asked);
+            actor.board.stop_when_started(&active);
+            stopping.extend(active);
+            stopping.sort_unstable();
+            stopping.dedup();
+            // a job that was kept behind a removed one waits now
+            actor.claim(ctx);
+            Ok(StopReport { stopping, removed })
+        }))
+    }
+}
+
+impl Handler<PurgeJobs> for QueueActor {
+    type Result = ResponseActFuture<Self, Result<Vec<JobId>, QueueError>>;
+
+    fn handle(&mut self, PurgeJobs(wanted): PurgeJobs, _: &mut Self::Context) -> Self::Result {
+        let StopJobs { job, job_type, class } = wanted;
+        let meant = Meant { job, job_type, class, only_waiting: true };
+        let (jobs, now) = (self.parts.jobs.clone(), self.parts.clock.now());
+        let purge = async move { jobs.request_stop(meant, now).await }.into_actor(self);
+        Box::pin(purge.map(|purged, actor, ctx| {
+            actor.claim(ctx);
+            purged.map(|(_, removed)| removed).map_err(|error| storage(&error))
+        }))
+    }
+}
+
+impl Handler<RetryJob> for QueueActor {
+    type Result = ResponseActFuture<Self, Result<Retry, QueueError>>;
+
+    fn handle(&mut self, RetryJob { job, even_if_done }: RetryJob, _: &mut Self::Context) -> Self::Result {
+        let (jobs, now) = (self.parts.jobs.clone(), self.parts.clock.now());
+        let retry = async move { jobs.retry(job, even_if_done, now).await }.into_actor(self);
+        Box::pin(retry.map(|answer, actor, ctx| {
+            actor.claim(ctx);
+            answer.map_err(|error| storage(&error))
+        }))
+    }
+}
+
+impl Handler<SetPause> for QueueActor {
+    type Result = ResponseActFuture<Self, Result<Vec<JobId>, QueueError>>;
+
+    fn handle(&mut self, SetPause(pause): SetPause, _: &mut Self::Context) -> Self::Result {
+        let (jobs, wanted) = (self.parts.jobs.clone(), pause.clone());
+        let set = async move { jobs.set_pause(wanted).await }.into_actor(self);
+        Box::pin(set.map(move |set, actor, ctx| {
+            set.map_err(|error| storage(&error))?;
+            let paused = pause.as_ref().map(|pause| actor.board.paused_by(pause)).unwrap_or_default();
+            let stopped = actor.stop_here(&paused, StopReason::Shutdown);
+            actor.parts.bus.publish(Event::PauseChanged { pause: pause.clone() });
+            actor.pause = pause;
+            actor.claim(ctx);
+            Ok(stopped)
+        }))
+    }
+}
+
+impl Handler<ResetBreaker> for QueueActor {
+    type Result = ResponseActFuture<Self, Result<bool, QueueError>>;
+
+    fn handle(&mut self, ResetBreaker { id }: ResetBreaker, _: &mut Self::Context) -> Self::Result {
+        let (jobs, now) = (self.parts.jobs.clone(), self.parts.clock.now());
+        let reset = async move { jobs.reset_breaker(id, now).await }.into_actor(self);
+        Box::pin(reset.map(|reset, actor, ctx| {
+            actor.claim(ctx);
+            reset.map_err(|error| storage(&error))
+        }))
+    }
+}
+
+impl Handler<SetLimits> for QueueActor {
+    type Result = ResponseActFuture<Self, Result<(), QueueError>>;
+
+    fn handle(&mut self, SetLimits(limits): SetLimits, _: &mut Self::Context) -> Self::Result {
+        let (jobs, now) = (self.parts.jobs.clone(), self.parts.clock.now());
+        let set = async move { jobs.set_limits(limits, now).await }.into_actor(self);
+        Box::pin(set.map(|limits, actor, ctx| {
+            actor.board.set_limits(limits.map_err(|error| storage(&error))?);
+            actor.claim(ctx);
+            Ok(())
+        }))
+    }
+}
+
+impl Handler<Wake> for QueueActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Wake, ctx: &mut Self::Context) {
+        self.claim(ctx);
+    }
+}
+
+impl Handler<Drain> for QueueActor {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, _: Drain, _: &mut Self::Context) -> Self::Result {
+        self.board.drain();
+        self.stop_here(&self.board.running(), StopReason::Shutdown);
+        let (reply, drained) = oneshot::channel();
+        self.drained.push(reply);
+        self.tell_if_drained();
+        Box::pin(async { drop(drained.await) })
+    }
+}
+
+impl Handler<Snapshot> for QueueActor {
+    type Result = QueueSnapshot;
+
+    fn handle(&mut self, _: Snapshot, _: &mut Self::Context) -> Self::Result {
+        QueueSnapshot {
+            running: self.board.running(),
+            concurrency: self.board.concurrency(),
+            limits: self.board.type_limits(),
+            pause: self.pause.clone().filter(|pause| pause.holds(self.parts.clock.now())),
+            next_look: self.next_look(),
+        }
+    }
+}

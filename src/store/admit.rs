@@ -1,0 +1,421 @@
+//! Which jobs are accepted? Asks the rules of admission, with what the database holds; many jobs at once.
+
+use std::collections::{HashMap, HashSet};
+
+use sea_orm::{
+    ActiveValue::NotSet, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryTrait, Set, prelude::*,
+};
+
+use super::{
+    Store, StoreError,
+    claim::{Claim, Claimed, claim_in},
+    control::{open_breakers, pause_at},
+    entity,
+    lane::{self, is_live},
+    settings::move_tick,
+};
+use crate::domain::{
+    Admission, AgentId, ClaimedJob, JobId, JobState, NewJob, Pause, SyncType, Timestamp,
+    admission::{Decision, OpenWindow, Owner, decide},
+    gate,
+};
+
+use entity::job::Column as C;
+
+/// Rows in one statement, and keys in one `IN (...)`.
+const CHUNK: usize = 200;
+
+/// The timer slot that a batch of jobs belongs to: moved in the same transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Slot {
+    /// The type whose timer fired.
+    pub sync_type: SyncType,
+    /// The stored next run that it fired for.
+    pub due: Timestamp,
+    /// The next run after it.
+    pub next: Timestamp,
+}
+
+impl Store {
+    /// Admits or refuses jobs, all in one durable transaction; one answer a job, in order. What can start at
+    /// once is claimed in the same transaction, as far as `claim` has room.
+    ///
+    /// # Errors
+    /// [`StoreError`] if a statement fails; then none was admitted and none claimed.
+    pub async fn enqueue(
+        &self,
+        jobs: Vec<NewJob>,
+        claim: Option<Claim>,
+        now: Timestamp,
+    ) -> Result<(Vec<Admission>, Option<Claimed>), StoreError> {
+        let keys: Vec<Option<String>> = jobs.iter().map(|job| job.dedup_key.clone()).collect();
+        let (inner, types) = (self.inner.clone(), self.types().clone());
+        let learn = move |(answers, _): &(Vec<Admission>, Option<Claimed>)| {
+            let taken = keys.into_iter().zip(answers).filter_map(|(key, answer)| match answer {
+                Admission::Accepted { job } | Admission::AlreadyQueued { job } => Some((key?, *job)),
+                _ => None,
+            });
+            inner.live.learn(taken);
+        };
+        let write = self.inner.writer.write(
+            move |tx| {
+                Box::pin(async move {
+                    let answers = admit_all(tx, jobs, now).await?;
+                    let claimed = match claim {
+                        Some(claim) => Some(claim_in(tx, &types, &claim, now).await?),
+                        None => None,
+                    };
+                    Ok((answers, claimed))
+                })
+            },
+            learn,
+        );
+        write.await
+    }
+
+    /// The live job that has this in-flight key, as far as this process has seen it taken: no look at the
+    /// database, so another process may have ended it meanwhile.
+    #[must_use]
+    pub fn known_owner(&self, key: &str) -> Option<JobId> {
+        self.inner.live.owner(key)
+    }
+
+    /// Moves a timer's slot and admits its jobs in one transaction; `None` if another process had
+    /// moved it already, so that each slot fires once.
+    ///
+    /// # Errors
+    /// [`StoreError`] if a statement fails; then the slot has not moved.
+    pub async fn enqueue_slot(
+        &self,
+        slot: Slot,
+        jobs: Vec<NewJob>,
+        now: Timestamp,
+    ) -> Result<Option<Vec<Admission>>, StoreError> {
+        self.write(move |tx| {
+            Box::pin(async move {
+                if !move_tick(tx, &slot.sync_type, slot.due, slot.next).await? {
+                    return Ok(None);
+                }
+                admit_all(tx, jobs, now).await.map(Some)
+            })
+        })
+        .await
+    }
+
+    /// Admits one job and claims it at once, in one transaction; a job with its key that only waits is
+    /// claimed instead. `None` if its agent is busy or the service paused; then nothing is stored.
+    ///
+    /// # Errors
+    /// [`StoreError`] if a statement fails.
+    pub async fn enqueue_claimed(
+        &self,
+        job: NewJob,
+        owner: String,
+        now: Timestamp,
+    ) -> Result<Option<ClaimedJob>, StoreError> {
+        let types = self.types().clone();
+        self.write(move |tx| {
+            Box::pin(async move {
+                let failed = StoreError::while_doing("claim a job");
+                let busy = entity::agent_lock::Entity::find_by_id(job.agent.as_str()).one(tx).await.map_err(&failed)?;
+                if busy.is_some() {
+                    return Ok(None);
+                }
+                let answers = admit_all(tx, vec![job], now).await?;
+                let Some(id) = answers.first().and_then(|answer| answer.job()) else { return Ok(None) };
+                let row = entity::job::Entity::find_by_id(id).one(tx).await.map_err(&failed)?;
+                let row = row.ok_or_else(|| StoreError::Missing(format!("job {id}")))?;
+                Ok(super::claim::take(tx, &types, vec![row], &owner, now).await?.pop())
+            })
+        })
+        .await
+    }
+}
+
+/// What the database holds of the jobs that are asked for together.
+struct Desk<'t> {
+    tx: &'t DatabaseTransaction,
+    now: Timestamp,
+    pause: Option<Pause>,
+    open: HashMap<AgentId, Timestamp>,
+    owners: HashMap<String, Owner>,
+    windows: HashMap<String, OpenWindow>,
+    roots: HashMap<JobId, JobId>,
+    /// Accepted, but not yet inserted: by their place among the answers.
+    pending: Vec<(usize, entity::job::ActiveModel)>,
+    pending_keys: HashSet<String>,
+    answers: Vec<Admission>,
+}
+
+/// Admits jobs one after the other, each knowing those before it.
+pub(super) async fn admit_all(
+    tx: &DatabaseTransaction,
+    jobs: Vec<NewJob>,
+    now: Timestamp,
+) -> Result<Vec<Admission>, StoreError> {
+    let mut desk = Desk {
+        tx,
+        now,
+        pause: pause_at(tx, now).await?,
+        open: open_breakers(tx, jobs.iter().map(|job| job.agent.as_str()).collect(), now).await?,
+        owners: owners(tx, &jobs).await?,
+        windows: windows(tx, &jobs, now).await?,
+        roots: roots(tx, &jobs).await?,
+        pending: Vec::new(),
+        pending_keys: HashSet::new(),
+        answers: Vec::with_capacity(jobs.len()),
+    };
+    for job in jobs {
+        desk.admit(&job).await?;
+    }
+    desk.flush().await?;
+    Ok(desk.answers)
+}
+
+/// Admits one job.
+pub(super) async fn admit(tx: &DatabaseTransaction, job: NewJob, now: Timestamp) -> Result<Admission, StoreError> {
+    let answers = admit_all(tx, vec![job], now).await?;
+    answers.into_iter().next().ok_or_else(|| StoreError::Missing("answer to a job".to_owned()))
+}
+
+impl Desk<'_> {
+    async fn admit(&mut self, job: &NewJob) -> Result<(), StoreError> {
+        let keys = [job.dedup_key.as_ref(), job.window.as_ref().map(|window| &window.key)];
+        if keys.into_iter().flatten().any(|key| self.pending_keys.contains(key)) {
+            // its winner is among those just accepted: their numbers are needed now
+            self.flush().await?;
+        }
+        let window = job.window.as_ref().and_then(|window| self.windows.get(&window.key));
+        let owner = job.dedup_key.as_ref().and_then(|key| self.owners.get(key));
+        let work = (job.class, job.reason, job.force, job.fetches());
+        let shut = gate::shut(self.pause.as_ref(), self.open.get(&job.agent).copied(), work, self.now);
+        let decision = decide(job, window, shut, owner, self.now);
+        let answer = match decision {
+            Decision::Refuse(refusal) => refusal,
+            Decision::Insert { due, latest_start } => {
+                let state = if due > self.now { JobState::Delayed } else { JobState::Waiting };
+                self.insert_later(job, state, due, latest_start);
+                return Ok(());
+            }
+            Decision::Replace { job: id, due } => {
+                let start = self.replace(id, job, due).await?;
+                Admission::Replaced { job: id, start_in: (start - self.now).to_std().unwrap_or_default() }
+            }
+            Decision::Keep { behind, over: Some(kept) } => {
+                self.replace(kept, job, None).await?;
+                Admission::Kept { job: kept, behind }
+            }
+            Decision::Keep { behind, over: None } => {
+                self.insert_later(job, JobState::Kept, self.now, None);
+                self.flush().await?;
+                let kept = self.answers.last().and_then(|answer| answer.job()).unwrap_or_default();
+                self.answers.pop();
+                if let Some(owner) = job.dedup_key.as_ref().and_then(|key| self.owners.get_mut(key)) {
+                    (owner.job, owner.kept) = (behind, Some(kept));
+                }
+                Admission::Kept { job: kept, behind }
+            }
+        };
+        self.answers.push(answer);
+        Ok(())
+    }
+
+    fn insert_later(&mut self, job: &NewJob, state: JobState, due: Timestamp, latest_start: Option<Timestamp>) {
+        let place = self.answers.len();
+        // its number comes with the insert
+        self.answers.push(Admission::Accepted { job: 0 });
+        let root = job.parent.map(|parent| self.roots.get(&parent).copied().unwrap_or(parent));
+        self.pending_keys.extend(job.dedup_key.clone());
+        self.pending_keys.extend(job.window.as_ref().map(|window| window.key.clone()));
+        self.pending.push((place, row(job, state, (due, latest_start), root, self.now)));
+    }
+
+    /// Inserts what is pending, and remembers it as the owner of its keys.
+    async fn flush(&mut self) -> Result<(), StoreError> {
+        self.pending_keys.clear();
+        let pending = std::mem::take(&mut self.pending);
+        let mut lanes = Vec::new();
+        for chunk in pending.chunks(CHUNK) {
+            let mut insert = entity::job::Entity::insert_many(chunk.iter().map(|(_, row)| row.clone())).into_query();
+            let failed = StoreError::while_doing("admit jobs");
+            let rows = self.tx.query_all(insert.returning_col(C::Id)).await.map_err(&failed)?;
+            let mut ids = rows.iter().map(|row| row.try_get("", "id")).collect::<Result<Vec<i64>, _>>();
+            // numbers are given in the order of the rows; answers may come in any
+            ids.as_mut().map(|ids| ids.sort_unstable()).ok();
+            for (id, (place, row)) in ids.map_err(failed)?.into_iter().zip(chunk) {
+                self.answers[*place] = Admission::Accepted { job: id };
+                self.remember(id, row);
+                lanes.push(lane::Entry::of(id, row));
+            }
+        }
+        lane::joined(self.tx, lanes).await
+    }
+
+    fn remember(&mut self, id: JobId, row: &entity::job::ActiveModel) {
+        let digest = row.payload_digest.as_ref().clone();
+        let state = JobState::from_name(row.state.as_ref()).unwrap_or(JobState::Waiting);
+        if let Some(key) = row.dedup_key.as_ref().clone().filter(|_| state != JobState::Kept) {
+            let latest_start = *row.latest_start.as_ref();
+            let owner = Owner { job: id, state, has_begun: false, latest_start, kept: None, digest: digest.clone() };
+            self.owners.insert(key, owner);
+        }
+        if let (Some(key), Some(until)) = (row.throttle_key.as_ref().clone(), *row.throttle_until.as_ref()) {
+            self.windows.insert(key, OpenWindow { job: id, until, digest });
+        }
+    }
+
+    /// Gives a job that has not started the payload of `job`; answers its start.
+    async fn replace(&mut self, id: JobId, job: &NewJob, due: Option<Timestamp>) -> Result<Timestamp, StoreError> {
+        let failed = StoreError::while_doing("replace a payload");
+        let old = entity::job::Entity::find_by_id(id).one(self.tx).await.map_err(&failed)?;
+        let old = old.ok_or_else(|| StoreError::Missing(format!("job {id}")))?;
+        let was = JobState::from_name(&old.state).unwrap_or(JobState::Waiting);
+        let start = due.unwrap_or(old.due_at);
+        let is_later = was != JobState::Kept && start > self.now;
+        let accepted = if was == JobState::Kept { self.now } else { old.enqueued_at };
+        let mut update = entity::job::Entity::update_many()
+            .col_expr(C::Payload, Expr::val(job.payload.clone()))
+            .col_expr(C::PayloadDigest, Expr::val(job.digest()))
+            .col_expr(C::Reason, Expr::val(job.reason.as_str()))
+            .col_expr(C::Force, Expr::val(job.force))
+            .col_expr(C::Priority, Expr::val(i32::from(job.priority)))
+            .col_expr(C::OrderKey, Expr::val(job.class.order_key(job.priority, accepted)))
+            .col_expr(C::DelayMs, Expr::val(delay_ms(job)))
+            .col_expr(C::DueAt, Expr::val(start))
+            .filter(C::Id.eq(id));
+        if is_later {
+            update =
+                update.col_expr(C::State, Expr::val(JobState::Delayed.as_str())).col_expr(C::IsNext, Expr::val(false));
+        }
+        update.exec(self.tx).await.map_err(failed)?;
+        lane::refresh(self.tx, &old.job_type, &old.agent_id).await?;
+        Ok(start)
+    }
+}
+
+fn delay_ms(job: &NewJob) -> i64 {
+    let delay = match job.mode {
+        crate::domain::Mode::Debounce { wait, .. } => wait,
+        crate::domain::Mode::Refuse | crate::domain::Mode::KeepLast => job.delay,
+    };
+    i64::try_from(delay.as_millis()).unwrap_or(i64::MAX)
+}
+
+fn row(
+    job: &NewJob,
+    state: JobState,
+    (due, latest_start): (Timestamp, Option<Timestamp>),
+    root: Option<JobId>,
+    now: Timestamp,
+) -> entity::job::ActiveModel {
+    let window = job.window.as_ref();
+    let length = window.and_then(|window| chrono::Duration::from_std(window.length).ok());
+    entity::job::ActiveModel {
+        id: NotSet,
+        job_type: Set(job.job_type.to_string()),
+        class: Set(job.class.rank()),
+        agent_id: Set(job.agent.to_string()),
+        reason: Set(job.reason.as_str().to_owned()),
+        state: Set(state.as_str().to_owned()),
+        outcome: Set(None),
+        error: Set(None),
+        dedup_key: Set(job.dedup_key.clone()),
+        throttle_key: Set(window.map(|window| window.key.clone())),
+        throttle_until: Set(length.map(|length| now + length)),
+        priority: Set(i32::from(job.priority)),
+        order_key: Set(job.class.order_key(job.priority, now)),
+        is_next: Set(false),
+        due_at: Set(due),
+        delay_ms: Set(delay_ms(job)),
+        latest_start: Set(latest_start),
+        force: Set(job.force),
+        payload: Set(job.payload.clone()),
+        payload_digest: Set(job.digest()),
+        release_window: Set(window.is_some_and(|window| window.release_on_failure)),
+        document_id: Set(job.document),
+        approves_run_id: Set(job.approves),
+        parent_job_id: Set(job.parent),
+        root_job_id: Set(root),
+        flow_outcome: Set(None),
+        flow_finished_at: Set(None),
+        attempt: Set(0),
+        max_attempts: Set(i32::try_from(job.max_attempts).unwrap_or(i32::MAX)),
+        repeatable: Set(job.repeatable),
+        phase: Set(None),
+        result: Set(None),
+        lease: Set(0),
+        heartbeat: Set(0),
+        owner: Set(None),
+        stop_requested: Set(false),
+        follow_up_due: Set(false),
+        enqueued_at: Set(now),
+        started_at: Set(None),
+        finished_at: Set(None),
+    }
+}
+
+/// The live jobs that have the keys of these jobs.
+async fn owners(tx: &DatabaseTransaction, jobs: &[NewJob]) -> Result<HashMap<String, Owner>, StoreError> {
+    let keys: Vec<&str> = jobs.iter().filter_map(|job| job.dedup_key.as_deref()).collect();
+    let failed = StoreError::while_doing("look for live jobs");
+    let mut owners = HashMap::new();
+    for chunk in keys.chunks(CHUNK) {
+        let find = || entity::job::Entity::find().filter(C::DedupKey.is_in(chunk.iter().copied()));
+        for row in find().filter(is_live()).all(tx).await.map_err(&failed)? {
+            let owner = Owner {
+                job: row.id,
+                state: JobState::from_name(&row.state).unwrap_or(JobState::Waiting),
+                has_begun: row.started_at.is_some(),
+                latest_start: row.latest_start,
+                kept: None,
+                digest: row.payload_digest,
+            };
+            owners.insert(row.dedup_key.unwrap_or_default(), owner);
+        }
+        if owners.is_empty() {
+            // nobody is kept behind nobody
+            continue;
+        }
+        for row in find().filter(lane::is(JobState::Kept)).all(tx).await.map_err(&failed)? {
+            if let Some(owner) = row.dedup_key.and_then(|key| owners.get_mut(&key)) {
+                owner.kept = Some(row.id);
+            }
+        }
+    }
+    Ok(owners)
+}
+
+/// The windows that are open for the keys of these jobs: of several, the one that closes last.
+async fn windows(
+    tx: &DatabaseTransaction,
+    jobs: &[NewJob],
+    now: Timestamp,
+) -> Result<HashMap<String, OpenWindow>, StoreError> {
+    let keys: Vec<&str> = jobs.iter().filter_map(|job| Some(job.window.as_ref()?.key.as_str())).collect();
+    let mut windows = HashMap::new();
+    for chunk in keys.chunks(CHUNK) {
+        let rows = entity::job::Entity::find()
+            .filter(Expr::cust("throttle_key IS NOT NULL"))
+            .filter(C::ThrottleKey.is_in(chunk.iter().copied()))
+            .filter(C::ThrottleUntil.gt(now))
+            .all(tx)
+            .await
+            .map_err(StoreError::while_doing("look for throttle windows"))?;
+        for row in rows {
+            let open = OpenWindow { job: row.id, until: row.throttle_until.unwrap_or(now), digest: row.payload_digest };
+            windows.insert(row.throttle_key.unwrap_or_default(), open);
+        }
+    }
+    Ok(windows)
+}
+
+/// The first job of each parent's flow.
+async fn roots(tx: &DatabaseTransaction, jobs: &[NewJob]) -> Result<HashMap<JobId, JobId>, StoreError> {
+    let parents: Vec<JobId> = jobs.iter().filter_map(|job| job.parent).collect();
+    if parents.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows = entity::job::Entity::find().filter(C::Id.is_in(parents)).all(tx).await;
+    let rows = rows.map_err(StoreError::while_doing("look for a flow's first job"))?;
+    Ok(rows.into_iter().filter_map(|row| Some((row.id, row.root_job_id?))).collect())
+}

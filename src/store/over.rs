@@ -1,0 +1,151 @@
+//! What follows when a job is over? The newest wish that was kept behind it, the end of its flow, and what
+//! it leaves behind.
+
+use std::collections::BTreeSet;
+
+use sea_orm::{DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect, prelude::*};
+
+use super::{
+    StoreError,
+    claim::state_after,
+    entity,
+    lane::{self, is},
+};
+use crate::{
+    domain::{Class, JobId, JobState, Outcome, RunId, Timestamp, job::JobEvent},
+    sync_type::{ChildFailure, SyncTypes},
+};
+
+use entity::job::Column as C;
+
+/// A job that has just ended for good.
+#[derive(Debug, Clone)]
+pub(super) struct Over {
+    pub id: JobId,
+    pub key: Option<String>,
+    pub root: Option<JobId>,
+}
+
+impl From<&entity::job::Model> for Over {
+    fn from(row: &entity::job::Model) -> Self {
+        Self { id: row.id, key: row.dedup_key.clone(), root: row.root_job_id }
+    }
+}
+
+/// Lets the kept jobs of these keys follow, and ends the flows that have nothing left.
+pub(super) async fn follow(
+    tx: &DatabaseTransaction,
+    types: &SyncTypes,
+    over: &[Over],
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    for key in over.iter().filter_map(|job| job.key.as_deref()) {
+        start_kept(tx, key, now).await?;
+    }
+    let roots: BTreeSet<JobId> = over.iter().map(|job| job.root.unwrap_or(job.id)).collect();
+    for root in roots {
+        end_flow(tx, types, root, now).await?;
+    }
+    Ok(())
+}
+
+/// The job that was kept behind a key starts by its own priority and delay.
+pub(super) async fn start_kept(tx: &DatabaseTransaction, key: &str, now: Timestamp) -> Result<(), StoreError> {
+    let failed = StoreError::while_doing("start a kept job");
+    let kept = entity::job::Entity::find().filter(is(JobState::Kept)).filter(C::DedupKey.eq(key)).one(tx);
+    let Some(row) = kept.await.map_err(&failed)? else { return Ok(()) };
+    let due = now + chrono::Duration::milliseconds(row.delay_ms);
+    let mut state = state_after(&row.state, JobEvent::Followed)?;
+    if due > now {
+        state = state_after(state, JobEvent::Postponed)?;
+    }
+    let priority = u8::try_from(row.priority).unwrap_or(1);
+    entity::job::Entity::update_many()
+        .col_expr(C::State, Expr::val(state))
+        .col_expr(C::DueAt, Expr::val(due))
+        .col_expr(C::OrderKey, Expr::val(Class::from_rank(row.class).order_key(priority, now)))
+        .filter(C::Id.eq(row.id))
+        .exec(tx)
+        .await
+        .map_err(failed)?;
+    lane::refresh(tx, &row.job_type, &row.agent_id).await
+}
+
+/// Ends a flow whose jobs are all over: its first job says how, by what each type makes of a failure.
+async fn end_flow(tx: &DatabaseTransaction, types: &SyncTypes, root: JobId, now: Timestamp) -> Result<(), StoreError> {
+    let failed = StoreError::while_doing("end a flow");
+    let children = entity::job::Entity::find()
+        .filter(Expr::cust("root_job_id IS NOT NULL"))
+        .filter(C::RootJobId.eq(root))
+        .select_only()
+        .columns([C::JobType, C::State, C::Outcome])
+        .into_tuple::<(String, String, Option<String>)>()
+        .all(tx)
+        .await
+        .map_err(&failed)?;
+    if children.is_empty() {
+        return Ok(());
+    }
+    let first = entity::job::Entity::find_by_id(root).one(tx).await.map_err(&failed)?;
+    let Some(first) = first.filter(|row| row.state == "done") else { return Ok(()) };
+    if children.iter().any(|(_, state, _)| state != "done") {
+        return Ok(());
+    }
+    let is_failure = |outcome: Option<&str>| outcome.and_then(Outcome::from_name).is_some_and(Outcome::is_failure);
+    let mut outcome = if is_failure(first.outcome.as_deref()) { "failed" } else { "completed" };
+    for (name, _, end) in children.iter().filter(|(_, _, end)| is_failure(end.as_deref())) {
+        debug_assert!(end.is_some());
+        let policy = types.get(name).map(|spec| spec.on_failure).unwrap_or_default();
+        outcome = match (policy, outcome) {
+            (ChildFailure::Ignore, outcome) => outcome,
+            (_, "failed") | (ChildFailure::Fail, _) => "failed",
+            (ChildFailure::Errors, _) => "completed_with_errors",
+        };
+    }
+    entity::job::Entity::update_many()
+        .col_expr(C::FlowOutcome, Expr::val(outcome))
+        .col_expr(C::FlowFinishedAt, Expr::val(now))
+        .filter(C::Id.eq(root))
+        .exec(tx)
+        .await
+        .map(|_| ())
+        .map_err(failed)
+}
+
+/// What a job leaves behind that ends without a run of its own: its upload has no reader any more, and
+/// a hold that it was to apply waits for a person again.
+pub(super) async fn settle(tx: &DatabaseTransaction, row: &entity::job::Model) -> Result<(), StoreError> {
+    drop_upload(tx, row.document_id, row.approves_run_id).await?;
+    if let Some(held) = row.approves_run_id {
+        entity::sync_run::Entity::update_many()
+            .col_expr(entity::sync_run::Column::Hold, Expr::val("open"))
+            .filter(entity::sync_run::Column::Id.eq(held))
+            .filter(entity::sync_run::Column::Hold.eq("approved"))
+            .exec(tx)
+            .await
+            .map_err(StoreError::while_doing("open a hold again"))?;
+    }
+    Ok(())
+}
+
+/// An upload's bytes have done their work once its job is over; an approved document is dropped with
+/// its hold.
+pub(super) async fn drop_upload(
+    tx: &DatabaseTransaction,
+    document: Option<i64>,
+    approves: Option<RunId>,
+) -> Result<(), StoreError> {
+    let Some(document) = document.filter(|_| approves.is_none()) else { return Ok(()) };
+    let dropped = entity::document::Entity::delete_by_id(document).exec(tx).await;
+    dropped.map(|_| ()).map_err(StoreError::while_doing("drop an upload"))
+}
+
+/// Gives the agent of a job free for others.
+pub(super) async fn release_agent(tx: &DatabaseTransaction, job: JobId) -> Result<(), StoreError> {
+    entity::agent_lock::Entity::delete_many()
+        .filter(entity::agent_lock::Column::JobId.eq(job))
+        .exec(tx)
+        .await
+        .map(|_| ())
+        .map_err(StoreError::while_doing("release an agent"))
+}

@@ -1,0 +1,35 @@
+//! How does a queue look as text? For snapshots and for comparing boards.
+
+use std::fmt::Write as _;
+
+use crate::{domain::Timestamp, store::Job};
+
+/// All jobs, one a line, oldest first; moments as seconds from `now`.
+#[must_use]
+pub fn print_jobs(mut jobs: Vec<Job>, now: Timestamp) -> String {
+    jobs.sort_by_key(|job| job.id);
+    let mut text = String::new();
+    for job in jobs {
+        let class = job.class.as_str();
+        write!(text, "#{} {}:{} {class} p{} {}", job.id, job.job_type, job.agent_id, job.priority, job.state).unwrap();
+        if job.state == "delayed" {
+            write!(text, " in {} s", (job.due_at - now).as_seconds_f64()).unwrap();
+        }
+        if job.attempt > 0 {
+            write!(text, " attempt {}/{}", job.attempt, job.max_attempts).unwrap();
+        }
+        for (name, value) in [("outcome", &job.outcome), ("flow", &job.flow_outcome), ("key", &job.dedup_key)] {
+            if let Some(value) = value {
+                write!(text, " {name}={value}").unwrap();
+            }
+        }
+        if let Some(root) = job.root_job_id {
+            write!(text, " root=#{root}").unwrap();
+        }
+        if job.stop_requested {
+            text.push_str(" stop");
+        }
+        text.push('\n');
+    }
+    text
+}
