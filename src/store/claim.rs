@@ -163,12 +163,19 @@ fn candidates(now: Timestamp) -> Select<entity::job::Entity> {
     busy.column(entity::agent_lock::Column::AgentId).from(entity::agent_lock::Entity);
     let overtaken = "class = 2 AND EXISTS (SELECT 1 FROM job AS other WHERE other.agent_id = job.agent_id \
                      AND other.is_next AND other.class < 2)";
-    let open = "SELECT 1 FROM breaker WHERE breaker.agent_id = job.agent_id AND breaker.open_until > $1";
     // what asks the source of an agent whose breaker is open was postponed when that opened; here is the rest
-    let shut = format!("class > 0 AND document_id IS NULL AND EXISTS ({open})");
+    let mut open = Query::select();
+    open.expr(Expr::val(1))
+        .from(entity::breaker::Entity)
+        .and_where(
+            Expr::col((entity::breaker::Entity, entity::breaker::Column::AgentId))
+                .equals((entity::job::Entity, C::AgentId)),
+        )
+        .and_where(Expr::col(entity::breaker::Column::OpenUntil).gt(now));
+    let shut = Expr::cust("class > 0 AND document_id IS NULL").and(Expr::exists(open));
     entity::job::Entity::find()
         .filter(is_next())
-        .filter(Expr::cust_with_values(format!("NOT ({shut})"), [now]))
+        .filter(shut.not())
         .filter(C::AgentId.not_in_subquery(busy))
         .filter(Expr::cust(format!("NOT ({overtaken})")))
         .order_by_asc(C::OrderKey)

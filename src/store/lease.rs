@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sea_orm::{DatabaseTransaction, EntityTrait, QueryFilter, prelude::*, sea_query::ExprTrait};
+use sea_orm::{DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, prelude::*, sea_query::ExprTrait};
 
 use super::{
     Store, StoreError,
@@ -66,7 +66,8 @@ impl Store {
                     .exec(tx)
                     .await
                     .map_err(&failed)?;
-                let rows = entity::job::Entity::find().filter(is(JobState::Active)).all(tx).await.map_err(&failed)?;
+                let rows = entity::job::Entity::find().filter(is(JobState::Active)).order_by_asc(C::Id).all(tx).await;
+                let rows = rows.map_err(&failed)?;
                 let is_mine = |row: &&entity::job::Model| row.owner.as_deref() == Some(owner.as_str());
                 let mine: Vec<_> = rows.iter().filter(is_mine).collect();
                 let stop = mine.iter().filter(|row| row.stop_requested).map(|row| row.id).collect();
@@ -76,6 +77,7 @@ impl Store {
                     .filter(is(JobState::Active))
                     .filter(C::Owner.eq(owner.as_str()))
                     .filter(Expr::cust(urgent))
+                    .order_by_asc(C::Id)
                     .all(tx)
                     .await
                     .map_err(&failed)?;

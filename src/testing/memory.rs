@@ -9,10 +9,7 @@ use async_trait::async_trait;
 
 use super::model::{Model, Row};
 use crate::{
-    domain::{
-        Admission, AgentId, BreakerEvent, BreakerPolicy, ClaimedJob, JobId, JobState, NewJob, Outcome, Pause, RunId,
-        SyncType, Timestamp,
-    },
+    domain::{Admission, AgentId, ClaimedJob, JobId, JobState, NewJob, Outcome, Pause, RunId, SyncType, Timestamp},
     queue::{End, JobBoard},
     scheduler::SettingsBoard,
     store::{Beat, Claim, Claimed, Heartbeat, Job, JobQuery, KeyState, Meant, Retry, Setting, Slot, StoreError},
@@ -227,8 +224,9 @@ impl JobBoard for MemoryBoard {
     async fn reset_breaker(&self, id: i64, now: Timestamp) -> Result<bool, StoreError> {
         self.with(|state| {
             let place = usize::try_from(id - 1).unwrap_or(usize::MAX);
-            let breaker = state.queue.breakers.values_mut().nth(place);
-            breaker.map(|breaker| *breaker = breaker.on(BreakerEvent::Reset, BreakerPolicy::default(), now)).is_some()
+            let Some((agent, source)) = state.queue.breakers.keys().nth(place).cloned() else { return false };
+            state.queue.reset(&agent, &source, now);
+            true
         })
     }
 

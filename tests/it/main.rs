@@ -10,6 +10,7 @@ mod fixtures;
 mod fuzzers;
 mod holds;
 mod printers;
+mod queue;
 mod readers;
 mod reports;
 mod schedule;

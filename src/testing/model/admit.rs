@@ -1,6 +1,7 @@
 //! What must be accepted, replaced, kept or refused?
 
-use super::{Admission, AgentId, Class, JobEvent, JobId, JobState, Mode, Model, NewJob, Reason, Row, Timestamp, later};
+use super::{Model, Row, later};
+use crate::domain::{Admission, AgentId, Class, JobId, JobState, Mode, NewJob, Reason, Timestamp, job::JobEvent};
 
 impl Model {
     pub(in crate::testing) fn open_until(&self, agent: &AgentId, now: Timestamp) -> Option<Timestamp> {

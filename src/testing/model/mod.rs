@@ -10,12 +10,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use chrono::TimeDelta;
 
 use crate::{
-    domain::{
-        Admission, AgentId, Breaker, BreakerEvent, ClaimedJob, Class, JobId, JobState, Mode, NewJob, NextStep, Outcome,
-        Pause, Reason, Timestamp, job::JobEvent,
-    },
-    queue::End,
-    store::{Claim, Claimed, KeyState, Meant, Retry, SourceReport},
+    domain::{AgentId, Breaker, ClaimedJob, Class, JobId, JobState, NewJob, Outcome, Pause, Timestamp, job::JobEvent},
+    store::{Claim, Claimed},
 };
 
 /// One job.

@@ -1,8 +1,13 @@
 //! What must follow when an attempt or a job ends?
 
-use super::{
-    AgentId, Breaker, BreakerEvent, ClaimedJob, End, JobEvent, JobId, JobState, Mode, Model, NextStep, Outcome, Row,
-    SourceReport, Timestamp, later,
+use super::{Model, Row, later};
+use crate::{
+    domain::{
+        AgentId, Breaker, BreakerEvent, BreakerPolicy, ClaimedJob, JobId, JobState, Mode, NextStep, Outcome, Timestamp,
+        job::JobEvent,
+    },
+    queue::End,
+    store::SourceReport,
 };
 
 impl Model {
@@ -83,23 +88,38 @@ impl Model {
         });
     }
 
+    /// Tells an agent's breaker what a run has learnt; answers until when it is open.
     pub(in crate::testing) fn tell(
         &mut self,
         report: &SourceReport,
         agent: &AgentId,
         now: Timestamp,
     ) -> Option<Timestamp> {
-        let breaker = self.breakers.entry((agent.clone(), report.source.clone()));
+        let event = if report.failed.is_some() { BreakerEvent::Failed } else { BreakerEvent::Answered };
+        self.move_breaker((agent, &report.source), event, report.policy, now)
+    }
+
+    /// A person trusts the source again.
+    pub(in crate::testing) fn reset(&mut self, agent: &AgentId, source: &str, now: Timestamp) {
+        self.move_breaker((agent, source), BreakerEvent::Reset, BreakerPolicy::default(), now);
+    }
+
+    fn move_breaker(
+        &mut self,
+        (agent, source): (&AgentId, &str),
+        event: BreakerEvent,
+        policy: BreakerPolicy,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        let breaker = self.breakers.entry((agent.clone(), source.to_owned()));
         let breaker = breaker.or_insert(Breaker::Closed { failures: 0 });
         let before = *breaker;
-        let event = if report.failed.is_some() { BreakerEvent::Failed } else { BreakerEvent::Answered };
-        *breaker = before.on(event, report.policy, now);
+        *breaker = before.on(event, policy, now);
         let until = breaker.open_until().filter(|until| *until > now);
         let own = |row: &Row| row.job.agent == *agent;
         match (until, before.open_until()) {
             (Some(until), _) => {
-                let waits = |row: &Row| own(row) && row.state == JobState::Waiting && row.job.fetches();
-                for id in self.ids(waits) {
+                for id in self.ids(|row| own(row) && row.state == JobState::Waiting && row.job.fetches()) {
                     self.change(id, |row| row.due = until);
                     self.apply(id, JobEvent::Postponed);
                 }

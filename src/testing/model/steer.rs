@@ -1,6 +1,12 @@
 //! What must a stop, a retry, a removed key and forgetting do?
 
-use super::{HashSet, JobEvent, JobId, JobState, KeyState, Meant, Model, Outcome, Retry, Row, Timestamp};
+use std::collections::HashSet;
+
+use super::{Model, Row};
+use crate::{
+    domain::{JobId, JobState, Outcome, Timestamp, job::JobEvent},
+    store::{KeyState, Meant, Retry},
+};
 
 impl Model {
     /// Stops what runs, removes what has not started.
