@@ -82,6 +82,8 @@ pub struct App {
     pub store: Store,
     /// The events.
     pub bus: Bus,
+    /// The loops of this process.
+    pub pulses: Pulses,
     /// The admin's token, if it was made at this start.
     pub new_token: Option<String>,
     server: ServerHandle,
@@ -248,7 +250,7 @@ impl App {
         let api = Api {
             context: context.clone(),
             operations,
-            pulses,
+            pulses: pulses.clone(),
             scheduler: scheduler.clone(),
             queue: queue.clone(),
             syncs: syncs.clone(),
@@ -263,6 +265,7 @@ impl App {
             syncs,
             store: context.store.clone(),
             bus: context.bus.clone(),
+            pulses,
             new_token,
             server,
             grace: Duration::from_secs(settings.limits.shutdown_seconds),

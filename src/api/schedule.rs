@@ -144,7 +144,7 @@ async fn status(api: web::Data<Api>) -> Result<HttpResponse, Problem> {
 fn summary(runs: &[Run]) -> Json {
     let applied = [Outcome::Succeeded, Outcome::SucceededWithQuarantine, Outcome::Unchanged].map(Outcome::as_str);
     let is_success = |run: &&Run| run.outcome.as_deref().is_some_and(|outcome| applied.contains(&outcome));
-    let neutral = [Outcome::Stopped, Outcome::Held, Outcome::Removed].map(Outcome::as_str);
+    let neutral = [Outcome::Stopped, Outcome::Held, Outcome::Removed, Outcome::Skipped].map(Outcome::as_str);
     let is_neutral = |run: &&Run| run.outcome.as_deref().is_some_and(|outcome| neutral.contains(&outcome));
     let durations: Vec<i64> = runs.iter().filter(is_success).filter_map(|run| run.duration_ms).collect();
     let average = (!durations.is_empty()).then(|| durations.iter().sum::<i64>() as f64 / durations.len() as f64);

@@ -236,6 +236,8 @@ pub(super) async fn take(
         .col_expr(C::Attempt, Expr::col(C::Attempt).add(1))
         .col_expr(C::Owner, Expr::val(owner))
         .col_expr(C::StartedAt, Expr::val(now))
+        .col_expr(C::Outcome, Expr::val(Option::<String>::None))
+        .col_expr(C::Error, Expr::val(Option::<String>::None))
         .filter(C::Id.is_in(rows.iter().map(|row| row.id)))
         .exec(tx)
         .await

@@ -4,11 +4,13 @@
 mod actors;
 mod api;
 mod commands;
+mod control;
 mod crash;
 mod damage;
 mod fixtures;
 mod fuzzers;
 mod holds;
+mod operations;
 mod printers;
 mod queue;
 mod readers;

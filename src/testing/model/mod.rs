@@ -154,6 +154,7 @@ impl Model {
         row.lease += 1;
         row.attempt += 1;
         row.started = Some(now);
+        row.outcome = None;
         ClaimedJob {
             id,
             run: id,

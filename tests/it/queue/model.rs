@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use lockstep::{
-    domain::{BreakerPolicy, Class, ClaimedJob, Mode, NewJob, NextStep, Outcome, Pause, Reason, Window},
+    domain::{BreakerPolicy, ClaimedJob, Class, Mode, NewJob, NextStep, Outcome, Pause, Reason, Window},
     queue::{End, JobBoard},
     store::{Claim, Meant, SourceReport},
 };
@@ -21,21 +21,54 @@ use super::rig::{Rig, sync};
 enum Command {
     Enqueue(Vec<Ask>),
     EnqueueAndClaim(Ask, usize),
-    Claim { owner: usize, any: usize, urgent: usize, limited: bool },
-    End { pick: usize, how: How },
+    Claim {
+        owner: usize,
+        any: usize,
+        urgent: usize,
+        limited: bool,
+    },
+    End {
+        pick: usize,
+        how: How,
+    },
     /// A process that had lost its lease says that it is done.
-    EndLate { pick: usize },
-    Stop { pick: usize, only_waiting: bool },
-    StopType { name: usize },
-    StopAll { class: usize },
-    Rescue { pick: usize },
-    Retry { pick: usize, even_if_done: bool },
-    RemoveKey { pick: usize },
-    Pause { emergency: bool, seconds: Option<u8> },
+    EndLate {
+        pick: usize,
+    },
+    Stop {
+        pick: usize,
+        only_waiting: bool,
+    },
+    StopType {
+        name: usize,
+    },
+    StopAll {
+        class: usize,
+    },
+    Rescue {
+        pick: usize,
+    },
+    Retry {
+        pick: usize,
+        even_if_done: bool,
+    },
+    RemoveKey {
+        pick: usize,
+    },
+    Pause {
+        emergency: bool,
+        seconds: Option<u8>,
+    },
     Resume,
-    Clean { seconds: u8 },
-    Heartbeat { owner: usize },
-    Pass { seconds: u8 },
+    Clean {
+        seconds: u8,
+    },
+    Heartbeat {
+        owner: usize,
+    },
+    Pass {
+        seconds: u8,
+    },
     Restart,
 }
 

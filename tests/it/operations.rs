@@ -1,0 +1,262 @@
+//! Are operations done once, whatever happens, and is a person told when nobody knows?
+
+use std::time::Duration;
+
+use lockstep::{
+    outbox::SinkError,
+    source::SourceError,
+    testing::{Behaviour, TestApp},
+};
+use serde_json::{Value as Json, json};
+
+use crate::fixtures::{invent, serve};
+
+fn order(key: Option<&str>, lines: i64) -> Json {
+    let mut body = json!({
+        "type": "submit-order",
+        "agentId": "a",
+        "data": { "orderId": "O-1", "customer": "C-1", "lines": lines },
+    });
+    if let Some(key) = key {
+        body["idempotencyKey"] = key.into();
+    }
+    body
+}
+
+/// Waits until a job is over and answers it.
+async fn over(app: &TestApp, job: &Json) -> Json {
+    loop {
+        let now = app.get(&format!("/api/jobs/{job}")).await.1;
+        if now["state"] == "done" {
+            return now;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[actix::test]
+async fn an_operation_is_done_once_however_often_it_is_sent() {
+    let app = TestApp::builder().agents(&["a", "b"]).start().await;
+    let (status, first) = app.post("/api/operations", order(Some("k1"), 1)).await;
+    assert_eq!((status.as_u16(), &first["deduplicated"]), (202, &json!(false)), "{first}");
+    let done = over(&app, &first["jobId"]).await;
+    assert_eq!((&done["outcome"], &done["class"]), (&json!("succeeded"), &json!("write")), "{done}");
+    assert_eq!(done["result"]["confirmed"], format!("lockstep-{}", first["jobId"]));
+
+    let (status, again) = app.post("/api/operations", order(Some("k1"), 1)).await;
+    assert_eq!((status.as_u16(), &again["deduplicated"], &again["jobId"]), (200, &json!(true), &first["jobId"]));
+    assert_eq!(again["refused"], "throttled");
+    // the header is the same as the field
+    let request = app.raw(reqwest::Method::POST, "/api/operations").bearer_auth(app.token());
+    let header = request.header("Idempotency-Key", "k1").json(&order(None, 1)).send().await.unwrap();
+    assert_eq!(header.status(), 200);
+    assert_eq!(header.json::<Json>().await.unwrap()["jobId"], first["jobId"]);
+
+    let (status, mistake) = app.post("/api/operations", order(Some("k1"), 2)).await;
+    assert_eq!((status.as_u16(), &mistake["code"]), (422, &json!("key_reused")), "{mistake}");
+    assert_eq!((&mistake["pointer"], &mistake["jobId"]), (&json!("/idempotencyKey"), &first["jobId"]));
+    assert_eq!(app.sink.effects(), 1);
+
+    // keys are of type and agent
+    let mut other = order(Some("k1"), 2);
+    other["agentId"] = "b".into();
+    assert_eq!(app.post("/api/operations", other).await.0, 202);
+    app.clock.advance(Duration::from_secs(31));
+    assert_eq!(app.post("/api/operations", order(Some("k1"), 2)).await.0, 202, "the window is over");
+    app.idle().await;
+    assert_eq!(app.sink.effects(), 3);
+    app.stop().await;
+}
+
+#[actix::test]
+async fn what_is_wrong_with_an_operation_is_named_with_its_place() {
+    let app = TestApp::builder().agents(&["a"]).start().await;
+    let with = |name: &str, value: Json| {
+        let mut body = order(None, 1);
+        body[name] = value;
+        body
+    };
+    for (body, status, code, pointer) in [
+        (with("type", "ring-bell".into()), 404, "unknown_type", None),
+        (with("agentId", "nobody".into()), 404, "unknown_agent", None),
+        (with("data", json!({ "orderId": "1", "customer": " " })), 422, "missing_field", Some("/data/customer")),
+        (with("data", json!({})), 422, "missing_field", Some("/data/orderId")),
+        (with("colour", 1.into()), 422, "bad_operation", Some("")),
+        (with("idempotencyKey", "x".repeat(201).into()), 422, "bad_idempotency_key", Some("/idempotencyKey")),
+        (json!([order(None, 1), with("data", json!({}))]), 422, "missing_field", Some("/1/data/orderId")),
+    ] {
+        let (got, answer) = app.post("/api/operations", body).await;
+        assert_eq!((got.as_u16(), answer["code"].as_str()), (status, Some(code)), "{answer}");
+        assert_eq!(answer["pointer"].as_str(), pointer, "{answer}");
+    }
+    assert_eq!(app.sink.deliveries().len(), 0);
+    let (_, known) = app.get("/api/operations").await;
+    assert_eq!(known["items"].as_array().unwrap().len(), 8);
+    app.stop().await;
+}
+
+#[actix::test]
+async fn many_operations_in_one_request_are_answered_one_by_one() {
+    let app = TestApp::builder().agents(&["a"]).start().await;
+    let many = json!([order(Some("k1"), 1), order(Some("k1"), 1), order(Some("k1"), 2), order(None, 3)]);
+    let (status, answer) = app.post("/api/operations", many).await;
+    assert_eq!(status, 202);
+    let refused: Vec<_> = answer["jobs"].as_array().unwrap().iter().map(|job| job["refused"].clone()).collect();
+    assert_eq!(refused, [json!(null), json!("throttled"), json!("key_reused"), json!(null)]);
+    app.idle().await;
+    assert_eq!(app.sink.effects(), 2);
+    app.stop().await;
+}
+
+#[actix::test]
+async fn an_effect_that_may_have_happened_is_never_repeated_and_one_that_did_not_is() {
+    let app = TestApp::builder().agents(&["a"]).start().await;
+    // certainly not sent: tried again, with the same id
+    app.sink.next(Behaviour::Error(SinkError::NotSent("connection refused".into())));
+    let (_, first) = app.post("/api/operations", order(None, 1)).await;
+    app.sink.wait_for(1).await;
+    while app.get(&format!("/api/jobs/{}", first["jobId"])).await.1["state"] != "delayed" {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    app.clock.advance(Duration::from_secs(7));
+    let done = over(&app, &first["jobId"]).await;
+    assert_eq!((&done["outcome"], &done["attempt"]), (&json!("succeeded"), &json!(2)), "{done}");
+    let deliveries = app.sink.deliveries();
+    assert_eq!(deliveries[0], deliveries[1]);
+
+    // refused: not tried again
+    app.sink.next(Behaviour::Error(SinkError::Refused("unknown customer".into())));
+    let (_, refused) = app.post("/api/operations", order(None, 2)).await;
+    let done = over(&app, &refused["jobId"]).await;
+    assert_eq!((&done["outcome"], &done["attempt"]), (&json!("failed"), &json!(1)), "{done}");
+
+    // nobody knows: an answer that says so, and a panic after the effect
+    for behaviour in [Behaviour::Error(SinkError::Unknown("the answer was cut off".into())), Behaviour::Panic] {
+        app.sink.next(behaviour);
+        let before = app.sink.deliveries().len();
+        let (_, doubtful) = app.post("/api/operations", order(None, 3)).await;
+        let done = over(&app, &doubtful["jobId"]).await;
+        assert_eq!((&done["outcome"], &done["phase"]), (&json!("doubtful"), &json!("sending")), "{done}");
+        app.clock.advance(Duration::from_secs(60));
+        assert_eq!(app.sink.deliveries().len(), before + 1, "it is not repeated");
+        let retry = format!("/api/jobs/{}/retry", doubtful["jobId"]);
+        let (status, answer) = app.post(&retry, json!({})).await;
+        assert_eq!((status.as_u16(), &answer["code"]), (409, &json!("doubtful")));
+        assert_eq!(app.post(&retry, json!({ "evenIfDone": true })).await.0, 202, "a person's word");
+        assert_eq!(over(&app, &doubtful["jobId"]).await["outcome"], "succeeded");
+    }
+    app.stop().await;
+}
+
+#[actix::test]
+async fn a_write_cut_by_a_shutdown_is_doubtful_after_the_restart_and_not_repeated() {
+    let folder = tempfile::tempdir().unwrap();
+    let builder = || {
+        TestApp::builder()
+            .folder(folder.path())
+            .agents(&["a"])
+            .setting("LOCKSTEP__QUEUE__HEARTBEAT_MS", "50")
+            .setting("LOCKSTEP__QUEUE__LEASE_MS", "300")
+            .setting("LOCKSTEP__LIMITS__SHUTDOWN_SECONDS", "1")
+    };
+    let app = builder().start().await;
+    app.sink.next(Behaviour::Silent);
+    let (_, first) = app.post("/api/operations", order(None, 1)).await;
+    app.sink.wait_for(1).await;
+    assert!(!app.app.stop().await, "the write does not come to its end in time");
+
+    let app = builder().start().await;
+    let done = over(&app, &first["jobId"]).await;
+    assert_eq!((&done["outcome"], &done["attempt"]), (&json!("doubtful"), &json!(1)), "{done}");
+    assert_eq!(app.sink.deliveries().len(), 0);
+    app.stop().await;
+}
+
+#[actix::test]
+async fn a_write_preempts_its_agents_sync_which_goes_on_from_the_same_report_without_losing_an_attempt() {
+    let slow = |event: &lockstep::event::Event| {
+        if let lockstep::event::Event::Progressed { stage: lockstep::domain::Stage::Apply, .. } = event {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    };
+    let app = TestApp::builder().agents(&["a", "b"]).observe(slow).start().await;
+    let types = app.app.store.types().clone();
+    let records = invent(&types, "customers", 400);
+    serve(&app, "customers", "a", &records);
+    let mut events = app.app.bus.subscribe();
+    let job = app.enqueue("customers", "a").await;
+    // in the middle of its batches
+    loop {
+        if let lockstep::event::Event::Progressed { stage: lockstep::domain::Stage::Apply, done: 20.., .. } =
+            events.recv().await.unwrap()
+        {
+            break;
+        }
+    }
+    let asked = std::time::Instant::now();
+    let (_, write) = app.post("/api/operations", order(None, 1)).await;
+    app.sink.wait_for(1).await;
+    println!("write enqueued to started while a sync of its agent runs: {:?}", asked.elapsed());
+    assert_eq!(over(&app, &write["jobId"]).await["outcome"], "succeeded");
+    let run = app.ended(job).await;
+    assert_eq!(run.outcome.as_deref(), Some("succeeded"));
+    assert!(run.counts.unchanged > 0 && run.counts.unchanged.is_multiple_of(10), "{:?}", run.counts);
+    let over = app.app.store.job(job).await.unwrap().unwrap();
+    assert_eq!(over.attempt, 1, "no attempt is lost");
+    assert_eq!(app.source.fetches().len(), 1, "its report is kept");
+    assert_eq!(app.records("customers", "a").await.len(), 400);
+    let runs = app.get("/api/runs?type=customers").await.1;
+    let outcomes: Vec<_> = runs["items"].as_array().unwrap().iter().map(|run| run["outcome"].clone()).collect();
+    assert_eq!(outcomes, [json!("succeeded"), json!("stopped")]);
+    app.stop().await;
+}
+
+#[actix::test]
+async fn a_run_that_does_not_stop_is_given_up_after_the_grace_time_and_its_late_writes_are_refused() {
+    let stuck = |event: &lockstep::event::Event| {
+        if let lockstep::event::Event::Progressed { stage: lockstep::domain::Stage::Apply, done: 10, .. } = event {
+            std::thread::sleep(Duration::from_millis(2_500));
+        }
+    };
+    let app =
+        TestApp::builder().agents(&["a"]).observe(stuck).setting("LOCKSTEP__QUEUE__GRACE_MS", "200").start().await;
+    let types = app.app.store.types().clone();
+    serve(&app, "customers", "a", &invent(&types, "customers", 600));
+    let mut events = app.app.bus.subscribe();
+    let job = app.enqueue("customers", "a").await;
+    while !matches!(
+        events.recv().await.unwrap(),
+        lockstep::event::Event::Progressed { stage: lockstep::domain::Stage::Plan, .. }
+    ) {}
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    app.post(&format!("/api/jobs/{job}/cancel"), json!({})).await;
+    let run = app.ended(job).await;
+    assert_eq!(run.outcome.as_deref(), Some("stopped"));
+    let stored = app.records("customers", "a").await.len();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(app.records("customers", "a").await.len(), stored, "nothing is written late");
+    assert!(stored <= 20 && stored.is_multiple_of(10), "{stored}: whole batches");
+    app.stop().await;
+}
+
+#[actix::test]
+async fn a_document_is_downloaded_for_its_caller() {
+    let app = TestApp::builder().agents(&["a"]).start().await;
+    let pdf = std::fs::read("tests/fixtures/reports/grid/agent-1/orders.pdf").unwrap();
+    app.source.set("ddt/DDT/1", "a", pdf.clone());
+    let ask = |number: &str| json!({ "type": "download-ddt-pdf", "agentId": "a", "data": { "number": number } });
+    let (_, first) = app.post("/api/operations", ask("DDT/1")).await;
+    let done = over(&app, &first["jobId"]).await;
+    assert_eq!((&done["outcome"], &done["result"]["bytes"]), (&json!("succeeded"), &json!(pdf.len())), "{done}");
+    let path = format!("/api/jobs/{}/document", first["jobId"]);
+    let document = app.raw(reqwest::Method::GET, &path).bearer_auth(app.token()).send().await.unwrap();
+    assert_eq!(document.bytes().await.unwrap(), pdf);
+
+    app.source.set("ddt/login", "a", b"<html>log in</html>".to_vec());
+    let (_, page) = app.post("/api/operations", ask("login")).await;
+    assert_eq!(over(&app, &page["jobId"]).await["outcome"], "failed", "a log-in page is no document");
+    app.source.fail("ddt/big", "a", SourceError::BadName("big".into()));
+    let (_, bad) = app.post("/api/operations", ask("big")).await;
+    assert_eq!(over(&app, &bad["jobId"]).await["outcome"], "failed");
+    app.stop().await;
+}
