@@ -6,6 +6,7 @@
 mod admit;
 mod agents;
 mod apply;
+mod asked;
 mod breakers;
 mod claim;
 mod control;
@@ -14,6 +15,7 @@ mod document;
 mod entity;
 mod error;
 mod finish;
+mod holds;
 mod job_list;
 mod lane;
 mod lease;

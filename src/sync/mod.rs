@@ -4,10 +4,12 @@ pub mod actor;
 mod attempt;
 mod end;
 mod pipeline;
+mod plan;
 pub mod port;
 
 pub use actor::{Run, Running, Status, Stop, SyncActor};
 pub use attempt::Runner;
 pub use end::record_end;
-pub use pipeline::{Context, Problem, preview};
+pub use pipeline::{Context, Problem};
+pub use plan::preview;
 pub use port::{RunEnd, RunJob, StopHandle, StopReason, Watch};

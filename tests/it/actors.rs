@@ -15,7 +15,7 @@ use lockstep::{
     testing::{MemoryBoard, PausedClock, ScriptedRunner, types},
 };
 
-struct Stage {
+pub struct Stage {
     board: MemoryBoard,
     runner: Arc<ScriptedRunner>,
     queue: Addr<QueueActor>,

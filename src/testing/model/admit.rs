@@ -118,6 +118,9 @@ impl Model {
             stop: false,
             job,
         };
+        if let Some(root) = root {
+            self.families.entry(root).or_default().push(id);
+        }
         self.jobs.insert(id, row);
         self.enter(id);
         id

@@ -48,6 +48,7 @@ pub(in crate::testing) struct Model {
     live: HashMap<String, JobId>,
     kept: HashMap<String, JobId>,
     windows: HashMap<String, BTreeSet<JobId>>,
+    families: HashMap<JobId, Vec<JobId>>,
     active: BTreeSet<JobId>,
     urgent: HashMap<AgentId, usize>,
     pub pause: Option<Pause>,

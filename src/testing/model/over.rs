@@ -72,8 +72,8 @@ impl Model {
     }
 
     pub(in crate::testing) fn end_flow(&mut self, root: JobId) {
-        let children: Vec<&Row> =
-            self.jobs.range(root..).map(|(_, row)| row).filter(|row| row.root == Some(root)).collect();
+        let Some(family) = self.families.get(&root) else { return };
+        let children: Vec<&Row> = family.iter().filter_map(|id| self.jobs.get(id)).collect();
         let is_over = |row: &&Row| row.state == JobState::Done;
         let failed = |row: &Row| row.outcome.is_some_and(Outcome::is_failure);
         if children.is_empty() || !children.iter().all(is_over) {

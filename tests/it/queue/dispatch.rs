@@ -7,7 +7,7 @@ use lockstep::{
     store::Claim,
 };
 
-use super::rig::{Rig, operation, over_every_board, sync};
+use super::rig::{Rig, operation, over_every_board, room, sync};
 
 over_every_board!(
     writes_before_downloads_before_syncs_and_those_by_priority,
@@ -88,17 +88,17 @@ async fn a_busy_agent_never_blocks_others(rig: Rig) {
 async fn a_sync_is_never_claimed_for_an_agent_with_a_waiting_write(rig: Rig) {
     rig.ask_all(vec![sync("orders", "a"), sync("orders", "b"), operation("submit-order", "a")]).await;
     // no room for writes: a limit on their type
-    let claim = Claim { limits: BTreeMap::from([("submit-order".into(), 0)]), ..rig.room(5, 0) };
+    let claim = Claim { limits: BTreeMap::from([("submit-order".into(), 0)]), ..room(5, 0) };
     assert_eq!(names(&rig.board.claim(claim, rig.now).await.unwrap().jobs), ["orders:b"]);
     assert_eq!(names(&rig.claim(5).await), ["submit-order:a"]);
 }
 
 async fn one_slot_more_is_for_writes_and_downloads(rig: Rig) {
     rig.ask_all(vec![sync("orders", "a"), sync("orders", "b"), operation("download-ddt-pdf", "c")]).await;
-    assert_eq!(names(&rig.board.claim(rig.room(0, 1), rig.now).await.unwrap().jobs), ["download-ddt-pdf:c"]);
-    assert!(rig.board.claim(rig.room(0, 1), rig.now).await.unwrap().jobs.is_empty(), "not for syncs");
+    assert_eq!(names(&rig.board.claim(room(0, 1), rig.now).await.unwrap().jobs), ["download-ddt-pdf:c"]);
+    assert!(rig.board.claim(room(0, 1), rig.now).await.unwrap().jobs.is_empty(), "not for syncs");
     rig.add(operation("submit-order", "d")).await;
-    let both = rig.board.claim(rig.room(1, 1), rig.now).await.unwrap().jobs;
+    let both = rig.board.claim(room(1, 1), rig.now).await.unwrap().jobs;
     assert_eq!(names(&both), ["submit-order:d"], "the place besides is kept for the next write");
 }
 
@@ -106,7 +106,7 @@ async fn a_types_limit_holds_in_all_processes_and_blocks_no_other_type(rig: Rig)
     let orders = (0..50).map(|agent| sync("orders", &format!("agent-{agent}")));
     rig.ask_all(orders.chain([sync("customers", "z")]).collect()).await;
     let limited =
-        |owner: &str| Claim { owner: owner.into(), limits: BTreeMap::from([("orders".into(), 2)]), ..rig.room(3, 0) };
+        |owner: &str| Claim { owner: owner.into(), limits: BTreeMap::from([("orders".into(), 2)]), ..room(3, 0) };
     let one = rig.board.claim(limited("one"), rig.now).await.unwrap().jobs;
     assert_eq!(names(&one), ["orders:agent-0", "orders:agent-1", "customers:z"]);
     assert!(rig.board.claim(limited("two"), rig.now).await.unwrap().jobs.is_empty());
@@ -132,7 +132,7 @@ async fn the_first_of_a_lane_follows_when_the_one_before_is_taken(mut rig: Rig) 
 
 async fn what_is_accepted_is_claimed_in_the_same_breath(rig: Rig) {
     let ask = vec![NewJob { reason: Reason::Manual, ..sync("orders", "a") }, sync("customers", "a")];
-    let (answers, claimed) = rig.board.enqueue(ask, Some(rig.room(3, 1)), rig.now).await.unwrap();
+    let (answers, claimed) = rig.board.enqueue(ask, Some(room(3, 1)), rig.now).await.unwrap();
     assert!(answers.iter().all(|answer| answer.is_taken()));
     assert_eq!(names(&claimed.unwrap().jobs), ["orders:a"]);
 }
@@ -158,7 +158,7 @@ async fn a_claim_among_a_million_stays_quick() {
     println!("{} jobs stored in {:.1} s", 90 * 11_000 + 10_000, started.elapsed().as_secs_f64());
     let mut times = Vec::new();
     for _ in 0..200 {
-        let limited = Claim { limits: BTreeMap::from([("orders".into(), 0)]), ..rig.room(1, 0) };
+        let limited = Claim { limits: BTreeMap::from([("orders".into(), 0)]), ..room(1, 0) };
         let started = Instant::now();
         let jobs = rig.board.claim(limited, rig.now).await.unwrap().jobs;
         times.push(started.elapsed());

@@ -14,7 +14,7 @@ use proptest::{
     test_runner::{Config, RngAlgorithm, TestRng, TestRunner},
 };
 
-use super::rig::{Rig, sync};
+use super::rig::{Rig, room, sync};
 
 /// One thing that can happen.
 #[derive(Debug, Clone)]
@@ -192,17 +192,13 @@ impl Pair {
         job
     }
 
-    fn claim(&self, owner: usize, any: usize, urgent: usize, limited: bool) -> Claim {
-        let limits = if limited { BTreeMap::from([("orders".into(), 1)]) } else { BTreeMap::new() };
-        Claim { owner: OWNERS[owner].to_owned(), limits, ..self.real.room(any, urgent) }
-    }
-
     fn take(&mut self, of_model: &[ClaimedJob], of_real: Vec<ClaimedJob>) {
         let seen = |jobs: &[ClaimedJob]| jobs.iter().map(|job| (job.id, job.lease, job.attempt)).collect::<Vec<_>>();
         assert_eq!(seen(of_model), seen(&of_real), "claimed");
         self.running.extend(of_real);
     }
 
+    #[allow(clippy::too_many_lines, reason = "one arm a command, read from top to bottom")]
     async fn step(&mut self, command: &Command) {
         let now = self.real.now;
         let (model, real) = (self.model.board.clone(), self.real.board.clone());
@@ -214,14 +210,14 @@ impl Pair {
                 assert_eq!(model.enqueue(jobs, None, now).await.unwrap().0, answers);
             }
             Command::EnqueueAndClaim(ask, any) => {
-                let (job, claim) = (self.job(ask), self.claim(0, *any, 1, false));
+                let (job, claim) = (self.job(ask), claim(0, *any, 1, false));
                 let (answers, claimed) = real.enqueue(vec![job.clone()], Some(claim.clone()), now).await.unwrap();
                 let (expected, of_model) = model.enqueue(vec![job], Some(claim), now).await.unwrap();
                 assert_eq!(expected, answers);
                 self.take(&of_model.unwrap().jobs, claimed.unwrap().jobs);
             }
             Command::Claim { owner, any, urgent, limited } => {
-                let claim = self.claim(*owner, *any, *urgent, *limited);
+                let claim = claim(*owner, *any, *urgent, *limited);
                 let of_model = model.claim(claim.clone(), now).await.unwrap();
                 let claimed = real.claim(claim, now).await.unwrap();
                 assert_eq!(of_model.next_due, claimed.next_due);
@@ -320,6 +316,11 @@ impl Pair {
         }
         assert_eq!(expected, stopped);
     }
+}
+
+fn claim(owner: usize, any: usize, urgent: usize, limited: bool) -> Claim {
+    let limits = if limited { BTreeMap::from([("orders".into(), 1)]) } else { BTreeMap::new() };
+    Claim { owner: OWNERS[owner].to_owned(), limits, ..room(any, urgent) }
 }
 
 fn end(job: &ClaimedJob, how: How) -> End {

@@ -74,17 +74,9 @@ impl Rig {
         }
     }
 
-    pub fn room(&self, any: usize, urgent: usize) -> Claim {
-        let types = types();
-        let syncs = types.iter().map(|spec| spec.name.job_type());
-        let operations = Operations::built_in().unwrap();
-        let known = syncs.chain(operations.job_types()).collect();
-        Claim { owner: "one".into(), any, urgent, known, ..Claim::default() }
-    }
-
     /// Claims up to so many jobs of any class.
     pub async fn claim(&self, any: usize) -> Vec<ClaimedJob> {
-        self.board.claim(self.room(any, 0), self.now).await.unwrap().jobs
+        self.board.claim(room(any, 0), self.now).await.unwrap().jobs
     }
 
     /// Claims exactly one job.
@@ -128,6 +120,15 @@ impl Rig {
     pub async fn text(&self) -> String {
         print_jobs(self.jobs().await, self.now)
     }
+}
+
+/// Room for so many jobs of all types that there are.
+pub fn room(any: usize, urgent: usize) -> Claim {
+    let types = types();
+    let syncs = types.iter().map(|spec| spec.name.job_type());
+    let operations = Operations::built_in().unwrap();
+    let known = syncs.chain(operations.job_types()).collect();
+    Claim { owner: "one".into(), any, urgent, known, ..Claim::default() }
 }
 
 pub fn moment(second: i64) -> Timestamp {

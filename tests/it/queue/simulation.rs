@@ -1,1 +1,183 @@
-//! to come
+//! Does anything starve, burst or pile up over a day? Real timers and a real queue on paused time, over the
+//! board in memory; runs take simulated seconds.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use actix::prelude::*;
+use async_trait::async_trait;
+use lockstep::{
+    domain::{Admission, AgentId, ClaimedJob, Clock, Counts, JobType, NextStep, Outcome, SyncType},
+    event::{Bus, Event, Pulses},
+    operation::Operations,
+    queue::{End, JobBoard, Parts, QueueActor, QueueSettings, Worker},
+    scheduler::{SchedulerActor, SchedulerSettings},
+    sync::{RunEnd, RunJob, StopHandle, SyncActor, Watch},
+    sync_type::Scope,
+    testing::{MemoryBoard, PausedClock, types},
+};
+
+/// What happened, by type.
+#[derive(Debug, Default)]
+struct Seen {
+    running: usize,
+    most_running: usize,
+    longest_queue: usize,
+    refused: usize,
+    accepted: usize,
+    /// Milliseconds from the acceptance to the start.
+    waits: HashMap<JobType, Vec<u32>>,
+    starts: HashMap<(JobType, AgentId), u32>,
+}
+
+struct Simulated {
+    board: MemoryBoard,
+    clock: PausedClock,
+    seen: Arc<Mutex<Seen>>,
+}
+
+#[async_trait]
+impl RunJob for Simulated {
+    async fn run(&self, job: ClaimedJob, _: StopHandle, _: Watch) -> RunEnd {
+        let now = self.clock.now();
+        {
+            let mut seen = self.seen.lock().unwrap();
+            seen.running += 1;
+            seen.most_running = seen.most_running.max(seen.running);
+            let waited = u32::try_from((now - job.enqueued_at).num_milliseconds()).unwrap();
+            seen.waits.entry(job.job_type.clone()).or_default().push(waited);
+            *seen.starts.entry((job.job_type.clone(), job.agent.clone())).or_default() += 1;
+        }
+        // one to three seconds, by the job's number: no two days differ
+        tokio::time::sleep(Duration::from_millis(1_000 + job.id.unsigned_abs() * 7_919 % 2_001)).await;
+        self.seen.lock().unwrap().running -= 1;
+        let end = End { outcome: Outcome::Unchanged, next: NextStep::Done, source: None };
+        self.board.end(&job, end, self.clock.now()).await.unwrap();
+        RunEnd {
+            job: job.id,
+            run: job.run,
+            outcome: Outcome::Unchanged,
+            stage: None,
+            error: None,
+            counts: Counts::default(),
+            next: NextStep::Done,
+            follow_ups: Vec::new(),
+            not_recorded: None,
+        }
+    }
+}
+
+/// A day of `agents` on the default intervals, `concurrency` runs at once.
+async fn a_day(agents: usize, concurrency: usize) {
+    let real = Instant::now();
+    tokio::time::pause();
+    let names: Vec<String> = (0..agents).map(|number| format!("agent-{number:05}")).collect();
+    let board = MemoryBoard::with_agents(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    let (clock, seen) = (PausedClock::start(), Arc::new(Mutex::new(Seen::default())));
+    let types = Arc::new(types());
+    for spec in types.iter() {
+        let first = PausedClock::at_minute(spec.offset_minutes.into());
+        board.put_setting(spec.name.as_str(), spec.interval_minutes, None, first);
+    }
+    let told = seen.clone();
+    let bus = Bus::new(vec![Arc::new(move |event: &Event| {
+        if let Event::Enqueued { admission, .. } = event {
+            let mut seen = told.lock().unwrap();
+            match admission {
+                Admission::Accepted { .. } => seen.accepted += 1,
+                _ => seen.refused += 1,
+            }
+        }
+    })]);
+    let runner: Arc<dyn RunJob> = Arc::new(Simulated { board: board.clone(), clock, seen: seen.clone() });
+    let worker = |actor: &Addr<SyncActor>| Worker { run: actor.clone().recipient(), stop: actor.clone().recipient() };
+    let workers =
+        types.iter().map(|spec| (spec.name.job_type(), worker(&SyncActor::new(runner.clone()).start()))).collect();
+    let (pulses, jobs) = (Pulses::default(), Arc::new(board.clone()));
+    let parts = Parts {
+        jobs,
+        workers,
+        types: types.clone(),
+        operations: Arc::new(Operations::default()),
+        bus: bus.clone(),
+        pulses: pulses.clone(),
+        clock: Arc::new(clock),
+    };
+    let settings = QueueSettings {
+        concurrency,
+        throttle: Duration::from_secs(30),
+        heartbeat: Duration::from_secs(5),
+        lease: Duration::from_secs(20),
+        keep_jobs: Duration::from_secs(60),
+        owner: "simulation".to_owned(),
+    };
+    let queue = QueueActor::new(parts, settings).start();
+    let schedule = SchedulerSettings { enabled: true, minute: Duration::from_secs(60) };
+    let (settings_board, ticks) = (Arc::new(board.clone()), queue.clone().recipient());
+    SchedulerActor::new(settings_board, ticks, types.clone(), bus, pulses.clone(), Arc::new(clock), schedule).start();
+
+    for _ in 0..24 * 60 {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let live = board.live();
+        let mut seen = seen.lock().unwrap();
+        seen.longest_queue = seen.longest_queue.max(live);
+        assert!(pulses.all().iter().all(|pulse| !pulse.is_late), "{:?}", pulses.all());
+    }
+    let seen = seen.lock().unwrap();
+    println!(
+        "{agents} agents, {concurrency} at once, one simulated day in {:.0} s: {} accepted, {} refused as duplicates, \
+         most running {}, longest queue {}",
+        real.elapsed().as_secs_f64(),
+        seen.accepted,
+        seen.refused,
+        seen.most_running,
+        seen.longest_queue,
+    );
+    assert!(seen.most_running <= concurrency, "no burst over the limit");
+    let lanes = agents * 4 + 2;
+    assert!(seen.longest_queue <= lanes, "{} jobs for {lanes} pairs of type and agent", seen.longest_queue);
+    for spec in types.iter() {
+        let mut waits = seen.waits[&spec.name.job_type()].clone();
+        waits.sort_unstable();
+        let at = |share: f64| f64::from(waits[((waits.len() - 1) as f64 * share) as usize]) / 1_000.0;
+        let runs = runs_of(&seen, &spec.name, spec.scope, &names);
+        let due = (24 * 60 - spec.offset_minutes).div_ceil(spec.interval_minutes);
+        println!(
+            "  {:<10} waited: median {:>6.1} s, 99 % {:>6.1} s, longest {:>6.1} s; runs an agent: {}..{} of {due}",
+            spec.name.as_str(),
+            at(0.5),
+            at(0.99),
+            at(1.0),
+            runs.0,
+            runs.1
+        );
+        // nothing starves: whoever waits is overtaken for at most (4 - 1) minutes of aging, and every queue that
+        // stands before it is served within an interval
+        assert!(at(1.0) < f64::from(spec.interval_minutes) * 60.0 + 180.0, "{}", spec.name);
+        assert!(runs.0 + 2 >= due, "{}: an agent ran {} times only, of {due}", spec.name, runs.0);
+    }
+}
+
+/// The fewest and the most runs of an agent.
+fn runs_of(seen: &Seen, name: &SyncType, scope: Scope, agents: &[String]) -> (u32, u32) {
+    let agents: Vec<AgentId> = match scope {
+        Scope::Agent => agents.iter().map(|agent| agent.as_str().into()).collect(),
+        Scope::Shared => vec![AgentId::service_account()],
+    };
+    let runs = agents.iter().map(|agent| seen.starts.get(&(name.job_type(), agent.clone())).copied().unwrap_or(0));
+    runs.fold((u32::MAX, 0), |(fewest, most), runs| (fewest.min(runs), most.max(runs)))
+}
+
+#[actix::test]
+async fn nothing_starves_in_a_day_of_200_agents() {
+    a_day(200, 2).await;
+}
+
+#[actix::test]
+#[ignore = "takes minutes; run by `tests/run --long`"]
+async fn nothing_starves_in_a_day_of_10_000_agents() {
+    a_day(10_000, 100).await;
+}

@@ -1,7 +1,7 @@
 //! How does the queue look after each step of a story? Printed as text, and kept as snapshots; every board
 //! must print the same.
 
-use std::time::Duration;
+use std::{fmt::Write as _, time::Duration};
 
 use lockstep::{
     domain::{Mode, NewJob, NextStep, Outcome, Reason},
@@ -19,7 +19,7 @@ struct Story {
 impl Story {
     async fn step(&mut self, what: &str) {
         let jobs = self.rig.text().await;
-        self.text += &format!("-- {what}\n{jobs}\n");
+        writeln!(self.text, "-- {what}\n{jobs}").unwrap();
     }
 }
 

@@ -1,0 +1,387 @@
+//! How many jobs does the queue take, refuse, start and finish a second? The real actor over SQLite with
+//! durable commits, no network. `cargo bench --bench queue`; `ROOT=/folder` says where the database lies.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    error::Error,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use actix::prelude::*;
+use async_trait::async_trait;
+use chrono::Utc;
+use futures_util::{StreamExt as _, stream};
+use lockstep::{
+    app::SystemClock,
+    domain::{Admission, ClaimedJob, Clock, Counts, JobId, NewJob, NextStep, Outcome, Reason, Stage},
+    event::{Bus, Event, Pulses},
+    operation::Operations,
+    pretend_erp::{self, Layout},
+    queue::{
+        End, Enqueue, EnqueueMany, JobBoard, Parts, QueueActor, QueueSettings, SetPause, Snapshot, StopJobs, Worker,
+    },
+    store::{Claim, Store},
+    sync::{RunEnd, RunJob, StopHandle, SyncActor, Watch},
+    sync_type::SyncTypes,
+    testing::TestApp,
+};
+use tempfile::TempDir;
+use tokio::sync::Notify;
+
+type Done<T> = Result<T, Box<dyn Error>>;
+
+/// Ends each run at once, or holds it open.
+struct Noop {
+    store: Store,
+    hold: bool,
+    started: Mutex<HashMap<JobId, Instant>>,
+    ended: Notify,
+}
+
+#[async_trait]
+impl RunJob for Noop {
+    async fn run(&self, job: ClaimedJob, stop: StopHandle, _: Watch) -> RunEnd {
+        if let Ok(mut started) = self.started.lock() {
+            started.insert(job.id, Instant::now());
+        }
+        if self.hold {
+            stop.token().cancelled().await;
+        }
+        let end = End { outcome: Outcome::Unchanged, next: NextStep::Done, source: None };
+        let not_recorded = self.store.end(&job, end, SystemClock.now()).await.err().map(|error| error.to_string());
+        self.ended.notify_one();
+        RunEnd {
+            job: job.id,
+            run: job.run,
+            outcome: Outcome::Unchanged,
+            stage: None,
+            error: None,
+            counts: Counts::default(),
+            next: NextStep::Done,
+            follow_ups: Vec::new(),
+            not_recorded,
+        }
+    }
+}
+
+struct Bench {
+    store: Store,
+    queue: Addr<QueueActor>,
+    runner: Arc<Noop>,
+    _folder: TempDir,
+}
+
+impl Bench {
+    async fn start(io: &tokio::runtime::Handle, concurrency: usize, hold: bool) -> Done<Self> {
+        let folder = TempDir::new_in(std::env::var_os("ROOT").map_or_else(std::env::temp_dir, PathBuf::from))?;
+        let types = Arc::new(SyncTypes::built_in()?);
+        let url = format!("sqlite://{}/queue.db?mode=rwc", folder.path().display());
+        let store = Store::open(&url, io.clone(), types.clone()).await?;
+        store.migrate().await?;
+        let runner = Arc::new(Noop { store: store.clone(), hold, started: Mutex::default(), ended: Notify::new() });
+        let actor = SyncActor::new(runner.clone() as Arc<dyn RunJob>).start();
+        let worker = Worker { run: actor.clone().recipient(), stop: actor.recipient() };
+        let parts = Parts {
+            jobs: Arc::new(store.clone()),
+            workers: types.iter().map(|spec| (spec.name.job_type(), worker.clone())).collect(),
+            types,
+            operations: Arc::new(Operations::built_in()?),
+            bus: Bus::new(Vec::new()),
+            pulses: Pulses::default(),
+            clock: Arc::new(SystemClock),
+        };
+        let settings = QueueSettings {
+            concurrency,
+            throttle: Duration::from_secs(30),
+            heartbeat: Duration::from_secs(5),
+            lease: Duration::from_secs(20),
+            keep_jobs: Duration::from_secs(86_400),
+            owner: "bench".to_owned(),
+        };
+        let queue = QueueActor::new(parts, settings).start();
+        queue.send(Snapshot).await?;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        Ok(Self { store, queue, runner, _folder: folder })
+    }
+
+    async fn ask(&self, agent: String) -> Done<Admission> {
+        Ok(self.queue.send(Enqueue::new("orders", agent, Reason::Manual)).await??)
+    }
+
+    /// Nothing starts: what is measured is the acceptance alone.
+    async fn pause(&self) -> Done<()> {
+        // claims stop, but flows are still accepted
+        let pause = lockstep::domain::Pause {
+            reason: "bench".into(),
+            by: "bench".into(),
+            since: Utc::now(),
+            until: None,
+            drain: true,
+            emergency: false,
+        };
+        self.queue.send(SetPause(Some(pause))).await??;
+        Ok(())
+    }
+
+    async fn idle(&self) -> Done<()> {
+        while !self.store.job_counts().await?.is_empty() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        Ok(())
+    }
+}
+
+fn flow(agent: String) -> Enqueue {
+    Enqueue::new("orders", agent, Reason::Flow)
+}
+
+fn rate(count: usize, time: Duration) -> String {
+    format!("{:>9.0}/s", count as f64 / time.as_secs_f64())
+}
+
+/// Median, 95 %, 99 %, in milliseconds.
+fn shares(mut times: Vec<Duration>) -> String {
+    times.sort();
+    let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize].as_secs_f64() * 1_000.0;
+    format!("p50 {:.2} ms, p95 {:.2} ms, p99 {:.2} ms", at(0.5), at(0.95), at(0.99))
+}
+
+/// The floor: one durable commit of one row.
+async fn floor(bench: &Bench) -> Done<()> {
+    let mut times = Vec::new();
+    for round in 0..100_u64 {
+        let started = Instant::now();
+        let limits = BTreeMap::from([("floor".to_owned(), Some(usize::try_from(round)?))]);
+        bench.store.set_limits(limits, Utc::now()).await?;
+        times.push(started.elapsed());
+    }
+    bench.store.set_limits(BTreeMap::from([("floor".to_owned(), None)]), Utc::now()).await?;
+    println!("one durable commit of one row:                {}", shares(times));
+    Ok(())
+}
+
+async fn accepted(io: &tokio::runtime::Handle) -> Done<()> {
+    let bench = Bench::start(io, 1, true).await?;
+    floor(&bench).await?;
+    bench.pause().await?;
+    let started = Instant::now();
+    for number in 0..300 {
+        bench.queue.send(flow(format!("single-{number}"))).await??;
+    }
+    println!("accepted one by one:                          {}", rate(300, started.elapsed()));
+
+    let count = 30_000;
+    let started = Instant::now();
+    let sends = stream::iter((0..count).map(|number| bench.queue.send(flow(format!("many-{number}")))));
+    let answers: Vec<_> = sends.buffer_unordered(64).collect().await;
+    println!("accepted with 64 concurrent callers:          {}", rate(count, started.elapsed()));
+    assert!(answers.into_iter().all(|answer| matches!(answer, Ok(Ok(Admission::Accepted { .. })))));
+
+    let (requests, each) = (50, 1_000);
+    let started = Instant::now();
+    for request in 0..requests {
+        let asks = (0..each).map(|number| flow(format!("bulk-{request}-{number}")));
+        let answers = bench.queue.send(EnqueueMany(asks.collect())).await??;
+        assert!(answers.iter().all(|answer| answer.is_taken()));
+    }
+    println!("accepted in bulk, 1,000 a request:            {}", rate(requests * each, started.elapsed()));
+    bench.store.close().await;
+    Ok(())
+}
+
+async fn duplicates(io: &tokio::runtime::Handle) -> Done<()> {
+    let bench = Bench::start(io, 4, true).await?;
+    let winner = bench.ask("a".into()).await?;
+    let (requests, each) = (200, 10_000);
+    let asks: Vec<_> = (0..each).map(|_| Enqueue::new("orders", "a", Reason::Timer)).collect();
+    let started = Instant::now();
+    for _ in 0..requests {
+        let answers = bench.queue.send(EnqueueMany(asks.clone())).await??;
+        assert!(answers.iter().all(|answer| answer.is_duplicate() && answer.job() == winner.job()));
+    }
+    println!("duplicates refused, 10,000 a request:         {}", rate(requests * each, started.elapsed()));
+    let count = 500_000;
+    let started = Instant::now();
+    let sends = stream::iter((0..count).map(|_| bench.queue.send(Enqueue::new("orders", "a", Reason::Timer))));
+    let refused = sends.buffer_unordered(64).filter(|answer| {
+        let is_duplicate = matches!(answer, Ok(Ok(Admission::AlreadyQueued { .. })));
+        async move { is_duplicate }
+    });
+    assert_eq!(refused.count().await, count);
+    println!("duplicates refused, 64 concurrent callers:    {}", rate(count, started.elapsed()));
+    // the same question through the database
+    let jobs = |count: usize| {
+        (0..count).map(|_| NewJob::sync(&"orders".into(), "a".into(), 4, Reason::Timer)).collect::<Vec<_>>()
+    };
+    let started = Instant::now();
+    for _ in 0..20 {
+        JobBoard::enqueue(&bench.store, jobs(1_000), None, Utc::now()).await?;
+    }
+    println!("  the same through the database, 1,000 each:  {}", rate(20_000, started.elapsed()));
+    bench.queue.send(StopJobs::default()).await??;
+    bench.idle().await?;
+    bench.store.close().await;
+    Ok(())
+}
+
+async fn latency(io: &tokio::runtime::Handle) -> Done<()> {
+    let bench = Bench::start(io, 4, false).await?;
+    let measure = async |count: usize, label: &str| -> Done<()> {
+        let mut times = Vec::new();
+        for number in 0..count {
+            let asked = Instant::now();
+            let answer = bench.ask(format!("{label}-{number}")).await?;
+            let job = answer.job().ok_or("refused")?;
+            let started = loop {
+                let found = bench.runner.started.lock().map_err(|_| "poisoned")?.get(&job).copied();
+                match found {
+                    Some(started) => break started,
+                    None => tokio::task::yield_now().await,
+                }
+            };
+            times.push(started.duration_since(asked));
+            bench.idle().await?;
+        }
+        println!("{label}{}", shares(times));
+        Ok(())
+    };
+    measure(300, "enqueue -> started, idle:                     ").await?;
+    bench.store.close().await;
+
+    // sixteen slots, kept busy by 32 callers that each ask again when their job is done
+    let bench = Bench::start(io, 16, false).await?;
+    let times: Mutex<Vec<Duration>> = Mutex::default();
+    let began = Instant::now();
+    let callers = (0..32).map(|caller| {
+        let (bench, times) = (&bench, &times);
+        async move {
+            for round in 0..100 {
+                let asked = Instant::now();
+                let Ok(Admission::Accepted { job }) = bench.ask(format!("load-{caller}-{round}")).await else { return };
+                loop {
+                    let started = bench.runner.started.lock().ok().and_then(|started| started.get(&job).copied());
+                    if let Some(started) = started {
+                        if let Ok(mut times) = times.lock() {
+                            times.push(started.duration_since(asked));
+                        }
+                        break;
+                    }
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            }
+        }
+    });
+    futures_util::future::join_all(callers).await;
+    let times = times.into_inner().map_err(|_| "poisoned")?;
+    let per_second = rate(times.len(), began.elapsed());
+    println!("enqueue -> started, 32 callers on 16 slots:   {} ({} jobs)", shares(times), per_second.trim());
+    bench.idle().await?;
+    bench.store.close().await;
+    Ok(())
+}
+
+async fn through(io: &tokio::runtime::Handle) -> Done<()> {
+    for concurrency in [3, 64] {
+        let bench = Bench::start(io, concurrency, false).await?;
+        let count = if concurrency == 3 { 1_500 } else { 10_000 };
+        let asks = (0..count).map(|number| Enqueue::new("orders", format!("agent-{number}"), Reason::Manual));
+        let started = Instant::now();
+        bench.queue.send(EnqueueMany(asks.collect())).await??;
+        bench.idle().await?;
+        println!("enqueue -> claim -> complete, {concurrency:>2} slots:       {}", rate(count, started.elapsed()));
+        bench.store.close().await;
+    }
+    Ok(())
+}
+
+async fn million(io: &tokio::runtime::Handle) -> Done<()> {
+    let bench = Bench::start(io, 1, true).await?;
+    bench.pause().await?;
+    let now = Utc::now();
+    let write = |agent: &str| {
+        NewJob::new("submit-order".into(), lockstep::domain::Class::Write, agent.into(), 5, Reason::Operation)
+    };
+    let orders = |agent: usize| NewJob::sync(&"orders".into(), format!("agent-{agent}").into(), 4, Reason::Flow);
+    let started = Instant::now();
+    for chunk in 0..90 {
+        let mut jobs: Vec<_> = (0..10_000).map(|_| write("busy")).collect();
+        jobs.extend((0..1_000).map(|number| orders(chunk * 1_000 + number)));
+        bench.store.enqueue(jobs, None, now).await?;
+    }
+    let customers = |agent: usize| NewJob::sync(&"customers".into(), format!("agent-{agent}").into(), 3, Reason::Flow);
+    bench.store.enqueue((0..10_000).map(customers).collect(), None, now).await?;
+    println!("a million jobs stored in one go:              {}", rate(1_000_000, started.elapsed()));
+    bench.queue.send(SetPause(None)).await??;
+    let known = vec!["orders".into(), "customers".into(), "submit-order".into()];
+    let claim =
+        |limits: BTreeMap<_, _>| Claim { owner: "bench".into(), any: 1, urgent: 0, known: known.clone(), limits };
+    bench.store.claim(claim(BTreeMap::new()), now).await?;
+    let mut times = Vec::new();
+    for limited in [false, true] {
+        times.clear();
+        for _ in 0..200 {
+            let limits = if limited { BTreeMap::from([("orders".into(), 0)]) } else { BTreeMap::new() };
+            let began = Instant::now();
+            let claimed = bench.store.claim(claim(limits), now).await?;
+            times.push(began.elapsed());
+            let end = End { outcome: Outcome::Unchanged, next: NextStep::Done, source: None };
+            bench.store.end(&claimed.jobs[0], end, now).await?;
+        }
+        let what = if limited { "10 % of a type at its limit" } else { "90 % of a busy agent" };
+        println!("one claim among a million, {what:<18} {}", shares(times.clone()));
+    }
+    bench.store.close().await;
+    Ok(())
+}
+
+/// A real app that applies a large report: how long until a Stop, and a write, get through?
+async fn interruptions() -> Done<()> {
+    let app = TestApp::builder().agents(&["a"]).start().await;
+    let types = app.app.store.types().clone();
+    let spec = types.get("customers").ok_or("no customers")?;
+    let (mut stops, mut writes) = (Vec::new(), Vec::new());
+    for round in 0..30_u64 {
+        let records = pretend_erp::invent(&types, spec, 4_000, round + 1);
+        app.source.set("customers", "a", pretend_erp::print(spec, &records, &Layout::default())?);
+        let mut events = app.app.bus.subscribe();
+        let job = app.enqueue("customers", "a").await;
+        while !matches!(events.recv().await?, Event::Progressed { stage: Stage::Apply, done: 300.., .. }) {}
+        let asked = Instant::now();
+        if round % 2 == 0 {
+            app.queue.send(StopJobs { job: Some(job), ..StopJobs::default() }).await??;
+            while !matches!(events.recv().await?, Event::Finished { .. }) {}
+            stops.push(asked.elapsed());
+        } else {
+            let data = serde_json::json!({ "orderId": "1" });
+            let data = data.as_object().cloned().unwrap_or_default();
+            let before = app.sink.deliveries().len();
+            app.queue.send(Enqueue::operation("send-order", "a", data)).await??;
+            app.sink.wait_for(before + 1).await;
+            writes.push(asked.elapsed());
+            app.queue.send(StopJobs::default()).await??;
+        }
+        app.idle().await;
+    }
+    println!("Stop -> stopped, while 4,000 rows are applied: {}", shares(stops));
+    println!("write enqueued -> its sink called, meanwhile:  {}", shares(writes));
+    app.stop().await;
+    Ok(())
+}
+
+fn main() -> Done<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let io = runtime.handle().clone();
+    System::new().block_on(async {
+        accepted(&io).await?;
+        duplicates(&io).await?;
+        latency(&io).await?;
+        through(&io).await?;
+        interruptions().await?;
+        if std::env::var_os("QUICK").is_none() {
+            million(&io).await?;
+        }
+        Ok(())
+    })
+}
