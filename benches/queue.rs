@@ -19,9 +19,7 @@ use lockstep::{
     event::{Bus, Event, Pulses},
     operation::Operations,
     pretend_erp::{self, Layout},
-    queue::{
-        End, Enqueue, EnqueueMany, JobBoard, Parts, QueueActor, QueueSettings, SetPause, Snapshot, StopJobs, Worker,
-    },
+    queue::{End, Enqueue, EnqueueMany, JobBoard, Parts, QueueActor, QueueSettings, Snapshot, StopJobs, Worker},
     store::{Claim, Store},
     sync::{RunEnd, RunJob, StopHandle, SyncActor, Watch},
     sync_type::SyncTypes,
@@ -110,18 +108,12 @@ impl Bench {
         Ok(self.queue.send(Enqueue::new("orders", agent, Reason::Manual)).await??)
     }
 
-    /// Nothing starts: what is measured is the acceptance alone.
-    async fn pause(&self) -> Done<()> {
-        // claims stop, but flows are still accepted
-        let pause = lockstep::domain::Pause {
-            reason: "bench".into(),
-            by: "bench".into(),
-            since: Utc::now(),
-            until: None,
-            drain: true,
-            emergency: false,
-        };
-        self.queue.send(SetPause(Some(pause))).await??;
+    /// The one slot is taken: what is measured then is the acceptance alone.
+    async fn occupy(&self) -> Done<()> {
+        self.ask("occupied".into()).await?;
+        while self.runner.started.lock().map_err(|_| "poisoned")?.is_empty() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
         Ok(())
     }
 
@@ -133,8 +125,8 @@ impl Bench {
     }
 }
 
-fn flow(agent: String) -> Enqueue {
-    Enqueue::new("orders", agent, Reason::Flow)
+fn fresh(agent: String) -> Enqueue {
+    Enqueue::new("orders", agent, Reason::Manual)
 }
 
 fn rate(count: usize, time: Duration) -> String {
@@ -165,16 +157,16 @@ async fn floor(bench: &Bench) -> Done<()> {
 async fn accepted(io: &tokio::runtime::Handle) -> Done<()> {
     let bench = Bench::start(io, 1, true).await?;
     floor(&bench).await?;
-    bench.pause().await?;
+    bench.occupy().await?;
     let started = Instant::now();
     for number in 0..300 {
-        bench.queue.send(flow(format!("single-{number}"))).await??;
+        bench.queue.send(fresh(format!("single-{number}"))).await??;
     }
     println!("accepted one by one:                          {}", rate(300, started.elapsed()));
 
     let count = 30_000;
     let started = Instant::now();
-    let sends = stream::iter((0..count).map(|number| bench.queue.send(flow(format!("many-{number}")))));
+    let sends = stream::iter((0..count).map(|number| bench.queue.send(fresh(format!("many-{number}")))));
     let answers: Vec<_> = sends.buffer_unordered(64).collect().await;
     println!("accepted with 64 concurrent callers:          {}", rate(count, started.elapsed()));
     assert!(answers.into_iter().all(|answer| matches!(answer, Ok(Ok(Admission::Accepted { .. })))));
@@ -182,7 +174,7 @@ async fn accepted(io: &tokio::runtime::Handle) -> Done<()> {
     let (requests, each) = (50, 1_000);
     let started = Instant::now();
     for request in 0..requests {
-        let asks = (0..each).map(|number| flow(format!("bulk-{request}-{number}")));
+        let asks = (0..each).map(|number| fresh(format!("bulk-{request}-{number}")));
         let answers = bench.queue.send(EnqueueMany(asks.collect())).await??;
         assert!(answers.iter().all(|answer| answer.is_taken()));
     }
@@ -298,22 +290,22 @@ async fn through(io: &tokio::runtime::Handle) -> Done<()> {
 
 async fn million(io: &tokio::runtime::Handle) -> Done<()> {
     let bench = Bench::start(io, 1, true).await?;
-    bench.pause().await?;
+    bench.occupy().await?;
     let now = Utc::now();
     let write = |agent: &str| {
         NewJob::new("submit-order".into(), lockstep::domain::Class::Write, agent.into(), 5, Reason::Operation)
     };
-    let orders = |agent: usize| NewJob::sync(&"orders".into(), format!("agent-{agent}").into(), 4, Reason::Flow);
+    let orders = |agent: usize| NewJob::sync(&"orders".into(), format!("agent-{agent}").into(), 4, Reason::Manual);
     let started = Instant::now();
     for chunk in 0..90 {
         let mut jobs: Vec<_> = (0..10_000).map(|_| write("busy")).collect();
         jobs.extend((0..1_000).map(|number| orders(chunk * 1_000 + number)));
         bench.store.enqueue(jobs, None, now).await?;
     }
-    let customers = |agent: usize| NewJob::sync(&"customers".into(), format!("agent-{agent}").into(), 3, Reason::Flow);
+    let customers =
+        |agent: usize| NewJob::sync(&"customers".into(), format!("agent-{agent}").into(), 3, Reason::Manual);
     bench.store.enqueue((0..10_000).map(customers).collect(), None, now).await?;
     println!("a million jobs stored in one go:              {}", rate(1_000_000, started.elapsed()));
-    bench.queue.send(SetPause(None)).await??;
     let known = vec!["orders".into(), "customers".into(), "submit-order".into()];
     let claim =
         |limits: BTreeMap<_, _>| Claim { owner: "bench".into(), any: 1, urgent: 0, known: known.clone(), limits };

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use sea_orm::{ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryTrait, prelude::*};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryTrait, Set, prelude::*};
 
 use super::{
     Store, StoreError,
@@ -139,6 +139,8 @@ struct Desk<'t> {
     owners: HashMap<String, Owner>,
     windows: HashMap<String, OpenWindow>,
     roots: HashMap<JobId, JobId>,
+    /// The first of each lane that these jobs may join.
+    heads: HashMap<(String, String), (i64, JobId)>,
     /// Accepted, but not yet inserted: by their place among the answers.
     pending: Vec<(usize, entity::job::ActiveModel)>,
     pending_keys: HashSet<String>,
@@ -159,6 +161,7 @@ pub(super) async fn admit_all(
         owners: owners(tx, &jobs).await?,
         windows: windows(tx, &jobs, now).await?,
         roots: roots(tx, &jobs).await?,
+        heads: lane::heads(tx, jobs.iter().map(|job| job.agent.as_str()).collect()).await?,
         pending: Vec::new(),
         pending_keys: HashSet::new(),
         answers: Vec::with_capacity(jobs.len()),
@@ -231,8 +234,9 @@ impl Desk<'_> {
     /// Inserts what is pending, and remembers it as the owner of its keys.
     async fn flush(&mut self) -> Result<(), StoreError> {
         self.pending_keys.clear();
-        let pending = std::mem::take(&mut self.pending);
-        let mut lanes = Vec::new();
+        let mut pending = std::mem::take(&mut self.pending);
+        let overtaken = self.find_heads(&mut pending);
+        lane::mark(self.tx, overtaken, false).await?;
         for chunk in pending.chunks(CHUNK) {
             let mut insert = entity::job::Entity::insert_many(chunk.iter().map(|(_, row)| row.clone())).into_query();
             let failed = StoreError::while_doing("admit jobs");
@@ -243,10 +247,30 @@ impl Desk<'_> {
             for (id, (place, row)) in ids.map_err(failed)?.into_iter().zip(chunk) {
                 self.answers[*place] = Admission::Accepted { job: id };
                 self.remember(id, row);
-                lanes.push(lane::Entry::of(id, row));
             }
         }
-        lane::joined(self.tx, lanes).await
+        Ok(())
+    }
+
+    /// Marks those of the pending jobs that are first in their lanes; answers the jobs that they overtake.
+    fn find_heads(&self, pending: &mut [(usize, entity::job::ActiveModel)]) -> Vec<JobId> {
+        let mut best: HashMap<(String, String), (i64, usize)> = HashMap::new();
+        for (number, (_, row)) in pending.iter().enumerate() {
+            if row.state.as_ref() == JobState::Waiting.as_str() {
+                let place = (*row.order_key.as_ref(), number);
+                best.entry(lane_of(row)).and_modify(|first| *first = place.min(*first)).or_insert(place);
+            }
+        }
+        let mut overtaken = Vec::new();
+        for (lane, (order, number)) in best {
+            match self.heads.get(&lane) {
+                Some((head, _)) if *head <= order => continue,
+                Some((_, id)) => overtaken.push(*id),
+                None => {}
+            }
+            pending[number].1.is_next = Set(true);
+        }
+        overtaken
     }
 
     fn remember(&mut self, id: JobId, row: &entity::job::ActiveModel) {
@@ -256,6 +280,9 @@ impl Desk<'_> {
             let latest_start = *row.latest_start.as_ref();
             let owner = Owner { job: id, state, has_begun: false, latest_start, kept: None, digest: digest.clone() };
             self.owners.insert(key, owner);
+        }
+        if *row.is_next.as_ref() {
+            self.heads.insert(lane_of(row), (*row.order_key.as_ref(), id));
         }
         if let (Some(key), Some(until)) = (row.throttle_key.as_ref().clone(), *row.throttle_until.as_ref()) {
             self.windows.insert(key, OpenWindow { job: id, until, digest });
@@ -287,6 +314,12 @@ impl Desk<'_> {
         }
         update.exec(self.tx).await.map_err(failed)?;
         lane::refresh(self.tx, &old.job_type, &old.agent_id).await?;
+        self.heads.remove(&(old.job_type, old.agent_id.clone()));
+        self.heads.extend(lane::heads(self.tx, [old.agent_id.as_str()].into()).await?);
         Ok(start)
     }
+}
+
+fn lane_of(row: &entity::job::ActiveModel) -> (String, String) {
+    (row.job_type.as_ref().clone(), row.agent_id.as_ref().clone())
 }

@@ -24,6 +24,8 @@ use crate::{
 const RECORDS_A_COMMIT: usize = 500;
 /// ... or this long, so that heartbeats and other writers are never starved.
 const TIME_A_COMMIT: Duration = Duration::from_millis(50);
+/// Where others wait to write, a commit makes room for them after this long.
+const TIME_BESIDE_OTHERS: Duration = Duration::from_millis(5);
 
 /// What one commit stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +63,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<Applied, StoreError> {
         let (job, plan, batches, types) = (job.clone(), plan.clone(), batches.clone(), self.types().clone());
+        let writer = self.inner.writer.clone();
         self.write(move |tx| {
             Box::pin(async move {
                 check_lease(tx, &job).await?;
@@ -68,6 +71,9 @@ impl Store {
                 let mut upto = from;
                 let mut stopped = false;
                 while upto < plan.changes.len() && upto - from < RECORDS_A_COMMIT && started.elapsed() < TIME_A_COMMIT {
+                    if upto > from && started.elapsed() > TIME_BESIDE_OTHERS && writer.is_waited_for() {
+                        break;
+                    }
                     if batches.stop.is_cancelled() {
                         stopped = true;
                         break;

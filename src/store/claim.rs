@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use sea_orm::{
-    ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Set,
+    ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Set,
     prelude::*,
     sea_query::{ExprTrait, Query},
 };
@@ -67,38 +67,37 @@ pub(super) async fn claim_in(
     claim: &Claim,
     now: Timestamp,
 ) -> Result<Claimed, StoreError> {
-    promote_due(tx, now).await?;
+    let mut next = next_due(tx).await?;
+    while next.is_some_and(|due| due <= now) {
+        promote_due(tx, now).await?;
+        next = next_due(tx).await?;
+    }
     let chosen = choose(tx, claim, now).await?;
-    let jobs = take(tx, types, chosen, &claim.owner, now).await?;
-    Ok(Claimed { jobs, next_due: next_due(tx).await? })
+    Ok(Claimed { jobs: take(tx, types, chosen, &claim.owner, now).await?, next_due: next })
 }
 
-/// Delayed jobs whose time has come wait from now on.
+/// Delayed jobs whose time has come wait from now on; many at a time.
 async fn promote_due(tx: &DatabaseTransaction, now: Timestamp) -> Result<(), StoreError> {
     let failed = StoreError::while_doing("look for due jobs");
-    loop {
-        let due = entity::job::Entity::find()
-            .filter(is(JobState::Delayed))
-            .filter(C::DueAt.lte(now))
-            .order_by_asc(C::DueAt)
-            .limit(DUE_AT_ONCE)
-            .all(tx)
-            .await
-            .map_err(&failed)?;
-        if due.is_empty() {
-            return Ok(());
-        }
-        entity::job::Entity::update_many()
-            .col_expr(C::State, Expr::val(state_after(JobState::Delayed.as_str(), JobEvent::Due)?))
-            .filter(C::Id.is_in(due.iter().map(|row| row.id)))
-            .exec(tx)
-            .await
-            .map_err(&failed)?;
-        let lanes: HashSet<_> = due.iter().map(|row| (row.job_type.as_str(), row.agent_id.as_str())).collect();
-        for (job_type, agent) in lanes {
-            lane::refresh(tx, job_type, agent).await?;
-        }
+    let due = entity::job::Entity::find()
+        .filter(is(JobState::Delayed))
+        .filter(C::DueAt.lte(now))
+        .order_by_asc(C::DueAt)
+        .limit(DUE_AT_ONCE)
+        .all(tx)
+        .await
+        .map_err(&failed)?;
+    entity::job::Entity::update_many()
+        .col_expr(C::State, Expr::val(state_after(JobState::Delayed.as_str(), JobEvent::Due)?))
+        .filter(C::Id.is_in(due.iter().map(|row| row.id)))
+        .exec(tx)
+        .await
+        .map_err(&failed)?;
+    let lanes: HashSet<_> = due.iter().map(|row| (row.job_type.as_str(), row.agent_id.as_str())).collect();
+    for (job_type, agent) in lanes {
+        lane::refresh(tx, job_type, agent).await?;
     }
+    Ok(())
 }
 
 /// The jobs to start: the rules beyond the order of the index are here.
@@ -111,50 +110,80 @@ async fn choose(
     if pause.as_ref().is_some_and(|pause| pause.emergency) {
         return Ok(Vec::new());
     }
-    let mut room = rooms(tx, claim).await?;
-    let mut chosen: Vec<entity::job::Model> = Vec::new();
-    let (mut any, mut urgent) = (claim.any, claim.urgent);
-    while any + urgent > 0 {
-        let open = claim.known.iter().filter(|name| room.get(name.as_str()).is_none_or(|room| *room > 0));
-        let taken: Vec<&str> = chosen.iter().map(|row| row.agent_id.as_str()).collect();
-        let wanted = (any + urgent) as u64;
-        let mut query = candidates(now)
-            .filter(C::JobType.is_in(open.map(JobType::as_str)))
-            .filter(C::AgentId.is_not_in(taken))
-            .limit(wanted);
-        if any == 0 {
-            query = query.filter(C::OrderKey.lt(0_i64));
-        }
-        if pause.is_some() {
-            // the index has all writes and downloads first, and few syncs are forced
-            query = query.filter(C::OrderKey.lt(0_i64).or(Expr::cust("(force AND reason = 'manual')")));
-        }
-        let found = query.all(tx).await.map_err(StoreError::while_doing("claim a job"))?;
-        let is_last = (found.len() as u64) < wanted;
-        let before = chosen.len();
-        for row in found {
-            let class = Class::from_rank(row.class);
-            let has_place = any > 0 || (class != Class::Sync && urgent > 0);
-            let has_room = room.get(&row.job_type).is_none_or(|room| *room > 0);
-            if !has_place || !has_room || chosen.iter().any(|one| one.agent_id == row.agent_id) {
-                continue;
-            }
-            if let Some(room) = room.get_mut(&row.job_type) {
-                *room -= 1;
-            }
-            // the place that is for writes and downloads alone is kept for as long as there is another
-            if any > 0 {
-                any -= 1;
-            } else {
-                urgent -= 1;
-            }
-            chosen.push(row);
-        }
-        if is_last || chosen.len() == before {
-            break;
-        }
+    let mut choice = Choice { any: claim.any, urgent: claim.urgent, room: rooms(tx, claim).await?, chosen: Vec::new() };
+    // writes and downloads have negative keys; a plain pause leaves these, and the few syncs that are forced
+    let urgent = || C::OrderKey.lt(0_i64);
+    if pause.is_some() {
+        choice.fill(tx, claim, now, Some(urgent())).await?;
+        choice
+            .fill(tx, claim, now, Some(Expr::cust("force").and(Expr::cust("class = 2 AND reason = 'manual'"))))
+            .await?;
+    } else if choice.any > 0 {
+        choice.fill(tx, claim, now, None).await?;
     }
-    Ok(chosen)
+    choice.fill(tx, claim, now, Some(urgent())).await?;
+    Ok(choice.chosen)
+}
+
+/// What has been chosen so far, and for what there is room.
+struct Choice {
+    any: usize,
+    urgent: usize,
+    room: HashMap<String, usize>,
+    chosen: Vec<entity::job::Model>,
+}
+
+impl Choice {
+    /// Chooses among the candidates that are `only` so, until there is no room or nothing more.
+    async fn fill(
+        &mut self,
+        tx: &DatabaseTransaction,
+        claim: &Claim,
+        now: Timestamp,
+        only: Option<Expr>,
+    ) -> Result<(), StoreError> {
+        while self.any + self.urgent > 0 {
+            let open = claim.known.iter().filter(|name| self.room.get(name.as_str()).is_none_or(|room| *room > 0));
+            let taken: Vec<&str> = self.chosen.iter().map(|row| row.agent_id.as_str()).collect();
+            let wanted = (self.any + self.urgent) as u64;
+            let found = candidates(now)
+                .filter(C::JobType.is_in(open.map(JobType::as_str)))
+                .apply_if((!taken.is_empty()).then_some(taken), |query, taken| {
+                    query.filter(C::AgentId.is_not_in(taken))
+                })
+                .apply_if(only.clone(), QueryFilter::filter)
+                .limit(wanted)
+                .all(tx)
+                .await
+                .map_err(StoreError::while_doing("claim a job"))?;
+            let (is_last, before) = ((found.len() as u64) < wanted, self.chosen.len());
+            for row in found {
+                self.consider(row);
+            }
+            if is_last || self.chosen.len() == before {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn consider(&mut self, row: entity::job::Model) {
+        let has_place = self.any > 0 || (Class::from_rank(row.class) != Class::Sync && self.urgent > 0);
+        let has_room = self.room.get(&row.job_type).is_none_or(|room| *room > 0);
+        if !has_place || !has_room || self.chosen.iter().any(|one| one.agent_id == row.agent_id) {
+            return;
+        }
+        if let Some(room) = self.room.get_mut(&row.job_type) {
+            *room -= 1;
+        }
+        // the place that is for writes and downloads alone is kept for as long as there is another
+        if self.any > 0 {
+            self.any -= 1;
+        } else {
+            self.urgent -= 1;
+        }
+        self.chosen.push(row);
+    }
 }
 
 /// The first of each lane whose agent is free; a sync only if no write or download waits for its agent.
@@ -243,29 +272,26 @@ pub(super) async fn take(
         .await
         .map_err(&failed)?;
     let runs = begin_runs(tx, types, &rows, now).await?;
-    let mut claimed = Vec::new();
-    for (row, run) in rows.into_iter().zip(runs) {
-        lane::refresh(tx, &row.job_type, &row.agent_id).await?;
-        claimed.push(ClaimedJob {
-            id: row.id,
-            run,
-            lease: row.lease + 1,
-            job_type: row.job_type.into(),
-            class: Class::from_rank(row.class),
-            agent: row.agent_id.into(),
-            reason: Reason::from_name(&row.reason),
-            force: row.force,
-            attempt: (row.attempt + 1).unsigned_abs(),
-            max_attempts: row.max_attempts.unsigned_abs(),
-            repeatable: row.repeatable,
-            payload: row.payload,
-            dedup_key: row.dedup_key,
-            document: row.document_id,
-            approves: row.approves_run_id,
-            enqueued_at: row.enqueued_at,
-        });
-    }
-    Ok(claimed)
+    lane::advance(tx, rows.iter().map(|row| row.id)).await?;
+    let claim = |(row, run): (entity::job::Model, i64)| ClaimedJob {
+        id: row.id,
+        run,
+        lease: row.lease + 1,
+        job_type: row.job_type.into(),
+        class: Class::from_rank(row.class),
+        agent: row.agent_id.into(),
+        reason: Reason::from_name(&row.reason),
+        force: row.force,
+        attempt: (row.attempt + 1).unsigned_abs(),
+        max_attempts: row.max_attempts.unsigned_abs(),
+        repeatable: row.repeatable,
+        payload: row.payload,
+        dedup_key: row.dedup_key,
+        document: row.document_id,
+        approves: row.approves_run_id,
+        enqueued_at: row.enqueued_at,
+    };
+    Ok(rows.into_iter().zip(runs).map(claim).collect())
 }
 
 /// Begins the attempts' entries in the history; all that is not said here comes with their end.

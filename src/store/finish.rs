@@ -13,7 +13,6 @@ use serde_json::Value as Json;
 use super::{
     Store, StoreError,
     admit::admit_all,
-    apply::check_lease,
     breakers::{self, SourceReport},
     claim::state_after,
     entity,
@@ -119,8 +118,9 @@ async fn finish_in(
     next: NextStep,
     now: Timestamp,
 ) -> Result<Finished, StoreError> {
-    check_lease(tx, job).await?;
-    let next = if is_stopped(tx, job).await? && next != NextStep::GiveBack { NextStep::Done } else { next };
+    let row = held(tx, job).await?;
+    // whoever asked for a stop does not want another attempt
+    let next = if row.stop_requested && next != NextStep::GiveBack { NextStep::Done } else { next };
     let is_applied = end.outcome.is_some_and(Outcome::is_applied);
     let mut finished = Finished { counts: end.counts, ..Finished::default() };
     if let Some(spec) = types.get(job.job_type.as_str()).filter(|_| is_applied) {
@@ -133,7 +133,7 @@ async fn finish_in(
     let document = settle_holds(tx, job, &end, (is_applied, next == NextStep::Done), now).await?;
     quarantine(tx, job, &end.quarantined).await.map_err(StoreError::while_doing("quarantine rows"))?;
     let kept = end.document.take().filter(|_| next == NextStep::GiveBack);
-    let is_failure = end.outcome.is_some_and(Outcome::is_failure);
+    let told = Told { outcome: end.outcome, error: end.error.clone(), result: end.result.take(), kept };
     end_run(tx, job, end, finished.counts, document, now).await?;
     let next = match (next, open_until) {
         // its breaker has opened: the retry is the probe, or comes after it
@@ -142,13 +142,10 @@ async fn finish_in(
         }
         (next, _) => next,
     };
-    end_job(tx, job, (next, is_failure), kept, now).await?;
+    end_job(tx, job, next, told, now).await?;
     release_agent(tx, job.id).await?;
     if next == NextStep::Done {
-        let row = entity::job::Entity::find_by_id(job.id).one(tx).await;
-        let row = row.map_err(StoreError::while_doing("end a job"))?;
-        let over: Vec<Over> = row.iter().map(Over::from).collect();
-        follow(tx, types, &over, now).await?;
+        follow(tx, types, &[Over::from(&row)], now).await?;
     } else {
         lane::refresh(tx, job.job_type.as_str(), job.agent.as_str()).await?;
     }
@@ -176,10 +173,15 @@ async fn end_sync(
     Ok(())
 }
 
-/// Has someone asked this job to stop? Then no retry follows.
-async fn is_stopped(tx: &DatabaseTransaction, job: &ClaimedJob) -> Result<bool, StoreError> {
-    let row = entity::job::Entity::find_by_id(job.id).one(tx).await;
-    Ok(row.map_err(StoreError::while_doing("end a run"))?.is_some_and(|row| row.stop_requested))
+/// The job's row, if this attempt still holds it.
+async fn held(tx: &DatabaseTransaction, job: &ClaimedJob) -> Result<entity::job::Model, StoreError> {
+    let found = entity::job::Entity::find_by_id(job.id)
+        .filter(entity::job::Column::Lease.eq(job.lease))
+        .filter(lane::is(JobState::Active))
+        .one(tx)
+        .await;
+    let found = found.map_err(StoreError::while_doing("check the lease"))?;
+    found.ok_or(StoreError::LeaseLost { job: job.id, lease: job.lease })
 }
 
 async fn mark_missing(
@@ -267,7 +269,6 @@ async fn end_run(
     let count = |number: u64| Set(i64::try_from(number).unwrap_or(i64::MAX));
     let is_held = end.outcome == Some(Outcome::Held);
     let row = entity::sync_run::ActiveModel {
-        id: Set(job.run),
         outcome: Set(end.outcome.map(|outcome| outcome.as_str().to_owned())),
         stage: Set(end.stage.map(|stage| stage.as_str().to_owned())),
         error_code: Set(end.error_code),
@@ -295,24 +296,30 @@ async fn end_run(
         finished_at: Set(Some(now)),
         ..Default::default()
     };
-    entity::sync_run::Entity::update(row).exec(tx).await.map_err(StoreError::while_doing("end a run"))?;
-    entity::job::Entity::update_many()
-        .col_expr(entity::job::Column::Outcome, Expr::val(end.outcome.map(Outcome::as_str)))
-        .col_expr(entity::job::Column::Error, Expr::val(end.error))
-        .col_expr(entity::job::Column::Result, Expr::val(end.result))
-        .filter(entity::job::Column::Id.eq(job.id))
+    entity::sync_run::Entity::update_many()
+        .set(row)
+        .filter(entity::sync_run::Column::Id.eq(job.run))
         .exec(tx)
         .await
-        .map_err(StoreError::while_doing("end a run"))?;
-    Ok(())
+        .map(|_| ())
+        .map_err(StoreError::while_doing("end a run"))
+}
+
+/// What a job's own row says of the attempt's end.
+struct Told {
+    outcome: Option<Outcome>,
+    error: Option<String>,
+    result: Option<Json>,
+    /// The report from which a preempted run goes on.
+    kept: Option<Arc<Vec<u8>>>,
 }
 
 /// Ends the job, or puts it back. Its lease number rises in any case: no write of this attempt fits any more.
 async fn end_job(
     tx: &DatabaseTransaction,
     job: &ClaimedJob,
-    (next, is_failure): (NextStep, bool),
-    kept: Option<Arc<Vec<u8>>>,
+    next: NextStep,
+    told: Told,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     use entity::job::Column as C;
@@ -328,12 +335,15 @@ async fn end_job(
         .col_expr(C::Owner, Expr::val(Option::<String>::None))
         .col_expr(C::Lease, Expr::val(job.lease + 1))
         .col_expr(C::State, Expr::val(state))
+        .col_expr(C::Outcome, Expr::val(told.outcome.map(Outcome::as_str)))
+        .col_expr(C::Error, Expr::val(told.error))
+        .col_expr(C::Result, Expr::val(told.result))
         .filter(C::Id.eq(job.id));
     match next {
         NextStep::Done => {
             drop_upload(tx, job.document, job.approves).await?;
             update = update.col_expr(C::FinishedAt, Expr::val(now));
-            if is_failure {
+            if told.outcome.is_some_and(Outcome::is_failure) {
                 let released = entity::job::Entity::update_many()
                     .col_expr(C::ThrottleUntil, Expr::val(Option::<Timestamp>::None))
                     .filter(C::Id.eq(job.id))
@@ -352,7 +362,7 @@ async fn end_job(
         }
         NextStep::GiveBack => {
             update = update.col_expr(C::Attempt, Expr::val(i32::try_from(job.attempt).unwrap_or(1) - 1));
-            if let Some(bytes) = kept.filter(|_| job.document.is_none()) {
+            if let Some(bytes) = told.kept.filter(|_| job.document.is_none()) {
                 let document = super::document::insert(tx, bytes.to_vec(), now).await.map_err(&failed)?;
                 update = update.col_expr(C::DocumentId, Expr::val(document));
             }

@@ -30,7 +30,7 @@ pub(super) async fn settle_holds(
         let open = entity::sync_run::Entity::find()
             .filter(C::SyncType.eq(job.job_type.as_str()))
             .filter(C::AgentId.eq(job.agent.as_str()))
-            .filter(C::Hold.is_in(["open", "approved"]))
+            .filter(Expr::cust("hold IN ('open', 'approved')"))
             .all(tx)
             .await
             .map_err(&failed)?;

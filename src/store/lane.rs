@@ -1,7 +1,7 @@
 //! Which waiting job of each lane is next? A lane is one type's jobs for one agent; a claim looks at the
 //! first of each lane alone, so that a million jobs of one busy agent are one row in its way.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use sea_orm::{
     DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect, prelude::*, sea_query::SimpleExpr,
@@ -32,59 +32,42 @@ pub(super) fn is_next() -> SimpleExpr {
     Expr::cust("is_next")
 }
 
-/// A job that has joined a lane.
-#[derive(Debug, Clone)]
-pub(super) struct Entry {
-    id: JobId,
-    lane: (String, String),
-    order: i64,
-    waits: bool,
-}
-
-impl Entry {
-    pub(super) fn of(id: JobId, row: &entity::job::ActiveModel) -> Self {
-        Self {
-            id,
-            lane: (row.job_type.as_ref().clone(), row.agent_id.as_ref().clone()),
-            order: *row.order_key.as_ref(),
-            waits: row.state.as_ref() == JobState::Waiting.as_str(),
-        }
-    }
-}
-
-/// New jobs wait: those that are first in their lane now are marked, and those they overtook unmarked.
-pub(super) async fn joined(tx: &DatabaseTransaction, entries: Vec<Entry>) -> Result<(), StoreError> {
-    let failed = StoreError::while_doing("find what is next");
-    let mut best: HashMap<(String, String), (i64, JobId)> = HashMap::new();
-    for entry in entries.into_iter().filter(|entry| entry.waits) {
-        let place = (entry.order, entry.id);
-        best.entry(entry.lane).and_modify(|first| *first = place.min(*first)).or_insert(place);
-    }
-    let mut agents: Vec<String> = best.keys().map(|(_, agent)| agent.clone()).collect();
-    agents.sort_unstable();
-    agents.dedup();
-    let mut overtaken = Vec::new();
+/// The first of each lane of these agents: `(type, agent)` -> `(order key, job)`.
+pub(super) async fn heads(
+    tx: &DatabaseTransaction,
+    agents: BTreeSet<&str>,
+) -> Result<HashMap<(String, String), (i64, JobId)>, StoreError> {
+    let agents: Vec<&str> = agents.into_iter().collect();
+    let mut heads = HashMap::new();
     for chunk in agents.chunks(CHUNK) {
         let rows = entity::job::Entity::find()
             .filter(is_next())
-            .filter(C::AgentId.is_in(chunk.iter().map(String::as_str)))
+            .filter(C::AgentId.is_in(chunk.iter().copied()))
             .select_only()
             .columns([C::Id, C::JobType, C::AgentId, C::OrderKey])
             .into_tuple::<(i64, String, String, i64)>()
             .all(tx)
             .await
-            .map_err(&failed)?;
-        for (id, job_type, agent, order) in rows {
-            let lane = (job_type, agent);
-            match best.get(&lane) {
-                Some(first) if *first < (order, id) => overtaken.push(id),
-                Some(_) => drop(best.remove(&lane)),
-                None => {}
-            }
-        }
+            .map_err(StoreError::while_doing("find what is next"))?;
+        heads.extend(rows.into_iter().map(|(id, job_type, agent, order)| ((job_type, agent), (order, id))));
     }
-    mark(tx, overtaken, false).await?;
-    mark(tx, best.into_values().map(|(_, id)| id).collect(), true).await
+    Ok(heads)
+}
+
+/// These jobs have left their lanes: the next of each lane is the first.
+pub(super) async fn advance(tx: &DatabaseTransaction, left: impl Iterator<Item = JobId>) -> Result<(), StoreError> {
+    // sea-query has no words for a subquery that is limited by a row outside of it
+    let first = "SELECT (SELECT waiting.id FROM job AS waiting WHERE waiting.state = 'waiting' AND waiting.agent_id = \
+                 gone.agent_id AND waiting.job_type = gone.job_type ORDER BY waiting.order_key, waiting.id LIMIT 1) \
+                 FROM job AS gone";
+    let ids: Vec<String> = left.map(|id| id.to_string()).collect();
+    entity::job::Entity::update_many()
+        .col_expr(C::IsNext, Expr::val(true))
+        .filter(Expr::cust(format!("id IN ({first} WHERE gone.id IN ({}))", ids.join(", "))))
+        .exec(tx)
+        .await
+        .map(|_| ())
+        .map_err(StoreError::while_doing("find what is next"))
 }
 
 /// Finds the first of a lane anew.
@@ -99,7 +82,7 @@ pub(super) async fn refresh(tx: &DatabaseTransaction, job_type: &str, agent: &st
     mark(tx, first.into_iter().filter(|id| !marked.contains(id)).collect(), true).await
 }
 
-async fn mark(tx: &DatabaseTransaction, jobs: Vec<JobId>, next: bool) -> Result<(), StoreError> {
+pub(super) async fn mark(tx: &DatabaseTransaction, jobs: Vec<JobId>, next: bool) -> Result<(), StoreError> {
     for chunk in jobs.chunks(CHUNK) {
         entity::job::Entity::update_many()
             .col_expr(C::IsNext, Expr::val(next))

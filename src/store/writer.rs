@@ -65,6 +65,11 @@ impl Writer {
         Self { writes }
     }
 
+    /// Do others wait for their turn?
+    pub(super) fn is_waited_for(&self) -> bool {
+        self.writes.capacity() < WAITING
+    }
+
     /// Carries `body` out in a durable transaction. `committed` is called right after the commit, before any
     /// later write begins.
     pub(super) async fn write<T, F, C>(&self, body: F, committed: C) -> Result<T, StoreError>
