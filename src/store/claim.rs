@@ -143,21 +143,11 @@ impl Choice {
         only: Option<Expr>,
     ) -> Result<(), StoreError> {
         while self.any + self.urgent > 0 {
-            let open = claim.known.iter().filter(|name| self.room.get(name.as_str()).is_none_or(|room| *room > 0));
-            let taken: Vec<&str> = self.chosen.iter().map(|row| row.agent_id.as_str()).collect();
-            let wanted = (self.any + self.urgent) as u64;
-            let found = candidates(now)
-                .filter(C::JobType.is_in(open.map(JobType::as_str)))
-                .apply_if((!taken.is_empty()).then_some(taken), |query, taken| {
-                    query.filter(C::AgentId.is_not_in(taken))
-                })
-                .apply_if(only.clone(), QueryFilter::filter)
-                .limit(wanted)
-                .all(tx)
-                .await
-                .map_err(StoreError::while_doing("claim a job"))?;
-            let (is_last, before) = ((found.len() as u64) < wanted, self.chosen.len());
-            for row in found {
+            let wanted = self.any + self.urgent;
+            let mut found = self.find(tx, claim, now, only.clone()).await?;
+            found.sort_by_key(|row| (row.order_key, row.id));
+            let (is_last, before) = (found.len() < wanted, self.chosen.len());
+            for row in found.into_iter().take(wanted) {
                 self.consider(row);
             }
             if is_last || self.chosen.len() == before {
@@ -165,6 +155,42 @@ impl Choice {
             }
         }
         Ok(())
+    }
+
+    /// The next candidates. Where a type is at its limit, each other type is looked at by itself: the first of
+    /// the full type's lanes, thousands perhaps, are not even passed by.
+    async fn find(
+        &self,
+        tx: &DatabaseTransaction,
+        claim: &Claim,
+        now: Timestamp,
+        only: Option<Expr>,
+    ) -> Result<Vec<entity::job::Model>, StoreError> {
+        let has_room = |name: &&JobType| self.room.get(name.as_str()).is_none_or(|room| *room > 0);
+        let open: Vec<&str> = claim.known.iter().filter(has_room).map(JobType::as_str).collect();
+        let looks: Vec<Vec<&str>> = if open.len() == claim.known.len() {
+            vec![open]
+        } else {
+            open.into_iter().map(|name| vec![name]).collect()
+        };
+        let taken: Vec<&str> = self.chosen.iter().map(|row| row.agent_id.as_str()).collect();
+        let mut found = Vec::new();
+        for types in looks {
+            let rows = candidates(now)
+                .filter(match types[..] {
+                    [one] => C::JobType.eq(one),
+                    _ => C::JobType.is_in(types),
+                })
+                .apply_if((!taken.is_empty()).then_some(taken.clone()), |query, taken| {
+                    query.filter(C::AgentId.is_not_in(taken))
+                })
+                .apply_if(only.clone(), QueryFilter::filter)
+                .limit((self.any + self.urgent) as u64)
+                .all(tx)
+                .await;
+            found.extend(rows.map_err(StoreError::while_doing("claim a job"))?);
+        }
+        Ok(found)
     }
 
     fn consider(&mut self, row: entity::job::Model) {
