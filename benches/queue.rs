@@ -15,7 +15,7 @@ use chrono::Utc;
 use futures_util::{StreamExt as _, stream};
 use lockstep::{
     app::SystemClock,
-    domain::{Admission, ClaimedJob, Clock, Counts, JobId, NewJob, NextStep, Outcome, Reason, Stage},
+    domain::{Admission, ClaimedJob, Clock, JobId, NewJob, NextStep, Outcome, Reason, Stage},
     event::{Bus, Event, Pulses},
     operation::Operations,
     pretend_erp::{self, Layout},
@@ -50,17 +50,7 @@ impl RunJob for Noop {
         let end = End { outcome: Outcome::Unchanged, next: NextStep::Done, source: None };
         let not_recorded = self.store.end(&job, end, SystemClock.now()).await.err().map(|error| error.to_string());
         self.ended.notify_one();
-        RunEnd {
-            job: job.id,
-            run: job.run,
-            outcome: Outcome::Unchanged,
-            stage: None,
-            error: None,
-            counts: Counts::default(),
-            next: NextStep::Done,
-            follow_ups: Vec::new(),
-            not_recorded,
-        }
+        RunEnd { not_recorded, ..RunEnd::new(&job, Outcome::Unchanged, NextStep::Done) }
     }
 }
 

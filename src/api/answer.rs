@@ -60,6 +60,15 @@ pub(super) async fn answer_one(api: &Api, admission: Admission, mut body: Json) 
     Ok(HttpResponse::build(code).insert_header(("Location", format!("/api/jobs/{job}"))).json(body))
 }
 
+/// 202 with what became of each; where a pause refused them all, 409 like a single one.
+pub(super) async fn answer_many(api: &Api, jobs: Vec<(Admission, Json)>) -> Result<HttpResponse, Problem> {
+    if !jobs.is_empty() && jobs.iter().all(|(admission, _)| matches!(admission, Admission::Paused { .. })) {
+        return Err(paused(api).await?);
+    }
+    let bodies: Vec<Json> = jobs.into_iter().map(|(_, body)| body).collect();
+    Ok(HttpResponse::Accepted().json(json!({ "jobs": bodies })))
+}
+
 /// Who paused it, why and until when.
 async fn paused(api: &Api) -> Result<Problem, Problem> {
     let Some(pause) = api.store().pause().await? else {

@@ -6,7 +6,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::{
     Api, Problem,
-    answer::{answer_one, body_of, idempotency_key},
+    answer::{answer_many, answer_one, body_of, idempotency_key},
 };
 use crate::queue::{Enqueue, EnqueueMany};
 
@@ -67,8 +67,9 @@ async fn ask(api: web::Data<Api>, request: HttpRequest, body: web::Json<Body>) -
             }
             let named: Vec<_> = asks.iter().map(|ask| (ask.job_type.clone(), ask.agent.clone())).collect();
             let answers = api.queue.send(EnqueueMany(asks)).await??;
-            let jobs = named.iter().zip(answers).map(|((name, agent), answer)| body_of(name.as_str(), agent, answer));
-            Ok(HttpResponse::Accepted().json(json!({ "jobs": jobs.collect::<Vec<_>>() })))
+            let told = named.iter().zip(answers);
+            let jobs = told.map(|((name, agent), answer)| (answer, body_of(name.as_str(), agent, answer)));
+            answer_many(&api, jobs.collect()).await
         }
     }
 }

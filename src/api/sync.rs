@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 
 use super::{
     Api, Problem,
-    answer::{answer_one, body_of, idempotency_key, optional_json},
+    answer::{answer_many, answer_one, body_of, idempotency_key, optional_json},
     problem,
 };
 use crate::{
@@ -103,7 +103,7 @@ async fn trigger(
     let jobs = enqueue(&api, &spec, agents, asked.force, key.as_deref()).await?;
     match jobs.first() {
         Some((admission, job)) if is_single => answer_one(&api, *admission, job.clone()).await,
-        _ => Ok(HttpResponse::Accepted().json(json!({ "jobs": bodies(jobs) }))),
+        _ => answer_many(&api, jobs).await,
     }
 }
 
@@ -116,7 +116,7 @@ async fn trigger_all(api: web::Data<Api>, body: Result<web::Bytes, actix_web::Er
         let agents = api.agents_for(spec, asked.agent_id.as_deref()).await?;
         jobs.extend(enqueue(&api, spec, agents, asked.force, None).await?);
     }
-    Ok(HttpResponse::Accepted().json(json!({ "jobs": bodies(jobs) })))
+    answer_many(&api, jobs).await
 }
 
 /// `POST /api/sync/stop`
@@ -148,8 +148,4 @@ async fn enqueue(
     let answers = api.queue.send(EnqueueMany(asks.collect())).await??;
     let named = answers.into_iter().zip(agents);
     Ok(named.map(|(answer, agent)| (answer, body_of(spec.name.as_str(), &agent, answer))).collect())
-}
-
-fn bodies(jobs: Vec<(Admission, Json)>) -> Vec<Json> {
-    jobs.into_iter().map(|(_, body)| body).collect()
 }

@@ -151,7 +151,7 @@ async fn sync(
     file: Option<Vec<u8>>,
 ) -> anyhow::Result<Exit> {
     let owner = app::owner()?;
-    let mut job = NewJob::sync(&spec.name, agent.clone(), spec.priority, Reason::Manual);
+    let mut job = spec.job(agent, Reason::Manual);
     if let Some(bytes) = file {
         let sha256 = hex::encode(Sha256::digest(&bytes));
         job.dedup_key = Some(format!("{}:{agent}:{sha256}", spec.name));
@@ -164,7 +164,7 @@ async fn sync(
         context.store.drop_document(unused).await?;
     }
     let Some(claimed) = claimed else {
-        eprintln!("agent {agent} is busy with another job");
+        eprintln!("{}", why_not(context, agent).await?);
         return Ok(Exit::Busy);
     };
     let end = run_alive(settings, context, io, claimed, owner).await;
@@ -190,6 +190,19 @@ async fn sync(
         | Outcome::Removed
         | Outcome::Skipped
         | Outcome::Doubtful => Exit::Failed,
+    })
+}
+
+/// Why no job could be claimed.
+async fn why_not(context: &Context, agent: &AgentId) -> anyhow::Result<String> {
+    let now = context.clock.now();
+    if let Some(pause) = context.store.pause().await?.filter(|pause| pause.holds(now)) {
+        return Ok(format!("{} paused the service: {}", pause.by, pause.reason));
+    }
+    let open = context.store.breakers().await?.into_iter().filter(|one| one.agent_id == *agent);
+    Ok(match open.filter_map(|one| one.breaker.open_until()).find(|until| *until > now) {
+        Some(until) => format!("the source failed for agent {agent} again and again; it is tried again at {until}"),
+        None => format!("agent {agent} is busy with another job"),
     })
 }
 

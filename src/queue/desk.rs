@@ -33,11 +33,7 @@ impl QueueActor {
             return Err(QueueError::ShuttingDown);
         }
         let mut job = match self.parts.types.get(ask.job_type.as_str()) {
-            Some(spec) => {
-                let mut job = NewJob::sync(&spec.name, spec.agent_for(&ask.agent), spec.priority, ask.reason);
-                job.max_attempts = spec.max_attempts.unwrap_or(job.max_attempts);
-                job
-            }
+            Some(spec) => spec.job(&ask.agent, ask.reason),
             None => self.operation(&ask)?,
         };
         job.force = ask.force;

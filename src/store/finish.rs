@@ -251,10 +251,11 @@ async fn follow_up(
     if cleared.rows_affected == 0 {
         return Ok(Vec::new());
     }
-    let children = spec.triggers.iter().filter_map(|name| types.get(name.as_str())).map(|child| NewJob {
-        parent: Some(job.id),
-        ..NewJob::sync(&child.name, job.agent.clone(), child.priority, Reason::Flow)
-    });
+    let children = spec
+        .triggers
+        .iter()
+        .filter_map(|name| types.get(name.as_str()))
+        .map(|child| NewJob { parent: Some(job.id), ..child.job(&job.agent, Reason::Flow) });
     admit_all(tx, children.collect(), now).await
 }
 

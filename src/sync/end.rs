@@ -18,15 +18,10 @@ pub async fn record_end(
 ) -> RunEnd {
     let outcome = finish.outcome.unwrap_or(Outcome::Panicked);
     let mut end = RunEnd {
-        job: job.id,
-        run: job.run,
-        outcome,
         stage: finish.stage,
         error: finish.error.clone(),
         counts: finish.counts,
-        next,
-        follow_ups: Vec::new(),
-        not_recorded: None,
+        ..RunEnd::new(&job, outcome, next)
     };
     match store.finish(&job, finish, next, now).await {
         Ok(finished) => {

@@ -37,6 +37,24 @@ pub struct RunEnd {
     pub not_recorded: Option<String>,
 }
 
+impl RunEnd {
+    /// The recorded end of an attempt that counted nothing.
+    #[must_use]
+    pub fn new(job: &ClaimedJob, outcome: Outcome, next: NextStep) -> Self {
+        Self {
+            job: job.id,
+            run: job.run,
+            outcome,
+            stage: None,
+            error: None,
+            counts: Counts::default(),
+            next,
+            follow_ups: Vec::new(),
+            not_recorded: None,
+        }
+    }
+}
+
 /// Why a run is to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StopReason {

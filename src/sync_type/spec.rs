@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::domain::{AgentId, Record, SyncType, Value};
+use crate::domain::{AgentId, NewJob, Reason, Record, SyncType, Value};
 
 /// Whose records are these?
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -248,6 +248,14 @@ impl SyncTypeSpec {
             Scope::Agent => agent.clone(),
             Scope::Shared => AgentId::service_account(),
         }
+    }
+
+    /// The job that syncs it for `agent`, by the file's priority and attempts.
+    #[must_use]
+    pub fn job(&self, agent: &AgentId, reason: Reason) -> NewJob {
+        let mut job = NewJob::sync(&self.name, self.agent_for(agent), self.priority, reason);
+        job.max_attempts = self.max_attempts.unwrap_or(job.max_attempts);
+        job
     }
 
     /// A record as a JSON object, fields in the spec's order; `present` leaves out fields whose

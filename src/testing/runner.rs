@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use tokio::sync::{oneshot, watch};
 
 use crate::{
-    domain::{ClaimedJob, Clock, Counts, JobId, NextStep, Outcome},
+    domain::{ClaimedJob, Clock, JobId, NextStep, Outcome},
     queue::{End, JobBoard},
     sync::{RunEnd, RunJob, StopHandle, Watch},
 };
@@ -70,16 +70,6 @@ impl RunJob for ScriptedRunner {
         // what is not recorded is taken over when its lease runs out
         let end = End { outcome, next, source: None };
         let not_recorded = self.board.end(&job, end, self.clock.now()).await.err().map(|error| error.to_string());
-        RunEnd {
-            job: job.id,
-            run: job.run,
-            outcome,
-            stage: None,
-            error: None,
-            counts: Counts::default(),
-            next,
-            follow_ups: Vec::new(),
-            not_recorded,
-        }
+        RunEnd { not_recorded, ..RunEnd::new(&job, outcome, next) }
     }
 }

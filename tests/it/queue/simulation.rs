@@ -10,7 +10,7 @@ use std::{
 use actix::prelude::*;
 use async_trait::async_trait;
 use lockstep::{
-    domain::{Admission, AgentId, ClaimedJob, Clock, Counts, JobType, NextStep, Outcome, SyncType},
+    domain::{Admission, AgentId, ClaimedJob, Clock, JobType, NextStep, Outcome, SyncType},
     event::{Bus, Event, Pulses},
     operation::Operations,
     queue::{End, JobBoard, Parts, QueueActor, QueueSettings, Worker},
@@ -56,17 +56,7 @@ impl RunJob for Simulated {
         self.seen.lock().unwrap().running -= 1;
         let end = End { outcome: Outcome::Unchanged, next: NextStep::Done, source: None };
         self.board.end(&job, end, self.clock.now()).await.unwrap();
-        RunEnd {
-            job: job.id,
-            run: job.run,
-            outcome: Outcome::Unchanged,
-            stage: None,
-            error: None,
-            counts: Counts::default(),
-            next: NextStep::Done,
-            follow_ups: Vec::new(),
-            not_recorded: None,
-        }
+        RunEnd::new(&job, Outcome::Unchanged, NextStep::Done)
     }
 }
 
