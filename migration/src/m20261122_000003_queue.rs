@@ -41,7 +41,7 @@ const OLD_INDEXES: [(&str, &str); 2] = [
     ("job_claim", "CREATE INDEX job_claim ON job (order_key, id) WHERE state IN ('waiting', 'delayed')"),
 ];
 
-const INDEXES: [(&str, &str); 12] = [
+const INDEXES: [(&str, &str); 13] = [
     // one live job a dedup key, whatever process asks: the database is the referee
     ("job_in_flight", "CREATE UNIQUE INDEX job_in_flight ON job (dedup_key) WHERE state NOT IN ('done', 'kept')"),
     ("job_kept", "CREATE UNIQUE INDEX job_kept ON job (dedup_key) WHERE state = 'kept'"),
@@ -51,6 +51,7 @@ const INDEXES: [(&str, &str); 12] = [
         "CREATE INDEX sync_run_held ON sync_run (sync_type, agent_id) WHERE hold IN ('open', 'approved')",
     ),
     ("job_forced", "CREATE INDEX job_forced ON job (order_key, id) WHERE is_next AND force"),
+    ("job_live", "CREATE INDEX job_live ON job (job_type, state) WHERE state <> 'done'"),
     ("job_next_type", "CREATE INDEX job_next_type ON job (job_type, order_key, id) WHERE is_next"),
     ("job_next_agent", "CREATE INDEX job_next_agent ON job (agent_id, job_type) WHERE is_next"),
     ("job_lane", "CREATE INDEX job_lane ON job (agent_id, job_type, order_key, id) WHERE state = 'waiting'"),

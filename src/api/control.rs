@@ -92,7 +92,7 @@ async fn set_limits(api: web::Data<Api>, body: web::Json<Limits>) -> Result<Http
 /// `GET /api/breakers`
 #[get("/breakers")]
 async fn breakers(api: web::Data<Api>) -> Result<HttpResponse, Problem> {
-    Ok(HttpResponse::Ok().json(json!({ "items": api.store().breakers().await?, "next": null })))
+    Ok(HttpResponse::Ok().json(json!({ "items": api.store().breakers(api.context.clock.now()).await?, "next": null })))
 }
 
 /// `POST /api/breakers/{id}/reset`
@@ -101,7 +101,7 @@ async fn reset(api: web::Data<Api>, id: web::Path<i64>) -> Result<HttpResponse, 
     if !api.queue.send(ResetBreaker { id: *id }).await?? {
         return Err(Problem::not_found("unknown_breaker", format!("there is no breaker {id}")));
     }
-    let found = api.store().breakers().await?.into_iter().find(|breaker| breaker.id == *id);
+    let found = api.store().breakers(api.context.clock.now()).await?.into_iter().find(|breaker| breaker.id == *id);
     Ok(HttpResponse::Ok().json(found))
 }
 

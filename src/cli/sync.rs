@@ -15,7 +15,7 @@ use super::{Exit, progress::Bar};
 use crate::{
     app::{self, Io, Parts},
     delta::{ChangeKind, Plan, Verdict},
-    domain::{AgentId, ClaimedJob, NewJob, Outcome, Reason, Stage},
+    domain::{AgentId, ClaimedJob, Class, NewJob, Outcome, Reason, Stage},
     queue::LeaseWatch,
     report::Report,
     settings::Settings,
@@ -164,7 +164,8 @@ async fn sync(
         context.store.drop_document(unused).await?;
     }
     let Some(claimed) = claimed else {
-        eprintln!("{}", why_not(context, agent).await?);
+        let shut_out = shut_out(context, agent).await?;
+        eprintln!("{}", shut_out.unwrap_or_else(|| format!("agent {agent} is busy with another job")));
         return Ok(Exit::Busy);
     };
     let end = run_alive(settings, context, io, claimed, owner).await;
@@ -193,17 +194,16 @@ async fn sync(
     })
 }
 
-/// Why no job could be claimed.
-async fn why_not(context: &Context, agent: &AgentId) -> anyhow::Result<String> {
+/// What keeps every job of this agent from starting, in words.
+async fn shut_out(context: &Context, agent: &AgentId) -> anyhow::Result<Option<String>> {
     let now = context.clock.now();
     if let Some(pause) = context.store.pause().await?.filter(|pause| pause.holds(now)) {
-        return Ok(format!("{} paused the service: {}", pause.by, pause.reason));
+        return Ok(Some(format!("{} paused the service: {}", pause.by, pause.reason)));
     }
-    let open = context.store.breakers().await?.into_iter().filter(|one| one.agent_id == *agent);
-    Ok(match open.filter_map(|one| one.breaker.open_until()).find(|until| *until > now) {
-        Some(until) => format!("the source failed for agent {agent} again and again; it is tried again at {until}"),
-        None => format!("agent {agent} is busy with another job"),
-    })
+    let open = context.store.breakers(now).await?.into_iter().filter(|one| one.agent_id == *agent);
+    let until = open.filter_map(|one| one.breaker.open_until()).find(|until| *until > now);
+    let text = |until| format!("the source failed for agent {agent} again and again; it is tried again at {until}");
+    Ok(until.map(text))
 }
 
 /// Claims the job. Where the agent is busy, looks whether the process that holds it still lives, and
@@ -223,9 +223,12 @@ async fn claim(
         {
             return Ok(Some(claimed));
         }
+        if shut_out(context, &job.agent).await?.is_some() {
+            return Ok(None);
+        }
         let active = context.store.heartbeat(owner.to_owned(), Vec::new(), context.clock.now()).await?.active;
         for dead in watch.observe(started.elapsed(), lease, &active) {
-            context.store.rescue(dead.job, dead.lease, context.clock.now()).await?;
+            context.store.rescue(dead.job, dead.lease, dead.heartbeat, context.clock.now()).await?;
         }
         let seen = first.get_or_insert_with(|| active.clone());
         if !active.is_empty() && active.iter().all(|beat| !seen.contains(beat)) {
@@ -239,7 +242,7 @@ async fn claim(
 /// Runs the job, with heartbeats, and stops it on Ctrl-C and when its row says so.
 async fn run_alive(settings: &Settings, context: &Arc<Context>, io: &Io, job: ClaimedJob, owner: String) -> RunEnd {
     let stop = StopHandle::default();
-    let id = job.id;
+    let (id, reason, force) = (job.id, job.reason, job.force);
     let runner = Runner::new(context.clone(), io.handle()).once();
     let watch = Watch::default();
     let run = runner.run(job, stop.clone(), watch.clone());
@@ -260,8 +263,17 @@ async fn run_alive(settings: &Settings, context: &Arc<Context>, io: &Io, job: Cl
             }
             _ = tokio::signal::ctrl_c() => stop.stop(StopReason::Asked),
             _ = beat.tick() => match context.store.heartbeat(owner.clone(), vec![id], context.clock.now()).await {
-                Ok(heard) if heard.stop.contains(&id) => stop.stop(StopReason::Asked),
-                Ok(_) => {}
+                Ok(heard) => {
+                    let is_paused = heard.pause.is_some_and(|pause| !pause.drain && pause.stops(Class::Sync, reason, force));
+                    if heard.stop.contains(&id) || heard.lost.contains(&id) {
+                        stop.stop(StopReason::Asked);
+                    } else if heard.preempt.contains(&id) {
+                        // the service carries it on once the write is done
+                        stop.stop(StopReason::Preempted);
+                    } else if is_paused {
+                        stop.stop(StopReason::Shutdown);
+                    }
+                }
                 Err(error) => tracing::error!(%error, "no heartbeat could be sent"),
             },
         }

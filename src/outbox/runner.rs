@@ -8,6 +8,7 @@ use std::{
 use async_trait::async_trait;
 use serde_json::{Value as Json, json};
 use sha2::{Digest, Sha256};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     effect::{Effect, Turn},
@@ -17,6 +18,7 @@ use crate::{
     domain::{ClaimedJob, Class, Clock, NextStep, Outcome},
     event::Bus,
     operation::{OperationSpec, Operations},
+    report,
     source::{Source, SourceError},
     store::{Finish, SourceReport, Store},
     sync::{RunEnd, RunJob, StopHandle, Watch, record_end},
@@ -70,7 +72,8 @@ impl OperationRunner {
         let (turn, text, result) = match in_time(&self.runtime, spec.time_limit(), work).await {
             Ok(Ok(answer)) => (Turn::Confirmed, None, Some(answer)),
             Ok(Err((turn, code, text))) => (turn, Some((code, text)), None),
-            Err(cut) => (Turn::Cut, Some(("cut", cut)), None),
+            Err(Cut::Panicked) => (Turn::Cut, Some(("panic", "the attempt panicked".to_owned())), None),
+            Err(Cut::TimedOut(text)) => (Turn::Cut, Some(("timed_out", text)), None),
         };
         let effect = *seen.lock().unwrap_or_else(PoisonError::into_inner);
         let outcome = effect.outcome(turn, job.repeatable);
@@ -127,7 +130,21 @@ impl OperationRunner {
         };
         let learnt = |failed: Option<String>| Some(SourceReport { failed, ..self.breaker.clone() });
         match fetched {
-            Ok(Ok(bytes)) => self.keep(bytes, learnt(None)).await,
+            Ok(Ok(bytes)) => match report::check_is_pdf(&bytes) {
+                Ok(()) => Finish {
+                    outcome: Some(Outcome::Succeeded),
+                    result: Some(json!({ "sha256": hex::encode(Sha256::digest(&bytes)), "bytes": bytes.len() })),
+                    document: Some(Arc::new(bytes)),
+                    source: learnt(None),
+                    ..Finish::default()
+                },
+                // a log-in page, say: the source answers, but does not do its work
+                Err(refusal) => {
+                    let outcome = Outcome::Failed { retryable: refusal.code.is_transient() };
+                    let source = learnt(Some(refusal.to_string()));
+                    Finish { source, ..failed(outcome, refusal.code.as_str(), refusal.to_string()) }
+                }
+            },
             Ok(Err(error)) => {
                 let source = match &error {
                     SourceError::Unreachable(text) => learnt(Some(text.clone())),
@@ -137,41 +154,44 @@ impl OperationRunner {
                 let outcome = Outcome::Failed { retryable: error.is_retryable() };
                 Finish { source, ..failed(outcome, error.code(), error.to_string()) }
             }
-            Err(cut) => Finish { source: learnt(Some(cut.clone())), ..failed(Outcome::TimedOut, "timed_out", cut) },
-        }
-    }
-
-    async fn keep(&self, bytes: Vec<u8>, source: Option<SourceReport>) -> Finish {
-        if let Err(refusal) = crate::report::check_is_pdf(&bytes) {
-            let outcome = Outcome::Failed { retryable: false };
-            return Finish { source, ..failed(outcome, refusal.code.as_str(), refusal.to_string()) };
-        }
-        let (sha256, size) = (hex::encode(Sha256::digest(&bytes)), bytes.len());
-        match self.store.keep_document(bytes, self.clock.now()).await {
-            Ok(document) => {
-                let result = Some(json!({ "documentId": document, "sha256": sha256, "bytes": size }));
-                Finish { outcome: Some(Outcome::Succeeded), result, source, ..Finish::default() }
+            Err(Cut::Panicked) => failed(Outcome::Panicked, "panic", "the attempt panicked".to_owned()),
+            Err(Cut::TimedOut(text)) => {
+                Finish { source: learnt(Some(text.clone())), ..failed(Outcome::TimedOut, "timed_out", text) }
             }
-            Err(error) => failed(Outcome::Failed { retryable: error.is_retryable() }, "database", error.to_string()),
         }
     }
 }
 
-/// Runs `work` in a task of its own; a panic or too long a wait is told as text.
+/// Why work has no result.
+enum Cut {
+    /// It panicked.
+    Panicked,
+    /// It took too long.
+    TimedOut(String),
+}
+
+/// Runs `work` in a task of its own, and aborts that when it takes too long or nobody waits any more. The
+/// task has ended when this returns: what it did, it did before.
 async fn in_time<T: Send + 'static>(
     runtime: &tokio::runtime::Handle,
     limit: Duration,
     work: impl Future<Output = T> + Send + 'static,
-) -> Result<T, String> {
-    let mut task = runtime.spawn(work);
-    match tokio::time::timeout(limit, &mut task).await {
-        Ok(Ok(done)) => Ok(done),
-        Ok(Err(_)) => Err("the attempt panicked".to_owned()),
-        Err(_) => {
-            task.abort();
-            Err(format!("the attempt took longer than {} s", limit.as_secs_f64()))
+) -> Result<T, Cut> {
+    let mut task = AbortOnDropHandle::new(runtime.spawn(work));
+    let ended = if let Ok(ended) = tokio::time::timeout(limit, &mut task).await {
+        ended
+    } else {
+        task.abort();
+        // it may still have come to its end
+        (&mut task).await
+    };
+    ended.map_err(|join| {
+        if join.is_panic() {
+            Cut::Panicked
+        } else {
+            Cut::TimedOut(format!("the attempt took longer than {} s", limit.as_secs_f64()))
         }
-    }
+    })
 }
 
 fn failed(outcome: Outcome, code: &str, text: String) -> Finish {

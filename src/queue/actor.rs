@@ -17,7 +17,7 @@ use super::{
     port::JobBoard,
 };
 use crate::{
-    domain::{ClaimedJob, Clock, JobId, JobType, NewJob, Pause, Timestamp},
+    domain::{AgentId, ClaimedJob, Clock, JobId, JobType, NewJob, Pause, Reason, Timestamp},
     event::{Bus, Event, Pulses},
     operation::Operations,
     store::{Claim, Claimed, StoreError},
@@ -89,6 +89,8 @@ pub struct QueueActor {
     pub(super) cleaned: Option<Instant>,
     wake: Option<(Timestamp, SpawnHandle)>,
     pub(super) drained: Vec<oneshot::Sender<()>>,
+    /// Agents for whom urgent work was accepted while a claim was under way.
+    pub(super) just_asked: BTreeSet<AgentId>,
     /// Preemptions that were told already.
     preempted: BTreeSet<JobId>,
 }
@@ -110,6 +112,7 @@ impl QueueActor {
             cleaned: None,
             wake: None,
             drained: Vec::new(),
+            just_asked: BTreeSet::new(),
             preempted: BTreeSet::new(),
         }
     }
@@ -127,7 +130,13 @@ impl QueueActor {
 
     /// Claims what may run now, and starts it.
     pub(super) fn claim(&mut self, ctx: &mut Context<Self>) {
-        let Some(room) = self.board.begin_claim() else { return };
+        let Some(room) = self.board.begin_claim() else {
+            if !self.board.is_claiming() {
+                // all slots are taken: the loop turns, there is just nothing to claim
+                self.parts.pulses.beat("claim", CLAIM_LATE);
+            }
+            return;
+        };
         let (jobs, claim, now) = (self.parts.jobs.clone(), self.claim_for(room), self.parts.clock.now());
         let claim = async move { jobs.claim(claim, now).await };
         ctx.spawn(claim.into_actor(self).map(move |claimed, actor, ctx| actor.claimed(room, claimed, ctx)));
@@ -146,8 +155,17 @@ impl QueueActor {
             }
         };
         let again = self.board.end_claim(room, &claimed.jobs);
+        let syncs: Vec<_> = claimed.jobs.iter().filter(|job| job.class.is_preemptible()).cloned().collect();
         for job in claimed.jobs {
             self.start(job, ctx);
+        }
+        self.board.forget_stopped();
+        // a write may have been accepted while the claim that brought its agent's sync was under way
+        let late: Vec<_> = syncs.iter().filter(|job| self.just_asked.contains(&job.agent)).map(|job| job.id).collect();
+        self.just_asked.clear();
+        if !late.is_empty() {
+            // after Run in their mailboxes
+            ctx.run_later(Duration::ZERO, move |actor, _| actor.preempt(&late));
         }
         self.wake_at(wake_at(self.parts.clock.now(), claimed.next_due), ctx);
         if again {
@@ -181,10 +199,10 @@ impl QueueActor {
             agent_id: job.agent.clone(),
             attempt: job.attempt,
         });
-        let id = job.id;
+        let (id, lease) = (job.id, job.lease);
         let Some(worker) = self.parts.workers.get(&job.job_type) else {
             tracing::error!(job = id, r#type = %job.job_type, "no actor runs this type");
-            self.board.finished(id);
+            self.board.finished(id, lease);
             return;
         };
         let late_stop = match (self.board.is_draining(), self.board.take_stopped(id)) {
@@ -198,16 +216,18 @@ impl QueueActor {
             let stop = worker.stop.clone();
             ctx.run_later(Duration::ZERO, move |_, _| stop.do_send(Stop { job: Some(id), reason }));
         }
-        ctx.spawn(run.map(move |end, actor, ctx| actor.ended(id, end, ctx)));
+        ctx.spawn(run.map(move |end, actor, ctx| actor.ended((id, lease), end, ctx)));
     }
 
-    fn ended(&mut self, job: JobId, end: Result<RunEnd, MailboxError>, ctx: &mut Context<Self>) {
-        self.board.finished(job);
+    fn ended(&mut self, (job, lease): (JobId, i64), end: Result<RunEnd, MailboxError>, ctx: &mut Context<Self>) {
+        let agent = self.board.job(job).map(|job| job.agent.clone());
+        self.board.finished(job, lease);
         self.preempted.remove(&job);
         match end {
             Ok(end) => {
-                for admission in end.follow_ups {
-                    tracing::debug!(job, answer = admission.as_str(), "follow-up asked for");
+                for ((job_type, admission), agent_id) in end.follow_ups.into_iter().zip(agent.iter().cycle().cloned()) {
+                    let reason = Reason::Flow;
+                    self.parts.bus.publish(Event::Enqueued { job_type, agent_id, reason, admission });
                 }
             }
             // without a heartbeat the job is taken over when its lease runs out

@@ -15,7 +15,7 @@ use crate::{
 /// Old jobs are looked for so often.
 const CLEAN_EVERY: Duration = Duration::from_secs(3_600);
 /// Dead jobs that one heartbeat takes over; the next takes more.
-const RESCUES: usize = 50;
+const RESCUES: usize = 500;
 
 impl QueueActor {
     /// Marks what runs here alive, sees who else is, and again after a pause.
@@ -57,7 +57,7 @@ impl QueueActor {
 
     fn rescue(&mut self, beat: Beat, ctx: &mut Context<Self>) {
         let (jobs, now) = (self.parts.jobs.clone(), self.parts.clock.now());
-        let rescue = async move { jobs.rescue(beat.job, beat.lease, now).await }.into_actor(self);
+        let rescue = async move { jobs.rescue(beat.job, beat.lease, beat.heartbeat, now).await }.into_actor(self);
         ctx.spawn(rescue.map(move |rescued, actor, ctx| match rescued {
             Ok(Some(outcome)) => {
                 tracing::warn!(job = beat.job, owner = beat.owner, "took over a job whose process died");

@@ -83,14 +83,27 @@ impl Board {
         }
     }
 
+    /// Is a claim under way?
+    #[must_use]
+    pub fn is_claiming(&self) -> bool {
+        self.claiming
+    }
+
+    /// The claim has brought what it could: who was not among it will not come.
+    pub fn forget_stopped(&mut self) {
+        self.stopped.clear();
+    }
+
     /// Is this job to stop as soon as it starts?
     pub fn take_stopped(&mut self, job: JobId) -> bool {
         self.stopped.remove(&job)
     }
 
-    /// A job's run has ended.
-    pub fn finished(&mut self, job: JobId) {
-        self.running.remove(&job);
+    /// An attempt has ended; the job may run here again already, under another lease.
+    pub fn finished(&mut self, job: JobId, lease: i64) {
+        if self.running.get(&job).is_some_and(|running| running.lease == lease) {
+            self.running.remove(&job);
+        }
     }
 
     /// No more claims.
@@ -214,7 +227,7 @@ mod tests {
         assert_eq!(board.begin_claim(), room(0, 1), "one slot more, for writes and downloads");
         assert!(board.end_claim(Room { any: 0, urgent: 1 }, &[job(3)]));
         assert_eq!(board.begin_claim(), None, "all slots are taken");
-        board.finished(1);
+        board.finished(1, 1);
         assert_eq!(board.begin_claim(), room(0, 1));
         assert!(!board.end_claim(Room { any: 0, urgent: 1 }, &[]), "nothing is due");
         board.set_limits(BTreeMap::from([(ALL.to_owned(), 5), ("orders".to_owned(), 1)]));
@@ -224,8 +237,8 @@ mod tests {
         board.drain();
         assert_eq!(board.begin_claim(), None);
         assert!(!board.is_idle());
-        board.finished(2);
-        board.finished(3);
+        board.finished(2, 1);
+        board.finished(3, 1);
         assert!(board.is_idle());
     }
 

@@ -153,6 +153,9 @@ impl QueueActor {
         if admission.is_taken() && !job.class.is_preemptible() && job.delay.is_zero() {
             let in_the_way = self.board.preemptible(&job.agent);
             self.preempt(&in_the_way);
+            if self.board.is_claiming() {
+                self.just_asked.insert(job.agent.clone());
+            }
         }
     }
 }

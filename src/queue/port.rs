@@ -51,7 +51,13 @@ pub trait JobBoard: Send + Sync + 'static {
     /// See [`Store::heartbeat`].
     async fn heartbeat(&self, owner: String, running: Vec<JobId>, now: Timestamp) -> Result<Heartbeat, StoreError>;
     /// See [`Store::rescue`].
-    async fn rescue(&self, job: JobId, lease: i64, now: Timestamp) -> Result<Option<Outcome>, StoreError>;
+    async fn rescue(
+        &self,
+        job: JobId,
+        lease: i64,
+        heartbeat: i64,
+        now: Timestamp,
+    ) -> Result<Option<Outcome>, StoreError>;
     /// See [`Store::request_stop`].
     async fn request_stop(&self, meant: Meant, now: Timestamp) -> Result<(Vec<JobId>, Vec<JobId>), StoreError>;
     /// See [`Store::retry`].
@@ -117,8 +123,14 @@ impl JobBoard for Store {
         Store::heartbeat(self, owner, running, now).await
     }
 
-    async fn rescue(&self, job: JobId, lease: i64, now: Timestamp) -> Result<Option<Outcome>, StoreError> {
-        Store::rescue(self, job, lease, now).await
+    async fn rescue(
+        &self,
+        job: JobId,
+        lease: i64,
+        heartbeat: i64,
+        now: Timestamp,
+    ) -> Result<Option<Outcome>, StoreError> {
+        Store::rescue(self, job, lease, heartbeat, now).await
     }
 
     async fn request_stop(&self, meant: Meant, now: Timestamp) -> Result<(Vec<JobId>, Vec<JobId>), StoreError> {

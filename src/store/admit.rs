@@ -101,7 +101,8 @@ impl Store {
     }
 
     /// Admits one job and claims it at once, in one transaction; a job with its key that only waits is
-    /// claimed instead. `None` if its agent is busy or the service paused; then nothing is stored.
+    /// claimed instead. `None` if its agent is busy or has urgent work waiting, or the service is paused; then
+    /// nothing is stored.
     ///
     /// # Errors
     /// [`StoreError`] if a statement fails.
@@ -116,7 +117,9 @@ impl Store {
             Box::pin(async move {
                 let failed = StoreError::while_doing("claim a job");
                 let busy = entity::agent_lock::Entity::find_by_id(job.agent.as_str()).one(tx).await.map_err(&failed)?;
-                if busy.is_some() {
+                let heads = lane::heads(tx, [job.agent.as_str()].into()).await?;
+                // writes and downloads have negative keys: they come first
+                if busy.is_some() || heads.values().any(|(order, _)| *order < 0) {
                     return Ok(None);
                 }
                 let answers = admit_all(tx, vec![job], now).await?;

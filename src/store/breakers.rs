@@ -39,15 +39,18 @@ pub struct StoredBreaker {
     /// Where it is.
     #[serde(flatten)]
     pub breaker: Breaker,
+    /// Is it open, but a probe may start: half-open?
+    pub half_open: bool,
     /// What the source said last when it failed.
     pub last_error: Option<String>,
     /// When it moved last.
     pub updated_at: Timestamp,
 }
 
-impl From<entity::breaker::Model> for StoredBreaker {
-    fn from(row: entity::breaker::Model) -> Self {
+impl StoredBreaker {
+    fn at(row: entity::breaker::Model, now: Timestamp) -> Self {
         Self {
+            half_open: row.open_until.is_some_and(|until| until <= now),
             id: row.id,
             source: row.source.clone(),
             agent_id: row.agent_id.as_str().into(),
@@ -70,12 +73,12 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] if the query fails.
-    pub async fn breakers(&self) -> Result<Vec<StoredBreaker>, StoreError> {
-        self.read(|db| {
+    pub async fn breakers(&self, now: Timestamp) -> Result<Vec<StoredBreaker>, StoreError> {
+        self.read(move |db| {
             Box::pin(async move {
                 let rows = entity::breaker::Entity::find().order_by_asc(B::AgentId).all(db).await;
                 let rows = rows.map_err(StoreError::while_doing("list the breakers"))?;
-                Ok(rows.into_iter().map(StoredBreaker::from).collect())
+                Ok(rows.into_iter().map(|row| StoredBreaker::at(row, now)).collect())
             })
         })
         .await
@@ -97,7 +100,11 @@ impl Store {
                 if let Some(until) = row.open_until {
                     release(tx, &row.agent_id, until, now).await?;
                 }
-                Ok(entity::breaker::Entity::find_by_id(id).one(tx).await.map_err(failed)?.map(StoredBreaker::from))
+                Ok(entity::breaker::Entity::find_by_id(id)
+                    .one(tx)
+                    .await
+                    .map_err(failed)?
+                    .map(|row| StoredBreaker::at(row, now)))
             })
         })
         .await
@@ -164,23 +171,22 @@ async fn keep(
 /// look at it before.
 async fn postpone(tx: &DatabaseTransaction, agent: &str, until: Timestamp) -> Result<(), StoreError> {
     let failed = StoreError::while_doing("postpone jobs");
-    let waiting = entity::job::Entity::find().filter(is(JobState::Waiting)).filter(C::AgentId.eq(agent)).all(tx);
-    let waiting = waiting.await.map_err(&failed)?;
-    let asks = |row: &&entity::job::Model| Class::from_rank(row.class) != Class::Write && row.document_id.is_none();
-    let rows: Vec<&entity::job::Model> = waiting.iter().filter(asks).collect();
+    let waiting = entity::job::Entity::find().filter(is(JobState::Waiting)).filter(C::AgentId.eq(agent));
+    let asking = waiting.filter(C::Class.ne(Class::Write.rank())).filter(C::DocumentId.is_null());
+    let rows = asking.all(tx).await.map_err(&failed)?;
     for row in &rows {
         super::claim::state_after(&row.state, crate::domain::job::JobEvent::Postponed)?;
     }
-    entity::job::Entity::update_many()
-        .col_expr(C::State, Expr::val(JobState::Delayed.as_str()))
-        .col_expr(C::IsNext, Expr::val(false))
-        .col_expr(C::DueAt, Expr::val(until))
-        .filter(C::Id.is_in(rows.iter().map(|row| row.id)))
-        .exec(tx)
-        .await
-        .map_err(failed)?;
-    for row in rows {
-        lane::refresh(tx, &row.job_type, agent).await?;
+    for chunk in rows.chunks(500) {
+        entity::job::Entity::update_many()
+            .col_expr(C::State, Expr::val(JobState::Delayed.as_str()))
+            .col_expr(C::IsNext, Expr::val(false))
+            .col_expr(C::DueAt, Expr::val(until))
+            .filter(C::Id.is_in(chunk.iter().map(|row| row.id)))
+            .exec(tx)
+            .await
+            .map_err(&failed)?;
+        lane::advance(tx, chunk.iter().map(|row| row.id)).await?;
     }
     Ok(())
 }

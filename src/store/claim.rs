@@ -68,7 +68,8 @@ pub(super) async fn claim_in(
     now: Timestamp,
 ) -> Result<Claimed, StoreError> {
     let mut next = next_due(tx).await?;
-    while next.is_some_and(|due| due <= now) {
+    if next.is_some_and(|due| due <= now) {
+        // what is more than one statement's worth is for the next claim, which follows at once
         promote_due(tx, now).await?;
         next = next_due(tx).await?;
     }
@@ -112,17 +113,25 @@ async fn choose(
     }
     let mut choice = Choice { any: claim.any, urgent: claim.urgent, room: rooms(tx, claim).await?, chosen: Vec::new() };
     // writes and downloads have negative keys; a plain pause leaves these, and the few syncs that are forced
-    let urgent = || C::OrderKey.lt(0_i64);
+    let urgent = || Look::Only(C::OrderKey.lt(0_i64));
     if pause.is_some() {
-        choice.fill(tx, claim, now, Some(urgent())).await?;
-        choice
-            .fill(tx, claim, now, Some(Expr::cust("force").and(Expr::cust("class = 2 AND reason = 'manual'"))))
-            .await?;
+        choice.fill(tx, claim, now, &urgent()).await?;
+        choice.fill(tx, claim, now, &Look::Forced).await?;
     } else if choice.any > 0 {
-        choice.fill(tx, claim, now, None).await?;
+        choice.fill(tx, claim, now, &Look::All).await?;
     }
-    choice.fill(tx, claim, now, Some(urgent())).await?;
+    choice.fill(tx, claim, now, &urgent()).await?;
     Ok(choice.chosen)
+}
+
+/// Which candidates are looked at.
+enum Look {
+    /// All.
+    All,
+    /// Those that are so.
+    Only(Expr),
+    /// Syncs that a person forces: few, with an index of their own.
+    Forced,
 }
 
 /// What has been chosen so far, and for what there is room.
@@ -140,11 +149,11 @@ impl Choice {
         tx: &DatabaseTransaction,
         claim: &Claim,
         now: Timestamp,
-        only: Option<Expr>,
+        look: &Look,
     ) -> Result<(), StoreError> {
         while self.any + self.urgent > 0 {
             let wanted = self.any + self.urgent;
-            let mut found = self.find(tx, claim, now, only.clone()).await?;
+            let mut found = self.find(tx, claim, now, look).await?;
             found.sort_by_key(|row| (row.order_key, row.id));
             let (is_last, before) = (found.len() < wanted, self.chosen.len());
             for row in found.into_iter().take(wanted) {
@@ -164,16 +173,24 @@ impl Choice {
         tx: &DatabaseTransaction,
         claim: &Claim,
         now: Timestamp,
-        only: Option<Expr>,
+        look: &Look,
     ) -> Result<Vec<entity::job::Model>, StoreError> {
         let has_room = |name: &&JobType| self.room.get(name.as_str()).is_none_or(|room| *room > 0);
         let open: Vec<&str> = claim.known.iter().filter(has_room).map(JobType::as_str).collect();
+        if let Look::Forced = look {
+            let forced =
+                candidates(now).filter(Expr::cust("force")).filter(Expr::cust("class = 2 AND reason = 'manual'"));
+            let rows = forced.all(tx).await.map_err(StoreError::while_doing("claim a job"))?;
+            let is_free = |row: &entity::job::Model| self.chosen.iter().all(|one| one.agent_id != row.agent_id);
+            return Ok(rows.into_iter().filter(|row| open.contains(&row.job_type.as_str()) && is_free(row)).collect());
+        }
         let looks: Vec<Vec<&str>> = if open.len() == claim.known.len() {
             vec![open]
         } else {
             open.into_iter().map(|name| vec![name]).collect()
         };
         let taken: Vec<&str> = self.chosen.iter().map(|row| row.agent_id.as_str()).collect();
+        let only = if let Look::Only(only) = look { Some(only.clone()) } else { None };
         let mut found = Vec::new();
         for types in looks {
             let rows = candidates(now)
@@ -216,8 +233,6 @@ impl Choice {
 fn candidates(now: Timestamp) -> Select<entity::job::Entity> {
     let mut busy = Query::select();
     busy.column(entity::agent_lock::Column::AgentId).from(entity::agent_lock::Entity);
-    let overtaken = "class = 2 AND EXISTS (SELECT 1 FROM job AS other WHERE other.agent_id = job.agent_id \
-                     AND other.is_next AND other.class < 2)";
     // what asks the source of an agent whose breaker is open was postponed when that opened; here is the rest
     let mut open = Query::select();
     open.expr(Expr::val(1))
@@ -232,7 +247,7 @@ fn candidates(now: Timestamp) -> Select<entity::job::Entity> {
         .filter(is_next())
         .filter(shut.not())
         .filter(C::AgentId.not_in_subquery(busy))
-        .filter(Expr::cust(format!("NOT ({overtaken})")))
+        .filter(lane::is_overtaken(now).not())
         .order_by_asc(C::OrderKey)
         .order_by_asc(C::Id)
 }

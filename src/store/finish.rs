@@ -18,13 +18,14 @@ use super::{
     entity,
     holds::{quarantine, settle_holds},
     lane, link,
-    over::{Over, drop_upload, follow, release_agent},
+    over::{Over, drop_upload, follow, keep_window, release_agent},
     record_table::equals,
 };
 use crate::{
     delta::Verdict,
     domain::{
-        Admission, ClaimedJob, Counts, JobState, NewJob, NextStep, Outcome, Reason, Stage, Timestamp, job::JobEvent,
+        Admission, ClaimedJob, Class, Counts, JobState, JobType, NewJob, NextStep, Outcome, Reason, Stage, Timestamp,
+        job::JobEvent,
     },
     report::{Layout, Quarantined},
     sync_type::{SyncTypeSpec, SyncTypes},
@@ -78,7 +79,7 @@ pub struct Finished {
     /// The final counts.
     pub counts: Counts,
     /// Jobs that follow: accepted, or already there.
-    pub follow_ups: Vec<Admission>,
+    pub follow_ups: Vec<(JobType, Admission)>,
 }
 
 impl Store {
@@ -119,8 +120,8 @@ async fn finish_in(
     now: Timestamp,
 ) -> Result<Finished, StoreError> {
     let row = held(tx, job).await?;
-    // whoever asked for a stop does not want another attempt
-    let next = if row.stop_requested && next != NextStep::GiveBack { NextStep::Done } else { next };
+    // whoever asked for a stop wants no other attempt, also if the run was to be given back besides
+    let next = if row.stop_requested { NextStep::Done } else { next };
     let is_applied = end.outcome.is_some_and(Outcome::is_applied);
     let mut finished = Finished { counts: end.counts, ..Finished::default() };
     if let Some(spec) = types.get(job.job_type.as_str()).filter(|_| is_applied) {
@@ -132,6 +133,12 @@ async fn finish_in(
     };
     let document = settle_holds(tx, job, &end, (is_applied, next == NextStep::Done), now).await?;
     quarantine(tx, job, &end.quarantined).await.map_err(StoreError::while_doing("quarantine rows"))?;
+    let is_download = job.class == Class::Download && is_applied;
+    if let Some(bytes) = if is_download { end.document.take() } else { None } {
+        let document = super::document::insert(tx, bytes.to_vec(), now).await;
+        let result = end.result.get_or_insert_with(|| Json::Object(serde_json::Map::new()));
+        result["documentId"] = document.map_err(StoreError::while_doing("keep a document"))?.into();
+    }
     let kept = end.document.take().filter(|_| next == NextStep::GiveBack);
     let told = Told { outcome: end.outcome, error: end.error.clone(), result: end.result.take(), kept };
     end_run(tx, job, end, finished.counts, document, now).await?;
@@ -238,7 +245,7 @@ async fn follow_up(
     spec: &SyncTypeSpec,
     job: &ClaimedJob,
     now: Timestamp,
-) -> Result<Vec<Admission>, StoreError> {
+) -> Result<Vec<(JobType, Admission)>, StoreError> {
     use entity::job::Column as C;
     let cleared = entity::job::Entity::update_many()
         .col_expr(C::FollowUpDue, Expr::val(false))
@@ -251,12 +258,11 @@ async fn follow_up(
     if cleared.rows_affected == 0 {
         return Ok(Vec::new());
     }
-    let children = spec
-        .triggers
-        .iter()
-        .filter_map(|name| types.get(name.as_str()))
-        .map(|child| NewJob { parent: Some(job.id), ..child.job(&job.agent, Reason::Flow) });
-    admit_all(tx, children.collect(), now).await
+    let children = spec.triggers.iter().filter_map(|name| types.get(name.as_str()));
+    let children: Vec<NewJob> =
+        children.map(|child| NewJob { parent: Some(job.id), ..child.job(&job.agent, Reason::Flow) }).collect();
+    let names: Vec<JobType> = children.iter().map(|child| child.job_type.clone()).collect();
+    Ok(names.into_iter().zip(admit_all(tx, children, now).await?).collect())
 }
 
 async fn end_run(
@@ -330,6 +336,8 @@ async fn end_job(
         NextStep::RetryIn(_) => JobEvent::Backoff,
         NextStep::GiveBack => JobEvent::Released,
     };
+    // a report that was kept for going on, and not a person's
+    let is_own_fetch = job.document.is_some() && !matches!(job.reason, Reason::Upload | Reason::Approval);
     // the lease was checked, so the job is active
     let state = state_after(JobState::Active.as_str(), event)?;
     let mut update = entity::job::Entity::update_many()
@@ -344,7 +352,12 @@ async fn end_job(
         NextStep::Done => {
             drop_upload(tx, job.document, job.approves).await?;
             update = update.col_expr(C::FinishedAt, Expr::val(now));
-            if told.outcome.is_some_and(Outcome::is_failure) {
+            if is_own_fetch {
+                update = update.col_expr(C::DocumentId, Expr::val(Option::<i64>::None));
+            }
+            if told.outcome == Some(Outcome::Doubtful) {
+                keep_window(tx, job.id, now).await?;
+            } else if told.outcome.is_some_and(Outcome::is_failure) {
                 let released = entity::job::Entity::update_many()
                     .col_expr(C::ThrottleUntil, Expr::val(Option::<Timestamp>::None))
                     .filter(C::Id.eq(job.id))
@@ -355,7 +368,7 @@ async fn end_job(
         NextStep::RetryIn(pause) => {
             let due = now + Duration::from_std(pause).unwrap_or(Duration::zero());
             update = update.col_expr(C::DueAt, Expr::val(due)).col_expr(C::Phase, Expr::val(Option::<String>::None));
-            if job.document.is_some() && !matches!(job.reason, Reason::Upload | Reason::Approval) {
+            if is_own_fetch {
                 // what was kept for going on is read once; a retry fetches anew
                 drop_upload(tx, job.document, None).await?;
                 update = update.col_expr(C::DocumentId, Expr::val(Option::<i64>::None));
@@ -363,6 +376,11 @@ async fn end_job(
         }
         NextStep::GiveBack => {
             update = update.col_expr(C::Attempt, Expr::val(i32::try_from(job.attempt).unwrap_or(1) - 1));
+            if told.kept.is_none() && is_own_fetch {
+                // it goes on nobody knows when: it fetches anew then
+                drop_upload(tx, job.document, None).await?;
+                update = update.col_expr(C::DocumentId, Expr::val(Option::<i64>::None));
+            }
             if let Some(bytes) = told.kept.filter(|_| job.document.is_none()) {
                 let document = super::document::insert(tx, bytes.to_vec(), now).await.map_err(&failed)?;
                 update = update.col_expr(C::DocumentId, Expr::val(document));

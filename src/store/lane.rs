@@ -4,11 +4,13 @@
 use std::collections::{BTreeSet, HashMap};
 
 use sea_orm::{
-    DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect, prelude::*, sea_query::SimpleExpr,
+    DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    prelude::*,
+    sea_query::{Alias, ExprTrait, Query, SimpleExpr},
 };
 
 use super::{StoreError, entity};
-use crate::domain::{JobId, JobState};
+use crate::domain::{JobId, JobState, Timestamp};
 
 use entity::job::Column as C;
 
@@ -30,6 +32,23 @@ pub(super) fn is_live() -> SimpleExpr {
 /// Is it the first of its lane?
 pub(super) fn is_next() -> SimpleExpr {
     Expr::cust("is_next")
+}
+
+/// Is it a sync whose agent has urgent work waiting that could start, so that it has to make room? A download
+/// could not while the agent's breaker is open.
+pub(super) fn is_overtaken(now: Timestamp) -> Expr {
+    let mut open = Query::select();
+    open.expr(Expr::val(1))
+        .from(entity::breaker::Entity)
+        .and_where(Expr::cust("breaker.agent_id = job.agent_id"))
+        .and_where(Expr::col(entity::breaker::Column::OpenUntil).gt(now));
+    let mut urgent = Query::select();
+    urgent
+        .expr(Expr::val(1))
+        .from_as(entity::job::Entity, Alias::new("other"))
+        .and_where(Expr::cust("other.agent_id = job.agent_id AND other.is_next"))
+        .and_where(Expr::cust("other.class = 0").or(Expr::cust("other.class = 1").and(Expr::exists(open).not())));
+    Expr::cust("class = 2").and(Expr::exists(urgent))
 }
 
 /// The first of each lane of these agents: `(type, agent)` -> `(order key, job)`.

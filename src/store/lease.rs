@@ -9,7 +9,7 @@ use super::{
     claim::state_after,
     control, entity,
     lane::{self, is},
-    over::{Over, follow, release_agent, settle},
+    over::{Over, follow, keep_window, release_agent, settle},
 };
 use crate::domain::{ClaimedJob, JobId, JobState, Outcome, Pause, Timestamp, job::JobEvent};
 
@@ -71,12 +71,11 @@ impl Store {
                 let is_mine = |row: &&entity::job::Model| row.owner.as_deref() == Some(owner.as_str());
                 let mine: Vec<_> = rows.iter().filter(is_mine).collect();
                 let stop = mine.iter().filter(|row| row.stop_requested).map(|row| row.id).collect();
-                let urgent = "class = 2 AND EXISTS (SELECT 1 FROM job AS other WHERE other.agent_id = job.agent_id \
-                              AND other.is_next AND other.class < 2)";
+                let pause = control::pause_at(tx, now).await?;
                 let overtaken = entity::job::Entity::find()
                     .filter(is(JobState::Active))
                     .filter(C::Owner.eq(owner.as_str()))
-                    .filter(Expr::cust(urgent))
+                    .filter(lane::is_overtaken(now))
                     .order_by_asc(C::Id)
                     .all(tx)
                     .await
@@ -87,11 +86,13 @@ impl Store {
                     owner: row.owner.clone().unwrap_or_default(),
                     heartbeat: row.heartbeat,
                 };
+                // in an emergency nothing starts, so nothing needs room
+                let is_emergency = pause.as_ref().is_some_and(|pause| pause.emergency);
                 Ok(Heartbeat {
-                    pause: control::pause_at(tx, now).await?,
+                    pause,
                     limits: control::limits(tx).await?,
                     stop,
-                    preempt: overtaken.iter().map(|row| row.id).collect(),
+                    preempt: overtaken.iter().filter(|_| !is_emergency).map(|row| row.id).collect(),
                     lost: running.into_iter().filter(|id| !mine.iter().any(|row| row.id == *id)).collect(),
                     active: rows.iter().map(beat).collect(),
                 })
@@ -103,17 +104,25 @@ impl Store {
     /// Takes a job from a process that died: its lease number rises, so that a late write of the
     /// old process is refused; its run is `lost`; it waits again, or is over if it was the last try. A write
     /// whose effect may have happened is not repeated unless its type says that it may be: it is over, and
-    /// doubtful. `None` if the lease was no longer that.
+    /// doubtful. `None` if lease or heartbeat were no longer these: the process lives.
     ///
     /// # Errors
     /// [`StoreError`] if a statement fails.
-    pub async fn rescue(&self, job: JobId, lease: i64, now: Timestamp) -> Result<Option<Outcome>, StoreError> {
+    pub async fn rescue(
+        &self,
+        job: JobId,
+        lease: i64,
+        heartbeat: i64,
+        now: Timestamp,
+    ) -> Result<Option<Outcome>, StoreError> {
         let types = self.types().clone();
         self.write_ending(move |tx| {
             Box::pin(async move {
                 let failed = StoreError::while_doing("rescue a job");
                 let found = entity::job::Entity::find_by_id(job).one(tx).await.map_err(&failed)?;
-                let Some(row) = found.filter(|row| row.lease == lease && row.state == "active") else {
+                let Some(row) =
+                    found.filter(|row| row.lease == lease && row.heartbeat == heartbeat && row.state == "active")
+                else {
                     return Ok(None);
                 };
                 let is_doubtful = row.phase.as_deref() == Some(SENDING) && !row.repeatable;
@@ -130,11 +139,14 @@ impl Store {
                     update = update
                         .col_expr(C::Outcome, Expr::val(outcome.as_str()))
                         .col_expr(C::FinishedAt, Expr::val(now));
-                    if row.release_window {
+                    if row.release_window && !is_doubtful {
                         update = update.col_expr(C::ThrottleUntil, Expr::val(Option::<Timestamp>::None));
                     }
                 }
                 update.exec(tx).await.map_err(&failed)?;
+                if is_doubtful {
+                    keep_window(tx, job, now).await?;
+                }
                 release_agent(tx, job).await?;
                 entity::sync_run::Entity::update_many()
                     .col_expr(entity::sync_run::Column::Outcome, Expr::val(outcome.as_str()))

@@ -12,7 +12,7 @@ use super::{
     lane::{self, is},
 };
 use crate::{
-    domain::{Class, JobId, JobState, Outcome, RunId, Timestamp, job::JobEvent},
+    domain::{Class, JobId, JobState, Outcome, Reason, RunId, Timestamp, job::JobEvent},
     sync_type::{ChildFailure, SyncTypes},
 };
 
@@ -32,6 +32,11 @@ impl From<&entity::job::Model> for Over {
     }
 }
 
+/// Keys and numbers in one `IN (...)`.
+const CHUNK: usize = 500;
+/// The key of a write that may have had its effect stays refused, until long after a person has looked.
+const DOUBT: chrono::Duration = chrono::Duration::days(3_650);
+
 /// Lets the kept jobs of these keys follow, and ends the flows that have nothing left.
 pub(super) async fn follow(
     tx: &DatabaseTransaction,
@@ -39,21 +44,39 @@ pub(super) async fn follow(
     over: &[Over],
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    for key in over.iter().filter_map(|job| job.key.as_deref()) {
-        start_kept(tx, key, now).await?;
-    }
-    let roots: BTreeSet<JobId> = over.iter().map(|job| job.root.unwrap_or(job.id)).collect();
-    for root in roots {
-        end_flow(tx, types, root, now).await?;
+    let failed = StoreError::while_doing("see what follows");
+    for chunk in over.chunks(CHUNK) {
+        let keys: Vec<&str> = chunk.iter().filter_map(|job| job.key.as_deref()).collect();
+        if !keys.is_empty() {
+            let kept = entity::job::Entity::find().filter(is(JobState::Kept)).filter(C::DedupKey.is_in(keys)).all(tx);
+            for row in kept.await.map_err(&failed)? {
+                start_kept(tx, &row, now).await?;
+            }
+        }
+        let firsts = entity::job::Entity::find()
+            .filter(Expr::cust("root_job_id IS NOT NULL"))
+            .filter(C::RootJobId.is_in(chunk.iter().map(|job| job.id)))
+            .select_only()
+            .column(C::RootJobId)
+            .distinct()
+            .into_tuple::<i64>()
+            .all(tx)
+            .await
+            .map_err(&failed)?;
+        let roots: BTreeSet<JobId> = chunk.iter().filter_map(|job| job.root).chain(firsts).collect();
+        for root in roots {
+            end_flow(tx, types, root, now).await?;
+        }
     }
     Ok(())
 }
 
-/// The job that was kept behind a key starts by its own priority and delay.
-pub(super) async fn start_kept(tx: &DatabaseTransaction, key: &str, now: Timestamp) -> Result<(), StoreError> {
-    let failed = StoreError::while_doing("start a kept job");
-    let kept = entity::job::Entity::find().filter(is(JobState::Kept)).filter(C::DedupKey.eq(key)).one(tx);
-    let Some(row) = kept.await.map_err(&failed)? else { return Ok(()) };
+/// A job that was kept behind another starts by its own priority and delay.
+pub(super) async fn start_kept(
+    tx: &DatabaseTransaction,
+    row: &entity::job::Model,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     let due = now + chrono::Duration::milliseconds(row.delay_ms);
     let mut state = state_after(&row.state, JobEvent::Followed)?;
     if due > now {
@@ -67,8 +90,20 @@ pub(super) async fn start_kept(tx: &DatabaseTransaction, key: &str, now: Timesta
         .filter(C::Id.eq(row.id))
         .exec(tx)
         .await
-        .map_err(failed)?;
+        .map_err(StoreError::while_doing("start a kept job"))?;
     lane::refresh(tx, &row.job_type, &row.agent_id).await
+}
+
+/// An effect that may have happened: the same key is answered with this job until a person has decided.
+pub(super) async fn keep_window(tx: &DatabaseTransaction, job: JobId, now: Timestamp) -> Result<(), StoreError> {
+    entity::job::Entity::update_many()
+        .col_expr(C::ThrottleUntil, Expr::val(now + DOUBT))
+        .filter(C::Id.eq(job))
+        .filter(Expr::cust("throttle_key IS NOT NULL"))
+        .exec(tx)
+        .await
+        .map(|_| ())
+        .map_err(StoreError::while_doing("keep a window open"))
 }
 
 /// Ends a flow whose jobs are all over: its first job says how, by what each type makes of a failure.
@@ -116,6 +151,15 @@ async fn end_flow(tx: &DatabaseTransaction, types: &SyncTypes, root: JobId, now:
 /// a hold that it was to apply waits for a person again.
 pub(super) async fn settle(tx: &DatabaseTransaction, row: &entity::job::Model) -> Result<(), StoreError> {
     drop_upload(tx, row.document_id, row.approves_run_id).await?;
+    if row.document_id.is_some() && !matches!(Reason::from_name(&row.reason), Reason::Upload | Reason::Approval) {
+        // it was kept for going on: a retry fetches anew
+        entity::job::Entity::update_many()
+            .col_expr(C::DocumentId, Expr::val(Option::<i64>::None))
+            .filter(C::Id.eq(row.id))
+            .exec(tx)
+            .await
+            .map_err(StoreError::while_doing("part a job from its document"))?;
+    }
     if let Some(held) = row.approves_run_id {
         entity::sync_run::Entity::update_many()
             .col_expr(entity::sync_run::Column::Hold, Expr::val("open"))

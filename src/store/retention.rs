@@ -11,7 +11,8 @@ use entity::job::Column as C;
 const AT_ONCE: u64 = 500;
 
 impl Store {
-    /// Forgets jobs that ended before `before`; their runs stay in the history. Answers how many.
+    /// Forgets jobs that ended before `before`; their runs stay in the
+    /// history, the documents that they brought go with them. Answers how many.
     ///
     /// # Errors
     /// [`StoreError`] if a statement fails; what was forgotten before stays so.
@@ -32,13 +33,17 @@ impl Store {
                             .filter(Expr::cust(format!("NOT {family}")))
                             .order_by_asc(C::FinishedAt)
                             .limit(AT_ONCE)
-                            .select_only()
-                            .column(C::Id)
-                            .into_tuple::<i64>()
                             .all(tx)
                             .await
                             .map_err(&failed)?;
-                        let gone = entity::job::Entity::delete_many().filter(C::Id.is_in(old)).exec(tx).await;
+                        let brought = |row: &entity::job::Model| row.result.as_ref()?["documentId"].as_i64();
+                        let documents: Vec<i64> = old.iter().filter_map(brought).collect();
+                        let dropped = entity::document::Entity::delete_many()
+                            .filter(entity::document::Column::Id.is_in(documents))
+                            .exec(tx);
+                        dropped.await.map_err(&failed)?;
+                        let ids = old.iter().map(|row| row.id);
+                        let gone = entity::job::Entity::delete_many().filter(C::Id.is_in(ids)).exec(tx).await;
                         Ok(gone.map_err(failed)?.rows_affected)
                     })
                 })

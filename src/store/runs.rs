@@ -233,8 +233,10 @@ impl Store {
                 let earlier = entity::sync_run::Entity::find().filter(C::JobId.eq(id)).filter(C::Id.ne(run)).all(db);
                 let earlier = earlier.await.map_err(StoreError::while_doing("read earlier attempts"))?;
                 // an attempt that was cut off did not say what it wrote
-                let is_cut_off =
-                    |run: &Run| matches!(run.outcome.as_deref(), Some("lost" | "timed_out" | "panicked") | None);
+                let is_cut_off = |run: &Run| {
+                    matches!(run.outcome.as_deref(), Some("lost" | "timed_out" | "panicked") | None)
+                        || run.error_code.as_deref() == Some("given_up")
+                };
                 Ok(earlier.into_iter().map(Run::from).any(|run| is_cut_off(&run) || run.counts.wrote()))
             })
         })

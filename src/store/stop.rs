@@ -1,6 +1,6 @@
 //! How are jobs told to stop, taken out of the queue, asked for again, or parted from their keys?
 
-use sea_orm::{DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect, QueryTrait, prelude::*};
+use sea_orm::{DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, prelude::*};
 use serde::Serialize;
 
 use super::{
@@ -8,11 +8,14 @@ use super::{
     claim::state_after,
     entity,
     lane::{self, is, is_live},
-    over::{Over, follow, settle},
+    over::{Over, follow, settle, start_kept},
 };
 use crate::domain::{Class, JobId, JobState, JobType, Outcome, Timestamp, job::JobEvent};
 
 use entity::job::Column as C;
+
+/// Jobs that one transaction removes.
+const REMOVED_AT_ONCE: usize = 500;
 
 /// Which jobs are meant; all conditions together.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -71,31 +74,29 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if a statement fails.
     pub async fn request_stop(&self, meant: Meant, now: Timestamp) -> Result<(Vec<JobId>, Vec<JobId>), StoreError> {
-        let types = self.types().clone();
-        self.write_ending(move |tx| {
-            Box::pin(async move {
-                let failed = StoreError::while_doing("stop jobs");
-                let active = of(&meant).filter(is(JobState::Active)).select_only().column(C::Id);
-                let running: Vec<JobId> = if meant.only_waiting {
-                    Vec::new()
-                } else {
-                    active.into_tuple::<i64>().all(tx).await.map_err(&failed)?
-                };
-                entity::job::Entity::update_many()
-                    .col_expr(C::StopRequested, Expr::val(true))
-                    .filter(C::Id.is_in(running.clone()))
-                    .exec(tx)
-                    .await
-                    .map_err(&failed)?;
-                let waiting = of(&meant).filter(Expr::cust("state IN ('waiting', 'delayed', 'kept')")).all(tx);
-                let waiting = waiting.await.map_err(&failed)?;
-                remove(tx, &waiting, now).await?;
-                let over: Vec<Over> = waiting.iter().map(Over::from).collect();
-                follow(tx, &types, &over, now).await?;
-                Ok((running, waiting.into_iter().map(|row| row.id).collect()))
-            })
-        })
-        .await
+        let (running, meant) = self.write(move |tx| Box::pin(async move { mark_stopped(tx, meant).await })).await?;
+        let mut removed = Vec::new();
+        // a few hundred a transaction: other writers have their turn in between
+        for chunk in meant.chunks(REMOVED_AT_ONCE) {
+            let (types, ids) = (self.types().clone(), chunk.to_vec());
+            let done = self.write_ending(move |tx| {
+                Box::pin(async move {
+                    let rows = entity::job::Entity::find()
+                        .filter(C::Id.is_in(ids))
+                        .filter(Expr::cust("state IN ('waiting', 'delayed', 'kept')"))
+                        .all(tx)
+                        .await
+                        .map_err(StoreError::while_doing("remove jobs"))?;
+                    remove(tx, &rows, now).await?;
+                    let over: Vec<Over> = rows.iter().map(Over::from).collect();
+                    follow(tx, &types, &over, now).await?;
+                    Ok(rows.into_iter().map(|row| row.id).collect::<Vec<_>>())
+                })
+            });
+            removed.extend(done.await?);
+        }
+        removed.sort_unstable();
+        Ok((running, removed))
     }
 
     /// Puts a job that is over, and did not succeed, back into the queue: it takes its key again, or is
@@ -110,7 +111,7 @@ impl Store {
                 let Some(row) = entity::job::Entity::find_by_id(job).one(tx).await.map_err(&failed)? else {
                     return Ok(Retry::Unknown);
                 };
-                if let Some(refused) = refuse_retry(tx, &row, even_if_done).await? {
+                if let Some(refused) = refuse_retry(tx, &row, even_if_done, now).await? {
                     return Ok(refused);
                 }
                 let class = Class::from_rank(row.class);
@@ -199,16 +200,46 @@ impl Store {
                 if !is_owner && !has_window {
                     return Ok(false);
                 }
-                update.exec(tx).await.map_err(failed)?;
-                if is_owner && row.state != JobState::Kept.as_str() {
-                    // nothing is before the kept one any more
-                    super::over::start_kept(tx, &key, now).await?;
+                update.exec(tx).await.map_err(&failed)?;
+                if !is_owner {
+                    return Ok(true);
                 }
-                Ok(true)
+                // nothing is before the kept one any more, be it this one
+                let kept = if row.state == JobState::Kept.as_str() {
+                    Some(row)
+                } else {
+                    let kept = entity::job::Entity::find().filter(is(JobState::Kept)).filter(C::DedupKey.eq(key));
+                    kept.one(tx).await.map_err(failed)?
+                };
+                match kept {
+                    Some(kept) => start_kept(tx, &kept, now).await.map(|()| true),
+                    None => Ok(true),
+                }
             })
         })
         .await
     }
+}
+
+/// Marks the running jobs that are meant; answers them, and those that have not started, kept ones first: so
+/// nothing follows a winner that is removed with it.
+async fn mark_stopped(tx: &DatabaseTransaction, meant: Meant) -> Result<(Vec<JobId>, Vec<JobId>), StoreError> {
+    let failed = StoreError::while_doing("stop jobs");
+    let ids = |state| of(&meant).filter(is(state)).select_only().column(C::Id).into_tuple::<i64>();
+    let running = if meant.only_waiting { Vec::new() } else { ids(JobState::Active).all(tx).await.map_err(&failed)? };
+    for chunk in running.chunks(REMOVED_AT_ONCE) {
+        entity::job::Entity::update_many()
+            .col_expr(C::StopRequested, Expr::val(true))
+            .filter(C::Id.is_in(chunk.to_vec()))
+            .exec(tx)
+            .await
+            .map_err(&failed)?;
+    }
+    let mut waiting = Vec::new();
+    for state in [JobState::Kept, JobState::Delayed, JobState::Waiting] {
+        waiting.extend(ids(state).all(tx).await.map_err(&failed)?);
+    }
+    Ok((running, waiting))
 }
 
 fn of(meant: &Meant) -> Select<entity::job::Entity> {
@@ -225,35 +256,29 @@ async fn remove(tx: &DatabaseTransaction, rows: &[entity::job::Model], now: Time
         state_after(&row.state, JobEvent::Removed)?;
         settle(tx, row).await?;
     }
-    for chunk in rows.chunks(500) {
-        let meant = || entity::job::Entity::update_many().filter(C::Id.is_in(chunk.iter().map(|row| row.id)));
-        meant()
-            .col_expr(C::State, Expr::val(JobState::Done.as_str()))
-            .col_expr(C::IsNext, Expr::val(false))
-            .col_expr(C::Outcome, Expr::val(Outcome::Removed.as_str()))
-            .col_expr(C::FinishedAt, Expr::val(now))
-            .exec(tx)
-            .await
-            .map_err(&failed)?;
-        meant()
-            .col_expr(C::ThrottleUntil, Expr::val(Option::<Timestamp>::None))
-            .filter(C::StartedAt.is_null())
-            .exec(tx)
-            .await
-            .map_err(&failed)?;
-    }
-    let lanes: std::collections::BTreeSet<_> =
-        rows.iter().map(|row| (row.job_type.as_str(), row.agent_id.as_str())).collect();
-    for (job_type, agent) in lanes {
-        lane::refresh(tx, job_type, agent).await?;
-    }
-    Ok(())
+    let meant = || entity::job::Entity::update_many().filter(C::Id.is_in(rows.iter().map(|row| row.id)));
+    meant()
+        .col_expr(C::State, Expr::val(JobState::Done.as_str()))
+        .col_expr(C::IsNext, Expr::val(false))
+        .col_expr(C::Outcome, Expr::val(Outcome::Removed.as_str()))
+        .col_expr(C::FinishedAt, Expr::val(now))
+        .exec(tx)
+        .await
+        .map_err(&failed)?;
+    meant()
+        .col_expr(C::ThrottleUntil, Expr::val(Option::<Timestamp>::None))
+        .filter(C::StartedAt.is_null())
+        .exec(tx)
+        .await
+        .map_err(&failed)?;
+    lane::advance(tx, rows.iter().map(|row| row.id)).await
 }
 
 async fn refuse_retry(
     tx: &DatabaseTransaction,
     row: &entity::job::Model,
     even_if_done: bool,
+    now: Timestamp,
 ) -> Result<Option<Retry>, StoreError> {
     let failed = StoreError::while_doing("retry a job");
     if row.state != JobState::Done.as_str() {
@@ -271,6 +296,21 @@ async fn refuse_retry(
         let kept = kept.column(entity::document::Column::Id).into_tuple::<i64>().one(tx).await.map_err(&failed)?;
         if kept.is_none() || row.approves_run_id.is_some() {
             return Ok(Some(Retry::DocumentGone));
+        }
+    }
+    if let Some(key) = &row.throttle_key {
+        // its idempotency key was taken by a later job: the same must not be done twice under one key
+        let later = entity::job::Entity::find()
+            .filter(Expr::cust("throttle_key IS NOT NULL"))
+            .filter(C::ThrottleKey.eq(key.as_str()))
+            .filter(C::ThrottleUntil.gt(now))
+            .filter(C::Id.ne(row.id))
+            .order_by_asc(C::Id)
+            .one(tx)
+            .await
+            .map_err(&failed)?;
+        if let Some(later) = later {
+            return Ok(Some(Retry::AlreadyQueued { job: later.id }));
         }
     }
     let Some(key) = &row.dedup_key else { return Ok(None) };

@@ -82,14 +82,17 @@ impl Handler<Run> for SyncActor {
     type Result = ResponseActFuture<Self, RunEnd>;
 
     fn handle(&mut self, Run { job }: Run, _: &mut Self::Context) -> Self::Result {
-        let id = job.id;
+        let (id, run) = (job.id, job.run);
         let entry = Entry { job, stop: StopHandle::default(), watch: Watch::default() };
         let (runner, job) = (self.runner.clone(), entry.job.clone());
         let (stop, watch) = (entry.stop.clone(), entry.watch.clone());
         self.running.insert(id, entry);
         let work = async move { runner.run(job, stop, watch).await };
         Box::pin(work.into_actor(self).map(move |end, actor, _| {
-            actor.running.remove(&id);
+            // the job may run here again already, if another process had taken it over in between
+            if actor.running.get(&id).is_some_and(|entry| entry.job.run == run) {
+                actor.running.remove(&id);
+            }
             end
         }))
     }

@@ -16,6 +16,9 @@ use crate::{
     store::Finish,
 };
 
+/// The error code of a run that did not stop in time: what it wrote is not known.
+pub const GIVEN_UP: &str = "given_up";
+
 /// The real runner: the pipeline below it, the database as the record of its end.
 #[derive(Clone)]
 pub struct Runner {
@@ -60,7 +63,7 @@ impl Runner {
         };
         let mut task = self.runtime.spawn(work.in_current_span());
         let text = tokio::select! {
-            done = &mut task => return finished(done, watch),
+            done = &mut task => return without_guess(finished(done, watch), stop),
             () = stop.token().cancelled() => None,
             () = tokio::time::sleep(limit) => Some(format!("the run took longer than {} s", limit.as_secs_f64())),
         };
@@ -73,16 +76,25 @@ impl Runner {
             tracing::warn!("the run did not come to its next batch in time and is given up");
             // a transaction under way ends first; later ones do not find their lease
             task.abort();
+            finish.error_code = Some(GIVEN_UP.to_owned());
+            finish.error = Some("the run did not come to its next batch in time; its counts are not known".to_owned());
         }
         if text.is_none() {
-            // a stop says nothing of the source
-            finish.source = finish.source.filter(|source| source.failed.is_none());
+            finish = without_guess(finish, stop);
         }
         match (finish.outcome, text) {
             (Some(Outcome::Stopped), Some(text)) => ended(finish, Outcome::TimedOut, "timed_out", text),
             _ => finish,
         }
     }
+}
+
+/// A stop says nothing of the source that was being asked.
+fn without_guess(mut finish: Finish, stop: &StopHandle) -> Finish {
+    if stop.is_set() {
+        finish.source = finish.source.filter(|source| source.failed.is_none());
+    }
+    finish
 }
 
 /// What the end of the pipeline's task stores.

@@ -129,7 +129,15 @@ impl Pipeline {
         let bytes = Arc::new(bytes);
         // for going on from here if it has to make room
         self.finish.document = Some(bytes.clone());
-        let report = self.or_stop(self.context.reader.read(self.reading(bytes.clone()))).await??;
+        let read = self.or_stop(self.context.reader.read(self.reading(bytes.clone()))).await?;
+        if let (Err(refusal), None) = (&read, self.job.document)
+            && refusal.code.is_transient()
+        {
+            // a log-in page, say: the source answers, but does not do its work
+            let failed = Some(refusal.to_string());
+            self.finish.source = Some(SourceReport { failed, ..self.context.breaker.clone() });
+        }
+        let report = read?;
         self.note_report(&report).await?;
 
         self.enter(Stage::Plan);

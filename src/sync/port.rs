@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::{Admission, ClaimedJob, Counts, JobId, NextStep, Outcome, RunId, Stage};
+use crate::domain::{Admission, ClaimedJob, Counts, JobId, JobType, NextStep, Outcome, RunId, Stage};
 
 /// Carries one attempt of a job out, to its recorded end.
 #[async_trait]
@@ -32,7 +32,7 @@ pub struct RunEnd {
     /// What becomes of the job.
     pub next: NextStep,
     /// The jobs that follow.
-    pub follow_ups: Vec<Admission>,
+    pub follow_ups: Vec<(JobType, Admission)>,
     /// Why the end could not be stored: the job is then taken over when its lease runs out.
     pub not_recorded: Option<String>,
 }

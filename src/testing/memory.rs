@@ -170,10 +170,14 @@ impl JobBoard for MemoryBoard {
                 heartbeat: row.heartbeat,
             };
             let mine = || queue.active().filter(|(_, row)| row.owner == owner);
+            let is_emergency = queue.pause.as_ref().is_some_and(|pause| pause.holds(now) && pause.emergency);
             Heartbeat {
                 active: queue.active().map(beat).collect(),
                 stop: mine().filter(|(_, row)| row.stop).map(|(id, _)| id).collect(),
-                preempt: mine().filter(|(_, row)| queue.is_overtaken(row)).map(|(id, _)| id).collect(),
+                preempt: mine()
+                    .filter(|(_, row)| !is_emergency && queue.is_overtaken(&row.job, now))
+                    .map(|(id, _)| id)
+                    .collect(),
                 lost: running.into_iter().filter(|id| !mine().any(|(mine, _)| mine == *id)).collect(),
                 pause: queue.pause.clone().filter(|pause| pause.holds(now)),
                 limits: queue.limits.clone(),
@@ -181,8 +185,14 @@ impl JobBoard for MemoryBoard {
         })
     }
 
-    async fn rescue(&self, job: JobId, lease: i64, now: Timestamp) -> Result<Option<Outcome>, StoreError> {
-        self.with(|state| state.queue.rescue(job, lease, now))
+    async fn rescue(
+        &self,
+        job: JobId,
+        lease: i64,
+        heartbeat: i64,
+        now: Timestamp,
+    ) -> Result<Option<Outcome>, StoreError> {
+        self.with(|state| state.queue.rescue(job, (lease, heartbeat), now))
     }
 
     async fn request_stop(&self, meant: Meant, now: Timestamp) -> Result<(Vec<JobId>, Vec<JobId>), StoreError> {

@@ -99,8 +99,8 @@ async fn a_late_write_is_refused_and_changes_nothing() {
     store.enqueue(vec![job], None, at(0)).await.unwrap();
     let frozen = store.claim(claim("frozen", 1), at(1)).await.unwrap().jobs.remove(0);
     assert!(store.claim(claim("other", 1), at(2)).await.unwrap().jobs.is_empty(), "one job an agent");
-    assert_eq!(store.rescue(frozen.id, frozen.lease, at(30)).await.unwrap(), Some(Outcome::Lost));
-    assert_eq!(store.rescue(frozen.id, frozen.lease, at(31)).await.unwrap(), None, "rescued once");
+    assert_eq!(store.rescue(frozen.id, frozen.lease, 0, at(30)).await.unwrap(), Some(Outcome::Lost));
+    assert_eq!(store.rescue(frozen.id, frozen.lease, 0, at(31)).await.unwrap(), None, "rescued once");
     let taken = store.claim(claim("other", 1), at(32)).await.unwrap().jobs.remove(0);
     assert!(taken.lease > frozen.lease && taken.attempt == 2);
 

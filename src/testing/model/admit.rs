@@ -18,6 +18,14 @@ impl Model {
         self.windows.get(key)?.iter().find_map(open)
     }
 
+    /// Another job than `but` whose window for this key is open.
+    pub(in crate::testing) fn window_but(&self, key: &str, but: JobId, now: Timestamp) -> Option<JobId> {
+        let is_open = |id: &&JobId| {
+            **id != but && self.jobs.get(id).and_then(|row| row.window_until).is_some_and(|until| until > now)
+        };
+        self.windows.get(key)?.iter().find(is_open).copied()
+    }
+
     /// Accepts, replaces, keeps or refuses.
     pub(in crate::testing) fn admit(&mut self, job: NewJob, now: Timestamp) -> Admission {
         if let Some((owner, until)) = job.window.as_ref().and_then(|window| self.window(&window.key, now)) {

@@ -50,7 +50,8 @@ pub(in crate::testing) struct Model {
     windows: HashMap<String, BTreeSet<JobId>>,
     families: HashMap<JobId, Vec<JobId>>,
     active: BTreeSet<JobId>,
-    urgent: HashMap<AgentId, usize>,
+    /// Waiting writes and downloads of each agent.
+    urgent: HashMap<AgentId, [usize; 2]>,
     pub pause: Option<Pause>,
     pub limits: BTreeMap<String, usize>,
     pub breakers: BTreeMap<(AgentId, String), Breaker>,
@@ -82,7 +83,7 @@ impl Model {
         self.delayed.remove(&(row.due, id));
         self.active.remove(&id);
         if row.state == JobState::Waiting && row.job.class != Class::Sync {
-            *self.urgent.get_mut(&row.job.agent).unwrap() -= 1;
+            self.urgent.get_mut(&row.job.agent).unwrap()[usize::from(row.job.class == Class::Download)] -= 1;
         }
         let Some(key) = row.key.clone() else { return };
         for view in [&mut self.live, &mut self.kept] {
@@ -101,7 +102,7 @@ impl Model {
             JobState::Kept | JobState::Done => {}
         }
         if row.state == JobState::Waiting && row.job.class != Class::Sync {
-            *self.urgent.entry(row.job.agent.clone()).or_default() += 1;
+            self.urgent.entry(row.job.agent.clone()).or_default()[usize::from(row.job.class == Class::Download)] += 1;
         }
         let Some(key) = row.key.clone() else { return };
         match row.state {
@@ -129,7 +130,7 @@ impl Model {
             let is_first = lanes.insert((job.job_type.clone(), job.agent.clone()));
             let running = self.active.iter().chain(&chosen).filter(|one| self.jobs[one].job.job_type == job.job_type);
             let is_full = claim.limits.get(&job.job_type).is_some_and(|limit| running.count() >= *limit);
-            let is_overtaken = job.class == Class::Sync && self.urgent.get(&job.agent).is_some_and(|count| *count > 0);
+            let is_overtaken = self.is_overtaken(job, now);
             let is_shut = self.is_paused_for(job, now) || (job.fetches() && self.open_until(&job.agent, now).is_some());
             let has_place = any > 0 || job.class != Class::Sync;
             let fits = is_first && has_place && !is_full && !is_overtaken && !is_shut;
@@ -181,7 +182,10 @@ impl Model {
         self.active.iter().map(|id| (*id, &self.jobs[id]))
     }
 
-    pub(in crate::testing) fn is_overtaken(&self, row: &Row) -> bool {
-        row.job.class == Class::Sync && self.urgent.get(&row.job.agent).is_some_and(|count| *count > 0)
+    /// Is it a sync whose agent has urgent work waiting that could start?
+    pub(in crate::testing) fn is_overtaken(&self, job: &NewJob, now: Timestamp) -> bool {
+        let [writes, downloads] = self.urgent.get(&job.agent).copied().unwrap_or_default();
+        let could_start = writes > 0 || (downloads > 0 && self.open_until(&job.agent, now).is_none());
+        job.class == Class::Sync && could_start
     }
 }

@@ -17,7 +17,7 @@ impl Model {
         else {
             return false;
         };
-        let next = if row.stop && end.next != NextStep::GiveBack { NextStep::Done } else { end.next };
+        let next = if row.stop { NextStep::Done } else { end.next };
         let open = end.source.as_ref().and_then(|report| self.tell(report, &job.agent, now));
         let row = self.jobs.get_mut(&job.id).unwrap();
         row.lease += 1;
@@ -56,7 +56,13 @@ impl Model {
     }
 
     pub(in crate::testing) fn start_kept(&mut self, key: &str, now: Timestamp) {
-        let Some(id) = self.kept.get(key).copied() else { return };
+        if let Some(id) = self.kept.get(key).copied() {
+            self.promote(id, now);
+        }
+    }
+
+    /// A kept job starts by its own priority and delay.
+    pub(in crate::testing) fn promote(&mut self, id: JobId, now: Timestamp) {
         self.change(id, |row| {
             let delay = match row.job.mode {
                 Mode::Debounce { wait, .. } => wait,
@@ -139,8 +145,16 @@ impl Model {
     }
 
     /// Takes a job from a dead process.
-    pub(in crate::testing) fn rescue(&mut self, id: JobId, lease: i64, now: Timestamp) -> Option<Outcome> {
-        let row = self.jobs.get_mut(&id).filter(|row| row.state == JobState::Active && row.lease == lease)?;
+    pub(in crate::testing) fn rescue(
+        &mut self,
+        id: JobId,
+        (lease, heartbeat): (i64, i64),
+        now: Timestamp,
+    ) -> Option<Outcome> {
+        let row = self
+            .jobs
+            .get_mut(&id)
+            .filter(|row| row.state == JobState::Active && (row.lease, row.heartbeat) == (lease, heartbeat))?;
         row.lease += 1;
         row.owner.clear();
         let is_over = row.stop || row.attempt >= row.job.max_attempts;

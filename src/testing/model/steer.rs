@@ -42,6 +42,10 @@ impl Model {
         if row.outcome == Some(Outcome::Doubtful) && !even_if_done {
             return Retry::Doubtful;
         }
+        let later = row.job.window.as_ref().and_then(|window| self.window_but(&window.key, id, now));
+        if let Some(later) = later {
+            return Retry::AlreadyQueued { job: later };
+        }
         if let Some(owner) = row.key.as_ref().and_then(|key| self.owner(key)) {
             return Retry::AlreadyQueued { job: owner };
         }
@@ -77,7 +81,9 @@ impl Model {
             row.key = row.key.take().filter(|_| !is_owner);
             row.window_until = row.window_until.filter(|_| !has_window);
         });
-        if is_owner && !was_kept {
+        if is_owner && was_kept {
+            self.promote(id, now);
+        } else if is_owner {
             self.start_kept(key, now);
         }
         is_owner || has_window

@@ -255,8 +255,13 @@ impl Pair {
             }
             Command::Rescue { pick } if !self.running.is_empty() => {
                 let job = self.running.remove(pick % self.running.len());
-                let rescued = real.rescue(job.id, job.lease, now).await.unwrap();
-                assert_eq!(model.rescue(job.id, job.lease, now).await.unwrap(), rescued);
+                let seen = real.heartbeat("watcher".into(), Vec::new(), now).await.unwrap().active;
+                let heartbeat = seen.iter().find(|beat| beat.job == job.id).map_or(0, |beat| beat.heartbeat);
+                let stale = heartbeat - 1;
+                assert_eq!(real.rescue(job.id, job.lease, stale, now).await.unwrap(), None, "it lives");
+                assert_eq!(model.rescue(job.id, job.lease, stale, now).await.unwrap(), None);
+                let rescued = real.rescue(job.id, job.lease, heartbeat, now).await.unwrap();
+                assert_eq!(model.rescue(job.id, job.lease, heartbeat, now).await.unwrap(), rescued);
                 self.over.push(job);
             }
             Command::Retry { pick, even_if_done } => {

@@ -126,7 +126,7 @@ async fn cleaning_frees_no_key_and_opens_no_window(mut rig: Rig) {
 async fn a_rescued_winner_keeps_its_key(rig: Rig) {
     let winner = rig.add(sync("orders", "a")).await;
     let dead = rig.claim_one().await;
-    assert_eq!(rig.board.rescue(winner, dead.lease, rig.now).await.unwrap(), Some(Outcome::Lost));
+    assert_eq!(rig.board.rescue(winner, dead.lease, 0, rig.now).await.unwrap(), Some(Outcome::Lost));
     assert_eq!(rig.ask(sync("orders", "a")).await, refused(winner));
     let again = rig.claim_one().await;
     assert_eq!((again.id, again.attempt), (winner, 2));

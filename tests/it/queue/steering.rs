@@ -150,7 +150,7 @@ async fn a_heartbeat_tells_of_stops_preemptions_and_lost_jobs(rig: Rig) {
     let ids: Vec<_> = running.iter().map(|job| job.id).collect();
     rig.board.request_stop(Meant { job: Some(ids[0]), ..Meant::default() }, rig.now).await.unwrap();
     rig.add(operation("download-ddt-pdf", "b")).await;
-    rig.board.rescue(ids[2], running[2].lease, rig.now).await.unwrap();
+    rig.board.rescue(ids[2], running[2].lease, 0, rig.now).await.unwrap();
     let heard = rig.board.heartbeat("one".into(), ids.clone(), rig.now).await.unwrap();
     assert_eq!((heard.stop, heard.preempt, heard.lost), (vec![ids[0]], vec![ids[1]], vec![ids[2]]));
     let beats: Vec<_> = heard.active.iter().map(|beat| (beat.job, beat.heartbeat)).collect();
@@ -162,8 +162,8 @@ async fn a_rescued_job_is_over_after_its_last_attempt(rig: Rig) {
     for attempt in 1..=3 {
         let dead = rig.claim_one().await;
         assert_eq!(dead.attempt, attempt);
-        assert_eq!(rig.board.rescue(job, dead.lease, rig.now).await.unwrap(), Some(Outcome::Lost));
-        assert_eq!(rig.board.rescue(job, dead.lease, rig.now).await.unwrap(), None, "once");
+        assert_eq!(rig.board.rescue(job, dead.lease, 0, rig.now).await.unwrap(), Some(Outcome::Lost));
+        assert_eq!(rig.board.rescue(job, dead.lease, 0, rig.now).await.unwrap(), None, "once");
     }
     let over = rig.job(job).await;
     assert_eq!((over.state.as_str(), over.outcome.as_deref()), ("done", Some("lost")));

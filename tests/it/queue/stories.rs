@@ -42,7 +42,7 @@ async fn a_day(rig: Rig) -> String {
     story.step("it failed and backs off").await;
     story.rig.pass(5);
     let third = story.rig.claim(2).await;
-    story.rig.board.rescue(third[0].id, third[0].lease, story.rig.now).await.unwrap();
+    story.rig.board.rescue(third[0].id, third[0].lease, 0, story.rig.now).await.unwrap();
     story.step("its process died, another took it over").await;
     story.rig.board.request_stop(Meant::default(), story.rig.now).await.unwrap();
     story.step("someone stops everything").await;
