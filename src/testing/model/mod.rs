@@ -127,6 +127,10 @@ impl Model {
                 break;
             }
             let job = &self.jobs[id].job;
+            if any == 0 && job.class == Class::Sync {
+                // urgent work comes first: from here on there are only syncs
+                break;
+            }
             let is_first = lanes.insert((job.job_type.clone(), job.agent.clone()));
             let running = self.active.iter().chain(&chosen).filter(|one| self.jobs[one].job.job_type == job.job_type);
             let is_full = claim.limits.get(&job.job_type).is_some_and(|limit| running.count() >= *limit);
