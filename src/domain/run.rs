@@ -29,6 +29,9 @@ impl Stage {
     }
 }
 
+/// The error code of a run that did not stop in time and was given up: what it wrote is not known.
+pub const GIVEN_UP: &str = "given_up";
+
 /// How a run ended. Skips and refusals are not outcomes: they never became a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Outcome {

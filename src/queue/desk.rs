@@ -70,6 +70,9 @@ impl QueueActor {
     /// have ended meanwhile (another process can end it), the request is admitted after all: nothing that was
     /// asked for is lost by the shortcut.
     fn refuse_from_memory(&mut self, job: &NewJob, ctx: &mut Context<Self>) -> Option<Admission> {
+        if self.pause.as_ref().is_some_and(|pause| pause.holds(self.parts.clock.now())) {
+            return None;
+        }
         let key = job.dedup_key.as_ref().filter(|_| job.is_plain())?;
         let winner = self.parts.jobs.known_owner(key)?;
         let admission = Admission::AlreadyQueued { job: winner };

@@ -83,7 +83,8 @@ impl SchedulerActor {
         let now = self.clock.now();
         let overdue = |next: Timestamp| (now - next).to_std().is_ok_and(|late| late > TIMERS_LATE);
         let armed = self.schedules.values().filter(|schedule| self.running && schedule.enabled);
-        if !armed.filter_map(|schedule| schedule.next_run).any(overdue) {
+        let is_loaded = !self.schedules.is_empty();
+        if is_loaded && !armed.filter_map(|schedule| schedule.next_run).any(overdue) {
             self.pulses.beat("timers", TIMERS_LATE);
         }
         ctx.run_later(WATCH, |actor, ctx| actor.watch(ctx));
@@ -283,6 +284,7 @@ impl Actor for SchedulerActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
+        self.pulses.beat("timers", TIMERS_LATE);
         self.watch(ctx);
         let load = self.load();
         // no message is answered before the schedule is known

@@ -203,8 +203,17 @@ impl Store {
         T: Send + 'static,
         F: for<'c> FnOnce(&'c DatabaseTransaction) -> Work<'c, T> + Send + 'static,
     {
-        let inner = self.inner.clone();
-        self.inner.writer.write(body, move |_| inner.live.forget_all()).await
+        let (before, after) = (self.inner.clone(), self.inner.clone());
+        // before the commit, so that nobody who sees the end is answered from memory; and after it, because
+        // what shares the transaction may have learnt the key
+        let write = self.inner.writer.write(
+            move |tx| {
+                before.live.forget_all();
+                body(tx)
+            },
+            move |_| after.live.forget_all(),
+        );
+        write.await
     }
 }
 

@@ -9,7 +9,9 @@ use serde_json::Value as Json;
 
 use super::{Store, StoreError, admit::admit, entity};
 use crate::{
-    domain::{Admission, AgentId, ClaimedJob, Counts, JobId, NewJob, Outcome, RunId, SyncType, Timestamp},
+    domain::{
+        Admission, AgentId, ClaimedJob, Counts, JobId, NewJob, Outcome, RunId, SyncType, Timestamp, run::GIVEN_UP,
+    },
     report::{Layout, Quarantined},
     sync_type::SyncTypeSpec,
 };
@@ -235,7 +237,7 @@ impl Store {
                 // an attempt that was cut off did not say what it wrote
                 let is_cut_off = |run: &Run| {
                     matches!(run.outcome.as_deref(), Some("lost" | "timed_out" | "panicked") | None)
-                        || run.error_code.as_deref() == Some("given_up")
+                        || run.error_code.as_deref() == Some(GIVEN_UP)
                 };
                 Ok(earlier.into_iter().map(Run::from).any(|run| is_cut_off(&run) || run.counts.wrote()))
             })

@@ -10,7 +10,8 @@ use std::{
 
 use futures_util::FutureExt as _;
 use sea_orm::{
-    DatabaseConnection, DatabaseTransaction, DbErr, SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, SqliteTransactionMode, TransactionOptions,
+    TransactionTrait,
 };
 use tokio::{
     runtime::Handle,
@@ -120,6 +121,9 @@ async fn work(connection: DatabaseConnection, mut queue: mpsc::Receiver<Write>) 
     while let Some(first) = queue.recv().await {
         let mut waiting = Vec::new();
         let committed = commit_together(&connection, first, &mut queue, &mut waiting).await;
+        if committed.is_err() {
+            renew(&connection).await;
+        }
         for acknowledge in waiting {
             // the error is told to each of them
             acknowledge(match &committed {
@@ -127,6 +131,19 @@ async fn work(connection: DatabaseConnection, mut queue: mpsc::Receiver<Write>) 
                 Err(error) => Err(StoreError::Database { doing: "commit", error: DbErr::Custom(error.to_string()) }),
             });
         }
+    }
+}
+
+/// After a failed commit or rollback nobody knows in which transaction the connection is (on a full disk
+/// SQLite rolls back by itself): it is closed, and the pool opens another.
+async fn renew(connection: &DatabaseConnection) {
+    if connection.get_database_backend() != DbBackend::Sqlite {
+        return;
+    }
+    if let Ok(broken) = connection.get_sqlite_connection_pool().acquire().await
+        && let Err(error) = broken.close().await
+    {
+        tracing::warn!(%error, "a broken connection did not close cleanly");
     }
 }
 

@@ -12,12 +12,9 @@ use super::{
     port::{RunEnd, RunJob, StopHandle, StopReason, Watch},
 };
 use crate::{
-    domain::{AgentId, ClaimedJob, NextStep, Outcome, Reason, RetryPolicy},
+    domain::{AgentId, ClaimedJob, NextStep, Outcome, Reason, RetryPolicy, run::GIVEN_UP},
     store::Finish,
 };
-
-/// The error code of a run that did not stop in time: what it wrote is not known.
-pub const GIVEN_UP: &str = "given_up";
 
 /// The real runner: the pipeline below it, the database as the record of its end.
 #[derive(Clone)]

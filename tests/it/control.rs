@@ -149,7 +149,7 @@ async fn keys_limits_retries_and_purges_are_in_peoples_hands() {
 }
 
 #[actix::test]
-async fn every_answer_is_one_event_of_one_shape_and_a_duplicate_needs_no_look_at_the_database() {
+async fn every_answer_is_one_event_of_one_shape_also_of_a_duplicate_answered_from_memory() {
     let app = start(&["a"]).await;
     app.source.hang("orders", "a");
     let mut events = app.app.bus.subscribe();

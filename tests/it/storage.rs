@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use lockstep::{
-    domain::{NewJob, NextStep, Outcome, Reason, Timestamp},
+    domain::{Admission, Class, NewJob, NextStep, Outcome, Reason, Timestamp, Window},
     store::{Claim, DataQuery, Finish, Setting, Store, StoreError},
     sync_type::SyncTypes,
     testing::types,
@@ -130,4 +130,66 @@ async fn two_processes_on_one_file_never_claim_the_same_job() {
     assert_eq!(ids.len(), 40);
     one.close().await;
     two.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_whose_process_dies_in_mid_effect_is_doubtful_and_keeps_its_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder).await;
+    store.migrate().await.unwrap();
+    let ask = |agent: &str, repeatable: bool| {
+        let mut job = NewJob::new("submit-order".into(), Class::Write, agent.into(), 5, Reason::Operation);
+        let key = format!("submit-order:{agent}:k");
+        job.window =
+            Some(Window { key: key.clone(), length: std::time::Duration::from_secs(30), release_on_failure: true });
+        job.dedup_key = Some(key);
+        job.repeatable = repeatable;
+        job
+    };
+    let room = || Claim { owner: "dies".into(), any: 5, known: vec!["submit-order".into()], ..Claim::default() };
+    store.enqueue(vec![ask("before", false), ask("never", false), ask("safe", true)], None, at(0)).await.unwrap();
+    let jobs = store.claim(room(), at(1)).await.unwrap().jobs;
+    assert_eq!(jobs.len(), 3);
+    for job in &jobs[1..] {
+        store.begin_effect(job).await.unwrap();
+    }
+    let mut ends = Vec::new();
+    for job in &jobs {
+        ends.push(store.rescue(job.id, job.lease, 0, at(30)).await.unwrap().unwrap());
+        assert!(matches!(store.begin_effect(job).await, Err(StoreError::LeaseLost { .. })), "a late effect is refused");
+    }
+    assert_eq!(ends, [Outcome::Lost, Outcome::Doubtful, Outcome::Lost]);
+    let again: Vec<_> = store.claim(room(), at(31)).await.unwrap().jobs.into_iter().map(|job| job.agent).collect();
+    assert_eq!(again, ["before".into(), "safe".into()], "only what is harmless is repeated");
+    // long after its window: the caller's own repetition is answered with the job that a person looks at
+    let answers = store.enqueue(vec![ask("never", false)], None, at(86_400)).await.unwrap().0;
+    assert!(matches!(answers[0], Admission::Throttled { job, .. } if job == jobs[1].id), "{answers:?}");
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_failed_child_makes_of_its_flow_is_in_its_types_file() {
+    for (policy, outcome) in [("errors", "completed_with_errors"), ("fail", "failed"), ("ignore", "completed")] {
+        let folder = tempfile::tempdir().unwrap();
+        let ddt = include_str!("../../config/sync/ddt.toml");
+        let ddt = ddt.replacen("key =", &format!("on_failure = \"{policy}\"\nkey ="), 1);
+        std::fs::write(folder.path().join("ddt.toml"), ddt).unwrap();
+        let types = Arc::new(SyncTypes::load(folder.path()).unwrap());
+        let url = format!("sqlite://{}/l.db?mode=rwc", folder.path().display());
+        let store = Store::open(&url, Handle::current(), types).await.unwrap();
+        store.migrate().await.unwrap();
+        let known = vec!["orders".into(), "ddt".into()];
+        let room = || Claim { owner: "one".into(), any: 1, known: known.clone(), ..Claim::default() };
+        let sync = |name: &str| NewJob::sync(&name.into(), "a".into(), 4, Reason::Manual);
+        store.enqueue(vec![sync("orders")], None, at(0)).await.unwrap();
+        let parent = store.claim(room(), at(0)).await.unwrap().jobs.remove(0);
+        store.enqueue(vec![NewJob { parent: Some(parent.id), ..sync("ddt") }], None, at(0)).await.unwrap();
+        let end = |outcome| Finish { outcome: Some(outcome), ..Finish::default() };
+        store.finish(&parent, end(Outcome::Succeeded), NextStep::Done, at(1)).await.unwrap();
+        let child = store.claim(room(), at(1)).await.unwrap().jobs.remove(0);
+        store.finish(&child, end(Outcome::Failed { retryable: false }), NextStep::Done, at(2)).await.unwrap();
+        let flow = store.job(parent.id).await.unwrap().unwrap().flow_outcome;
+        assert_eq!(flow.as_deref(), Some(outcome), "{policy}");
+        store.close().await;
+    }
 }

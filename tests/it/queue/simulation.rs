@@ -26,6 +26,8 @@ struct Seen {
     running: usize,
     most_running: usize,
     longest_queue: usize,
+    /// Minutes in which the queue was never empty, and the most of them in a row.
+    busy: (u32, u32),
     refused: usize,
     accepted: usize,
     /// Milliseconds from the acceptance to the start.
@@ -114,21 +116,24 @@ async fn a_day(agents: usize, concurrency: usize) {
         let live = board.live();
         let mut seen = seen.lock().unwrap();
         seen.longest_queue = seen.longest_queue.max(live);
+        seen.busy.0 = if live <= concurrency { 0 } else { seen.busy.0 + 1 };
+        seen.busy.1 = seen.busy.1.max(seen.busy.0);
         assert!(pulses.all().iter().all(|pulse| !pulse.is_late), "{:?}", pulses.all());
     }
     let seen = seen.lock().unwrap();
     println!(
         "{agents} agents, {concurrency} at once, one simulated day in {:.0} s: {} accepted, {} refused as duplicates, \
-         most running {}, longest queue {}",
+         most running {}, longest queue {}, longest stretch with something waiting {} min",
         real.elapsed().as_secs_f64(),
         seen.accepted,
         seen.refused,
         seen.most_running,
         seen.longest_queue,
+        seen.busy.1,
     );
     assert!(seen.most_running <= concurrency, "no burst over the limit");
-    let lanes = agents * 4 + 2;
-    assert!(seen.longest_queue <= lanes, "{} jobs for {lanes} pairs of type and agent", seen.longest_queue);
+    // what a tick puts there is worked off before it could pile up: at least once an hour nothing waits
+    assert!(seen.busy.1 <= 60, "something waited for {} minutes on end", seen.busy.1);
     for spec in types.iter() {
         let mut waits = seen.waits[&spec.name.job_type()].clone();
         waits.sort_unstable();
