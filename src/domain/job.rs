@@ -187,6 +187,9 @@ pub struct NewJob {
     pub max_attempts: u32,
     /// May an effect that may have happened be repeated?
     pub repeatable: bool,
+    /// It was refused for this job by what the process remembered: it is admitted only if that job had ended
+    /// already, by another process.
+    pub refused_for: Option<JobId>,
 }
 
 impl NewJob {
@@ -210,6 +213,7 @@ impl NewJob {
             parent: None,
             max_attempts: class.retries().max_attempts,
             repeatable: class != Class::Write,
+            refused_for: None,
         }
     }
 

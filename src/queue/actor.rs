@@ -275,6 +275,7 @@ impl Actor for QueueActor {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         self.parts.pulses.beat("claim", CLAIM_LATE);
+        self.parts.pulses.beat("rescue", CLAIM_LATE);
         // pause and limits come with the first heartbeat; claims begin after it
         self.beat(ctx);
     }

@@ -80,7 +80,7 @@ impl QueueActor {
             ctx.run_later(DOUBT, Self::ask_again);
         }
         if !self.doubted.contains_key(key) {
-            self.doubted.insert(key.clone(), job.clone());
+            self.doubted.insert(key.clone(), NewJob { refused_for: Some(winner), ..job.clone() });
         }
         Some(admission)
     }

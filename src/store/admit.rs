@@ -10,6 +10,7 @@ use super::{
     claim::{Claim, Claimed, claim_in},
     control::{open_breakers, pause_at},
     entity, lane,
+    live::LiveKeys,
     settings::move_tick,
 };
 use crate::domain::{
@@ -46,8 +47,10 @@ impl Store {
         claim: Option<Claim>,
         now: Timestamp,
     ) -> Result<(Vec<Admission>, Option<Claimed>), StoreError> {
-        let keys: Vec<Option<String>> = jobs.iter().map(|job| job.dedup_key.clone()).collect();
-        let (inner, types) = (self.inner.clone(), self.types().clone());
+        let is_new = |job: &&NewJob| job.refused_for.is_none();
+        let key = |job| Some(job).filter(is_new).and_then(|job: &NewJob| job.dedup_key.clone());
+        let keys: Vec<Option<String>> = jobs.iter().map(key).collect();
+        let (inner, live, types) = (self.inner.clone(), self.inner.clone(), self.types().clone());
         let learn = move |(answers, _): &(Vec<Admission>, Option<Claimed>)| {
             let taken = keys.into_iter().zip(answers).filter_map(|(key, answer)| match answer {
                 Admission::Accepted { job } | Admission::AlreadyQueued { job } => Some((key?, *job)),
@@ -58,7 +61,7 @@ impl Store {
         let write = self.inner.writer.write(
             move |tx| {
                 Box::pin(async move {
-                    let answers = admit_all(tx, jobs, now).await?;
+                    let answers = admit_again(tx, &live.live, jobs, now).await?;
                     let claimed = match claim {
                         Some(claim) => Some(claim_in(tx, &types, &claim, now).await?),
                         None => None,
@@ -148,6 +151,25 @@ struct Desk<'t> {
     pending: Vec<(usize, entity::job::ActiveModel)>,
     pending_keys: HashSet<String>,
     answers: Vec<Admission>,
+}
+
+/// Admits jobs, those apart that were refused from memory for a job that this process has ended since: that
+/// job lived when they were refused.
+async fn admit_again(
+    tx: &DatabaseTransaction,
+    live: &LiveKeys,
+    jobs: Vec<NewJob>,
+    now: Timestamp,
+) -> Result<Vec<Admission>, StoreError> {
+    let rightly = |job: &NewJob| job.refused_for.filter(|winner| live.has_ended(*winner));
+    let refused: Vec<Option<JobId>> = jobs.iter().map(rightly).collect();
+    let open = jobs.into_iter().zip(&refused).filter(|(_, refused)| refused.is_none()).map(|(job, _)| job);
+    let mut answers = admit_all(tx, open.collect(), now).await?.into_iter();
+    let told = refused.into_iter().map(|refused| match refused {
+        Some(job) => Some(Admission::AlreadyQueued { job }),
+        None => answers.next(),
+    });
+    told.collect::<Option<_>>().ok_or_else(|| StoreError::Missing("answer to a job".to_owned()))
 }
 
 /// Admits jobs one after the other, each knowing those before it.

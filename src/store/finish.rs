@@ -97,17 +97,19 @@ impl Store {
         let (job, types, inner) = (job.clone(), self.types().clone(), self.inner.clone());
         let key = job.dedup_key.clone();
         let has_failed = end.source.as_ref().is_some_and(|source| source.failed.is_some());
+        let id = job.id;
         let forget = move || match &key {
             // a breaker may have opened: that is to be answered then
             _ if has_failed => inner.live.forget_all(),
             Some(key) => inner.live.forget(key),
             None => {}
         };
-        let before = forget.clone();
+        let (before, live) = (forget.clone(), self.inner.clone());
         // as `write_ending`: before the commit, and after it
         let write = self.inner.writer.write(
             move |tx| {
                 before();
+                live.live.end([id].into_iter());
                 Box::pin(async move { finish_in(tx, &types, &job, end, next, now).await })
             },
             move |_| forget(),

@@ -115,9 +115,10 @@ impl Store {
         heartbeat: i64,
         now: Timestamp,
     ) -> Result<Option<Outcome>, StoreError> {
-        let types = self.types().clone();
+        let (types, inner) = (self.types().clone(), self.inner.clone());
         self.write_ending(move |tx| {
             Box::pin(async move {
+                inner.live.end([job].into_iter());
                 let failed = StoreError::while_doing("rescue a job");
                 let found = entity::job::Entity::find_by_id(job).one(tx).await.map_err(&failed)?;
                 let Some(row) =

@@ -1,40 +1,73 @@
 //! Which in-flight keys does this process know to be taken? A memory of the database's answers.
 
 use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
+    collections::{HashMap, HashSet, VecDeque},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use crate::domain::JobId;
 
-/// Keys of live jobs, as far as this process has seen them taken. What it ends itself is forgotten before
-/// the commit that ends it; what another process ends is not noticed, so whoever answers by this asks the
-/// database afterwards.
+/// Keys of live jobs, as far as this process has seen them taken. What it ends itself is forgotten in the
+/// transaction that ends it; what another process ends is not noticed, so whoever answers by this asks the
+/// database afterwards, and is told then whether this process itself has ended the winner since.
 #[derive(Debug, Default)]
-pub(super) struct LiveKeys(Mutex<HashMap<String, JobId>>);
+pub(super) struct LiveKeys(Mutex<Known>);
 
-/// More keys than these are not remembered.
+#[derive(Debug, Default)]
+struct Known {
+    owners: HashMap<String, JobId>,
+    /// Ended here a moment ago, oldest first.
+    ended: VecDeque<JobId>,
+    is_ended: HashSet<JobId>,
+}
+
+/// More keys than these are not remembered, ...
 const MOST: usize = 1_000_000;
+/// ... nor more ends than these: a refusal is looked at again within a fraction of a second.
+const ENDS: usize = 100_000;
 
 impl LiveKeys {
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) fn owner(&self, key: &str) -> Option<JobId> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(key).copied()
+        self.known().owners.get(key).copied()
     }
 
     pub(super) fn learn(&self, taken: impl Iterator<Item = (String, JobId)>) {
-        let mut keys = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known();
         for (key, job) in taken {
-            if keys.len() < MOST {
-                keys.insert(key, job);
+            if known.owners.len() < MOST {
+                known.owners.insert(key, job);
             }
         }
     }
 
     pub(super) fn forget(&self, key: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+        self.known().owners.remove(key);
     }
 
     pub(super) fn forget_all(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.known().owners.clear();
+    }
+
+    /// This process has ended these jobs, or parted them from their keys.
+    pub(super) fn end(&self, jobs: impl Iterator<Item = JobId>) {
+        let mut known = self.known();
+        for job in jobs {
+            if known.is_ended.insert(job) {
+                known.ended.push_back(job);
+            }
+        }
+        while known.ended.len() > ENDS {
+            let oldest = known.ended.pop_front();
+            oldest.map(|job| known.is_ended.remove(&job));
+        }
+    }
+
+    /// Has this process ended this job a moment ago?
+    pub(super) fn has_ended(&self, job: JobId) -> bool {
+        self.known().is_ended.contains(&job)
     }
 }

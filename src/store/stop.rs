@@ -78,7 +78,7 @@ impl Store {
         let mut removed = Vec::new();
         // a few hundred a transaction: other writers have their turn in between
         for chunk in meant.chunks(REMOVED_AT_ONCE) {
-            let (types, ids) = (self.types().clone(), chunk.to_vec());
+            let (types, inner, ids) = (self.types().clone(), self.inner.clone(), chunk.to_vec());
             let done = self.write_ending(move |tx| {
                 Box::pin(async move {
                     let rows = entity::job::Entity::find()
@@ -87,6 +87,7 @@ impl Store {
                         .all(tx)
                         .await
                         .map_err(StoreError::while_doing("remove jobs"))?;
+                    inner.live.end(rows.iter().map(|row| row.id));
                     remove(tx, &rows, now).await?;
                     let over: Vec<Over> = rows.iter().map(Over::from).collect();
                     follow(tx, &types, &over, now).await?;
@@ -183,8 +184,10 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if a statement fails.
     pub async fn remove_key(&self, key: String, job: JobId, now: Timestamp) -> Result<bool, StoreError> {
+        let inner = self.inner.clone();
         self.write_ending(move |tx| {
             Box::pin(async move {
+                inner.live.end([job].into_iter());
                 let failed = StoreError::while_doing("remove a key");
                 let found = entity::job::Entity::find_by_id(job).one(tx).await.map_err(&failed)?;
                 let Some(row) = found else { return Ok(false) };

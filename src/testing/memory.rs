@@ -115,7 +115,12 @@ impl JobBoard for MemoryBoard {
         now: Timestamp,
     ) -> Result<(Vec<Admission>, Option<Claimed>), StoreError> {
         self.with(|state| {
-            let answers = jobs.into_iter().map(|job| state.queue.admit(job, now)).collect();
+            // there is no other process that could have ended the winner
+            let admit = |job: NewJob| match job.refused_for {
+                Some(job) => Admission::AlreadyQueued { job },
+                None => state.queue.admit(job, now),
+            };
+            let answers = jobs.into_iter().map(admit).collect();
             (answers, claim.map(|claim| state.queue.claim(&claim, now)))
         })
     }

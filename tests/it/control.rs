@@ -167,8 +167,12 @@ async fn every_answer_is_one_event_of_one_shape_also_of_a_duplicate_answered_fro
         }
     }
     assert_eq!(told, 1_001, "each once, also after the database was asked again");
+    app.queue.send(Enqueue::new("orders", "a", Reason::Manual)).await.unwrap().unwrap();
     app.post("/api/sync/stop", json!({})).await;
     app.ended(first).await;
+    // the winner lived when the last one was refused: what was stopped does not rise again
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(app.app.store.job_counts().await.unwrap().is_empty());
     assert!(matches!(
         app.queue.send(Enqueue::new("orders", "a", Reason::Manual)).await.unwrap().unwrap(),
         Admission::Accepted { job } if job > first
