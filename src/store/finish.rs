@@ -31,6 +31,8 @@ use crate::{
     sync_type::{SyncTypeSpec, SyncTypes},
 };
 
+use entity::job::Column as C;
+
 /// Keys in one `IN (...)`.
 const CHUNK: usize = 500;
 
@@ -128,7 +130,7 @@ async fn finish_in(
 ) -> Result<Finished, StoreError> {
     let row = held(tx, job).await?;
     // whoever asked for a stop wants no other attempt, also if the run was to be given back besides
-    let next = if row.stop_requested { NextStep::Done } else { next };
+    let mut next = if row.stop_requested { NextStep::Done } else { next };
     let is_applied = end.outcome.is_some_and(Outcome::is_applied);
     let mut finished = Finished { counts: end.counts, ..Finished::default() };
     if let Some(spec) = types.get(job.job_type.as_str()).filter(|_| is_applied) {
@@ -149,13 +151,10 @@ async fn finish_in(
     let kept = end.document.take().filter(|_| next == NextStep::GiveBack);
     let told = Told { outcome: end.outcome, error: end.error.clone(), result: end.result.take(), kept };
     end_run(tx, job, end, finished.counts, document, now).await?;
-    let next = match (next, open_until) {
+    if let (NextStep::RetryIn(pause), Some(until)) = (&mut next, open_until) {
         // its breaker has opened: the retry is the probe, or comes after it
-        (NextStep::RetryIn(pause), Some(until)) => {
-            NextStep::RetryIn(pause.max((until - now).to_std().unwrap_or_default()))
-        }
-        (next, _) => next,
-    };
+        *pause = (*pause).max((until - now).to_std().unwrap_or_default());
+    }
     end_job(tx, job, next, told, now).await?;
     release_agent(tx, job.id).await?;
     if next == NextStep::Done {
@@ -190,7 +189,7 @@ async fn end_sync(
 /// The job's row, if this attempt still holds it.
 async fn held(tx: &DatabaseTransaction, job: &ClaimedJob) -> Result<entity::job::Model, StoreError> {
     let found = entity::job::Entity::find_by_id(job.id)
-        .filter(entity::job::Column::Lease.eq(job.lease))
+        .filter(C::Lease.eq(job.lease))
         .filter(lane::is(JobState::Active))
         .one(tx)
         .await;
@@ -253,7 +252,6 @@ async fn follow_up(
     job: &ClaimedJob,
     now: Timestamp,
 ) -> Result<Vec<(JobType, Admission)>, StoreError> {
-    use entity::job::Column as C;
     let cleared = entity::job::Entity::update_many()
         .col_expr(C::FollowUpDue, Expr::val(false))
         .filter(C::JobType.eq(job.job_type.as_str()))
@@ -336,7 +334,6 @@ async fn end_job(
     told: Told,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    use entity::job::Column as C;
     let failed = StoreError::while_doing("end a job");
     let event = match next {
         NextStep::Done => JobEvent::Finished,
@@ -361,6 +358,11 @@ async fn end_job(
             update = update.col_expr(C::FinishedAt, Expr::val(now));
             if is_own_fetch {
                 update = update.col_expr(C::DocumentId, Expr::val(Option::<i64>::None));
+            }
+            if job.class == Class::Write && told.outcome != Some(Outcome::Doubtful) {
+                // it is known now whether the effect happened
+                let phase = told.outcome.is_some_and(Outcome::is_applied).then_some("done");
+                update = update.col_expr(C::Phase, Expr::val(phase));
             }
             if told.outcome == Some(Outcome::Doubtful) {
                 keep_window(tx, job.id, now).await?;

@@ -44,7 +44,7 @@ pub struct Job {
     pub dedup_key: Option<String>,
     /// All attempts together.
     pub max_attempts: i32,
-    /// An operation's: `sending` once its effect may have happened.
+    /// A write's: `sending` while its effect may have happened, `done` once it has.
     pub phase: Option<String>,
     /// What an operation brought back.
     pub result: Option<Json>,

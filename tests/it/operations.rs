@@ -42,6 +42,7 @@ async fn an_operation_is_done_once_however_often_it_is_sent() {
     let done = over(&app, &first["jobId"]).await;
     assert_eq!((&done["outcome"], &done["class"]), (&json!("succeeded"), &json!("write")), "{done}");
     assert_eq!(done["result"]["confirmed"], format!("lockstep-{}", first["jobId"]));
+    assert_eq!(done["phase"], "done");
 
     let (status, again) = app.post("/api/operations", order(Some("k1"), 1)).await;
     assert_eq!((status.as_u16(), &again["deduplicated"], &again["jobId"]), (200, &json!(true), &first["jobId"]));
@@ -129,6 +130,7 @@ async fn an_effect_that_may_have_happened_is_never_repeated_and_one_that_did_not
     let (_, refused) = app.post("/api/operations", order(None, 2)).await;
     let done = over(&app, &refused["jobId"]).await;
     assert_eq!((&done["outcome"], &done["attempt"]), (&json!("failed"), &json!(1)), "{done}");
+    assert_eq!(done["phase"], json!(null), "it certainly did not happen");
 
     // nobody knows: an answer that says so, and a panic after the effect
     for behaviour in [Behaviour::Error(SinkError::Unknown("the answer was cut off".into())), Behaviour::Panic] {
