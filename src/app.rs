@@ -305,13 +305,9 @@ fn start_queue(
 ) -> anyhow::Result<Addr<QueueActor>> {
     let worker = |actor: &Addr<SyncActor>| Worker { run: actor.clone().recipient(), stop: actor.clone().recipient() };
     let runner: Arc<dyn RunJob> = Arc::new(Arc::new(OperationRunner {
-        store: context.store.clone(),
+        context: context.clone(),
         operations: operations.clone(),
         sink,
-        source: context.source.clone(),
-        breaker: context.breaker.clone(),
-        bus: context.bus.clone(),
-        clock: context.clock.clone(),
         runtime: io.handle(),
     }));
     let (writes, downloads) = (SyncActor::new(runner.clone()).start(), SyncActor::new(runner).start());

@@ -19,7 +19,7 @@ pub enum Class {
 }
 
 /// Waiting this long is worth one step of priority, in milliseconds.
-pub const AGING_MS: i64 = 60_000;
+const AGING_MS: i64 = 60_000;
 /// Classes lie this far apart in the order key: no sync ever waits so long (317 years).
 const BAND_MS: i64 = 10_000_000_000_000;
 

@@ -1,4 +1,4 @@
-//! May this kind of work be asked for, and done, now? One rule for admission and claim alike.
+//! May this kind of work be asked for now? Claims say the same in SQL, and one suite holds both to it.
 
 use serde::{Deserialize, Serialize};
 

@@ -36,6 +36,15 @@ impl Reason {
             .unwrap_or(Reason::Manual)
     }
 
+    /// Does such a job come with a document that a person gave or approved?
+    #[must_use]
+    pub fn has_document(self) -> bool {
+        match self {
+            Reason::Upload | Reason::Approval => true,
+            Reason::Timer | Reason::Manual | Reason::Flow | Reason::Operation => false,
+        }
+    }
+
     /// The name in the database and in answers.
     #[must_use]
     pub fn as_str(self) -> &'static str {

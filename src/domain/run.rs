@@ -1,5 +1,7 @@
 //! How can a run end, and what did it count?
 
+use std::any::Any;
+
 use serde::{Deserialize, Serialize};
 
 /// Where in the way of the data a run was.
@@ -31,6 +33,13 @@ impl Stage {
 
 /// The error code of a run that did not stop in time and was given up: what it wrote is not known.
 pub const GIVEN_UP: &str = "given_up";
+
+/// What a panic said.
+#[must_use]
+pub fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "it panicked".to_owned())
+}
 
 /// How a run ended. Skips and refusals are not outcomes: they never became a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -15,31 +15,21 @@ use super::{
     sink::{Delivery, Sink},
 };
 use crate::{
-    domain::{ClaimedJob, Class, Clock, NextStep, Outcome},
-    event::Bus,
+    domain::{ClaimedJob, Class, Outcome, run::panic_text},
     operation::{OperationSpec, Operations},
     report,
-    source::{Source, SourceError},
-    store::{Finish, SourceReport, Store},
-    sync::{RunEnd, RunJob, StopHandle, Watch, record_end},
+    store::{Finish, SourceReport},
+    sync::{Context, RunEnd, RunJob, StopHandle, Watch, learnt, next_step, record_end},
 };
 
 /// Runs writes and downloads.
 pub struct OperationRunner {
-    /// The database.
-    pub store: Store,
+    /// The database, the source, the clock, the bus.
+    pub context: Arc<Context>,
     /// All operations.
     pub operations: Arc<Operations>,
     /// Who has the effects of writes.
     pub sink: Arc<dyn Sink>,
-    /// Where documents come from.
-    pub source: Arc<dyn Source>,
-    /// The source's name and breaker rule.
-    pub breaker: SourceReport,
-    /// Where events go.
-    pub bus: Bus,
-    /// What time it is.
-    pub clock: Arc<dyn Clock>,
     /// The app's IO runtime.
     pub runtime: tokio::runtime::Handle,
 }
@@ -72,7 +62,7 @@ impl OperationRunner {
         let (turn, text, result) = match in_time(&self.runtime, spec.time_limit(), work).await {
             Ok(Ok(answer)) => (Turn::Confirmed, None, Some(answer)),
             Ok(Err((turn, code, text))) => (turn, Some((code, text)), None),
-            Err(Cut::Panicked) => (Turn::Cut, Some(("panic", "the attempt panicked".to_owned())), None),
+            Err(Cut::Panicked(text)) => (Turn::Cut, Some(("panic", text)), None),
             Err(Cut::TimedOut(text)) => (Turn::Cut, Some(("timed_out", text)), None),
         };
         let effect = *seen.lock().unwrap_or_else(PoisonError::into_inner);
@@ -100,7 +90,7 @@ impl OperationRunner {
             data,
         };
         let note = |effect| *seen.lock().unwrap_or_else(PoisonError::into_inner) = effect;
-        self.store.begin_effect(job).await.map_err(|error| (Turn::Cut, "database", error.to_string()))?;
+        self.context.store.begin_effect(job).await.map_err(|error| (Turn::Cut, "database", error.to_string()))?;
         note(Effect::Sending);
         let answer = self.sink.deliver(delivery).await.map_err(|error| {
             let turn = match error {
@@ -119,7 +109,7 @@ impl OperationRunner {
             let (runner, spec, job) = (self.clone(), spec.clone(), job.clone());
             async move {
                 let number = spec.record_of(job.payload.as_ref().unwrap_or(&Json::Null));
-                runner.source.document(&spec.model, &job.agent, &number).await
+                runner.context.source.document(&spec.model, &job.agent, &number).await
             }
         };
         let fetched = tokio::select! {
@@ -128,35 +118,31 @@ impl OperationRunner {
             }
             fetched = in_time(&self.runtime, spec.time_limit(), work) => fetched,
         };
-        let learnt = |failed: Option<String>| Some(SourceReport { failed, ..self.breaker.clone() });
+        let failing = |text: String| Some(SourceReport { failed: Some(text), ..self.context.breaker.clone() });
         match fetched {
             Ok(Ok(bytes)) => match report::check_is_pdf(&bytes) {
                 Ok(()) => Finish {
                     outcome: Some(Outcome::Succeeded),
                     result: Some(json!({ "sha256": hex::encode(Sha256::digest(&bytes)), "bytes": bytes.len() })),
                     document: Some(Arc::new(bytes)),
-                    source: learnt(None),
+                    source: learnt(&self.context.breaker, Ok(())),
                     ..Finish::default()
                 },
                 // a log-in page, say: the source answers, but does not do its work
                 Err(refusal) => {
                     let outcome = Outcome::Failed { retryable: refusal.code.is_transient() };
-                    let source = learnt(Some(refusal.to_string()));
+                    let source = failing(refusal.to_string());
                     Finish { source, ..failed(outcome, refusal.code.as_str(), refusal.to_string()) }
                 }
             },
             Ok(Err(error)) => {
-                let source = match &error {
-                    SourceError::Unreachable(text) => learnt(Some(text.clone())),
-                    SourceError::NotConfigured => None,
-                    SourceError::NotFound(_) | SourceError::TooLarge { .. } | SourceError::BadName(_) => learnt(None),
-                };
+                let source = learnt(&self.context.breaker, Err(&error));
                 let outcome = Outcome::Failed { retryable: error.is_retryable() };
                 Finish { source, ..failed(outcome, error.code(), error.to_string()) }
             }
-            Err(Cut::Panicked) => failed(Outcome::Panicked, "panic", "the attempt panicked".to_owned()),
+            Err(Cut::Panicked(text)) => failed(Outcome::Panicked, "panic", text),
             Err(Cut::TimedOut(text)) => {
-                Finish { source: learnt(Some(text.clone())), ..failed(Outcome::TimedOut, "timed_out", text) }
+                Finish { source: failing(text.clone()), ..failed(Outcome::TimedOut, "timed_out", text) }
             }
         }
     }
@@ -164,8 +150,8 @@ impl OperationRunner {
 
 /// Why work has no result.
 enum Cut {
-    /// It panicked.
-    Panicked,
+    /// It panicked, saying this.
+    Panicked(String),
     /// It took too long.
     TimedOut(String),
 }
@@ -185,12 +171,9 @@ async fn in_time<T: Send + 'static>(
         // it may still have come to its end
         (&mut task).await
     };
-    ended.map_err(|join| {
-        if join.is_panic() {
-            Cut::Panicked
-        } else {
-            Cut::TimedOut(format!("the attempt took longer than {} s", limit.as_secs_f64()))
-        }
+    ended.map_err(|join| match join.try_into_panic() {
+        Ok(panic) => Cut::Panicked(panic_text(panic.as_ref())),
+        Err(_) => Cut::TimedOut(format!("the attempt took longer than {} s", limit.as_secs_f64())),
     })
 }
 
@@ -202,16 +185,8 @@ fn failed(outcome: Outcome, code: &str, text: String) -> Finish {
 impl RunJob for Arc<OperationRunner> {
     async fn run(&self, job: ClaimedJob, stop: StopHandle, _: Watch) -> RunEnd {
         let finish = self.attempt(&job, &stop).await;
-        let outcome = finish.outcome.unwrap_or(Outcome::Panicked);
-        let next = match outcome {
-            Outcome::Stopped if stop.gives_back() => NextStep::GiveBack,
-            _ if stop.is_set() && !stop.gives_back() => NextStep::Done,
-            _ => {
-                let policy = crate::domain::RetryPolicy { max_attempts: job.max_attempts, ..job.class.retries() };
-                let pause = policy.backoff(outcome, job.attempt, fastrand::f64());
-                pause.map_or(NextStep::Done, NextStep::RetryIn)
-            }
-        };
-        record_end(&self.store, &self.bus, self.clock.now(), job, finish, next).await
+        let next = next_step(finish.outcome.unwrap_or(Outcome::Panicked), &job, &stop);
+        let context = &self.context;
+        record_end(&context.store, &context.bus, context.clock.now(), job, finish, next).await
     }
 }

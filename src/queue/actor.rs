@@ -17,7 +17,7 @@ use super::{
     port::JobBoard,
 };
 use crate::{
-    domain::{AgentId, ClaimedJob, Clock, JobId, JobType, NewJob, Pause, Reason, Timestamp},
+    domain::{AgentId, ClaimedJob, Clock, JobId, JobType, NewJob, Pause, Timestamp},
     event::{Bus, Event, Pulses},
     operation::Operations,
     store::{Claim, Claimed, StoreError},
@@ -216,22 +216,15 @@ impl QueueActor {
             let stop = worker.stop.clone();
             ctx.run_later(Duration::ZERO, move |_, _| stop.do_send(Stop { job: Some(id), reason }));
         }
-        ctx.spawn(run.map(move |end, actor, ctx| actor.ended((id, lease), end, ctx)));
+        ctx.spawn(run.map(move |end, actor, ctx| actor.ended((id, lease), &end, ctx)));
     }
 
-    fn ended(&mut self, (job, lease): (JobId, i64), end: Result<RunEnd, MailboxError>, ctx: &mut Context<Self>) {
-        let agent = self.board.job(job).map(|job| job.agent.clone());
+    fn ended(&mut self, (job, lease): (JobId, i64), end: &Result<RunEnd, MailboxError>, ctx: &mut Context<Self>) {
         self.board.finished(job, lease);
         self.preempted.remove(&job);
-        match end {
-            Ok(end) => {
-                for ((job_type, admission), agent_id) in end.follow_ups.into_iter().zip(agent.iter().cycle().cloned()) {
-                    let reason = Reason::Flow;
-                    self.parts.bus.publish(Event::Enqueued { job_type, agent_id, reason, admission });
-                }
-            }
+        if let Err(error) = end {
             // without a heartbeat the job is taken over when its lease runs out
-            Err(error) => tracing::error!(job, %error, "the actor of this job's type is gone"),
+            tracing::error!(job, %error, "the actor of this job's type is gone");
         }
         self.claim(ctx);
         self.tell_if_drained();

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use sea_orm::{ActiveValue::NotSet, DatabaseTransaction, EntityTrait, QueryFilter, Set, prelude::*};
+use sea_orm::{ActiveValue::NotSet, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, Set, prelude::*};
 
 use super::{
     StoreError, entity,
@@ -18,6 +18,7 @@ use entity::job::Column as C;
 /// Keys in one `IN (...)`.
 const CHUNK: usize = 200;
 
+/// How long it waits before its start, when it has to start later than now or after another.
 pub(super) fn delay_ms(job: &NewJob) -> i64 {
     let delay = match job.mode {
         Mode::Debounce { wait, .. } => wait,
@@ -26,6 +27,7 @@ pub(super) fn delay_ms(job: &NewJob) -> i64 {
     i64::try_from(delay.as_millis()).unwrap_or(i64::MAX)
 }
 
+/// The row of a new job; its place in its lane is not decided yet.
 pub(super) fn row(
     job: &NewJob,
     state: JobState,
@@ -123,6 +125,7 @@ pub(super) async fn windows(
             .filter(Expr::cust("throttle_key IS NOT NULL"))
             .filter(C::ThrottleKey.is_in(chunk.iter().copied()))
             .filter(C::ThrottleUntil.gt(now))
+            .order_by_asc(C::ThrottleUntil)
             .all(tx)
             .await
             .map_err(StoreError::while_doing("look for throttle windows"))?;

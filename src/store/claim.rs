@@ -234,15 +234,7 @@ fn candidates(now: Timestamp) -> Select<entity::job::Entity> {
     let mut busy = Query::select();
     busy.column(entity::agent_lock::Column::AgentId).from(entity::agent_lock::Entity);
     // what asks the source of an agent whose breaker is open was postponed when that opened; here is the rest
-    let mut open = Query::select();
-    open.expr(Expr::val(1))
-        .from(entity::breaker::Entity)
-        .and_where(
-            Expr::col((entity::breaker::Entity, entity::breaker::Column::AgentId))
-                .equals((entity::job::Entity, C::AgentId)),
-        )
-        .and_where(Expr::col(entity::breaker::Column::OpenUntil).gt(now));
-    let shut = Expr::cust("class > 0 AND document_id IS NULL").and(Expr::exists(open));
+    let shut = Expr::cust("class > 0 AND document_id IS NULL").and(lane::breaker_is_open(now));
     entity::job::Entity::find()
         .filter(is_next())
         .filter(shut.not())
@@ -278,7 +270,7 @@ pub(super) fn state_after(state: &str, event: JobEvent) -> Result<&'static str, 
     Ok(known.on(event)?.as_str())
 }
 
-/// Takes the agents' rows and raises the leases. Whose agent another process took first is left out.
+/// Takes the agents' rows and raises the leases.
 pub(super) async fn take(
     tx: &DatabaseTransaction,
     types: &SyncTypes,

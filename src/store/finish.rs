@@ -17,7 +17,9 @@ use super::{
     claim::state_after,
     entity,
     holds::{quarantine, settle_holds},
-    lane, link,
+    lane,
+    lease::SENT,
+    link,
     over::{Over, drop_upload, follow, keep_window, release_agent},
     record_table::equals,
 };
@@ -99,7 +101,6 @@ impl Store {
         let (job, types, inner) = (job.clone(), self.types().clone(), self.inner.clone());
         let key = job.dedup_key.clone();
         let has_failed = end.source.as_ref().is_some_and(|source| source.failed.is_some());
-        let id = job.id;
         let forget = move || match &key {
             // a breaker may have opened: that is to be answered then
             _ if has_failed => inner.live.forget_all(),
@@ -110,9 +111,12 @@ impl Store {
         // as `write_ending`: before the commit, and after it
         let write = self.inner.writer.write(
             move |tx| {
-                before();
-                live.live.end([id].into_iter());
-                Box::pin(async move { finish_in(tx, &types, &job, end, next, now).await })
+                Box::pin(async move {
+                    let finished = finish_in(tx, &types, &job, end, next, now).await?;
+                    before();
+                    live.live.end([job.id].into_iter());
+                    Ok(finished)
+                })
             },
             move |_| forget(),
         );
@@ -341,7 +345,7 @@ async fn end_job(
         NextStep::GiveBack => JobEvent::Released,
     };
     // a report that was kept for going on, and not a person's
-    let is_own_fetch = job.document.is_some() && !matches!(job.reason, Reason::Upload | Reason::Approval);
+    let is_own_fetch = job.document.is_some() && !job.reason.has_document();
     // the lease was checked, so the job is active
     let state = state_after(JobState::Active.as_str(), event)?;
     let mut update = entity::job::Entity::update_many()
@@ -361,7 +365,7 @@ async fn end_job(
             }
             if job.class == Class::Write && told.outcome != Some(Outcome::Doubtful) {
                 // it is known now whether the effect happened
-                let phase = told.outcome.is_some_and(Outcome::is_applied).then_some("done");
+                let phase = told.outcome.is_some_and(Outcome::is_applied).then_some(SENT);
                 update = update.col_expr(C::Phase, Expr::val(phase));
             }
             if told.outcome == Some(Outcome::Doubtful) {

@@ -34,20 +34,25 @@ pub(super) fn is_next() -> SimpleExpr {
     Expr::cust("is_next")
 }
 
-/// Is it a sync whose agent has urgent work waiting that could start, so that it has to make room? A download
-/// could not while the agent's breaker is open.
-pub(super) fn is_overtaken(now: Timestamp) -> Expr {
+/// Is the breaker of the job's agent open?
+pub(super) fn breaker_is_open(now: Timestamp) -> Expr {
     let mut open = Query::select();
     open.expr(Expr::val(1))
         .from(entity::breaker::Entity)
         .and_where(Expr::cust("breaker.agent_id = job.agent_id"))
         .and_where(Expr::col(entity::breaker::Column::OpenUntil).gt(now));
+    Expr::exists(open)
+}
+
+/// Is it a sync whose agent has urgent work waiting that could start, so that it has to make room? A download
+/// could not while the agent's breaker is open.
+pub(super) fn is_overtaken(now: Timestamp) -> Expr {
     let mut urgent = Query::select();
     urgent
         .expr(Expr::val(1))
         .from_as(entity::job::Entity, Alias::new("other"))
         .and_where(Expr::cust("other.agent_id = job.agent_id AND other.is_next"))
-        .and_where(Expr::cust("other.class = 0").or(Expr::cust("other.class = 1").and(Expr::exists(open).not())));
+        .and_where(Expr::cust("other.class = 0").or(Expr::cust("other.class = 1").and(breaker_is_open(now).not())));
     Expr::cust("class = 2").and(Expr::exists(urgent))
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sea_orm::{DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, prelude::*, sea_query::ExprTrait};
+use sea_orm::{EntityTrait, QueryFilter, QueryOrder, prelude::*, sea_query::ExprTrait};
 
 use super::{
     Store, StoreError,
@@ -47,6 +47,8 @@ pub struct Heartbeat {
 
 /// An operation is about to have its effect: from here on it may have happened.
 const SENDING: &str = "sending";
+/// An operation has had its effect.
+pub(super) const SENT: &str = "done";
 
 impl Store {
     /// Moves the heartbeat of the jobs that `owner` runs now, and reads everyone's. A job that it
@@ -118,7 +120,6 @@ impl Store {
         let (types, inner) = (self.types().clone(), self.inner.clone());
         self.write_ending(move |tx| {
             Box::pin(async move {
-                inner.live.end([job].into_iter());
                 let failed = StoreError::while_doing("rescue a job");
                 let found = entity::job::Entity::find_by_id(job).one(tx).await.map_err(&failed)?;
                 let Some(row) =
@@ -159,6 +160,7 @@ impl Store {
                     .await
                     .map_err(&failed)?;
                 if is_over {
+                    inner.live.end([job].into_iter());
                     settle(tx, &row).await?;
                     follow(tx, &types, &[Over::from(&row)], now).await?;
                 } else {
@@ -176,18 +178,20 @@ impl Store {
     /// [`StoreError::LeaseLost`] if the job is another's by now: then the effect must not happen.
     pub async fn begin_effect(&self, job: &ClaimedJob) -> Result<(), StoreError> {
         let job = job.clone();
-        self.write(move |tx| Box::pin(async move { set_phase(tx, &job, SENDING).await })).await
-    }
-}
-
-async fn set_phase(tx: &DatabaseTransaction, job: &ClaimedJob, phase: &str) -> Result<(), StoreError> {
-    let moved = entity::job::Entity::update_many()
-        .col_expr(C::Phase, Expr::val(phase))
-        .filter(C::Id.eq(job.id))
-        .filter(C::Lease.eq(job.lease))
-        .filter(is(JobState::Active))
-        .exec(tx)
+        self.write(move |tx| {
+            Box::pin(async move {
+                let moved = entity::job::Entity::update_many()
+                    .col_expr(C::Phase, Expr::val(SENDING))
+                    .filter(C::Id.eq(job.id))
+                    .filter(C::Lease.eq(job.lease))
+                    .filter(is(JobState::Active))
+                    .exec(tx)
+                    .await
+                    .map_err(StoreError::while_doing("note an operation's phase"))?;
+                let lost = StoreError::LeaseLost { job: job.id, lease: job.lease };
+                if moved.rows_affected == 1 { Ok(()) } else { Err(lost) }
+            })
+        })
         .await
-        .map_err(StoreError::while_doing("note an operation's phase"))?;
-    if moved.rows_affected == 1 { Ok(()) } else { Err(StoreError::LeaseLost { job: job.id, lease: job.lease }) }
+    }
 }

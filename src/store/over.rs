@@ -128,8 +128,7 @@ async fn end_flow(tx: &DatabaseTransaction, types: &SyncTypes, root: JobId, now:
     }
     let is_failure = |outcome: Option<&str>| outcome.and_then(Outcome::from_name).is_some_and(Outcome::is_failure);
     let mut outcome = if is_failure(first.outcome.as_deref()) { "failed" } else { "completed" };
-    for (name, _, end) in children.iter().filter(|(_, _, end)| is_failure(end.as_deref())) {
-        debug_assert!(end.is_some());
+    for (name, ..) in children.iter().filter(|(_, _, end)| is_failure(end.as_deref())) {
         let policy = types.get(name).map(|spec| spec.on_failure).unwrap_or_default();
         outcome = match (policy, outcome) {
             (ChildFailure::Ignore, outcome) => outcome,
@@ -151,7 +150,7 @@ async fn end_flow(tx: &DatabaseTransaction, types: &SyncTypes, root: JobId, now:
 /// a hold that it was to apply waits for a person again.
 pub(super) async fn settle(tx: &DatabaseTransaction, row: &entity::job::Model) -> Result<(), StoreError> {
     drop_upload(tx, row.document_id, row.approves_run_id).await?;
-    if row.document_id.is_some() && !matches!(Reason::from_name(&row.reason), Reason::Upload | Reason::Approval) {
+    if row.document_id.is_some() && !Reason::from_name(&row.reason).has_document() {
         // it was kept for going on: a retry fetches anew
         entity::job::Entity::update_many()
             .col_expr(C::DocumentId, Expr::val(Option::<i64>::None))

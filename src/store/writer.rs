@@ -20,6 +20,7 @@ use tokio::{
 use tracing::Instrument as _;
 
 use super::{StoreError, Work};
+use crate::domain::run::panic_text;
 
 /// Writes that share a commit, at most ...
 const WRITES_A_COMMIT: usize = 256;
@@ -86,7 +87,7 @@ impl Writer {
         let run: Box<dyn for<'c> FnOnce(&'c DatabaseTransaction) -> Written<'c> + Send> = Box::new(move |tx| {
             let work = AssertUnwindSafe(body(tx).instrument(span)).catch_unwind();
             Box::pin(async move {
-                let done = work.await.unwrap_or_else(|panic| Err(StoreError::Interrupted(panic_text(&panic))));
+                let done = work.await.unwrap_or_else(|panic| Err(StoreError::Interrupted(panic_text(panic.as_ref()))));
                 match done {
                     Ok(done) => {
                         let acknowledge: Acknowledge = Box::new(move |commit| {
@@ -110,11 +111,6 @@ impl Writer {
         self.writes.send(write).await.map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
     }
-}
-
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(ToString::to_string);
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a write panicked".to_owned())
 }
 
 async fn work(connection: DatabaseConnection, mut queue: mpsc::Receiver<Write>) {
@@ -169,11 +165,19 @@ async fn commit_together(
     let started = Instant::now();
     let mut next = Some(first);
     while let Some(write) = next {
-        let savepoint = transaction.begin().await?;
+        let savepoint = match transaction.begin().await {
+            Ok(savepoint) => savepoint,
+            Err(error) => {
+                let text = DbErr::Custom(error.to_string());
+                (write.refuse)(StoreError::Database { doing: "begin", error: text });
+                return Err(error);
+            }
+        };
         match (write.run)(&savepoint).await {
             Some(acknowledge) => {
-                savepoint.commit().await?;
+                // told with the others, also if this fails
                 waiting.push(acknowledge);
+                savepoint.commit().await?;
             }
             None => savepoint.rollback().await?,
         }

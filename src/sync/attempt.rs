@@ -7,12 +7,15 @@ use tokio::task::JoinError;
 use tracing::Instrument;
 
 use super::{
-    end::record_end,
+    end::{next_step, record_end},
     pipeline::{Context, Pipeline, Problem},
     port::{RunEnd, RunJob, StopHandle, StopReason, Watch},
 };
 use crate::{
-    domain::{AgentId, ClaimedJob, NextStep, Outcome, Reason, RetryPolicy, run::GIVEN_UP},
+    domain::{
+        AgentId, ClaimedJob, Outcome, Reason,
+        run::{GIVEN_UP, panic_text},
+    },
     store::Finish,
 };
 
@@ -114,13 +117,10 @@ fn finished(done: Result<(Result<Outcome, Problem>, Finish), JoinError>, watch: 
             }
         }
         Err(join) => {
-            let panic = join.try_into_panic().ok();
-            let text = panic.as_ref().and_then(|panic| {
-                let text = panic.downcast_ref::<&str>().map(ToString::to_string);
-                text.or_else(|| panic.downcast_ref::<String>().cloned())
-            });
+            let text =
+                join.try_into_panic().map_or("the run was cut off".to_owned(), |panic| panic_text(panic.as_ref()));
             let finish = Finish { stage: watch.progress().stage, ..Finish::default() };
-            ended(finish, Outcome::Panicked, "panic", text.unwrap_or_else(|| "the run panicked".to_owned()))
+            ended(finish, Outcome::Panicked, "panic", text)
         }
     }
 }
@@ -131,7 +131,10 @@ fn ended(finish: Finish, outcome: Outcome, code: &str, text: String) -> Finish {
 
 #[async_trait]
 impl RunJob for Runner {
-    async fn run(&self, job: ClaimedJob, stop: StopHandle, watch: Watch) -> RunEnd {
+    async fn run(&self, mut job: ClaimedJob, stop: StopHandle, watch: Watch) -> RunEnd {
+        if self.once {
+            job.max_attempts = 1;
+        }
         let span = tracing::info_span!("run", run = job.run, job = job.id, r#type = %job.job_type, agent = %job.agent);
         async move {
             tracing::info!(attempt = job.attempt, reason = job.reason.as_str(), "sync started");
@@ -144,7 +147,7 @@ impl RunJob for Runner {
                 // only a sync that made room goes on from the same bytes
                 finish.document = None;
             }
-            let next = self.next_step(outcome, &job, &stop);
+            let next = next_step(outcome, &job, &stop);
             record_end(&self.context.store, &self.context.bus, self.context.clock.now(), job, finish, next).await
         }
         .instrument(span)
@@ -167,18 +170,5 @@ impl Runner {
         let is_inactive = agents.iter().any(|agent| agent.id == job.agent && !agent.active);
         let text = format!("agent {} was deactivated", job.agent);
         is_inactive.then(|| ended(Finish::default(), Outcome::Skipped, "agent_inactive", text))
-    }
-
-    fn next_step(&self, outcome: Outcome, job: &ClaimedJob, stop: &StopHandle) -> NextStep {
-        if outcome == Outcome::Stopped && stop.gives_back() {
-            return NextStep::GiveBack;
-        }
-        // whoever asked for a stop does not want another attempt
-        if stop.is_set() && !stop.gives_back() {
-            return NextStep::Done;
-        }
-        let max_attempts = if self.once { 1 } else { job.max_attempts };
-        let policy = RetryPolicy { max_attempts, ..job.class.retries() };
-        policy.backoff(outcome, job.attempt, fastrand::f64()).map_or(NextStep::Done, NextStep::RetryIn)
     }
 }

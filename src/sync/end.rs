@@ -1,10 +1,11 @@
-//! How is the end of an attempt recorded and told, whatever kind of work it was?
+//! What follows from the end of an attempt, whatever kind of work it was, and how is it recorded and told?
 
+use super::port::{RunEnd, StopHandle};
 use crate::{
-    domain::{ClaimedJob, NextStep, Outcome, Timestamp},
+    domain::{ClaimedJob, NextStep, Outcome, Reason, RetryPolicy, Timestamp},
     event::{Bus, Event},
-    store::{Finish, Store},
-    sync::RunEnd,
+    source::SourceError,
+    store::{Finish, SourceReport, Store},
 };
 
 /// Stores the end of an attempt, logs it once and publishes it.
@@ -26,7 +27,10 @@ pub async fn record_end(
     match store.finish(&job, finish, next, now).await {
         Ok(finished) => {
             end.counts = finished.counts;
-            end.follow_ups = finished.follow_ups;
+            for (job_type, admission) in finished.follow_ups {
+                let (agent_id, reason) = (job.agent.clone(), Reason::Flow);
+                bus.publish(Event::Enqueued { job_type, agent_id, reason, admission });
+            }
         }
         Err(error) => {
             tracing::error!(%error, "the end of the run could not be stored");
@@ -44,6 +48,32 @@ pub async fn record_end(
         error: end.error.clone(),
     });
     end
+}
+
+/// What becomes of a job after an attempt that ended so.
+#[must_use]
+pub fn next_step(outcome: Outcome, job: &ClaimedJob, stop: &StopHandle) -> NextStep {
+    if outcome == Outcome::Stopped && stop.gives_back() {
+        return NextStep::GiveBack;
+    }
+    // whoever asked for a stop does not want another attempt
+    if stop.is_set() && !stop.gives_back() {
+        return NextStep::Done;
+    }
+    let policy = RetryPolicy { max_attempts: job.max_attempts, ..job.class.retries() };
+    policy.backoff(outcome, job.attempt, fastrand::f64()).map_or(NextStep::Done, NextStep::RetryIn)
+}
+
+/// What an answer of the source tells its breaker: nothing, if it was not asked. A missing or too large
+/// report is an answer.
+#[must_use]
+pub fn learnt(breaker: &SourceReport, answer: Result<(), &SourceError>) -> Option<SourceReport> {
+    let failed = match answer {
+        Ok(()) | Err(SourceError::NotFound(_) | SourceError::TooLarge { .. }) => None,
+        Err(SourceError::Unreachable(text)) => Some(text.clone()),
+        Err(SourceError::BadName(_) | SourceError::NotConfigured) => return None,
+    };
+    Some(SourceReport { failed, ..breaker.clone() })
 }
 
 fn tell(end: &RunEnd) {

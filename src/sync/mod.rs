@@ -9,7 +9,7 @@ pub mod port;
 
 pub use actor::{Run, Running, Status, Stop, SyncActor};
 pub use attempt::Runner;
-pub use end::record_end;
+pub use end::{learnt, next_step, record_end};
 pub use pipeline::{Context, Problem};
 pub use plan::preview;
 pub use port::{RunEnd, RunJob, StopHandle, StopReason, Watch};

@@ -6,6 +6,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::{
+    end::learnt,
     plan::{evidence, make_plan, second_miss},
     port::{Progress, StopHandle, Watch},
 };
@@ -195,19 +196,13 @@ impl Pipeline {
         if let Some(document) = self.job.document {
             return Ok(self.context.store.document(document).await?);
         }
-        let cut = "the attempt ended while the source was asked";
-        let learnt = |failed: Option<String>| Some(SourceReport { failed, ..self.context.breaker.clone() });
         // a time-out ends the fetch from outside; a stop says nothing of the source
-        self.finish.source = learnt(Some(cut.to_owned()));
+        let failed = Some("the attempt ended while the source was asked".to_owned());
+        self.finish.source = Some(SourceReport { failed, ..self.context.breaker.clone() });
         let fetched = self.or_stop(self.context.source.fetch(&self.spec.name, &self.job.agent)).await;
-        self.finish.source = match &fetched {
-            Err(_) => self.finish.source.take(),
-            Ok(Err(SourceError::Unreachable(text))) => learnt(Some(text.clone())),
-            Ok(Err(SourceError::NotConfigured)) => None,
-            Ok(Ok(_) | Err(SourceError::NotFound(_) | SourceError::TooLarge { .. } | SourceError::BadName(_))) => {
-                learnt(None)
-            }
-        };
+        if let Ok(answer) = &fetched {
+            self.finish.source = learnt(&self.context.breaker, answer.as_ref().map(|_| ()));
+        }
         Ok(fetched??)
     }
 

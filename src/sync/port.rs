@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::{Admission, ClaimedJob, Counts, JobId, JobType, NextStep, Outcome, RunId, Stage};
+use crate::domain::{ClaimedJob, Counts, JobId, NextStep, Outcome, RunId, Stage};
 
 /// Carries one attempt of a job out, to its recorded end.
 #[async_trait]
@@ -31,8 +31,6 @@ pub struct RunEnd {
     pub counts: Counts,
     /// What becomes of the job.
     pub next: NextStep,
-    /// The jobs that follow.
-    pub follow_ups: Vec<(JobType, Admission)>,
     /// Why the end could not be stored: the job is then taken over when its lease runs out.
     pub not_recorded: Option<String>,
 }
@@ -49,7 +47,6 @@ impl RunEnd {
             error: None,
             counts: Counts::default(),
             next,
-            follow_ups: Vec::new(),
             not_recorded: None,
         }
     }
