@@ -79,6 +79,7 @@ impl Bench {
             bus: Bus::new(Vec::new()),
             pulses: Pulses::default(),
             clock: Arc::new(SystemClock),
+            coordination: Arc::new(lockstep::coordination::Memory::default()),
         };
         let settings = QueueSettings {
             concurrency,

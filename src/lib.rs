@@ -6,6 +6,7 @@
 pub mod api;
 pub mod app;
 pub mod cli;
+pub mod coordination;
 pub mod delta;
 pub mod domain;
 pub mod event;

@@ -27,5 +27,24 @@ async fn ready(api: web::Data<Api>) -> Result<HttpResponse, Problem> {
         let text = format!("the loop '{}' has not got on for {} ms", late.name, late.since_ms);
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "loop_late", text));
     }
-    Ok(HttpResponse::Ok().json(json!({ "status": "ok", "loops": loops })))
+    let coordination = api.context.coordination.health();
+    // the service works without it, but a person should know
+    let status = if coordination.trouble.is_some() { "degraded" } else { "ok" };
+    Ok(HttpResponse::Ok().json(json!({ "status": status, "loops": loops, "coordination": coordination })))
+}
+
+/// `GET /metrics`, in the OpenMetrics text format.
+pub fn metrics(config: &mut web::ServiceConfig) {
+    config.service(web::resource("").route(web::get().to(show_metrics)));
+}
+
+async fn show_metrics(api: web::Data<Api>) -> Result<HttpResponse, Problem> {
+    let coordination = api.context.coordination.health();
+    api.metrics.set_coordination(coordination.trouble.is_none(), coordination.dropped);
+    let text = api
+        .metrics
+        .text()
+        .map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "no_metrics", error.to_string()))?;
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    Ok(HttpResponse::Ok().content_type(kind).body(text))
 }

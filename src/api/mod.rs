@@ -5,6 +5,7 @@ mod answer;
 mod auth;
 mod control;
 mod data;
+mod events;
 mod health;
 mod jobs;
 mod operations;
@@ -32,7 +33,7 @@ pub use problem::Problem;
 
 use crate::{
     domain::{AgentId, SyncType},
-    event::Pulses,
+    event::{Metrics, Pulses},
     operation::Operations,
     queue::QueueActor,
     scheduler::SchedulerActor,
@@ -55,6 +56,8 @@ pub struct Api {
     pub operations: Arc<Operations>,
     /// The loops of this process.
     pub pulses: Pulses,
+    /// What has been counted.
+    pub metrics: Metrics,
     /// The timers.
     pub scheduler: Addr<SchedulerActor>,
     /// The queue.
@@ -130,6 +133,7 @@ pub fn serve(api: Api, listener: TcpListener) -> std::io::Result<(SocketAddr, Se
             .app_data(web::QueryConfig::default().error_handler(|error, _| problem::bad_query(&error)))
             .app_data(web::PathConfig::default().error_handler(|error, _| problem::bad_path(&error)))
             .configure(health::routes)
+            .service(web::scope("/metrics").wrap(HttpAuthentication::with_fn(auth::check)).configure(health::metrics))
             .service(
                 web::scope("/api")
                     .wrap(HttpAuthentication::with_fn(auth::check))
@@ -141,6 +145,7 @@ pub fn serve(api: Api, listener: TcpListener) -> std::io::Result<(SocketAddr, Se
                     .configure(control::routes)
                     .configure(agents::routes)
                     .configure(data::routes)
+                    .configure(events::routes)
                     .configure(|config| upload::routes(config, bytes))
                     .default_service(web::to(problem::no_route)),
             )

@@ -150,7 +150,7 @@ async fn sync(
     agent: &AgentId,
     file: Option<Vec<u8>>,
 ) -> anyhow::Result<Exit> {
-    let owner = app::owner()?;
+    let owner = context.owner.clone();
     let mut job = spec.job(agent, Reason::Manual);
     if let Some(bytes) = file {
         let sha256 = hex::encode(Sha256::digest(&bytes));

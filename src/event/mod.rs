@@ -1,6 +1,6 @@
 //! What happened? Typed events on one bus; metrics, history pages and alerts only listen.
 
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use serde::Serialize;
 use tokio::sync::broadcast;
@@ -9,8 +9,10 @@ use crate::domain::{
     Admission, AgentId, Counts, JobId, JobType, Outcome, Pause, Reason, RunId, Stage, SyncType, Timestamp,
 };
 
+mod metrics;
 mod pulse;
 
+pub use metrics::Metrics;
 pub use pulse::{Pulse, Pulses};
 
 /// Something that happened, in the past tense.
@@ -133,6 +135,33 @@ pub enum Event {
         job: JobId,
         /// For whom.
         agent_id: AgentId,
+    },
+    /// Someone asked jobs to stop.
+    StopAsked {
+        /// Running jobs, which come to their next batch.
+        stopping: Vec<JobId>,
+        /// Jobs that had not started, which are out of the queue.
+        removed: Vec<JobId>,
+    },
+    /// A job that was over waits again, by a person's word.
+    Retried {
+        /// The job.
+        job: JobId,
+    },
+    /// Other numbers of jobs may run at once.
+    LimitsChanged {
+        /// All that are set.
+        limits: BTreeMap<String, usize>,
+    },
+    /// A breaker was closed by a person's word.
+    BreakerReset {
+        /// Its number.
+        id: i64,
+    },
+    /// All timers were turned on or off.
+    AutoSyncChanged {
+        /// On or off.
+        on: bool,
     },
     /// Someone paused the queue, or the pause ended by a person's word.
     PauseChanged {

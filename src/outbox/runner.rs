@@ -108,6 +108,7 @@ impl OperationRunner {
         let work = {
             let (runner, spec, job) = (self.clone(), spec.clone(), job.clone());
             async move {
+                runner.context.may_fetch().await;
                 let number = spec.record_of(job.payload.as_ref().unwrap_or(&Json::Null));
                 runner.context.source.document(&spec.model, &job.agent, &number).await
             }

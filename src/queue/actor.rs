@@ -17,6 +17,7 @@ use super::{
     port::JobBoard,
 };
 use crate::{
+    coordination::Coordination,
     domain::{AgentId, ClaimedJob, Clock, JobId, JobType, NewJob, Pause, Timestamp},
     event::{Bus, Event, Pulses},
     operation::Operations,
@@ -71,6 +72,8 @@ pub struct Parts {
     pub pulses: Pulses,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
+    /// Which throttle windows are open, as far as the processes have told each other.
+    pub coordination: Arc<dyn Coordination>,
 }
 
 /// The queue of this process; the database is the truth.
@@ -93,6 +96,8 @@ pub struct QueueActor {
     pub(super) just_asked: BTreeSet<AgentId>,
     /// Preemptions that were told already.
     preempted: BTreeSet<JobId>,
+    /// Is a look at the database under way, and is another to follow?
+    pub(super) looking: (bool, bool),
 }
 
 impl QueueActor {
@@ -114,6 +119,7 @@ impl QueueActor {
             drained: Vec::new(),
             just_asked: BTreeSet::new(),
             preempted: BTreeSet::new(),
+            looking: (false, false),
         }
     }
 

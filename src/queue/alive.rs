@@ -18,23 +18,44 @@ const CLEAN_EVERY: Duration = Duration::from_secs(3_600);
 const RESCUES: usize = 500;
 
 impl QueueActor {
-    /// Marks what runs here alive, sees who else is, and again after a pause.
+    /// Looks, and again after a pause.
     pub(super) fn beat(&mut self, ctx: &mut Context<Self>) {
-        let (jobs, owner, running) = (self.parts.jobs.clone(), self.settings.owner.clone(), self.board.running());
-        let now = self.parts.clock.now();
-        let beat = async move { jobs.heartbeat(owner, running, now).await }.into_actor(self);
-        ctx.spawn(beat.map(|heard, actor, ctx| {
-            match heard {
-                Ok(heard) => {
-                    actor.parts.pulses.beat("rescue", (actor.settings.heartbeat * 4).max(Duration::from_secs(20)));
-                    actor.heard(heard, ctx);
-                }
-                Err(error) => tracing::error!(%error, "no heartbeat could be sent"),
-            }
+        let look = self.look().map(|(), actor, ctx: &mut Context<Self>| {
             actor.clean(ctx);
             // re-armed after the work, so that a stall is followed by one beat and not by many
             ctx.run_later(actor.settings.heartbeat, Self::beat);
-        }));
+        });
+        ctx.spawn(look);
+    }
+
+    /// Looks out of turn; what is asked for meanwhile is one look more.
+    pub(super) fn look_now(&mut self, ctx: &mut Context<Self>) {
+        if self.looking.0 {
+            self.looking.1 = true;
+            return;
+        }
+        self.looking = (true, false);
+        let look = self.look().map(|(), actor, ctx: &mut Context<Self>| {
+            let (_, again) = std::mem::take(&mut actor.looking);
+            if again {
+                actor.look_now(ctx);
+            }
+        });
+        ctx.spawn(look);
+    }
+
+    /// Marks what runs here alive, sees who else is, and what was asked for.
+    fn look(&mut self) -> ResponseActFuture<Self, ()> {
+        let (jobs, owner, running) = (self.parts.jobs.clone(), self.settings.owner.clone(), self.board.running());
+        let now = self.parts.clock.now();
+        let beat = async move { jobs.heartbeat(owner, running, now).await }.into_actor(self);
+        Box::pin(beat.map(|heard, actor, ctx| match heard {
+            Ok(heard) => {
+                actor.parts.pulses.beat("rescue", (actor.settings.heartbeat * 4).max(Duration::from_secs(20)));
+                actor.heard(heard, ctx);
+            }
+            Err(error) => tracing::error!(%error, "no heartbeat could be sent"),
+        }))
     }
 
     fn heard(&mut self, heard: Heartbeat, ctx: &mut Context<Self>) {

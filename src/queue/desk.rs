@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use actix::prelude::*;
+use futures_util::future::join_all;
 use tokio::sync::oneshot;
 
 use super::{
@@ -10,6 +11,7 @@ use super::{
     message::{Approve, Enqueue, EnqueueMany, EnqueueTick, QueueError},
 };
 use crate::{
+    coordination::KnownWindow,
     domain::{Admission, NewJob, Reason, Window},
     event::Event,
 };
@@ -76,13 +78,57 @@ impl QueueActor {
         let key = job.dedup_key.as_ref().filter(|_| job.is_plain())?;
         let winner = self.parts.jobs.known_owner(key)?;
         let admission = Admission::AlreadyQueued { job: winner };
+        if !self.doubted.contains_key(key) {
+            self.doubt(key, NewJob { refused_for: Some(winner), ..job.clone() }, ctx);
+        }
+        Some(admission)
+    }
+
+    /// What was refused by what is known is asked of the database a moment later.
+    fn doubt(&mut self, key: &str, job: NewJob, ctx: &mut Context<Self>) {
         if self.doubted.is_empty() {
             ctx.run_later(DOUBT, Self::ask_again);
         }
         if !self.doubted.contains_key(key) {
-            self.doubted.insert(key.clone(), NewJob { refused_for: Some(winner), ..job.clone() });
+            self.doubted.insert(key.to_owned(), job);
         }
-        Some(admission)
+    }
+
+    /// Admits a job: by what is known, or with the next transaction.
+    fn admit(&mut self, job: NewJob, reply: Reply, ctx: &mut Context<Self>) {
+        match self.refuse_from_memory(&job, ctx) {
+            Some(refused) => {
+                self.announce(&job, refused);
+                // whoever asked may have stopped waiting
+                drop(reply.send(Ok(refused)));
+            }
+            None => self.waiting.push(Waiting { job, reply: Some(reply) }),
+        }
+    }
+
+    /// The windows that some process has told of, one a job; none are looked for while the queue is paused.
+    fn known_windows(
+        &self,
+        jobs: &[NewJob],
+        replies: &[Option<Reply>],
+    ) -> impl Future<Output = Vec<Option<KnownWindow>>> + 'static {
+        let (coordination, now) = (self.parts.coordination.clone(), self.parts.clock.now());
+        let is_paused = self.pause.as_ref().is_some_and(|pause| pause.holds(now));
+        // what was doubted before is the database's to judge
+        let asked = jobs.iter().zip(replies).map(|(job, reply)| {
+            let window = job.window.as_ref().filter(|_| !is_paused && reply.is_some());
+            (window.cloned(), job.digest())
+        });
+        let asked: Vec<_> = asked.collect();
+        let look = move |(window, digest): (Option<Window>, Option<String>)| {
+            let coordination = coordination.clone();
+            async move {
+                let known = coordination.window(&window?.key, now).await;
+                // the same body is a repetition; another one is the database's to judge
+                known.filter(|known| known.digest == digest)
+            }
+        };
+        join_all(asked.into_iter().map(look))
     }
 
     fn ask_again(&mut self, ctx: &mut Context<Self>) {
@@ -103,11 +149,18 @@ impl QueueActor {
         let room = self.board.begin_claim();
         let claim = room.map(|room| self.claim_for(room));
         let (board, now, asked) = (self.parts.jobs.clone(), self.parts.clock.now(), jobs.clone());
-        let stored = async move { board.enqueue(asked, claim, now).await }.into_actor(self);
-        ctx.spawn(stored.map(move |stored, actor, ctx| {
+        let windows = self.known_windows(&jobs, &replies);
+        let stored = async move {
+            let windows = windows.await;
+            let open = asked.into_iter().zip(&windows).filter(|(_, known)| known.is_none()).map(|(job, _)| job);
+            (board.enqueue(open.collect(), claim, now).await, windows)
+        };
+        ctx.spawn(stored.into_actor(self).map(move |(stored, windows), actor, ctx| {
             actor.storing = false;
             let (answers, claimed) = match stored {
-                Ok((answers, claimed)) => (Ok(answers), Ok(claimed.unwrap_or_default())),
+                Ok((answers, claimed)) => {
+                    (Ok(actor.merge(&jobs, answers, windows, ctx)), Ok(claimed.unwrap_or_default()))
+                }
                 Err(error) => {
                     tracing::error!(%error, jobs = jobs.len(), "jobs could not be admitted");
                     (Err(storage(&error)), Err(error))
@@ -121,6 +174,28 @@ impl QueueActor {
             }
             actor.store_waiting(ctx);
         }));
+    }
+
+    /// The database's answers, and between them those that a known window gives.
+    fn merge(
+        &mut self,
+        jobs: &[NewJob],
+        answers: Vec<Admission>,
+        windows: Vec<Option<KnownWindow>>,
+        ctx: &mut Context<Self>,
+    ) -> Vec<Admission> {
+        let mut answers = answers.into_iter();
+        let mut all = Vec::with_capacity(jobs.len());
+        for (job, known) in jobs.iter().zip(windows) {
+            let (Some(known), Some(window)) = (known, &job.window) else {
+                all.extend(answers.next());
+                continue;
+            };
+            let retry_in = (known.until - self.parts.clock.now()).to_std().unwrap_or_default();
+            all.push(Admission::Throttled { job: known.job, retry_in });
+            self.doubt(&window.key.clone(), job.clone(), ctx);
+        }
+        all
     }
 
     fn answer(&mut self, jobs: &[NewJob], replies: Vec<Option<Reply>>, answers: Result<Vec<Admission>, QueueError>) {
@@ -147,6 +222,12 @@ impl QueueActor {
 
     /// Tells what became of a request, and makes room for urgent work.
     fn announce(&mut self, job: &NewJob, admission: Admission) {
+        if let (Some(window), Admission::Accepted { job: id }) = (job.window.clone(), admission) {
+            let (coordination, now) = (self.parts.coordination.clone(), self.parts.clock.now());
+            let until = now + chrono::Duration::from_std(window.length).unwrap_or_default();
+            let open = KnownWindow { job: id, digest: job.digest(), until };
+            actix_rt::spawn(async move { coordination.open_window(&window.key, open, now).await });
+        }
         self.parts.bus.publish(Event::Enqueued {
             job_type: job.job_type.clone(),
             agent_id: job.agent.clone(),
@@ -171,12 +252,8 @@ impl Handler<Enqueue> for QueueActor {
             Ok(job) => job,
             Err(error) => return Box::pin(std::future::ready(Err(error))),
         };
-        if let Some(refused) = self.refuse_from_memory(&job, ctx) {
-            self.announce(&job, refused);
-            return Box::pin(std::future::ready(Ok(refused)));
-        }
         let (reply, answer) = oneshot::channel();
-        self.waiting.push(Waiting { job, reply: Some(reply) });
+        self.admit(job, reply, ctx);
         self.store_waiting(ctx);
         Box::pin(async { answer.await.unwrap_or(Err(QueueError::ShuttingDown)) })
     }
@@ -193,12 +270,7 @@ impl Handler<EnqueueMany> for QueueActor {
         let mut answers = Vec::with_capacity(jobs.len());
         for job in jobs {
             let (reply, answer) = oneshot::channel();
-            if let Some(refused) = self.refuse_from_memory(&job, ctx) {
-                self.announce(&job, refused);
-                drop(reply.send(Ok(refused)));
-            } else {
-                self.waiting.push(Waiting { job, reply: Some(reply) });
-            }
+            self.admit(job, reply, ctx);
             answers.push(async { answer.await.unwrap_or(Err(QueueError::ShuttingDown)) });
         }
         self.store_waiting(ctx);

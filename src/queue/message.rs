@@ -174,6 +174,12 @@ pub struct ResetBreaker {
 #[rtype(result = "Result<(), QueueError>")]
 pub struct SetLimits(pub BTreeMap<String, Option<usize>>);
 
+/// Look at the database now, as the next heartbeat would: stops, the pause, limits, urgent work that another
+/// process was asked for. Looks that come while one is under way are one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Message)]
+#[rtype(result = "()")]
+pub struct Look;
+
 /// Look for work now: something changed behind the queue's back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Message)]
 #[rtype(result = "()")]

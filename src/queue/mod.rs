@@ -12,7 +12,7 @@ mod steer;
 pub use actor::{Parts, QueueActor, QueueSettings, Worker};
 pub use lease_watch::LeaseWatch;
 pub use message::{
-    Approve, Drain, Enqueue, EnqueueMany, EnqueueTick, PurgeJobs, QueueError, QueueSnapshot, ResetBreaker, RetryJob,
-    SetLimits, SetPause, Snapshot, StopJobs, StopReport, Wake,
+    Approve, Drain, Enqueue, EnqueueMany, EnqueueTick, Look, PurgeJobs, QueueError, QueueSnapshot, ResetBreaker,
+    RetryJob, SetLimits, SetPause, Snapshot, StopJobs, StopReport, Wake,
 };
 pub use port::{End, JobBoard};

@@ -6,8 +6,8 @@ use tokio::sync::oneshot;
 use super::{
     actor::{QueueActor, storage},
     message::{
-        Drain, PurgeJobs, QueueError, QueueSnapshot, ResetBreaker, RetryJob, SetLimits, SetPause, Snapshot, StopJobs,
-        StopReport, Wake,
+        Drain, Look, PurgeJobs, QueueError, QueueSnapshot, ResetBreaker, RetryJob, SetLimits, SetPause, Snapshot,
+        StopJobs, StopReport, Wake,
     },
 };
 use crate::{
@@ -33,6 +33,8 @@ impl Handler<StopJobs> for QueueActor {
             stopping.extend(active);
             stopping.sort_unstable();
             stopping.dedup();
+            let (asked, gone) = (stopping.clone(), removed.clone());
+            actor.parts.bus.publish(Event::StopAsked { stopping: asked, removed: gone });
             // a job that was kept behind a removed one waits now
             actor.claim(ctx);
             Ok(StopReport { stopping, removed })
@@ -49,8 +51,10 @@ impl Handler<PurgeJobs> for QueueActor {
         let (jobs, now) = (self.parts.jobs.clone(), self.parts.clock.now());
         let purge = async move { jobs.request_stop(meant, now).await }.into_actor(self);
         Box::pin(purge.map(|purged, actor, ctx| {
+            let (_, removed) = purged.map_err(|error| storage(&error))?;
+            actor.parts.bus.publish(Event::StopAsked { stopping: Vec::new(), removed: removed.clone() });
             actor.claim(ctx);
-            purged.map(|(_, removed)| removed).map_err(|error| storage(&error))
+            Ok(removed)
         }))
     }
 }
@@ -61,7 +65,10 @@ impl Handler<RetryJob> for QueueActor {
     fn handle(&mut self, RetryJob { job, even_if_done }: RetryJob, _: &mut Self::Context) -> Self::Result {
         let (jobs, now) = (self.parts.jobs.clone(), self.parts.clock.now());
         let retry = async move { jobs.retry(job, even_if_done, now).await }.into_actor(self);
-        Box::pin(retry.map(|answer, actor, ctx| {
+        Box::pin(retry.map(move |answer, actor, ctx| {
+            if matches!(answer, Ok(Retry::Accepted)) {
+                actor.parts.bus.publish(Event::Retried { job });
+            }
             actor.claim(ctx);
             answer.map_err(|error| storage(&error))
         }))
@@ -92,7 +99,10 @@ impl Handler<ResetBreaker> for QueueActor {
     fn handle(&mut self, ResetBreaker { id }: ResetBreaker, _: &mut Self::Context) -> Self::Result {
         let (jobs, now) = (self.parts.jobs.clone(), self.parts.clock.now());
         let reset = async move { jobs.reset_breaker(id, now).await }.into_actor(self);
-        Box::pin(reset.map(|reset, actor, ctx| {
+        Box::pin(reset.map(move |reset, actor, ctx| {
+            if matches!(reset, Ok(true)) {
+                actor.parts.bus.publish(Event::BreakerReset { id });
+            }
             actor.claim(ctx);
             reset.map_err(|error| storage(&error))
         }))
@@ -106,10 +116,20 @@ impl Handler<SetLimits> for QueueActor {
         let (jobs, now) = (self.parts.jobs.clone(), self.parts.clock.now());
         let set = async move { jobs.set_limits(limits, now).await }.into_actor(self);
         Box::pin(set.map(|limits, actor, ctx| {
-            actor.board.set_limits(limits.map_err(|error| storage(&error))?);
+            let limits = limits.map_err(|error| storage(&error))?;
+            actor.parts.bus.publish(Event::LimitsChanged { limits: limits.clone() });
+            actor.board.set_limits(limits);
             actor.claim(ctx);
             Ok(())
         }))
+    }
+}
+
+impl Handler<Look> for QueueActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Look, ctx: &mut Self::Context) {
+        self.look_now(ctx);
     }
 }
 

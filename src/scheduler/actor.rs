@@ -7,7 +7,8 @@ use actix::prelude::*;
 use super::{
     cadence,
     message::{
-        Change, Halt, Reschedule, ScheduleError, SchedulerSnapshot, SetAutoSync, Snapshot, TypeSchedule, UpdateInterval,
+        Change, Halt, Reload, Reschedule, ScheduleError, SchedulerSnapshot, SetAutoSync, Snapshot, TypeSchedule,
+        UpdateInterval,
     },
     port::SettingsBoard,
 };
@@ -34,6 +35,8 @@ pub struct SchedulerSettings {
     pub enabled: bool,
     /// How long a minute lasts (`scheduler.minute_ms`).
     pub minute: Duration,
+    /// The stored schedule is read again so often: another process's change may not have been heard of.
+    pub reload: Duration,
 }
 
 /// Owns the timers; the database is the truth of what they wait for.
@@ -46,6 +49,7 @@ pub struct SchedulerActor {
     clock: Arc<dyn Clock>,
     settings: SchedulerSettings,
     running: bool,
+    halted: bool,
     schedules: BTreeMap<SyncType, Setting>,
     timers: BTreeMap<SyncType, SpawnHandle>,
     agents: Option<(Timestamp, Vec<AgentId>)>,
@@ -72,6 +76,7 @@ impl SchedulerActor {
             clock,
             settings,
             running: false,
+            halted: false,
             schedules: BTreeMap::new(),
             timers: BTreeMap::new(),
             agents: None,
@@ -195,6 +200,39 @@ impl SchedulerActor {
         self.arm(&slot.sync_type, ctx);
     }
 
+    /// Takes over what another process has changed; a timer whose moment stays the same goes on.
+    fn reload(&self, ctx: &mut Context<Self>) {
+        if self.halted {
+            return;
+        }
+        let board = self.board.clone();
+        let load = async move { Ok::<_, StoreError>((board.settings().await?, board.auto_sync().await?)) };
+        // as for a tick: no change of the schedule may come in between
+        ctx.wait(load.into_actor(self).map(|loaded, actor, ctx| match loaded {
+            Ok((settings, on)) => {
+                let is_running = on && actor.settings.enabled;
+                let is_switched = is_running != actor.running;
+                actor.running = is_running;
+                let known = |setting: &Setting| actor.types.get(setting.sync_type.as_str()).is_some();
+                for setting in settings.into_iter().filter(known).collect::<Vec<_>>() {
+                    let name = setting.sync_type.clone();
+                    let old = actor.schedules.insert(name.clone(), setting);
+                    if is_switched || old.as_ref() != actor.schedules.get(&name) {
+                        actor.arm(&name, ctx);
+                    }
+                }
+            }
+            Err(error) => tracing::warn!(%error, "the schedule could not be read again"),
+        }));
+    }
+
+    fn keep_reloading(&self, ctx: &mut Context<Self>) {
+        ctx.run_later(self.settings.reload, |actor, ctx| {
+            actor.reload(ctx);
+            actor.keep_reloading(ctx);
+        });
+    }
+
     /// Takes settings and switch from the database and starts all timers by them.
     fn load(&self) -> ResponseActFuture<Self, ()> {
         let board = self.board.clone();
@@ -286,6 +324,7 @@ impl Actor for SchedulerActor {
     fn started(&mut self, ctx: &mut Self::Context) {
         self.pulses.beat("timers", TIMERS_LATE);
         self.watch(ctx);
+        self.keep_reloading(ctx);
         let load = self.load();
         // no message is answered before the schedule is known
         ctx.wait(load);
@@ -328,9 +367,18 @@ impl Handler<SetAutoSync> for SchedulerActor {
         AtomicResponse::new(Box::pin(save.into_actor(self).map(move |done, actor, ctx| {
             done?;
             actor.running = on;
+            actor.bus.publish(Event::AutoSyncChanged { on });
             actor.arm_all(ctx);
             Ok(actor.snapshot())
         })))
+    }
+}
+
+impl Handler<Reload> for SchedulerActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Reload, ctx: &mut Self::Context) {
+        self.reload(ctx);
     }
 }
 
@@ -339,6 +387,7 @@ impl Handler<Halt> for SchedulerActor {
 
     fn handle(&mut self, _: Halt, ctx: &mut Self::Context) {
         self.running = false;
+        self.halted = true;
         self.arm_all(ctx);
     }
 }

@@ -65,6 +65,12 @@ pub struct SetAutoSync {
     pub on: bool,
 }
 
+/// Read the stored schedule now: another process may have changed it. Timers whose moment has changed start
+/// anew, the others go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Message)]
+#[rtype(result = "()")]
+pub struct Reload;
+
 /// The process shuts down: clear all timers. The stored switch stays as it is.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]

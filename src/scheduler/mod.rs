@@ -7,6 +7,7 @@ pub mod port;
 
 pub use actor::{SchedulerActor, SchedulerSettings};
 pub use message::{
-    Change, Halt, Reschedule, ScheduleError, SchedulerSnapshot, SetAutoSync, Snapshot, TypeSchedule, UpdateInterval,
+    Change, Halt, Reload, Reschedule, ScheduleError, SchedulerSnapshot, SetAutoSync, Snapshot, TypeSchedule,
+    UpdateInterval,
 };
 pub use port::SettingsBoard;

@@ -51,7 +51,6 @@ pub struct Settings {
     /// The database.
     pub database: Database,
     /// Redis, for many processes.
-    #[serde(default)]
     pub coordination: Coordination,
     /// Who may do what.
     pub auth: Auth,
@@ -97,16 +96,19 @@ pub struct Server {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Database {
-    /// `sqlite://...`
+    /// `sqlite://...` or `postgres://...`
     pub url: String,
 }
 
 /// `[coordination]`
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct Coordination {
     /// `redis://...`; none is memory.
+    #[serde(default)]
     pub redis_url: Option<String>,
+    /// Before all names in Redis.
+    pub prefix: String,
 }
 
 /// `[auth]`
@@ -123,6 +125,8 @@ pub struct Auth {
 pub struct SourceSettings {
     /// Which source.
     pub kind: SourceKind,
+    /// How often all processes together ask it in a minute; 0 is no limit.
+    pub fetches_per_minute: u32,
     /// `[source.folder]`
     #[serde(default)]
     pub folder: FolderSettings,
@@ -292,9 +296,6 @@ impl Settings {
         }
         if self.auth.admin_token.as_ref().is_some_and(|token| token.len() < 16) {
             return invalid("auth.admin_token", "must have at least 16 characters");
-        }
-        if self.coordination.redis_url.is_some() {
-            return invalid("coordination.redis_url", "many processes over Redis are not supported yet");
         }
         match self.source.kind {
             SourceKind::Folder if self.source.folder.url.is_none() => {

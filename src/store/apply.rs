@@ -6,19 +6,21 @@ use std::{
 };
 
 use sea_orm::{
-    ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QuerySelect,
+    ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, EntityTrait, QueryFilter,
     prelude::*,
-    sea_query::{OnConflict, Query, Value as SqlValue},
+    sea_query::{ExprTrait, OnConflict, Query, Value as SqlValue},
 };
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Store, StoreError, entity, lane, link, value};
+use super::{Store, StoreError, entity, lane, link, value, writer::Writer};
 use crate::{
     delta::{Change, ChangeKind, Plan},
     domain::{ClaimedJob, JobState, Timestamp},
     sync_type::SyncTypeSpec,
 };
+
+use entity::job::Column as C;
 
 /// Consecutive batches share one durable commit, up to this many records ...
 const RECORDS_A_COMMIT: usize = 500;
@@ -63,15 +65,17 @@ impl Store {
         now: Timestamp,
     ) -> Result<Applied, StoreError> {
         let (job, plan, batches, types) = (job.clone(), plan.clone(), batches.clone(), self.types().clone());
-        let writer = self.inner.writer.clone();
-        self.write(move |tx| {
+        // where others have to wait for this one
+        let writer = (self.backend() == DbBackend::Sqlite).then(|| self.inner.writer.clone());
+        self.write_beside(move |tx| {
             Box::pin(async move {
-                check_lease(tx, &job).await?;
+                hold_lease(tx, &job).await?;
+                let is_waited_for = || writer.as_ref().is_some_and(Writer::is_waited_for);
                 let started = Instant::now();
                 let mut upto = from;
                 let mut stopped = false;
                 while upto < plan.changes.len() && upto - from < RECORDS_A_COMMIT && started.elapsed() < TIME_A_COMMIT {
-                    if upto > from && started.elapsed() > TIME_BESIDE_OTHERS && writer.is_waited_for() {
+                    if upto > from && started.elapsed() > TIME_BESIDE_OTHERS && is_waited_for() {
                         break;
                     }
                     if batches.stop.is_cancelled() {
@@ -102,18 +106,19 @@ impl Store {
     }
 }
 
-/// Refuses the write of a job that was rescued, stopped for good or finished by another process.
-pub(super) async fn check_lease(tx: &DatabaseTransaction, job: &ClaimedJob) -> Result<(), StoreError> {
-    let held = entity::job::Entity::find_by_id(job.id)
-        .filter(entity::job::Column::Lease.eq(job.lease))
+/// Refuses the write of a job that was rescued, stopped for good or finished by another process, and keeps it
+/// from being so until the transaction ends. Whoever writes is alive: it is a heartbeat too, and heartbeats
+/// need not wait for rows that are locked by it.
+async fn hold_lease(tx: &DatabaseTransaction, job: &ClaimedJob) -> Result<(), StoreError> {
+    let held = entity::job::Entity::update_many()
+        .col_expr(C::Heartbeat, Expr::col(C::Heartbeat).add(1))
+        .filter(C::Id.eq(job.id))
+        .filter(C::Lease.eq(job.lease))
         .filter(lane::is(JobState::Active))
-        .select_only()
-        .column(entity::job::Column::Id)
-        .into_tuple::<i64>()
-        .one(tx)
+        .exec(tx)
         .await
         .map_err(StoreError::while_doing("check the lease"))?;
-    held.map(|_| ()).ok_or(StoreError::LeaseLost { job: job.id, lease: job.lease })
+    if held.rows_affected == 1 { Ok(()) } else { Err(StoreError::LeaseLost { job: job.id, lease: job.lease }) }
 }
 
 async fn upsert(
@@ -133,6 +138,7 @@ async fn upsert(
         "deleted_at",
         "run_id",
     ];
+    let backend = tx.get_database_backend();
     let names = || spec.fields.iter().map(|field| field.name.clone());
     let mut insert = Query::insert();
     insert.into_table(spec.name.as_str().to_owned()).columns(
@@ -154,7 +160,8 @@ async fn upsert(
             Option::<Timestamp>::None.into(),
             job.run.into(),
         ];
-        let values = spec.fields.iter().zip(&change.record.values).map(|(field, v)| value::bind(field.value_type, v));
+        let values =
+            spec.fields.iter().zip(&change.record.values).map(|(field, v)| value::bind(field.value_type, v, backend));
         insert.values_panic(fixed.into_iter().chain(values).map(Expr::val));
     }
     let mut conflict = OnConflict::columns(["agent_id".to_owned(), spec.key_name().to_owned()]);
@@ -203,8 +210,8 @@ async fn keep_history(
 
 async fn mark_follow_up(tx: &DatabaseTransaction, job: &ClaimedJob) -> Result<(), DbErr> {
     entity::job::Entity::update_many()
-        .col_expr(entity::job::Column::FollowUpDue, Expr::val(true))
-        .filter(entity::job::Column::Id.eq(job.id))
+        .col_expr(C::FollowUpDue, Expr::val(true))
+        .filter(C::Id.eq(job.id))
         .exec(tx)
         .await
         .map(|_| ())

@@ -1,15 +1,15 @@
 //! Which records are stored? Read page by page, for people and programs.
 
 use sea_orm::{
-    ConnectionTrait, DbErr, QueryResult,
-    sea_query::{Cond, Expr, ExprTrait, LikeExpr, Order, Query},
+    ConnectionTrait, DbBackend, DbErr, QueryResult,
+    sea_query::{Cond, Expr, ExprTrait, Order, Query},
 };
 use serde_json::{Map, Value as Json};
 
-use super::{Store, StoreError, record_table::equals, value};
+use super::{Store, StoreError, dialect, record_table::equals, value};
 use crate::{
     domain::{Record, Timestamp},
-    sync_type::{SyncTypeSpec, ValueType},
+    sync_type::SyncTypeSpec,
 };
 
 /// Which records to list.
@@ -47,7 +47,8 @@ impl Store {
         let spec = spec.clone();
         self.read(move |db| {
             Box::pin(async move {
-                let key = spec.key_name().to_owned();
+                let (key, key_type) = (spec.key_name().to_owned(), spec.fields[spec.key].value_type);
+                let backend = db.get_database_backend();
                 let mut query = Query::select();
                 query
                     .from(spec.name.as_str().to_owned())
@@ -67,10 +68,11 @@ impl Store {
                     query.and_where(Expr::col("updated_at").gte(since));
                 }
                 if let Some(text) = &wanted.text {
-                    query.cond_where(contains(&spec, text));
+                    query.cond_where(contains(&spec, text, backend));
                 }
                 if let Some((agent, after)) = wanted.after {
-                    let same_agent = equals("agent_id", agent.as_str()).and(Expr::col(key).gt(after));
+                    let same_agent = equals("agent_id", agent.as_str())
+                        .and(Expr::col(key).gt(value::bind_text(key_type, &after, backend)));
                     query.and_where(Expr::col("agent_id").gt(agent).or(same_agent));
                 }
                 let rows = db.query_all(&query).await.map_err(StoreError::while_doing("list records"))?;
@@ -111,13 +113,13 @@ impl Store {
     }
 }
 
-/// Any text field contains `text`.
-fn contains(spec: &SyncTypeSpec, text: &str) -> Cond {
+/// Any text field contains `text`, in capitals or not.
+fn contains(spec: &SyncTypeSpec, text: &str, backend: DbBackend) -> Cond {
     let escaped = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
-    let is_text = |value_type| matches!(value_type, ValueType::Text | ValueType::Id);
-    spec.fields.iter().filter(|field| is_text(field.value_type)).fold(Cond::any(), |any, field| {
-        any.add(Expr::col(field.name.clone()).like(LikeExpr::new(format!("%{escaped}%")).escape('\\')))
-    })
+    spec.fields
+        .iter()
+        .filter(|field| field.value_type.is_text())
+        .fold(Cond::any(), |any, field| any.add(dialect::like(field.name.clone(), &format!("%{escaped}%"), backend)))
 }
 
 fn item(row: &QueryResult, spec: &SyncTypeSpec) -> Result<(String, String, Map<String, Json>), DbErr> {

@@ -12,7 +12,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if it cannot be stored.
     pub async fn keep_document(&self, bytes: Vec<u8>, now: Timestamp) -> Result<i64, StoreError> {
-        self.write(move |tx| {
+        self.write_beside(move |tx| {
             Box::pin(async move { insert(tx, bytes, now).await.map_err(StoreError::while_doing("keep a document")) })
         })
         .await

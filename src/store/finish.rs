@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chrono::Duration;
 use sea_orm::{
-    ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter, Set,
+    ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect, Set,
     prelude::*,
     sea_query::{ExprTrait, Func, Query},
 };
@@ -21,7 +21,7 @@ use super::{
     lease::SENT,
     link,
     over::{Over, drop_upload, follow, keep_window, release_agent},
-    record_table::equals,
+    record_table::{equals, keys as typed},
 };
 use crate::{
     delta::Verdict,
@@ -195,6 +195,8 @@ async fn held(tx: &DatabaseTransaction, job: &ClaimedJob) -> Result<entity::job:
     let found = entity::job::Entity::find_by_id(job.id)
         .filter(C::Lease.eq(job.lease))
         .filter(lane::is(JobState::Active))
+        // a batch that is being written ends first
+        .lock_exclusive()
         .one(tx)
         .await;
     let found = found.map_err(StoreError::while_doing("check the lease"))?;
@@ -217,7 +219,7 @@ async fn mark_missing(
                 .value(column, moment)
                 .value("missing_run_id", job.run)
                 .and_where(equals("agent_id", job.agent.as_str()))
-                .and_where(Expr::col(spec.key_name().to_owned()).is_in(chunk.to_vec()));
+                .and_where(Expr::col(spec.key_name().to_owned()).is_in(typed(spec, chunk, tx.get_database_backend())));
             tx.execute(&update).await?;
         }
     }

@@ -85,6 +85,9 @@ pub(super) async fn advance(tx: &DatabaseTransaction, left: impl Iterator<Item =
                  gone.agent_id AND waiting.job_type = gone.job_type ORDER BY waiting.order_key, waiting.id LIMIT 1) \
                  FROM job AS gone";
     let ids: Vec<String> = left.map(|id| id.to_string()).collect();
+    if ids.is_empty() {
+        return Ok(());
+    }
     entity::job::Entity::update_many()
         .col_expr(C::IsNext, Expr::val(true))
         .filter(Expr::cust(format!("id IN ({first} WHERE gone.id IN ({}))", ids.join(", "))))

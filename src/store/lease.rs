@@ -2,7 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use sea_orm::{EntityTrait, QueryFilter, QueryOrder, prelude::*, sea_query::ExprTrait};
+use sea_orm::{
+    EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    prelude::*,
+    sea_query::{ExprTrait, LockBehavior, LockType},
+};
 
 use super::{
     Store, StoreError,
@@ -57,14 +61,24 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if a statement fails.
     pub async fn heartbeat(&self, owner: String, running: Vec<JobId>, now: Timestamp) -> Result<Heartbeat, StoreError> {
-        self.write(move |tx| {
+        self.write_beside(move |tx| {
             Box::pin(async move {
                 let failed = StoreError::while_doing("send a heartbeat");
-                entity::job::Entity::update_many()
-                    .col_expr(C::Heartbeat, Expr::col(C::Heartbeat).add(1))
+                // a row that is locked is being written to by its own run, which is a heartbeat too
+                let mine = entity::job::Entity::find()
                     .filter(C::Owner.eq(owner.as_str()))
                     .filter(C::Id.is_in(running.clone()))
                     .filter(is(JobState::Active))
+                    .select_only()
+                    .column(C::Id)
+                    .lock_with_behavior(LockType::NoKeyUpdate, LockBehavior::SkipLocked)
+                    .into_tuple::<i64>()
+                    .all(tx)
+                    .await
+                    .map_err(&failed)?;
+                entity::job::Entity::update_many()
+                    .col_expr(C::Heartbeat, Expr::col(C::Heartbeat).add(1))
+                    .filter(C::Id.is_in(mine))
                     .exec(tx)
                     .await
                     .map_err(&failed)?;
@@ -121,7 +135,7 @@ impl Store {
         self.write_ending(move |tx| {
             Box::pin(async move {
                 let failed = StoreError::while_doing("rescue a job");
-                let found = entity::job::Entity::find_by_id(job).one(tx).await.map_err(&failed)?;
+                let found = entity::job::Entity::find_by_id(job).lock_exclusive().one(tx).await.map_err(&failed)?;
                 let Some(row) =
                     found.filter(|row| row.lease == lease && row.heartbeat == heartbeat && row.state == "active")
                 else {

@@ -7,11 +7,14 @@ use sea_orm::{
     sea_query::{Alias, Cond, Expr, ExprTrait, Func, Query, SelectStatement, UpdateStatement},
 };
 
-use super::record_table::equals;
+use super::{
+    record_table::{equals, keys},
+    value,
+};
 use crate::{
     delta::Change,
     domain::AgentId,
-    sync_type::{Scope, SyncTypeSpec, SyncTypes, spec::Parent},
+    sync_type::{Scope, SyncTypeSpec, SyncTypes, ValueType, spec::Parent},
 };
 
 /// Joins a written batch with its parents, and its children with it.
@@ -25,7 +28,7 @@ pub(super) async fn join(
     if let Some(parent) = &spec.parent
         && let Some((parent_spec, parent_agent)) = types.parent_agent(spec, agent)
     {
-        let keys = batch.iter().map(|change| change.key.clone());
+        let keys = keys(spec, batch.iter().map(|change| &change.key), tx.get_database_backend());
         let mut update = set_parent(spec, parent, &parent_spec, &parent_agent);
         update
             .and_where(equals("agent_id", agent.as_str()))
@@ -69,6 +72,8 @@ async fn join_children(
     let Some(parent) = &child.parent else { return Ok(()) };
     let mut concerned = Cond::any().add(Expr::col("parent_key").is_in(keys.to_vec()));
     if !links.is_empty() {
+        let value_type = child.field(&parent.field).map_or(ValueType::Text, |field| child.fields[field].value_type);
+        let links = links.iter().map(|link| value::bind_text(value_type, link, tx.get_database_backend()));
         concerned = concerned.add(Expr::col(parent.field.clone()).is_in(links));
     }
     let mut update = set_parent(child, parent, spec, agent);
@@ -89,7 +94,7 @@ fn set_parent(
 ) -> UpdateStatement {
     let above = Alias::new("above");
     let mut find: SelectStatement = Query::select();
-    find.expr(Func::min(Expr::col((above.clone(), parent_spec.key_name().to_owned()))))
+    find.expr(Func::min(Expr::col((above.clone(), parent_spec.key_name().to_owned())).cast_as("text")))
         .from_as(parent_spec.name.as_str().to_owned(), above.clone())
         .and_where(Expr::col((above.clone(), Alias::new("agent_id"))).eq(parent_agent.as_str()))
         .and_where(

@@ -9,8 +9,10 @@ mod apply;
 mod asked;
 mod breakers;
 mod claim;
+mod connect;
 mod control;
 mod data;
+mod dialect;
 mod document;
 mod entity;
 mod error;
@@ -27,17 +29,19 @@ mod record_table;
 mod retention;
 mod retry;
 mod runs;
+mod schema;
 mod settings;
 mod snapshot;
 mod stop;
+#[cfg(feature = "testing")]
+pub mod throwaway;
 mod tokens;
 mod value;
 mod writer;
 
-use std::{future::Future, path::Path, pin::Pin, sync::Arc, time::Duration};
+use std::{future::Future, pin::Pin, sync::Arc};
 
-use migration::{Migrator, MigratorTrait};
-use sea_orm::{ConnectOptions, Database, DatabaseConnection, DatabaseTransaction};
+use sea_orm::{DatabaseConnection, DatabaseTransaction, DbBackend, TransactionTrait};
 use tokio::runtime::Handle;
 use tracing::Instrument as _;
 
@@ -58,7 +62,8 @@ pub use runs::{Run, RunQuery};
 pub use settings::Setting;
 pub use stop::Meant;
 
-use crate::sync_type::SyncTypes;
+use crate::{domain::Timestamp, sync_type::SyncTypes};
+use connect::Connections;
 use live::LiveKeys;
 use writer::Writer;
 
@@ -73,107 +78,38 @@ pub struct Store {
 
 struct Inner {
     writer: Writer,
-    /// The writer's connection, for migrations.
-    schema: DatabaseConnection,
-    reader: DatabaseConnection,
+    connections: Connections,
     live: LiveKeys,
     runtime: Handle,
     types: Arc<SyncTypes>,
 }
 
-/// How long a statement waits for another process's write.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(20);
-
 impl Store {
-    /// Opens the database at `url`; makes a missing SQLite file and its folder.
+    /// Opens the database at `url` (`sqlite://` or `postgres://`); makes a missing SQLite file and its folder.
     ///
     /// # Errors
     /// [`StoreError`] naming what cannot be opened.
     pub async fn open(url: &str, runtime: Handle, types: Arc<SyncTypes>) -> Result<Self, StoreError> {
-        let Some(path) = url.strip_prefix("sqlite:") else {
-            let scheme = url.split(':').next().unwrap_or_default();
-            return Err(StoreError::Unsupported(format!(
-                "database.url: '{scheme}' is not supported yet, use sqlite://"
-            )));
-        };
-        let path = path.trim_start_matches("//").split('?').next().unwrap_or_default();
-        if path.is_empty() || path == ":memory:" {
-            let wrong = "database.url: an in-memory database is a different one for each connection, name a file";
-            return Err(StoreError::Unsupported(wrong.to_owned()));
-        }
-        if let Some(folder) = Path::new(path).parent() {
-            std::fs::create_dir_all(folder).map_err(|error| {
-                StoreError::Unsupported(format!("database.url: cannot make {}: {error}", folder.display()))
-            })?;
-        }
-        let connect = |connections: u32| {
-            let mut options = ConnectOptions::new(url);
-            options.max_connections(connections).min_connections(1).acquire_timeout(Duration::from_secs(30));
-            options.sqlx_logging(false).test_before_acquire(false);
-            options.map_sqlx_sqlite_opts(|sqlite| {
-                use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
-                sqlite
-                    .journal_mode(SqliteJournalMode::Wal)
-                    // durable on every commit: a job that was accepted survives a power cut
-                    .synchronous(SqliteSynchronous::Full)
-                    .busy_timeout(BUSY_TIMEOUT)
-                    .foreign_keys(true)
-            });
-            let runtime = runtime.clone();
-            async move { join(runtime.spawn(Database::connect(options)).await)?.map_err(StoreError::opening) }
-        };
-        let writer = connect(1).await?;
-        let reader = connect(4).await?;
-        let schema = writer.clone();
-        let writer = Writer::start(writer, &runtime);
-        Ok(Self { inner: Arc::new(Inner { writer, schema, reader, live: LiveKeys::default(), runtime, types }) })
-    }
-
-    /// Brings the control tables up to date, and makes the record tables that the sync types need.
-    ///
-    /// # Errors
-    /// [`StoreError`] if a statement fails.
-    pub async fn migrate(&self) -> Result<(), StoreError> {
-        let db = self.inner.schema.clone();
-        let work = async move { Migrator::up(&db, None).await };
-        join(self.inner.runtime.spawn(work).await)?.map_err(StoreError::while_doing("migrate the control tables"))?;
-        self.create_record_tables().await
-    }
-
-    /// Takes the control tables away again; record tables stay, because they hold people's data.
-    ///
-    /// # Errors
-    /// [`StoreError`] if a statement fails.
-    pub async fn migrate_down(&self) -> Result<(), StoreError> {
-        let db = self.inner.schema.clone();
-        let work = async move { Migrator::down(&db, None).await };
-        join(self.inner.runtime.spawn(work).await)?.map_err(StoreError::while_doing("take the control tables away"))
-    }
-
-    /// `(migration, is it applied)` for each migration.
-    ///
-    /// # Errors
-    /// [`StoreError`] if the history cannot be read.
-    pub async fn migration_status(&self) -> Result<Vec<(String, bool)>, StoreError> {
-        let db = self.inner.schema.clone();
-        let work = async move { Migrator::get_migration_with_status(&db).await };
-        let known =
-            join(self.inner.runtime.spawn(work).await)?.map_err(StoreError::while_doing("read the migrations"))?;
-        let is_applied = |status| matches!(status, migration::MigrationStatus::Applied);
-        Ok(known.iter().map(|one| (one.name().to_owned(), is_applied(one.status()))).collect())
+        let connections = Connections::open(url, &runtime).await?;
+        let writer = Writer::start(connections.writer.clone(), &runtime);
+        Ok(Self { inner: Arc::new(Inner { writer, connections, live: LiveKeys::default(), runtime, types }) })
     }
 
     /// Closes the connections once what runs has ended.
     pub async fn close(&self) {
         let inner = self.inner.clone();
-        let closing = self.inner.runtime.spawn(async move {
-            // the last connection to close folds the write-ahead log into the file
-            let closed = inner.reader.clone().close().await.and(inner.schema.clone().close().await);
-            if let Err(error) = closed {
-                tracing::warn!(%error, "the database did not close cleanly");
-            }
-        });
-        drop(closing.await);
+        drop(self.inner.runtime.spawn(async move { inner.connections.close().await }).await);
+    }
+
+    /// The time of the database's server; `None` where it is this machine's anyway.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the query fails.
+    pub async fn server_time(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.read(|db| {
+            Box::pin(async move { dialect::server_time(db).await.map_err(StoreError::while_doing("read the time")) })
+        })
+        .await
     }
 
     /// The sync types whose tables these are.
@@ -188,8 +124,31 @@ impl Store {
         T: Send + 'static,
         F: for<'c> FnOnce(&'c DatabaseConnection) -> Work<'c, T> + Send + 'static,
     {
-        let reader = self.inner.reader.clone();
+        let reader = self.inner.connections.reader.clone();
         join(self.inner.runtime.spawn(async move { query(&reader).await }.in_current_span()).await)?
+    }
+
+    fn backend(&self) -> DbBackend {
+        self.inner.connections.reader.get_database_backend()
+    }
+
+    /// As `write`, for what decides nothing over the queue and may take long: where the database lets several
+    /// write at once, it goes beside the queue's transactions. Fenced by rows, not by turns.
+    async fn write_beside<T, F>(&self, body: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: for<'c> FnOnce(&'c DatabaseTransaction) -> Work<'c, T> + Send + 'static,
+    {
+        let Some(beside) = self.inner.connections.beside.clone() else {
+            return self.inner.writer.write(body, |_| ()).await;
+        };
+        let work = async move {
+            let tx = beside.begin().await.map_err(StoreError::while_doing("begin"))?;
+            let done = body(&tx).await?;
+            tx.commit().await.map_err(StoreError::while_doing("commit"))?;
+            Ok(done)
+        };
+        join(self.inner.runtime.spawn(work.in_current_span()).await)?
     }
 
     /// Runs `body` in a durable transaction, which is committed if it returns `Ok`; see [`Writer`].

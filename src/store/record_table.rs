@@ -4,11 +4,15 @@
 use std::collections::BTreeSet;
 
 use sea_orm::{
-    ConnectionTrait, DatabaseTransaction, DbErr, Statement,
-    sea_query::{ColumnDef, ColumnType, Expr, ExprTrait, Index, Table},
+    ConnectionTrait, DatabaseTransaction, DbBackend, DbErr,
+    sea_query::{ColumnDef, ColumnType, Expr, ExprTrait, Index, Table, Value as SqlValue},
 };
 
-use super::{Store, StoreError, value};
+use super::{
+    StoreError,
+    dialect::{self, Change},
+    value,
+};
 use crate::sync_type::{SyncTypeSpec, SyncTypes};
 
 /// The columns that every record table has besides its fields, with their types.
@@ -25,32 +29,26 @@ const COMMON: [(&str, ColumnType); 10] = [
     ("run_id", ColumnType::BigInteger),
 ];
 
-impl Store {
-    /// Makes every record and history table that the sync types need and that is not there yet.
-    pub(super) async fn create_record_tables(&self) -> Result<(), StoreError> {
-        let types = self.inner.types.clone();
-        self.write(move |tx| {
-            Box::pin(async move {
-                for spec in types.iter() {
-                    check_key(tx, spec).await?;
-                    create(tx, spec, &types).await.map_err(StoreError::while_doing("make a record table"))?;
-                }
-                Ok(())
-            })
-        })
-        .await
+/// Makes every record and history table that the sync types need and that is not there yet.
+pub(super) async fn create_all(tx: &DatabaseTransaction, types: &SyncTypes) -> Result<(), StoreError> {
+    for spec in types.iter() {
+        check(tx, spec).await?;
+        create(tx, spec, types).await.map_err(StoreError::while_doing("make a record table"))?;
     }
+    Ok(())
 }
 
 async fn create(tx: &DatabaseTransaction, spec: &SyncTypeSpec, types: &SyncTypes) -> Result<(), DbErr> {
     let name = spec.name.as_str().to_owned();
+    let backend = tx.get_database_backend();
+    let typed = |value_type| dialect::column_type(value_type, backend);
     let mut wanted: Vec<(String, ColumnType)> =
-        spec.fields.iter().map(|field| (field.name.clone(), value::column_type(field.value_type))).collect();
+        spec.fields.iter().map(|field| (field.name.clone(), typed(field.value_type))).collect();
     wanted.extend(COMMON.iter().map(|(name, column_type)| ((*name).to_owned(), column_type.clone())));
 
     let mut table = Table::create();
     table.table(name.clone()).if_not_exists();
-    table.col(ColumnDef::new_with_type("agent_id", ColumnType::Text).not_null());
+    table.col(ColumnDef::new_with_type("agent_id", dialect::text(backend)).not_null());
     for (column, column_type) in &wanted {
         let mut definition = ColumnDef::new_with_type(column.clone(), column_type.clone());
         if column == spec.key_name() {
@@ -61,8 +59,9 @@ async fn create(tx: &DatabaseTransaction, spec: &SyncTypeSpec, types: &SyncTypes
     table.primary_key(Index::create().col("agent_id").col(spec.key_name().to_owned()));
     tx.execute(&table).await?;
 
-    let present = columns(tx, &name).await?;
-    for (column, column_type) in wanted.into_iter().filter(|(column, _)| !present.contains(column)) {
+    let present = dialect::columns(tx, &name).await?;
+    let is_new = |column: &String| present.iter().all(|there| there.name != *column);
+    for (column, column_type) in wanted.into_iter().filter(|(column, _)| is_new(column)) {
         let mut add = Table::alter();
         add.table(name.clone()).add_column(ColumnDef::new_with_type(column, column_type));
         tx.execute(&add).await?;
@@ -102,35 +101,51 @@ async fn create_history(tx: &DatabaseTransaction, name: &str) -> Result<(), DbEr
     tx.execute(&table).await.map(|_| ())
 }
 
-/// A table that exists keeps its key: records under another one could not be told apart.
-async fn check_key(tx: &DatabaseTransaction, spec: &SyncTypeSpec) -> Result<(), StoreError> {
-    let sql = "SELECT name FROM pragma_table_info(?) WHERE pk > 0";
-    let statement = Statement::from_sql_and_values(tx.get_database_backend(), sql, [spec.name.as_str().into()]);
-    let rows = tx.query_all_raw(statement).await;
-    let names =
-        rows.and_then(|rows| rows.iter().map(|row| row.try_get::<String>("", "name")).collect::<Result<Vec<_>, _>>());
-    let names = names.map_err(StoreError::while_doing("look at a record table"))?;
-    match names.iter().find(|name| *name != "agent_id") {
-        Some(key) if key != spec.key_name() => Err(StoreError::Unsupported(format!(
-            "sync type {0}: key: the table {0} has the key '{key}', not '{1}'; move its records to another table first",
+/// A table that exists keeps its key, because records under another one could not be told apart, and every
+/// value that it holds: columns become wider, never narrower.
+async fn check(tx: &DatabaseTransaction, spec: &SyncTypeSpec) -> Result<(), StoreError> {
+    let failed = StoreError::while_doing("look at a record table");
+    let present = dialect::columns(tx, spec.name.as_str()).await.map_err(&failed)?;
+    let key = present.iter().find(|column| column.is_key && column.name != "agent_id");
+    if let Some(key) = key.filter(|key| key.name != spec.key_name()) {
+        return Err(StoreError::Unsupported(format!(
+            "sync type {0}: key: the table {0} has the key '{1}', not '{2}'; move its records to another table first",
             spec.name,
+            key.name,
             spec.key_name()
-        ))),
-        _ => Ok(()),
+        )));
     }
+    for field in &spec.fields {
+        let Some(column) = present.iter().find(|column| column.name == field.name) else { continue };
+        match dialect::change(column, field.value_type, tx.get_database_backend()) {
+            Change::None => {}
+            Change::Widen(kind) => {
+                let sql = format!("ALTER TABLE \"{}\" ALTER COLUMN \"{}\" TYPE {kind}", spec.name, field.name);
+                tx.execute_unprepared(&sql).await.map_err(&failed)?;
+            }
+            Change::Refuse => {
+                return Err(StoreError::Unsupported(format!(
+                    "sync type {0}: field '{1}': its column in the table {0} is {2}, which does not hold this type \
+                     without loss; give the field another name, or change the column by hand",
+                    spec.name, field.name, column.kind
+                )));
+            }
+        }
+    }
+    Ok(())
 }
 
-/// The names of a table's columns.
-async fn columns(tx: &DatabaseTransaction, table: &str) -> Result<Vec<String>, DbErr> {
-    let statement = Statement::from_sql_and_values(
-        tx.get_database_backend(),
-        "SELECT name FROM pragma_table_info(?)",
-        [table.into()],
-    );
-    tx.query_all_raw(statement).await?.iter().map(|row| row.try_get("", "name")).collect()
+/// Keys in canonical spelling, as parameters of the key's type.
+pub(super) fn keys<'k>(
+    spec: &SyncTypeSpec,
+    keys: impl IntoIterator<Item = &'k String>,
+    backend: DbBackend,
+) -> Vec<SqlValue> {
+    let value_type = spec.fields[spec.key].value_type;
+    keys.into_iter().map(|key| value::bind_text(value_type, key, backend)).collect()
 }
 
 /// `column = value` for statements built from text names.
-pub(super) fn equals(column: &str, value: impl Into<sea_orm::sea_query::Value>) -> Expr {
+pub(super) fn equals(column: &str, value: impl Into<SqlValue>) -> Expr {
     Expr::col(column.to_owned()).eq(value.into())
 }

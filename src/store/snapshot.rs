@@ -5,7 +5,11 @@ use sea_orm::{
     sea_query::{Expr, ExprTrait, Func, Query},
 };
 
-use super::{Store, StoreError, record_table::equals, value};
+use super::{
+    Store, StoreError,
+    record_table::{equals, keys as typed},
+    value,
+};
 use crate::{
     delta::{Snapshot, Stored},
     domain::{AgentId, Timestamp},
@@ -60,7 +64,11 @@ impl Store {
                         .from(spec.name.as_str().to_owned())
                         .column("agent_id")
                         .expr_as(Func::count(Expr::col("agent_id")), "known")
-                        .and_where(Expr::col(spec.key_name().to_owned()).is_in(chunk.to_vec()))
+                        .and_where(Expr::col(spec.key_name().to_owned()).is_in(typed(
+                            &spec,
+                            chunk,
+                            db.get_database_backend(),
+                        )))
                         .group_by_col("agent_id");
                     let rows = db.query_all(&query).await.map_err(StoreError::while_doing("count known keys"))?;
                     for row in rows {

@@ -1,61 +1,67 @@
-//! How is a record's value bound to a statement and read back? Money, dates and times are text in
-//! SQLite, so that they read back exactly as they were.
+//! How is a record's value bound to a statement and read back? By the column types of `dialect`.
 
-use sea_orm::{DbErr, QueryResult, sea_query};
+use chrono::{NaiveDate, NaiveDateTime};
+use rust_decimal::Decimal;
+use sea_orm::{DbBackend, DbErr, QueryResult, sea_query::Value as Sql};
 
 use crate::{domain::Value, sync_type::ValueType};
 
-/// The column type of a field on SQLite.
-pub fn column_type(value_type: ValueType) -> sea_query::ColumnType {
-    match value_type {
-        ValueType::Int => sea_query::ColumnType::BigInteger,
-        ValueType::Bool => sea_query::ColumnType::Boolean,
-        ValueType::Text
-        | ValueType::Id
-        | ValueType::Money
-        | ValueType::Number
-        | ValueType::Percent
-        | ValueType::Date
-        | ValueType::Datetime
-        | ValueType::Tracking
-        | ValueType::Skip => sea_query::ColumnType::Text,
-    }
-}
-
 /// A value as a statement's parameter; null takes the field's type.
-pub fn bind(value_type: ValueType, value: &Value) -> sea_query::Value {
+pub fn bind(value_type: ValueType, value: &Value, backend: DbBackend) -> Sql {
+    let is_typed = backend == DbBackend::Postgres;
     match value {
         Value::Null => match value_type {
-            ValueType::Int => sea_query::Value::BigInt(None),
-            ValueType::Bool => sea_query::Value::Bool(None),
-            _ => sea_query::Value::String(None),
+            ValueType::Int => Sql::BigInt(None),
+            ValueType::Bool => Sql::Bool(None),
+            ValueType::Money | ValueType::Number | ValueType::Percent if is_typed => Option::<Decimal>::None.into(),
+            ValueType::Date if is_typed => Option::<NaiveDate>::None.into(),
+            ValueType::Datetime if is_typed => Option::<NaiveDateTime>::None.into(),
+            _ => Sql::String(None),
         },
         Value::Int(number) => (*number).into(),
         Value::Bool(flag) => (*flag).into(),
+        Value::Decimal(number) if is_typed => (*number).into(),
+        Value::Date(day) if is_typed => (*day).into(),
+        Value::DateTime(moment) if is_typed => (*moment).into(),
         Value::Text(_) | Value::Decimal(_) | Value::Date(_) | Value::DateTime(_) => {
             value.canonical().into_owned().into()
         }
     }
 }
 
+/// A key or link in canonical spelling, as a parameter of its field's type.
+pub fn bind_text(value_type: ValueType, text: &str, backend: DbBackend) -> Sql {
+    bind(value_type, &value_type.from_canonical(text).unwrap_or_default(), backend)
+}
+
 /// A field of a result row. A stored value that the field's present type cannot be (the type's file
 /// changed) reads as null.
 pub fn fetch(row: &QueryResult, column: &str, value_type: ValueType) -> Result<Value, DbErr> {
-    let text = || row.try_get::<Option<String>>("", column);
-    let from_text =
-        |text: Option<String>| text.and_then(|text| value_type.from_canonical(&text)).unwrap_or(Value::Null);
-    match value_type {
-        ValueType::Int => match row.try_get::<Option<i64>>("", column) {
-            Ok(number) => Ok(number.map_or(Value::Null, Value::Int)),
-            Err(_) => text().map(from_text),
-        },
-        ValueType::Bool => match row.try_get::<Option<bool>>("", column) {
-            Ok(flag) => Ok(flag.map_or(Value::Null, Value::Bool)),
-            Err(_) => text().map(from_text),
-        },
-        _ => match text() {
-            Ok(text) => Ok(from_text(text)),
-            Err(_) => row.try_get::<Option<i64>>("", column).map(|number| from_text(number.map(|n| n.to_string()))),
-        },
+    let typed = match value_type {
+        ValueType::Int => row.try_get::<Option<i64>>("", column).map(|number| number.map(Value::Int)),
+        ValueType::Bool => row.try_get::<Option<bool>>("", column).map(|flag| flag.map(Value::Bool)),
+        _ => text(row, column, value_type),
+    };
+    let typed = typed.or_else(|not_text| match value_type {
+        ValueType::Int | ValueType::Bool => text(row, column, value_type),
+        ValueType::Money | ValueType::Number | ValueType::Percent => {
+            let number = row.try_get::<Option<Decimal>>("", column)?;
+            Ok(number.and_then(|number| value_type.from_canonical(&number.to_string())))
+        }
+        ValueType::Date => row.try_get::<Option<NaiveDate>>("", column).map(|day| day.map(Value::Date)),
+        ValueType::Datetime => row.try_get::<Option<NaiveDateTime>>("", column).map(|at| at.map(Value::DateTime)),
+        _ => Err(not_text),
+    });
+    match typed {
+        Ok(value) => Ok(value.unwrap_or_default()),
+        Err(_) => {
+            let number = row.try_get::<Option<i64>>("", column)?;
+            Ok(number.and_then(|number| value_type.from_canonical(&number.to_string())).unwrap_or_default())
+        }
     }
+}
+
+fn text(row: &QueryResult, column: &str, value_type: ValueType) -> Result<Option<Value>, DbErr> {
+    let text = row.try_get::<Option<String>>("", column)?;
+    Ok(text.and_then(|text| value_type.from_canonical(&text)))
 }

@@ -19,7 +19,7 @@ use tokio::{
 };
 use tracing::Instrument as _;
 
-use super::{StoreError, Work};
+use super::{StoreError, Work, dialect::lock_queue};
 use crate::domain::run::panic_text;
 
 /// Writes that share a commit, at most ...
@@ -143,6 +143,30 @@ async fn renew(connection: &DatabaseConnection) {
     }
 }
 
+/// A write that has arrived meanwhile, if there is still time for it in this transaction.
+fn another(started: Instant, queue: &mut mpsc::Receiver<Write>) -> Option<Write> {
+    if started.elapsed() < TIME_A_COMMIT { queue.try_recv().ok() } else { None }
+}
+
+/// Begins a transaction that no other queue transaction runs beside. A connection that has died since it was
+/// used last (the server was restarted, say) is found out here, where nothing is lost yet: another is opened.
+async fn begin(connection: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
+    let once = async || {
+        let options = TransactionOptions {
+            // take the write lock at once: a later upgrade could fail against another process
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..TransactionOptions::default()
+        };
+        let transaction = connection.begin_with_options(options).await?;
+        lock_queue(&transaction).await?;
+        Ok(transaction)
+    };
+    match once().await {
+        Err(_) if connection.get_database_backend() != DbBackend::Sqlite => once().await,
+        begun => begun,
+    }
+}
+
 /// One transaction: `first`, and what has arrived by the time the one before it is done.
 async fn commit_together(
     connection: &DatabaseConnection,
@@ -150,12 +174,7 @@ async fn commit_together(
     queue: &mut mpsc::Receiver<Write>,
     waiting: &mut Vec<Acknowledge>,
 ) -> Result<(), DbErr> {
-    let options = TransactionOptions {
-        // take the write lock at once: a later upgrade could fail against another process
-        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-        ..TransactionOptions::default()
-    };
-    let transaction = match connection.begin_with_options(options).await {
+    let transaction = match begin(connection).await {
         Ok(transaction) => transaction,
         Err(error) => {
             (first.refuse)(StoreError::Database { doing: "begin", error });
@@ -165,6 +184,15 @@ async fn commit_together(
     let started = Instant::now();
     let mut next = Some(first);
     while let Some(write) = next {
+        if waiting.is_empty() {
+            // nothing to keep if it fails: it needs no savepoint
+            match (write.run)(&transaction).await {
+                Some(acknowledge) => waiting.push(acknowledge),
+                None => return transaction.rollback().await,
+            }
+            next = another(started, queue);
+            continue;
+        }
         let savepoint = match transaction.begin().await {
             Ok(savepoint) => savepoint,
             Err(error) => {
@@ -181,8 +209,8 @@ async fn commit_together(
             }
             None => savepoint.rollback().await?,
         }
-        let has_room = waiting.len() < WRITES_A_COMMIT && started.elapsed() < TIME_A_COMMIT;
-        next = if has_room { queue.try_recv().ok() } else { None };
+        let has_room = waiting.len() < WRITES_A_COMMIT;
+        next = if has_room { another(started, queue) } else { None };
     }
     transaction.commit().await
 }

@@ -11,6 +11,7 @@ use super::{
     port::{Progress, StopHandle, Watch},
 };
 use crate::{
+    coordination::{Coordination, Permit},
     delta::{self, ChangeKind, Plan},
     domain::{ClaimedJob, Clock, Counts, Outcome, Stage, Timestamp},
     event::{Bus, Event},
@@ -34,6 +35,12 @@ pub struct Context {
     pub source: Arc<dyn Source>,
     /// Who reads them.
     pub reader: Arc<dyn ReadReports>,
+    /// This process's name, different from every other's.
+    pub owner: String,
+    /// What the processes tell each other, and limits that they share.
+    pub coordination: Arc<dyn Coordination>,
+    /// How often all processes together may ask the source in a minute; no limit if `None`.
+    pub fetches_per_minute: Option<u32>,
     /// Where events go.
     pub bus: Bus,
     /// What time it is.
@@ -50,6 +57,17 @@ pub struct Context {
     pub grace: Duration,
     /// The source's name, and when its breakers open.
     pub breaker: SourceReport,
+}
+
+impl Context {
+    /// Waits until the source may be asked once more.
+    pub async fn may_fetch(&self) {
+        let Some(most) = self.fetches_per_minute else { return };
+        let name = format!("fetch:{}", self.breaker.source);
+        while let Permit::Wait(rest) = self.coordination.permit(&name, most, self.minute).await {
+            tokio::time::sleep(rest).await;
+        }
+    }
 }
 
 /// What kept a run from its end.
@@ -196,6 +214,7 @@ impl Pipeline {
         if let Some(document) = self.job.document {
             return Ok(self.context.store.document(document).await?);
         }
+        self.or_stop(self.context.may_fetch()).await?;
         // a time-out ends the fetch from outside; a stop says nothing of the source
         let failed = Some("the attempt ended while the source was asked".to_owned());
         self.finish.source = Some(SourceReport { failed, ..self.context.breaker.clone() });

@@ -200,11 +200,15 @@ fn check_references(spec: &SyncTypeSpec, all: &[(String, SyncTypeSpec)]) -> Resu
         let Some(parent_spec) = find(&parent.sync_type) else {
             return Err(("parent.type".into(), format!("there is no sync type '{}'", parent.sync_type)));
         };
-        if parent_spec.field(&parent.matches).is_none() {
+        let Some(matches) = parent_spec.field(&parent.matches) else {
             return Err((
                 "parent.matches".into(),
                 format!("'{}' is not a field of '{}'", parent.matches, parent.sync_type),
             ));
+        };
+        let kind = |spec: &SyncTypeSpec, field: usize| spec.fields[field].value_type.is_text();
+        if spec.field(&parent.field).is_some_and(|field| !kind(spec, field) || !kind(parent_spec, matches)) {
+            return Err(("parent.field".into(), "records are joined by fields that are text or id".into()));
         }
         if spec.scope == Scope::Shared && parent_spec.scope == Scope::Agent {
             return Err(("parent.type".into(), "a shared type cannot belong to a per-agent one".into()));

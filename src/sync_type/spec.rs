@@ -305,6 +305,12 @@ impl ValueType {
         }
     }
 
+    /// Is a value of this type stored as the text that was printed?
+    #[must_use]
+    pub fn is_text(self) -> bool {
+        matches!(self, ValueType::Text | ValueType::Id)
+    }
+
     /// A value in canonical spelling, typed; `None` if it is not of this type.
     #[must_use]
     pub fn from_canonical(self, text: &str) -> Option<Value> {

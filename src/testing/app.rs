@@ -7,7 +7,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Map, Value as Json};
 use tempfile::TempDir;
 
-use super::{ReadHere, ScriptedSink, ScriptedSource, TestClock};
+use super::{Backend, ReadHere, ScriptedSink, ScriptedSource, TestClock};
 use crate::{
     app::{App, Parts},
     domain::{Admission, Counts, JobId, Reason, SyncType},
@@ -40,7 +40,7 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Keeps the database in this folder instead of a throwaway one: for restarts.
+    /// Keeps the database that belongs to this folder instead of a throwaway one: for restarts.
     #[must_use]
     pub fn folder(mut self, folder: impl Into<PathBuf>) -> Self {
         self.folder = Some(folder.into());
@@ -80,12 +80,12 @@ impl Builder {
         let throwaway = tempfile::tempdir().unwrap();
         let folder = self.folder.unwrap_or_else(|| throwaway.path().to_owned());
         let mut environment = HashMap::from([
-            ("LOCKSTEP__DATABASE__URL".to_owned(), format!("sqlite://{}/lockstep.db?mode=rwc", folder.display())),
             ("LOCKSTEP__SERVER__PORT".to_owned(), "0".to_owned()),
             ("LOCKSTEP__AUTH__ADMIN_TOKEN".to_owned(), TOKEN.to_owned()),
             ("LOCKSTEP__SCHEDULER__ENABLED".to_owned(), "false".to_owned()),
             ("LOCKSTEP__SYNC__TYPES_DIR".to_owned(), folder.join("types").display().to_string()),
         ]);
+        environment.extend(Backend::of_suite().environment(&folder).await);
         environment.extend(self.environment);
         let mut settings = Settings::load(None, environment).unwrap();
         let agent = |id: String| Agent { name: id.clone(), id: id.into(), active: true };

@@ -16,6 +16,7 @@
 
 mod app;
 mod clock;
+mod database;
 mod memory;
 mod model;
 mod print;
@@ -26,6 +27,7 @@ mod source;
 
 pub use app::{Builder, TestApp, types};
 pub use clock::{PausedClock, TestClock};
+pub use database::{Backend, server};
 pub use memory::MemoryBoard;
 pub use print::print_jobs;
 pub use reader::ReadHere;

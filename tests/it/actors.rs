@@ -57,6 +57,7 @@ fn stage(agents: &[&str], concurrency: usize) -> Stage {
         bus: bus.clone(),
         pulses: pulses.clone(),
         clock: Arc::new(clock),
+        coordination: Arc::new(lockstep::coordination::Memory::default()),
     };
     let queue = QueueActor::new(parts, settings).start();
     Stage { board, runner, queue, syncs, clock, bus, pulses }
@@ -71,7 +72,7 @@ impl Stage {
             self.bus.clone(),
             self.pulses.clone(),
             Arc::new(self.clock),
-            SchedulerSettings { enabled: true, minute: Duration::from_secs(60) },
+            SchedulerSettings { enabled: true, minute: Duration::from_secs(60), reload: Duration::from_secs(5) },
         )
         .start()
     }

@@ -126,7 +126,7 @@ fn every_log_line_of_a_run_carries_its_number() {
 
 #[actix::test]
 async fn sync_refuses_an_agent_that_the_service_is_busy_with() {
-    use lockstep::testing::TestApp;
+    use lockstep::testing::{Backend, TestApp};
     let folder = tempfile::tempdir().unwrap();
     let app = TestApp::builder().folder(folder.path()).agents(&["a"]).start().await;
     app.source.hang("orders", "a");
@@ -134,7 +134,7 @@ async fn sync_refuses_an_agent_that_the_service_is_busy_with() {
     while app.source.fetches().is_empty() {
         tokio::task::yield_now().await;
     }
-    let url = format!("[database]\nurl = \"sqlite://{}/lockstep.db?mode=rwc\"\n", folder.path().display());
+    let url = format!("[database]\nurl = \"{}\"\n", Backend::of_suite().database(folder.path()).await);
     std::fs::write(folder.path().join("lockstep.toml"), url).unwrap();
     let root = folder.path().to_owned();
     let file = path("truth/../grid/agent-1/customers.pdf").display().to_string();

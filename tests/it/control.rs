@@ -8,7 +8,7 @@ use lockstep::{
     queue::{Enqueue, EnqueueMany},
     source::SourceError,
     sync::Status,
-    testing::TestApp,
+    testing::{Backend, TestApp},
 };
 use reqwest::Method;
 use serde_json::{Value as Json, json};
@@ -192,7 +192,7 @@ async fn a_duplicate_refused_from_memory_is_admitted_after_all_if_another_proces
     app.enqueue("orders", "a").await;
     let winner = app.enqueue("orders", "b").await;
     // another process takes the waiting job out of the queue
-    let url = format!("sqlite://{}/lockstep.db?mode=rwc", folder.path().display());
+    let url = Backend::of_suite().database(folder.path()).await;
     let types = app.app.store.types().clone();
     let other = lockstep::store::Store::open(&url, tokio::runtime::Handle::current(), types).await.unwrap();
     let meant = lockstep::store::Meant { job: Some(winner), ..lockstep::store::Meant::default() };

@@ -5,6 +5,7 @@ mod actors;
 mod api;
 mod commands;
 mod control;
+mod coordination;
 mod crash;
 mod damage;
 mod fixtures;

@@ -142,7 +142,7 @@ async fn what_is_accepted_is_claimed_in_the_same_breath(rig: Rig) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "fills a database with a million jobs; run by `tests/run --long`"]
 async fn a_claim_among_a_million_stays_quick() {
-    let rig = Rig::sqlite().await;
+    let rig = Rig::database().await;
     rig.add(operation("submit-order", "busy")).await;
     rig.claim_one().await;
     let started = Instant::now();

@@ -162,7 +162,7 @@ struct Pair {
 
 impl Pair {
     async fn new() -> Self {
-        Self { model: Rig::memory(), real: Rig::sqlite().await, running: Vec::new(), over: Vec::new() }
+        Self { model: Rig::memory(), real: Rig::database().await, running: Vec::new(), over: Vec::new() }
     }
 
     fn job(&self, ask: &Ask) -> NewJob {

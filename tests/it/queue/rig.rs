@@ -8,7 +8,7 @@ use lockstep::{
     operation::Operations,
     queue::{End, JobBoard},
     store::{Claim, Job, JobQuery, SourceReport, Store},
-    testing::{MemoryBoard, print_jobs, types},
+    testing::{Backend, MemoryBoard, print_jobs, types},
 };
 use serde_json::json;
 use tempfile::TempDir;
@@ -27,7 +27,7 @@ pub fn quick_folder() -> TempDir {
 }
 
 pub async fn open(folder: &Path) -> Store {
-    let url = format!("sqlite://{}/lockstep.db?mode=rwc", folder.display());
+    let url = Backend::of_suite().database(folder).await;
     let store = Store::open(&url, tokio::runtime::Handle::current(), Arc::new(types())).await.unwrap();
     store.migrate().await.unwrap();
     store
@@ -38,7 +38,8 @@ impl Rig {
         Self { board: Arc::new(MemoryBoard::default()), now: moment(0), store: None }
     }
 
-    pub async fn sqlite() -> Self {
+    /// Over the database of this run of the suite.
+    pub async fn database() -> Self {
         let folder = quick_folder();
         let store = open(folder.path()).await;
         Self { board: Arc::new(store.clone()), now: moment(0), store: Some((store, folder)) }
@@ -166,10 +167,10 @@ macro_rules! over_every_board {
                 super::$name(crate::queue::rig::Rig::memory()).await;
             })+
         }
-        mod sqlite {
+        mod database {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $name() {
-                super::$name(crate::queue::rig::Rig::sqlite().await).await;
+                super::$name(crate::queue::rig::Rig::database().await).await;
             })+
         }
     };

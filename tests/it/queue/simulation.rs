@@ -97,6 +97,7 @@ async fn a_day(agents: usize, concurrency: usize) {
         bus: bus.clone(),
         pulses: pulses.clone(),
         clock: Arc::new(clock),
+        coordination: Arc::new(lockstep::coordination::Memory::default()),
     };
     let settings = QueueSettings {
         concurrency,
@@ -107,7 +108,7 @@ async fn a_day(agents: usize, concurrency: usize) {
         owner: "simulation".to_owned(),
     };
     let queue = QueueActor::new(parts, settings).start();
-    let schedule = SchedulerSettings { enabled: true, minute: Duration::from_secs(60) };
+    let schedule = SchedulerSettings { enabled: true, minute: Duration::from_secs(60), reload: Duration::from_secs(5) };
     let (settings_board, ticks) = (Arc::new(board.clone()), queue.clone().recipient());
     SchedulerActor::new(settings_board, ticks, types.clone(), bus, pulses.clone(), Arc::new(clock), schedule).start();
 

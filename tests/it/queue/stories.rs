@@ -93,10 +93,10 @@ macro_rules! stories {
     ($($name:ident),+ $(,)?) => {
         $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn $name() {
-            let (memory, sqlite) = (super::$name(Rig::memory()).await, super::$name(Rig::sqlite().await).await);
-            assert_eq!(memory, sqlite);
+            let (memory, database) = (super::$name(Rig::memory()).await, super::$name(Rig::database().await).await);
+            assert_eq!(memory, database);
             insta::with_settings!({ snapshot_path => "snapshots", prepend_module_to_snapshot => false }, {
-                insta::assert_snapshot!(stringify!($name), sqlite);
+                insta::assert_snapshot!(stringify!($name), database);
             });
         })+
     };

@@ -10,14 +10,18 @@ use std::{
 use actix::prelude::*;
 use actix_web::dev::ServerHandle;
 use anyhow::{Context as _, bail};
-use chrono::SubsecRound as _;
-use futures_util::future::BoxFuture;
-use tokio::runtime::Runtime;
+use tokio::{runtime::Runtime, task::JoinHandle};
+
+mod clock;
+mod words;
+
+pub use clock::SystemClock;
 
 use crate::{
     api::{self, Api, token_hash},
-    domain::{BreakerPolicy, Class, Clock, JobType, SyncType, Timestamp},
-    event::{Bus, Observer, Pulses},
+    coordination::{Coordination, Memory, Redis},
+    domain::{BreakerPolicy, Class, Clock, JobType, SyncType},
+    event::{Bus, Metrics, Observer, Pulses},
     operation::Operations,
     outbox::{NoSink, OperationRunner, Sink},
     queue::{self, Drain, QueueActor, QueueSettings, Worker},
@@ -29,29 +33,6 @@ use crate::{
     sync::{Context, RunJob, Runner, SyncActor},
     sync_type::{SyncTypeSpec, SyncTypes},
 };
-
-/// Waits sleep no longer than this at a stretch, so that a jump of the wall clock is noticed.
-const NAP: Duration = Duration::from_secs(60);
-
-/// The machine's own clock.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct SystemClock;
-
-impl Clock for SystemClock {
-    fn now(&self) -> Timestamp {
-        chrono::Utc::now().trunc_subsecs(3)
-    }
-
-    fn sleep_until(&self, moment: Timestamp) -> BoxFuture<'static, ()> {
-        Box::pin(async move {
-            while let Ok(rest) = (moment - SystemClock.now()).to_std()
-                && !rest.is_zero()
-            {
-                tokio::time::sleep(rest.min(NAP)).await;
-            }
-        })
-    }
-}
 
 /// Parts that tests replace; the default is what the settings say.
 #[derive(Default)]
@@ -87,6 +68,7 @@ pub struct App {
     /// The admin's token, if it was made at this start.
     pub new_token: Option<String>,
     server: ServerHandle,
+    hearing: JoinHandle<()>,
     grace: Duration,
     io: Io,
 }
@@ -145,7 +127,23 @@ pub async fn context(settings: &Settings, io: &Io, parts: &mut Parts) -> anyhow:
         }
         (None, _) => Arc::new(NoSource),
     };
+    let owner = owner()?;
+    let coordination: Arc<dyn Coordination> = match &settings.coordination.redis_url {
+        None => Arc::new(Memory::default()),
+        Some(url) => {
+            let redis = Redis::start(url, &settings.coordination.prefix, &owner, &io.handle());
+            Arc::new(redis.context("configuration: coordination.redis_url")?)
+        }
+    };
+    let clock = match parts.clock.take() {
+        Some(clock) => clock,
+        None => clock::for_database(&store, Duration::from_millis(settings.queue.heartbeat_ms), &io.handle()).await?,
+    };
+    parts.observers.push(words::teller(coordination.clone()));
     Ok(Context {
+        owner,
+        coordination,
+        fetches_per_minute: Some(settings.source.fetches_per_minute).filter(|most| *most > 0),
         store,
         types,
         source,
@@ -154,7 +152,7 @@ pub async fn context(settings: &Settings, io: &Io, parts: &mut Parts) -> anyhow:
             None => Arc::new(sandbox(settings)?),
         },
         bus: Bus::new(std::mem::take(&mut parts.observers)),
-        clock: parts.clock.take().unwrap_or_else(|| Arc::new(SystemClock)),
+        clock,
         batch: settings.sync.batch,
         minute: settings.minute(),
         guards: settings.guards,
@@ -222,6 +220,8 @@ impl App {
         let listener = TcpListener::bind((settings.server.host.as_str(), settings.server.port))
             .with_context(|| format!("cannot listen on {}:{}", settings.server.host, settings.server.port))?;
         let io = Io::start()?;
+        let metrics = Metrics::default();
+        parts.observers.push(metrics.observer());
         let context = Arc::new(context(&settings, &io, &mut parts).await?);
         prepare(&settings, &context).await?;
         seed_schedule(&settings, &context).await?;
@@ -244,19 +244,25 @@ impl App {
             context.bus.clone(),
             pulses.clone(),
             context.clock.clone(),
-            SchedulerSettings { enabled: settings.scheduler.enabled, minute: settings.minute() },
+            SchedulerSettings {
+                enabled: settings.scheduler.enabled,
+                minute: settings.minute(),
+                reload: Duration::from_millis(settings.queue.heartbeat_ms),
+            },
         )
         .start();
         let api = Api {
             context: context.clone(),
             operations,
             pulses: pulses.clone(),
+            metrics,
             scheduler: scheduler.clone(),
             queue: queue.clone(),
             syncs: syncs.clone(),
             admin_token: settings.auth.admin_token.as_deref().map(token_hash),
             report_bytes: usize::try_from(settings.limits.report_bytes).unwrap_or(usize::MAX),
         };
+        let listener_of_words = words::listen(&context.coordination, queue.clone(), scheduler.clone());
         let (addr, server) = api::serve(api, listener).context("cannot start the API")?;
         Ok(Self {
             addr,
@@ -268,6 +274,7 @@ impl App {
             pulses,
             new_token,
             server,
+            hearing: listener_of_words,
             grace: Duration::from_secs(settings.limits.shutdown_seconds),
             io,
         })
@@ -282,6 +289,7 @@ impl App {
     /// Ends in order: no new requests, running syncs come to their next batch and go back to the
     /// queue, then the database is closed. Answers whether all came to their end in time.
     pub async fn stop(self) -> bool {
+        self.hearing.abort();
         self.scheduler.send(Halt).await.ok();
         let drain = tokio::time::timeout(self.grace, self.queue.send(Drain));
         let ((), drained) = tokio::join!(self.server.stop(true), drain);
@@ -325,6 +333,7 @@ fn start_queue(
         bus: context.bus.clone(),
         pulses: pulses.clone(),
         clock: context.clock.clone(),
+        coordination: context.coordination.clone(),
     };
     let settings = QueueSettings {
         concurrency: settings.queue.concurrency,
@@ -332,7 +341,7 @@ fn start_queue(
         heartbeat: Duration::from_millis(settings.queue.heartbeat_ms),
         lease: Duration::from_millis(settings.queue.lease_ms),
         keep_jobs: Duration::from_secs(settings.queue.keep_jobs_days * 86_400),
-        owner: owner()?,
+        owner: context.owner.clone(),
     };
     Ok(QueueActor::new(parts, settings).start())
 }
@@ -344,10 +353,7 @@ fn random_hex() -> anyhow::Result<String> {
 }
 
 /// A name that no other process has, now or later.
-///
-/// # Errors
-/// If the system gives no random numbers.
-pub fn owner() -> anyhow::Result<String> {
+fn owner() -> anyhow::Result<String> {
     Ok(format!("{}-{}", std::process::id(), &random_hex()?[..16]))
 }
 

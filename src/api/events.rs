@@ -1,0 +1,88 @@
+//! What happens, as it happens? Server-sent events of all processes, with ids from which a client goes on.
+
+use std::{sync::Arc, time::Duration};
+
+use actix_web::{HttpRequest, Responder, get, web};
+use actix_web_lab::sse;
+use serde::Deserialize;
+use tokio::sync::{broadcast::error::RecvError, mpsc};
+
+use super::{Api, Problem};
+use crate::coordination::{Heard, Word};
+
+/// A client that reads slower than this many events behind is parted; it comes back where it was.
+const BEHIND: usize = 256;
+/// A line is sent so often where nothing happens, so that proxies keep the connection.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// A client that was parted comes back after so long.
+const RETRY: Duration = Duration::from_secs(2);
+
+pub fn routes(config: &mut web::ServiceConfig) {
+    config.service(events);
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct From {
+    last_event_id: Option<String>,
+}
+
+/// `GET /api/events`: job and run events of all processes, as JSON. With `Last-Event-ID` (or `?last_event_id=`)
+/// what came after that event is sent first; where it is not remembered any more, an event `reset` says so.
+#[get("/events")]
+async fn events(api: web::Data<Api>, request: HttpRequest, query: web::Query<From>) -> Result<impl Responder, Problem> {
+    let header = request.headers().get("Last-Event-ID").and_then(|id| id.to_str().ok()).map(str::to_owned);
+    let after = header.or_else(|| query.into_inner().last_event_id);
+    let coordination = api.context.coordination.clone();
+    // listens before it looks back: what comes in between is in both, and sent once
+    let mut words = coordination.listen();
+    let (send, receive) = mpsc::channel(BEHIND);
+    actix_rt::spawn(async move {
+        let mut last = String::new();
+        if let Some(after) = after {
+            let Some(missed) = coordination.since(&after) else {
+                drop(send.send(sse::Data::new("{}").event("reset").into()).await);
+                return forward(&mut words, &send, &last).await;
+            };
+            for heard in missed {
+                last.clone_from(&heard.id);
+                if !give(&heard, &send).await {
+                    return;
+                }
+            }
+        }
+        forward(&mut words, &send, &last).await;
+    });
+    Ok(sse::Sse::from_infallible_receiver(receive).with_keep_alive(KEEP_ALIVE).with_retry_duration(RETRY))
+}
+
+async fn forward(
+    words: &mut tokio::sync::broadcast::Receiver<Arc<Heard>>,
+    send: &mpsc::Sender<sse::Event>,
+    last: &str,
+) {
+    loop {
+        let heard = tokio::select! {
+            () = send.closed() => return,
+            heard = words.recv() => heard,
+        };
+        match heard {
+            // sent already, with what was missed
+            Ok(heard) if !heard.is_after(last) => {}
+            Ok(heard) => {
+                if !give(&heard, send).await {
+                    return;
+                }
+            }
+            // it comes back with the last id that it has seen
+            Err(RecvError::Lagged(_) | RecvError::Closed) => return,
+        }
+    }
+}
+
+async fn give(heard: &Heard, send: &mpsc::Sender<sse::Event>) -> bool {
+    match &heard.word {
+        Word::Signal(_) => true,
+        Word::Event(json) => send.send(sse::Data::new(json.as_str()).id(heard.id.as_str()).into()).await.is_ok(),
+    }
+}

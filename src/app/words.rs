@@ -1,0 +1,103 @@
+//! What do other processes hear of what happens here, and what does this one do about what it hears?
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use actix::prelude::*;
+use tokio::{sync::broadcast::error::RecvError, task::JoinHandle};
+
+use crate::{
+    coordination::{Coordination, Heard, Signal, Word},
+    domain::{JobId, Reason},
+    event::{Event, Observer},
+    queue::{Look, QueueActor, Wake},
+    scheduler::{Reload, SchedulerActor},
+};
+
+/// The progress of a run is told so often; its own process shows every batch.
+const PROGRESS: Duration = Duration::from_millis(250);
+
+/// Tells all processes what happens in this one. Requests that are refused are many, and answered to whoever
+/// asked: they are not told.
+pub(super) fn teller(coordination: Arc<dyn Coordination>) -> Observer {
+    let told: Mutex<HashMap<JobId, Instant>> = Mutex::default();
+    Arc::new(move |event| {
+        if is_worth_telling(event, &told) {
+            coordination.tell(Word::Event(serde_json::json!(event).to_string()));
+        }
+        if let Some(signal) = signal(event) {
+            coordination.tell(Word::Signal(signal));
+        }
+    })
+}
+
+fn is_worth_telling(event: &Event, told: &Mutex<HashMap<JobId, Instant>>) -> bool {
+    let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+    match event {
+        Event::Enqueued { admission, .. } => admission.is_taken(),
+        Event::Progressed { job, done, total, .. } => {
+            let is_due = told.get(job).is_none_or(|last| last.elapsed() >= PROGRESS) || done == total;
+            if is_due {
+                told.insert(*job, Instant::now());
+            }
+            is_due
+        }
+        Event::Finished { job, .. } => {
+            told.remove(job);
+            true
+        }
+        _ => true,
+    }
+}
+
+/// Where other processes should look because of it.
+fn signal(event: &Event) -> Option<Signal> {
+    match event {
+        Event::Enqueued { admission, .. } if !admission.is_taken() => None,
+        // a sync of its agent, wherever that runs, has to make room
+        Event::Enqueued { reason: Reason::Operation, .. } => Some(Signal::Look),
+        Event::Enqueued { .. } | Event::Retried { .. } | Event::BreakerReset { .. } => Some(Signal::Work),
+        Event::StopAsked { .. } | Event::PauseChanged { .. } | Event::LimitsChanged { .. } => Some(Signal::Look),
+        Event::Rescheduled { .. } | Event::AutoSyncChanged { .. } => Some(Signal::Schedule),
+        Event::Started { .. }
+        | Event::Progressed { .. }
+        | Event::LayoutChanged { .. }
+        | Event::Finished { .. }
+        | Event::Ticked { .. }
+        | Event::Rescued { .. }
+        | Event::Preempted { .. } => None,
+    }
+}
+
+/// Looks where other processes say, until the task is aborted.
+pub(super) fn listen(
+    coordination: &Arc<dyn Coordination>,
+    queue: Addr<QueueActor>,
+    scheduler: Addr<SchedulerActor>,
+) -> JoinHandle<()> {
+    let mut words = coordination.listen();
+    actix_rt::spawn(async move {
+        loop {
+            match words.recv().await.map(|heard| Heard::clone(&heard)) {
+                Ok(Heard { is_foreign: true, word: Word::Signal(signal), .. }) => follow(signal, &queue, &scheduler),
+                Ok(_) => {}
+                Err(RecvError::Lagged(_)) => {
+                    follow(Signal::Look, &queue, &scheduler);
+                    follow(Signal::Schedule, &queue, &scheduler);
+                }
+                Err(RecvError::Closed) => return,
+            }
+        }
+    })
+}
+
+fn follow(signal: Signal, queue: &Addr<QueueActor>, scheduler: &Addr<SchedulerActor>) {
+    match signal {
+        Signal::Work => queue.do_send(Wake),
+        Signal::Look => queue.do_send(Look),
+        Signal::Schedule => scheduler.do_send(Reload),
+    }
+}

@@ -1,0 +1,67 @@
+//! One process coordinates with itself: nobody else listens.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use tokio::sync::broadcast;
+
+use super::{Coordination, Health, Heard, KnownWindow, Permit, Word, limit::Limits, ring::Ring};
+use crate::domain::Timestamp;
+
+/// Windows that are remembered; the database knows the others.
+const WINDOWS: usize = 100_000;
+
+/// The twin of Redis inside one process.
+#[derive(Debug, Default)]
+pub struct Memory {
+    ring: Ring,
+    limits: Limits,
+    windows: Mutex<HashMap<String, KnownWindow>>,
+}
+
+impl Memory {
+    fn windows(&self) -> MutexGuard<'_, HashMap<String, KnownWindow>> {
+        self.windows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Coordination for Memory {
+    fn tell(&self, word: Word) {
+        self.ring.hear_own(word);
+    }
+
+    fn listen(&self) -> broadcast::Receiver<Arc<Heard>> {
+        self.ring.listen()
+    }
+
+    fn since(&self, id: &str) -> Option<Vec<Arc<Heard>>> {
+        self.ring.since(id)
+    }
+
+    async fn open_window(&self, key: &str, window: KnownWindow, now: Timestamp) {
+        let mut windows = self.windows();
+        if windows.len() >= WINDOWS {
+            windows.retain(|_, window| window.until > now);
+        }
+        if windows.len() < WINDOWS {
+            windows.insert(key.to_owned(), window);
+        }
+    }
+
+    async fn window(&self, key: &str, now: Timestamp) -> Option<KnownWindow> {
+        self.windows().get(key).filter(|window| window.until > now).cloned()
+    }
+
+    async fn permit(&self, name: &str, most: u32, period: Duration) -> Permit {
+        self.limits.permit(name, most, period)
+    }
+
+    fn health(&self) -> Health {
+        Health { kind: "memory", trouble: None, dropped: 0 }
+    }
+}

@@ -1,0 +1,315 @@
+//! Many processes coordinate through Redis: one stream of words, keys for windows and limits. Redis may go away
+//! at any time: whoever asks is answered as by a process that is alone, within a second.
+
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use redis::{
+    AsyncCommands, Client, RedisError, RedisResult, Script,
+    aio::{ConnectionManager, ConnectionManagerConfig},
+    streams::{StreamId, StreamMaxlen, StreamRangeReply, StreamReadOptions, StreamReadReply},
+};
+use tokio::{
+    runtime::Handle,
+    sync::{broadcast, mpsc},
+    task::JoinHandle,
+};
+
+use super::{Coordination, Health, Heard, KnownWindow, Permit, Signal, Word, limit::Limits, ring::Ring};
+use crate::domain::Timestamp;
+
+/// How long Redis may take to answer before it counts as away.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Words that wait to be sent; what comes on top is told to this process alone.
+const WAITING: usize = 4_096;
+/// Words in one request.
+const AT_ONCE: usize = 200;
+/// Words that Redis remembers for processes that were away.
+const REMEMBERED: usize = 10_000;
+/// How long one read of the stream waits for the next word.
+const READ: Duration = Duration::from_millis(1_000);
+/// From one try to reach Redis to the next.
+const AGAIN: Duration = Duration::from_millis(500);
+
+/// Counts one more in a period that begins with the first; answers how long to wait, 0 for not at all.
+const PERMIT: &str = "local used = redis.call('INCR', KEYS[1]) \
+    if used == 1 then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end \
+    if used <= tonumber(ARGV[1]) then return 0 end \
+    local rest = redis.call('PTTL', KEYS[1]) \
+    if rest < 0 then redis.call('PEXPIRE', KEYS[1], ARGV[2]) rest = tonumber(ARGV[2]) end \
+    return math.max(rest, 1)";
+
+/// Coordination through one Redis, for all processes with the same prefix.
+pub struct Redis {
+    shared: Arc<Shared>,
+    words: mpsc::Sender<Word>,
+    /// Stand in for Redis while it is away.
+    limits: Limits,
+    tasks: [JoinHandle<()>; 2],
+}
+
+struct Shared {
+    connection: ConnectionManager,
+    runtime: Handle,
+    prefix: String,
+    /// This process's name.
+    own: String,
+    ring: Ring,
+    trouble: Trouble,
+}
+
+/// What was wrong last, with reading and with writing, and how many words were lost by it.
+#[derive(Debug, Default)]
+struct Trouble {
+    reading: Mutex<Option<String>>,
+    writing: Mutex<Option<String>>,
+    dropped: AtomicU64,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Trouble {
+    /// Notes how an attempt went; tells it when that has changed. True if trouble has just ended.
+    fn note<T>(place: &Mutex<Option<String>>, what: &'static str, result: &RedisResult<T>) -> bool {
+        let now = result.as_ref().err().map(RedisError::to_string);
+        let before = std::mem::replace(&mut *lock(place), now.clone());
+        match (&before, &now) {
+            (None, Some(error)) => tracing::warn!(what, error, "redis is away; this process goes on alone"),
+            (Some(_), None) => tracing::info!(what, "redis is back"),
+            (None, None) | (Some(_), Some(_)) => {}
+        }
+        before.is_some() && now.is_none()
+    }
+
+    fn is_writing_in_trouble(&self) -> bool {
+        lock(&self.writing).is_some()
+    }
+}
+
+impl Redis {
+    /// Connects lazily to `url`, as the process `own`; its work is done on `runtime`. Redis need not be there.
+    ///
+    /// # Errors
+    /// A URL that is none.
+    pub fn start(url: &str, prefix: &str, own: &str, runtime: &Handle) -> RedisResult<Self> {
+        let client = Client::open(url)?;
+        let config = ConnectionManagerConfig::new()
+            .set_connection_timeout(Some(PATIENCE))
+            .set_response_timeout(Some(PATIENCE))
+            .set_number_of_retries(1)
+            .set_max_delay(Duration::from_millis(200));
+        let _inside = runtime.enter();
+        let shared = Arc::new(Shared {
+            connection: ConnectionManager::new_lazy_with_config(client.clone(), config)?,
+            runtime: runtime.clone(),
+            prefix: prefix.to_owned(),
+            own: own.to_owned(),
+            ring: Ring::default(),
+            trouble: Trouble::default(),
+        });
+        let (words, queue) = mpsc::channel(WAITING);
+        let tasks = [runtime.spawn(write(shared.clone(), queue)), runtime.spawn(read(shared.clone(), client))];
+        Ok(Self { shared, words, limits: Limits::default(), tasks })
+    }
+
+    /// Runs a request on the app's IO runtime, whoever asks; `None` if Redis does not answer.
+    async fn ask<T, F>(&self, request: impl FnOnce(ConnectionManager) -> F) -> Option<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = RedisResult<T>> + Send + 'static,
+    {
+        if self.shared.trouble.is_writing_in_trouble() {
+            // the writer looks whether it is back; nobody else waits for it
+            return None;
+        }
+        let done = self.shared.runtime.spawn(request(self.shared.connection.clone())).await.ok()?;
+        Trouble::note(&self.shared.trouble.writing, "writing", &done);
+        done.ok()
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}
+
+impl Shared {
+    fn name(&self, of: &str) -> String {
+        format!("{}:{of}", self.prefix)
+    }
+
+    /// A word of the stream.
+    fn heard(&self, entry: &StreamId) -> Option<Heard> {
+        let word = match (entry.get::<String>("signal"), entry.get::<String>("event")) {
+            (Some(signal), _) => Word::Signal(serde_json::from_value(signal.into()).ok()?),
+            (None, Some(event)) => Word::Event(event),
+            (None, None) => return None,
+        };
+        let is_foreign = entry.get::<String>("from").as_ref() != Some(&self.own);
+        Some(Heard { id: entry.id.clone(), is_foreign, word })
+    }
+}
+
+/// Sends words as they come, many at once; while Redis is away, this process hears its own.
+async fn write(shared: Arc<Shared>, mut queue: mpsc::Receiver<Word>) {
+    let mut words = Vec::new();
+    loop {
+        let waited = tokio::time::timeout(AGAIN, queue.recv_many(&mut words, AT_ONCE)).await;
+        match waited {
+            Ok(0) => return,
+            Err(_) if !shared.trouble.is_writing_in_trouble() => continue,
+            Ok(_) | Err(_) => {}
+        }
+        // a signal that was given twice is one
+        let mut given = HashSet::new();
+        words.retain(|word| match word {
+            Word::Signal(signal) => given.insert(*signal),
+            Word::Event(_) => true,
+        });
+        let sent = send(&shared, &words).await;
+        Trouble::note(&shared.trouble.writing, "writing", &sent);
+        if sent.is_err() {
+            shared.trouble.dropped.fetch_add(words.len() as u64, Ordering::Relaxed);
+            for word in words.drain(..) {
+                shared.ring.hear_own(word);
+            }
+        }
+        words.clear();
+    }
+}
+
+async fn send(shared: &Shared, words: &[Word]) -> RedisResult<()> {
+    let mut requests = redis::pipe();
+    if words.is_empty() {
+        requests.pset_ex(shared.name("probe"), 1, 1_000).ignore();
+    }
+    for word in words {
+        let (field, text) = match word {
+            Word::Signal(signal) => ("signal", serde_json::json!(signal).as_str().unwrap_or_default().to_owned()),
+            Word::Event(event) => ("event", event.clone()),
+        };
+        let fields = [("from", shared.own.as_str()), (field, text.as_str())];
+        requests.xadd_maxlen(shared.name("words"), StreamMaxlen::Approx(REMEMBERED), "*", &fields).ignore();
+    }
+    requests.query_async(&mut shared.connection.clone()).await
+}
+
+/// Hears the words of all processes, in Redis's order; goes on where it was when Redis comes back.
+async fn read(shared: Arc<Shared>, client: Client) {
+    let mut last: Option<String> = None;
+    loop {
+        let ended = follow(&shared, &client, &mut last).await;
+        Trouble::note(&shared.trouble.reading, "reading", &ended);
+        tokio::time::sleep(AGAIN).await;
+    }
+}
+
+async fn follow(shared: &Shared, client: &Client, last: &mut Option<String>) -> RedisResult<()> {
+    // a connection of its own: its reads wait
+    let config = redis::AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(PATIENCE))
+        .set_response_timeout(Some(READ + PATIENCE));
+    let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
+    let stream = shared.name("words");
+    if last.is_none() {
+        // what listeners may want that come back to another process
+        let known: StreamRangeReply = connection.xrevrange_count(&stream, "+", "-", 1_000).await?;
+        for entry in known.ids.iter().rev() {
+            if let Some(heard) = shared.heard(entry) {
+                // an old hint is no hint
+                if matches!(heard.word, Word::Event(_)) {
+                    shared.ring.hear(Heard { is_foreign: false, ..heard });
+                }
+            }
+        }
+        *last = Some(known.ids.first().map_or("0-0".to_owned(), |newest| newest.id.clone()));
+    }
+    let options = StreamReadOptions::default().block(READ.as_millis() as usize).count(500);
+    let mut is_first = true;
+    loop {
+        let from = last.clone().unwrap_or_default();
+        let reply: RedisResult<Option<StreamReadReply>> =
+            connection.xread_options(&[stream.as_str()], &[from.as_str()], &options).await;
+        let was_away = Trouble::note(&shared.trouble.reading, "reading", &reply);
+        let entries = reply?.into_iter().flat_map(|reply| reply.keys).flat_map(|key| key.ids);
+        for entry in entries {
+            if let Some(heard) = shared.heard(&entry) {
+                shared.ring.hear(heard);
+            }
+            *last = Some(entry.id);
+        }
+        if std::mem::take(&mut is_first) || was_away {
+            // nobody knows what was said in between
+            for signal in [Signal::Look, Signal::Schedule] {
+                shared.ring.hear_missed(signal);
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Coordination for Redis {
+    fn tell(&self, word: Word) {
+        if let Err(full) = self.words.try_send(word) {
+            self.shared.trouble.dropped.fetch_add(1, Ordering::Relaxed);
+            self.shared.ring.hear_own(match full {
+                mpsc::error::TrySendError::Full(word) | mpsc::error::TrySendError::Closed(word) => word,
+            });
+        }
+    }
+
+    fn listen(&self) -> broadcast::Receiver<Arc<Heard>> {
+        self.shared.ring.listen()
+    }
+
+    fn since(&self, id: &str) -> Option<Vec<Arc<Heard>>> {
+        self.shared.ring.since(id)
+    }
+
+    async fn open_window(&self, key: &str, window: KnownWindow, now: Timestamp) {
+        let name = self.shared.name(&format!("window:{key}"));
+        let until = window.until.timestamp_millis();
+        let value = format!("{} {until} {}", window.job, window.digest.unwrap_or_default());
+        // the moment says whether it is open; the life of the key only cleans up
+        let life = (until - now.timestamp_millis()).max(1).unsigned_abs();
+        self.ask(|mut redis| async move { redis.pset_ex::<_, _, ()>(name, value, life).await }).await;
+    }
+
+    async fn window(&self, key: &str, now: Timestamp) -> Option<KnownWindow> {
+        let name = self.shared.name(&format!("window:{key}"));
+        let found = self.ask(|mut redis| async move { redis.get::<_, Option<String>>(name).await }).await??;
+        let mut parts = found.splitn(3, ' ');
+        let job = parts.next()?.parse().ok()?;
+        let until = Timestamp::from_timestamp_millis(parts.next()?.parse().ok()?)?;
+        let digest = parts.next().filter(|digest| !digest.is_empty()).map(str::to_owned);
+        Some(KnownWindow { job, digest, until }).filter(|window| window.until > now)
+    }
+
+    async fn permit(&self, name: &str, most: u32, period: Duration) -> Permit {
+        let (key, millis) = (self.shared.name(&format!("limit:{name}")), period.as_millis().max(1) as u64);
+        let asked = self.ask(|mut redis| async move {
+            Script::new(PERMIT).key(key).arg(most).arg(millis).invoke_async::<u64>(&mut redis).await
+        });
+        match asked.await {
+            Some(0) => Permit::Granted,
+            Some(wait) => Permit::Wait(Duration::from_millis(wait)),
+            None => self.limits.permit(name, most, period),
+        }
+    }
+
+    fn health(&self) -> Health {
+        let trouble = &self.shared.trouble;
+        let text = lock(&trouble.writing).clone().or_else(|| lock(&trouble.reading).clone());
+        Health { kind: "redis", trouble: text, dropped: trouble.dropped.load(Ordering::Relaxed) }
+    }
+}

@@ -1,0 +1,109 @@
+//! How is the database reached? Connection pools, by what its URL says; the places where two databases differ
+//! in more than what a statement builder knows are `dialect` and `writer`.
+
+use std::{path::Path, time::Duration};
+
+use sea_orm::{ConnectOptions, Database, DatabaseConnection};
+use tokio::runtime::Handle;
+
+use super::{StoreError, join};
+
+/// The connections of one process.
+pub(super) struct Connections {
+    /// One connection: whatever decides over the queue is written through it, one transaction at a time.
+    pub writer: DatabaseConnection,
+    /// For writes that decide nothing over the queue; none where a database has one writer anyway (SQLite).
+    pub beside: Option<DatabaseConnection>,
+    /// Reads see what is committed.
+    pub reader: DatabaseConnection,
+}
+
+/// SQLite: how long a statement waits for another process's write.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(20);
+/// PostgreSQL: how long a caller waits for a connection, also while the server is away.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// PostgreSQL's own limits for our sessions. A process that is frozen in a transaction would hold its locks
+/// for as long as it is frozen: the server ends its session instead, and with it the transaction.
+const SESSION: [(&str, &str); 6] = [
+    ("idle_in_transaction_session_timeout", "5s"),
+    ("lock_timeout", "20s"),
+    // a host that vanished is noticed in half a minute
+    ("tcp_keepalives_idle", "10"),
+    ("tcp_keepalives_interval", "5"),
+    ("tcp_keepalives_count", "3"),
+    // every statement has its plan made for the values it has: partial indexes and skewed lanes need it
+    ("plan_cache_mode", "force_custom_plan"),
+];
+
+impl Connections {
+    /// Opens `url`; makes a missing SQLite file and its folder.
+    pub(super) async fn open(url: &str, runtime: &Handle) -> Result<Self, StoreError> {
+        let scheme = url.split(':').next().unwrap_or_default();
+        match scheme {
+            "sqlite" => Self::sqlite(url, runtime).await,
+            "postgres" | "postgresql" => Self::postgres(url, runtime).await,
+            _ => Err(StoreError::Unsupported(format!(
+                "database.url: '{scheme}' is not supported, use sqlite:// or postgres://"
+            ))),
+        }
+    }
+
+    async fn sqlite(url: &str, runtime: &Handle) -> Result<Self, StoreError> {
+        use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+        let path = url.trim_start_matches("sqlite:").trim_start_matches("//").split('?').next().unwrap_or_default();
+        if path.is_empty() || path == ":memory:" {
+            let wrong = "database.url: an in-memory database is a different one for each connection, name a file";
+            return Err(StoreError::Unsupported(wrong.to_owned()));
+        }
+        if let Some(folder) = Path::new(path).parent() {
+            std::fs::create_dir_all(folder).map_err(|error| {
+                StoreError::Unsupported(format!("database.url: cannot make {}: {error}", folder.display()))
+            })?;
+        }
+        let options = |connections: u32| {
+            let mut options = ConnectOptions::new(url);
+            options.max_connections(connections).min_connections(1).acquire_timeout(Duration::from_secs(30));
+            options.sqlx_logging(false).test_before_acquire(false);
+            options.map_sqlx_sqlite_opts(|sqlite| {
+                sqlite
+                    .journal_mode(SqliteJournalMode::Wal)
+                    // durable on every commit: a job that was accepted survives a power cut
+                    .synchronous(SqliteSynchronous::Full)
+                    .busy_timeout(BUSY_TIMEOUT)
+                    .foreign_keys(true)
+            });
+            options
+        };
+        let writer = connect(options(1), runtime).await?;
+        Ok(Self { writer, beside: None, reader: connect(options(4), runtime).await? })
+    }
+
+    async fn postgres(url: &str, runtime: &Handle) -> Result<Self, StoreError> {
+        let options = |connections: u32, is_tested: bool| {
+            let mut options = ConnectOptions::new(url);
+            options.max_connections(connections).min_connections(1).acquire_timeout(ACQUIRE_TIMEOUT);
+            options.sqlx_logging(false).test_before_acquire(is_tested).set_application_name("lockstep");
+            options.map_sqlx_postgres_opts(|postgres| postgres.options(SESSION));
+            options
+        };
+        // the writer finds out by itself whether its connection lives, before anything is at stake
+        let writer = connect(options(1, false), runtime).await?;
+        let beside = connect(options(8, true), runtime).await?;
+        Ok(Self { writer, beside: Some(beside), reader: connect(options(4, true), runtime).await? })
+    }
+
+    /// Closes them once what runs has ended.
+    pub(super) async fn close(&self) {
+        // SQLite: the last connection to close folds the write-ahead log into the file
+        for connection in [Some(&self.reader), self.beside.as_ref(), Some(&self.writer)].into_iter().flatten() {
+            if let Err(error) = connection.clone().close().await {
+                tracing::warn!(%error, "the database did not close cleanly");
+            }
+        }
+    }
+}
+
+async fn connect(options: ConnectOptions, runtime: &Handle) -> Result<DatabaseConnection, StoreError> {
+    join(runtime.spawn(Database::connect(options)).await)?.map_err(StoreError::opening)
+}

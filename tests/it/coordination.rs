@@ -1,0 +1,177 @@
+//! Do memory and Redis keep the same promises? One suite over both; and what Redis alone is for.
+
+use std::{sync::Arc, time::Duration};
+
+use chrono::{SubsecRound as _, TimeDelta};
+use lockstep::{
+    coordination::{Coordination, Heard, KnownWindow, Memory, Permit, Redis, Signal, Word},
+    testing::server,
+};
+use tokio::{runtime::Handle, sync::broadcast::Receiver};
+
+/// Two processes that share what can be shared: in memory they are one.
+struct Pair(Arc<dyn Coordination>, Arc<dyn Coordination>);
+
+impl Pair {
+    fn memory() -> Self {
+        let one: Arc<dyn Coordination> = Arc::new(Memory::default());
+        Self(one.clone(), one)
+    }
+
+    async fn redis() -> Self {
+        let prefix = format!("test{:016x}", fastrand::u64(..));
+        let start =
+            |own| Arc::new(Redis::start(&server("LOCKSTEP_TEST_REDIS_URL"), &prefix, own, &Handle::current()).unwrap());
+        let pair = Self(start("one"), start("two"));
+        // both hear once both have heard
+        for teller in [&pair.0, &pair.1] {
+            let mut ears = [pair.0.listen(), pair.1.listen()];
+            loop {
+                teller.tell(event("ready?"));
+                let heard = ears.each_mut().map(|ear| next_event(ear));
+                let both = futures_util::future::join_all(heard);
+                if tokio::time::timeout(Duration::from_millis(300), both).await.is_ok() {
+                    break;
+                }
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        pair
+    }
+}
+
+fn event(text: &str) -> Word {
+    Word::Event(format!("\"{text}\""))
+}
+
+/// The next event that is told, hints apart.
+async fn next_event(ear: &mut Receiver<Arc<Heard>>) -> Arc<Heard> {
+    loop {
+        let heard = ear.recv().await.unwrap();
+        if matches!(&heard.word, Word::Event(text) if text != "\"ready?\"") || matches!(&heard.word, Word::Event(_)) {
+            return heard;
+        }
+    }
+}
+
+async fn told(ear: &mut Receiver<Arc<Heard>>, count: usize) -> Vec<Arc<Heard>> {
+    let mut all = Vec::new();
+    while all.len() < count {
+        let heard = tokio::time::timeout(Duration::from_secs(5), next_event(ear)).await.expect("a word is missing");
+        if heard.word != event("ready?") {
+            all.push(heard);
+        }
+    }
+    all
+}
+
+macro_rules! over_both {
+    ($($name:ident),+ $(,)?) => {
+        mod memory {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() { super::$name(super::Pair::memory()).await; })+
+        }
+        mod redis {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() { super::$name(super::Pair::redis().await).await; })+
+        }
+    };
+}
+
+over_both!(
+    every_listener_hears_every_word_in_order,
+    a_listener_that_comes_back_goes_on_where_it_was,
+    a_window_is_open_for_its_length_and_its_key_alone,
+    a_limit_counts_for_all_and_begins_anew_with_its_period,
+);
+
+async fn every_listener_hears_every_word_in_order(Pair(one, two): Pair) {
+    let mut ears = [one.listen(), two.listen()];
+    for number in 0..300 {
+        one.tell(event(&number.to_string()));
+    }
+    for ear in &mut ears {
+        let heard = told(ear, 300).await;
+        let texts: Vec<_> = heard.iter().map(|heard| heard.word.clone()).collect();
+        assert_eq!(texts, (0..300).map(|number| event(&number.to_string())).collect::<Vec<_>>());
+        assert!(heard.windows(2).all(|pair| pair[1].is_after(&pair[0].id)), "numbers rise");
+    }
+    assert!(one.health().trouble.is_none() && one.health().dropped == 0);
+}
+
+async fn a_listener_that_comes_back_goes_on_where_it_was(Pair(one, two): Pair) {
+    let mut ear = two.listen();
+    for number in 0..10 {
+        one.tell(event(&number.to_string()));
+    }
+    let heard = told(&mut ear, 10).await;
+    let missed = two.since(&heard[6].id).unwrap();
+    assert_eq!(missed.iter().map(|heard| heard.word.clone()).collect::<Vec<_>>(), ["7", "8", "9"].map(event));
+    assert_eq!(two.since(&heard[9].id).unwrap(), [], "nothing was missed");
+    assert_eq!(two.since("1-0"), None, "too long ago");
+    assert_eq!(two.since("no number"), None);
+}
+
+async fn a_window_is_open_for_its_length_and_its_key_alone(Pair(one, two): Pair) {
+    let now = chrono::Utc::now().trunc_subsecs(3);
+    let open = |job, digest: Option<&str>| {
+        let until = now + TimeDelta::seconds(30);
+        KnownWindow { job, digest: digest.map(str::to_owned), until }
+    };
+    assert_eq!(two.window("submit:a:k", now).await, None);
+    one.open_window("submit:a:k", open(7, Some("d1")), now).await;
+    assert_eq!(two.window("submit:a:k", now).await, Some(open(7, Some("d1"))));
+    assert_eq!(two.window("submit:b:k", now).await, None);
+    two.open_window("submit:b:k", open(8, None), now).await;
+    assert_eq!(one.window("submit:b:k", now + TimeDelta::seconds(29)).await, Some(open(8, None)));
+    assert_eq!(two.window("submit:a:k", now + TimeDelta::seconds(30)).await, None, "it has closed");
+}
+
+async fn a_limit_counts_for_all_and_begins_anew_with_its_period(Pair(one, two): Pair) {
+    let period = Duration::from_millis(600);
+    for asked in [&one, &two, &one] {
+        assert_eq!(asked.permit("fetch:erp", 3, period).await, Permit::Granted);
+    }
+    for asked in [&one, &two] {
+        let Permit::Wait(rest) = asked.permit("fetch:erp", 3, period).await else { panic!("a fourth") };
+        assert!(rest > Duration::ZERO && rest <= period, "{rest:?}");
+    }
+    assert_eq!(one.permit("fetch:other", 3, period).await, Permit::Granted, "another limit");
+    tokio::time::sleep(period).await;
+    assert_eq!(two.permit("fetch:erp", 3, period).await, Permit::Granted);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn processes_know_whose_word_it_is() {
+    let Pair(one, two) = Pair::redis().await;
+    let mut ears = [one.listen(), two.listen()];
+    one.tell(Word::Signal(Signal::Look));
+    let mut whose = Vec::new();
+    for ear in &mut ears {
+        loop {
+            let heard = tokio::time::timeout(Duration::from_secs(5), ear.recv()).await.unwrap().unwrap();
+            if heard.word == Word::Signal(Signal::Look) {
+                whose.push(heard.is_foreign);
+                break;
+            }
+        }
+    }
+    assert_eq!(whose, [false, true]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_redis_a_process_goes_on_alone_and_says_so() {
+    // nobody listens there
+    let port = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
+    let alone = Redis::start(&format!("redis://127.0.0.1:{port}"), "p", "one", &Handle::current()).unwrap();
+    let mut ear = alone.listen();
+    alone.tell(event("still here"));
+    assert_eq!(told(&mut ear, 1).await[0].word, event("still here"), "its own listeners hear it");
+    let now = chrono::Utc::now();
+    alone.open_window("k", KnownWindow { job: 1, digest: None, until: now + TimeDelta::minutes(1) }, now).await;
+    assert_eq!(alone.window("k", now).await, None, "the database is asked");
+    assert_eq!(alone.permit("l", 1, Duration::from_secs(60)).await, Permit::Granted);
+    assert!(matches!(alone.permit("l", 1, Duration::from_secs(60)).await, Permit::Wait(_)), "it counts by itself");
+    let health = alone.health();
+    assert!(health.trouble.is_some() && health.dropped > 0, "{health:?}");
+}
