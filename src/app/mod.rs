@@ -236,7 +236,7 @@ impl App {
         }
         let pulses = Pulses::default();
         let sink = parts.sink.take().unwrap_or_else(|| Arc::new(NoSink));
-        let queue = start_queue(&settings, &context, &io, (&syncs, &operations, &pulses), sink)?;
+        let queue = start_queue(&settings, &context, &io, (&syncs, &operations, &pulses), sink);
         let scheduler = SchedulerActor::new(
             Arc::new(context.store.clone()),
             queue.clone().recipient(),
@@ -310,7 +310,7 @@ fn start_queue(
     io: &Io,
     (syncs, operations, pulses): (&HashMap<SyncType, Addr<SyncActor>>, &Arc<Operations>, &Pulses),
     sink: Arc<dyn Sink>,
-) -> anyhow::Result<Addr<QueueActor>> {
+) -> Addr<QueueActor> {
     let worker = |actor: &Addr<SyncActor>| Worker { run: actor.clone().recipient(), stop: actor.clone().recipient() };
     let runner: Arc<dyn RunJob> = Arc::new(Arc::new(OperationRunner {
         context: context.clone(),
@@ -343,7 +343,7 @@ fn start_queue(
         keep_jobs: Duration::from_secs(settings.queue.keep_jobs_days * 86_400),
         owner: context.owner.clone(),
     };
-    Ok(QueueActor::new(parts, settings).start())
+    QueueActor::new(parts, settings).start()
 }
 
 fn random_hex() -> anyhow::Result<String> {

@@ -58,9 +58,11 @@ fn signal(event: &Event) -> Option<Signal> {
     match event {
         Event::Enqueued { admission, .. } if !admission.is_taken() => None,
         // a sync of its agent, wherever that runs, has to make room
-        Event::Enqueued { reason: Reason::Operation, .. } => Some(Signal::Look),
+        Event::Enqueued { reason: Reason::Operation, .. }
+        | Event::StopAsked { .. }
+        | Event::PauseChanged { .. }
+        | Event::LimitsChanged { .. } => Some(Signal::Look),
         Event::Enqueued { .. } | Event::Retried { .. } | Event::BreakerReset { .. } => Some(Signal::Work),
-        Event::StopAsked { .. } | Event::PauseChanged { .. } | Event::LimitsChanged { .. } => Some(Signal::Look),
         Event::Rescheduled { .. } | Event::AutoSyncChanged { .. } => Some(Signal::Schedule),
         Event::Started { .. }
         | Event::Progressed { .. }

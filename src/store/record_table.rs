@@ -41,9 +41,9 @@ pub(super) async fn create_all(tx: &DatabaseTransaction, types: &SyncTypes) -> R
 async fn create(tx: &DatabaseTransaction, spec: &SyncTypeSpec, types: &SyncTypes) -> Result<(), DbErr> {
     let name = spec.name.as_str().to_owned();
     let backend = tx.get_database_backend();
-    let typed = |value_type| dialect::column_type(value_type, backend);
+    let kind = |value_type| dialect::column_type(value_type, backend);
     let mut wanted: Vec<(String, ColumnType)> =
-        spec.fields.iter().map(|field| (field.name.clone(), typed(field.value_type))).collect();
+        spec.fields.iter().map(|field| (field.name.clone(), kind(field.value_type))).collect();
     wanted.extend(COMMON.iter().map(|(name, column_type)| ((*name).to_owned(), column_type.clone())));
 
     let mut table = Table::create();

@@ -52,12 +52,11 @@ pub fn fetch(row: &QueryResult, column: &str, value_type: ValueType) -> Result<V
         ValueType::Datetime => row.try_get::<Option<NaiveDateTime>>("", column).map(|at| at.map(Value::DateTime)),
         _ => Err(not_text),
     });
-    match typed {
-        Ok(value) => Ok(value.unwrap_or_default()),
-        Err(_) => {
-            let number = row.try_get::<Option<i64>>("", column)?;
-            Ok(number.and_then(|number| value_type.from_canonical(&number.to_string())).unwrap_or_default())
-        }
+    if let Ok(value) = typed {
+        Ok(value.unwrap_or_default())
+    } else {
+        let number = row.try_get::<Option<i64>>("", column)?;
+        Ok(number.and_then(|number| value_type.from_canonical(&number.to_string())).unwrap_or_default())
     }
 }
 

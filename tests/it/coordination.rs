@@ -28,7 +28,7 @@ impl Pair {
             let mut ears = [pair.0.listen(), pair.1.listen()];
             loop {
                 teller.tell(event("ready?"));
-                let heard = ears.each_mut().map(|ear| next_event(ear));
+                let heard = ears.each_mut().map(next_event);
                 let both = futures_util::future::join_all(heard);
                 if tokio::time::timeout(Duration::from_millis(300), both).await.is_ok() {
                     break;
