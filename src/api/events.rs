@@ -37,7 +37,10 @@ async fn events(api: web::Data<Api>, request: HttpRequest, query: web::Query<Fro
     // listens before it looks back: what comes in between is in both, and sent once
     let mut words = coordination.listen();
     let (send, receive) = mpsc::channel(BEHIND);
-    actix_rt::spawn(async move {
+    let closing = api.closing.clone();
+    let stream = async move {
+        // so that the client knows at once that it listens
+        drop(send.send(sse::Event::Comment("lockstep".into())).await);
         let mut last = String::new();
         if let Some(after) = after {
             let Some(missed) = coordination.since(&after) else {
@@ -52,7 +55,8 @@ async fn events(api: web::Data<Api>, request: HttpRequest, query: web::Query<Fro
             }
         }
         forward(&mut words, &send, &last).await;
-    });
+    };
+    actix_rt::spawn(async move { closing.run_until_cancelled(stream).await });
     Ok(sse::Sse::from_infallible_receiver(receive).with_keep_alive(KEEP_ALIVE).with_retry_duration(RETRY))
 }
 

@@ -33,7 +33,7 @@ async fn ready(api: web::Data<Api>) -> Result<HttpResponse, Problem> {
     Ok(HttpResponse::Ok().json(json!({ "status": status, "loops": loops, "coordination": coordination })))
 }
 
-/// `GET /metrics`, in the `OpenMetrics` text format.
+/// `GET /metrics`, in the OpenMetrics text format.
 pub fn metrics(config: &mut web::ServiceConfig) {
     config.service(web::resource("").route(web::get().to(show_metrics)));
 }

@@ -26,6 +26,7 @@ use std::{
 use actix::prelude::*;
 use actix_web::{App, HttpServer, dev::ServerHandle, web};
 use actix_web_httpauth::middleware::HttpAuthentication;
+use tokio_util::sync::CancellationToken;
 use tracing_actix_web::TracingLogger;
 
 pub use auth::token_hash;
@@ -64,6 +65,8 @@ pub struct Api {
     pub queue: Addr<QueueActor>,
     /// One actor a sync type.
     pub syncs: HashMap<SyncType, Addr<SyncActor>>,
+    /// Set when the service ends: streams end then.
+    pub closing: CancellationToken,
     /// Hash of the configured admin token.
     pub admin_token: Option<String>,
     /// The largest upload.

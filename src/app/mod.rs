@@ -11,6 +11,7 @@ use actix::prelude::*;
 use actix_web::dev::ServerHandle;
 use anyhow::{Context as _, bail};
 use tokio::{runtime::Runtime, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
 
 mod clock;
 mod words;
@@ -69,6 +70,7 @@ pub struct App {
     pub new_token: Option<String>,
     server: ServerHandle,
     hearing: JoinHandle<()>,
+    closing: CancellationToken,
     grace: Duration,
     io: Io,
 }
@@ -251,11 +253,13 @@ impl App {
             },
         )
         .start();
+        let closing = CancellationToken::new();
         let api = Api {
             context: context.clone(),
             operations,
             pulses: pulses.clone(),
             metrics,
+            closing: closing.clone(),
             scheduler: scheduler.clone(),
             queue: queue.clone(),
             syncs: syncs.clone(),
@@ -275,6 +279,7 @@ impl App {
             new_token,
             server,
             hearing: listener_of_words,
+            closing,
             grace: Duration::from_secs(settings.limits.shutdown_seconds),
             io,
         })
@@ -290,6 +295,7 @@ impl App {
     /// queue, then the database is closed. Answers whether all came to their end in time.
     pub async fn stop(self) -> bool {
         self.hearing.abort();
+        self.closing.cancel();
         self.scheduler.send(Halt).await.ok();
         let drain = tokio::time::timeout(self.grace, self.queue.send(Drain));
         let ((), drained) = tokio::join!(self.server.stop(true), drain);

@@ -1,4 +1,4 @@
-//! How often did what happen? Counters fed by events alone, in the `OpenMetrics` text format.
+//! How often did what happen? Counters fed by events alone, in the OpenMetrics text format.
 
 use std::{
     fmt,
@@ -103,7 +103,7 @@ impl Metrics {
         self.words_dropped.set(i64::try_from(words_dropped).unwrap_or(i64::MAX));
     }
 
-    /// All metrics as `OpenMetrics` text.
+    /// All metrics as OpenMetrics text.
     ///
     /// # Errors
     /// Never: text can always be written to memory.

@@ -20,10 +20,10 @@ pub(super) struct Connections {
 
 /// SQLite: how long a statement waits for another process's write.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(20);
-/// `PostgreSQL`: how long a caller waits for a connection, also while the server is away.
+/// PostgreSQL: how long a caller waits for a connection, also while the server is away.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// `PostgreSQL`'s own limits for our sessions. A process that is frozen in a transaction would hold its locks
+/// PostgreSQL's own limits for our sessions. A process that is frozen in a transaction would hold its locks
 /// for as long as it is frozen: the server ends its session instead, and with it the transaction.
 const SESSION: [(&str, &str); 6] = [
     ("idle_in_transaction_session_timeout", "5s"),

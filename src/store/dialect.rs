@@ -1,4 +1,4 @@
-//! Where do SQLite and `PostgreSQL` differ? Column types, the catalogue, locks: the only place that asks which
+//! Where do SQLite and PostgreSQL differ? Column types, the catalogue, locks: the only place that asks which
 //! of them it speaks to, besides connecting, writing and binding values.
 
 use sea_orm::{
@@ -14,7 +14,7 @@ const QUEUE_LOCK: &str = "SELECT pg_advisory_xact_lock(7251001)";
 const SCHEMA_LOCK: &str = "SELECT pg_advisory_xact_lock(7251002)";
 
 /// Decisions over the queue read before they write, so they are made one after the other, whatever process
-/// makes them. SQLite has one writer at a time; `PostgreSQL` is told to, until the transaction ends.
+/// makes them. SQLite has one writer at a time; PostgreSQL is told to, until the transaction ends.
 pub(super) async fn lock_queue(tx: &DatabaseTransaction) -> Result<(), DbErr> {
     lock(tx, QUEUE_LOCK).await
 }

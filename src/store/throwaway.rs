@@ -24,7 +24,11 @@ pub async fn drop_database(url: &str, name: &str, runtime: &Handle) -> Result<()
     execute(url, format!("DROP DATABASE IF EXISTS \"{name}\" WITH (FORCE)"), runtime).await
 }
 
-async fn execute(url: &str, sql: String, runtime: &Handle) -> Result<(), StoreError> {
+/// Carries out a statement, whatever it is: for what no part of lockstep would do.
+///
+/// # Errors
+/// [`StoreError`] if it fails.
+pub async fn execute(url: &str, sql: String, runtime: &Handle) -> Result<(), StoreError> {
     let url = url.to_owned();
     let work = async move {
         let db = Database::connect(url).await?;

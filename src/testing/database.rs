@@ -7,14 +7,14 @@ use tokio::runtime::Handle;
 use crate::store::throwaway::create_database;
 
 /// What the suite runs over: `LOCKSTEP_TEST_BACKEND` is `sqlite` (the default), `postgres`, or `clustered`
-/// (`PostgreSQL` and Redis). `tests/run` starts the servers and sets all three variables.
+/// (PostgreSQL and Redis). `tests/run` starts the servers and sets all three variables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Backend {
     /// A file, and memory.
     Sqlite,
-    /// `PostgreSQL`, and memory.
+    /// PostgreSQL, and memory.
     Postgres,
-    /// `PostgreSQL` and Redis.
+    /// PostgreSQL and Redis.
     Clustered,
 }
 

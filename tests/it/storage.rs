@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use lockstep::{
     domain::{Admission, Class, NewJob, NextStep, Outcome, Reason, Timestamp, Window},
-    store::{Claim, DataQuery, Finish, Setting, Store, StoreError},
+    store::{Claim, DataQuery, Finish, Setting, Store, StoreError, throwaway::execute},
     sync_type::SyncTypes,
     testing::{Backend, types},
 };
@@ -40,6 +40,52 @@ async fn migrations_go_up_down_and_up_again_and_records_stay() {
         assert!(store.agents().await.is_err(), "the control tables are gone");
         assert!(store.data(types.get("orders").unwrap(), DataQuery::default()).await.is_ok(), "record tables stay");
     }
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn processes_that_start_at_once_migrate_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = Backend::of_suite().database(folder.path()).await;
+    let start = |_| {
+        let url = url.clone();
+        tokio::spawn(async move {
+            let store = Store::open(&url, Handle::current(), Arc::new(types())).await.unwrap();
+            store.migrate().await.unwrap();
+            let seed = Setting {
+                sync_type: "orders".into(),
+                interval_minutes: 10,
+                enabled: true,
+                last_tick: None,
+                next_run: None,
+            };
+            store.seed_settings(vec![seed], at(0)).await.unwrap();
+            store
+        })
+    };
+    let stores = futures_util::future::try_join_all((0..6).map(start)).await.unwrap();
+    for store in stores {
+        assert!(store.migration_status().await.unwrap().iter().all(|(_, applied)| *applied));
+        assert_eq!(store.settings().await.unwrap().len(), 1);
+        store.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schema_of_a_newer_version_is_refused_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder).await;
+    store.migrate().await.unwrap();
+    let url = Backend::of_suite().database(folder.path()).await;
+    let newer = "INSERT INTO seaql_migrations (version, applied_at) VALUES ('m20990101_000001_newer', 0)";
+    execute(&url, newer.to_owned(), &Handle::current()).await.unwrap();
+    for refused in [store.migrate().await, store.migrate_down().await] {
+        let text = refused.unwrap_err().to_string();
+        assert!(text.contains("newer lockstep") && text.contains("m20990101_000001_newer"), "{text}");
+    }
+    assert!(store.agents().await.is_ok(), "nothing was taken away");
+    let status = store.migration_status().await.unwrap();
+    assert!(status.contains(&("m20990101_000001_newer".to_owned(), true)), "{status:?}");
     store.close().await;
 }
 

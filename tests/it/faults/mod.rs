@@ -1,0 +1,9 @@
+//! What if processes die, freeze or disagree about the time, and servers go away? Real processes, real servers,
+//! real signals; each test prints the figure that it measured.
+
+mod database;
+mod kills;
+mod processes;
+mod redis;
+mod servers;
+mod service;

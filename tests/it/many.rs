@@ -1,0 +1,350 @@
+//! Do several processes on one database behave as one? Two apps, on every backend of the suite.
+
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use lockstep::{
+    domain::{JobId, Reason},
+    event::Event,
+    queue::Enqueue,
+    scheduler::{Snapshot, UpdateInterval},
+    store::RunQuery,
+    testing::{Backend, TestApp, TestClock},
+};
+use serde_json::{Value as Json, json};
+
+use crate::fixtures::{invent, serve};
+
+/// With Redis the other process is told at once: no heartbeat comes within a test then.
+fn heartbeat() -> &'static str {
+    if Backend::of_suite() == Backend::Clustered { "60000" } else { "200" }
+}
+
+async fn app(folder: &Path, clock: &TestClock, agents: &[&str], settings: &[(&str, &str)]) -> TestApp {
+    let builder = TestApp::builder().folder(folder).clock(clock).agents(agents);
+    let builder = builder.setting("LOCKSTEP__QUEUE__HEARTBEAT_MS", heartbeat());
+    let builder = builder.setting("LOCKSTEP__QUEUE__LEASE_MS", "600000");
+    settings.iter().fold(builder, |builder, (name, value)| builder.setting(name, value)).start().await
+}
+
+/// Two processes over one database, which hear each other.
+async fn pair(folder: &Path, agents: &[&str], settings: &[(&str, &str)]) -> (TestApp, TestApp) {
+    let clock = TestClock::default();
+    let (one, two) = (app(folder, &clock, agents, settings).await, app(folder, &clock, agents, settings).await);
+    // both listen by now; the first words are said before anyone relies on them
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    (one, two)
+}
+
+async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) -> Duration {
+    let started = Instant::now();
+    while !is_so().await {
+        assert!(started.elapsed() < Duration::from_secs(20), "{what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    started.elapsed()
+}
+
+/// Starts a sync at `app` that goes on until it is stopped.
+async fn hanging(app: &TestApp, agent: &str) -> JobId {
+    app.source.hang("orders", agent);
+    let job = app.enqueue("orders", agent).await;
+    until("the sync starts", async || !app.source.fetches().is_empty()).await;
+    job
+}
+
+async fn stop(one: TestApp, two: TestApp) {
+    one.stop().await;
+    two.stop().await;
+}
+
+#[actix::test]
+async fn each_slot_of_a_timer_fires_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let slots: Arc<Mutex<BTreeMap<(String, String), u32>>> = Arc::default();
+    let clock = TestClock::default();
+    let start = async || {
+        let counted = slots.clone();
+        let count = move |event: &Event| {
+            if let Event::Ticked { sync_type, slot, .. } = event {
+                *counted.lock().unwrap().entry((sync_type.to_string(), slot.to_string())).or_default() += 1;
+            }
+        };
+        TestApp::builder()
+            .folder(folder.path())
+            .clock(&clock)
+            .agents(&["a"])
+            .setting("LOCKSTEP__SCHEDULER__ENABLED", "true")
+            .setting("LOCKSTEP__QUEUE__HEARTBEAT_MS", "200")
+            .observe(count)
+            .start()
+            .await
+    };
+    let (one, two) = (start().await, start().await);
+    for minute in 1..=60 {
+        clock.advance(Duration::from_secs(60));
+        if minute % 10 == 0 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+    until("the last slots fire", async || {
+        let schedule = one.scheduler.send(Snapshot).await.unwrap();
+        let now = lockstep::domain::Clock::now(&clock);
+        schedule.types.iter().all(|timer| timer.next_run.is_some_and(|next| next > now))
+    })
+    .await;
+    let fired = slots.lock().unwrap().clone();
+    assert!(fired.len() >= 6, "{fired:?}");
+    assert!(fired.values().all(|times| *times == 1), "{fired:?}");
+    for app in [&one, &two] {
+        app.post("/api/sync/auto-sync/stop", json!({})).await;
+    }
+    one.post("/api/sync/stop", json!({})).await;
+    stop(one, two).await;
+}
+
+#[actix::test]
+async fn jobs_are_spread_run_once_and_never_two_for_one_agent() {
+    let folder = tempfile::tempdir().unwrap();
+    let names: Vec<String> = (0..12).map(|number| format!("agent-{number}")).collect();
+    let agents: Vec<&str> = names.iter().map(String::as_str).collect();
+    let running: Arc<Mutex<BTreeMap<String, (u32, u32)>>> = Arc::default();
+    let clock = TestClock::default();
+    let start = async || {
+        let seen = running.clone();
+        let watch = move |event: &Event| match event {
+            Event::Started { agent_id, .. } => {
+                let mut seen = seen.lock().unwrap();
+                let (now, most) = seen.entry(agent_id.to_string()).or_default();
+                *now += 1;
+                *most = (*most).max(*now);
+            }
+            Event::Finished { agent_id, .. } => {
+                let mut seen = seen.lock().unwrap();
+                seen.entry(agent_id.to_string()).or_default().0 -= 1;
+            }
+            _ => {}
+        };
+        let app = TestApp::builder()
+            .folder(folder.path())
+            .clock(&clock)
+            .agents(&agents)
+            .setting("LOCKSTEP__QUEUE__CONCURRENCY", "2")
+            .setting("LOCKSTEP__QUEUE__HEARTBEAT_MS", "100")
+            .observe(watch)
+            .start()
+            .await;
+        for agent in &agents {
+            for sync_type in ["orders", "customers"] {
+                serve(&app, sync_type, agent, &invent(&app.app.store.types().clone(), sync_type, 60)[..3]);
+            }
+        }
+        app
+    };
+    let (one, two) = (start().await, start().await);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let mut jobs = Vec::new();
+    for agent in &agents {
+        for sync_type in ["orders", "customers"] {
+            let ask = Enqueue::new(sync_type, *agent, Reason::Manual);
+            jobs.push(one.queue.send(ask).await.unwrap().unwrap().job().unwrap());
+        }
+    }
+    one.idle().await;
+    let runs = one.app.store.runs(RunQuery { limit: 500, ..RunQuery::default() }).await.unwrap();
+    for job in jobs {
+        assert_eq!(runs.iter().filter(|run| run.job_id == job).count(), 1, "job {job} ran once");
+    }
+    assert!(running.lock().unwrap().values().all(|(now, most)| (*now, *most) == (0, 1)), "{running:?}");
+    let shares = [one.source.fetches().len(), two.source.fetches().len()];
+    println!("fetches of the two processes: {shares:?}");
+    assert!(shares.iter().all(|share| *share >= 4), "both took their share: {shares:?}");
+    stop(one, two).await;
+}
+
+#[actix::test]
+async fn a_stop_reaches_the_process_that_runs_the_job() {
+    let folder = tempfile::tempdir().unwrap();
+    let (one, two) = pair(folder.path(), &["a", "b"], &[]).await;
+    let job = hanging(&one, "a").await;
+    let (_, stopped) = two.post(&format!("/api/jobs/{job}/cancel"), json!({})).await;
+    assert_eq!(stopped["stopping"], json!([job]), "{stopped}");
+    let took = until("it stops", async || two.app.store.job(job).await.unwrap().unwrap().state == "done").await;
+    println!("stopped by another process after {took:?}");
+    assert_eq!(one.ended(job).await.outcome.as_deref(), Some("stopped"));
+    stop(one, two).await;
+}
+
+#[actix::test]
+async fn a_pause_and_its_end_reach_every_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let (one, two) = pair(folder.path(), &["a", "b"], &[]).await;
+    let job = hanging(&one, "a").await;
+    two.post("/api/sync/pause", json!({ "reason": "stocktaking" })).await;
+    let waits = async || one.app.store.job(job).await.unwrap().unwrap().state == "waiting";
+    println!("given back because another process paused after {:?}", until("it is given back", waits).await);
+    let known = async || one.queue.send(lockstep::queue::Snapshot).await.unwrap().pause.is_some();
+    until("the pause is known", known).await;
+    serve(&one, "orders", "a", &invent(&one.app.store.types().clone(), "orders", 3));
+    serve(&two, "orders", "a", &invent(&one.app.store.types().clone(), "orders", 3));
+    two.post("/api/sync/resume", json!({})).await;
+    assert_eq!(one.ended(job).await.outcome.as_deref(), Some("succeeded"));
+    one.idle().await;
+    stop(one, two).await;
+}
+
+#[actix::test]
+async fn intervals_and_the_switch_reach_every_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let (one, two) = pair(folder.path(), &["a"], &[("LOCKSTEP__SCHEDULER__ENABLED", "true")]).await;
+    two.scheduler.send(UpdateInterval { sync_type: "orders".into(), minutes: 45 }).await.unwrap().unwrap();
+    let minutes = async || {
+        let types = one.scheduler.send(Snapshot).await.unwrap().types;
+        types.iter().find(|timer| timer.sync_type == "orders".into()).unwrap().interval_minutes
+    };
+    println!("interval known after {:?}", until("the interval is known", async || minutes().await == 45).await);
+    two.post("/api/sync/auto-sync/stop", json!({})).await;
+    until("timers stand still", async || !one.scheduler.send(Snapshot).await.unwrap().running).await;
+    one.post("/api/sync/auto-sync/start", json!({})).await;
+    until("timers run again", async || two.scheduler.send(Snapshot).await.unwrap().running).await;
+    two.request(reqwest::Method::PUT, "/api/limits", Some(json!({ "concurrency": 9 }))).await;
+    let limit = async || one.queue.send(lockstep::queue::Snapshot).await.unwrap().concurrency == 9;
+    until("the limit is known", limit).await;
+    for app in [&one, &two] {
+        app.post("/api/sync/auto-sync/stop", json!({})).await;
+    }
+    one.post("/api/sync/stop", json!({})).await;
+    stop(one, two).await;
+}
+
+#[actix::test]
+async fn a_write_at_one_process_preempts_the_sync_of_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let (one, two) = pair(folder.path(), &["a"], &[]).await;
+    let job = hanging(&one, "a").await;
+    // what stopped sync goes on from is fetched again, and there is a report now
+    for app in [&one, &two] {
+        let records = invent(&app.app.store.types().clone(), "orders", 3);
+        app.source.hang("orders", "a");
+        serve(app, "orders", "a", &records);
+    }
+    let data = json!({ "orderId": "1" });
+    let (status, write) =
+        two.post("/api/operations", json!({ "type": "send-order", "agentId": "a", "data": data })).await;
+    assert_eq!(status, 202, "{write}");
+    let write = write["jobId"].as_i64().unwrap();
+    let took =
+        until("the write is done", async || two.app.store.job(write).await.unwrap().unwrap().state == "done").await;
+    println!("a write preempted another process's sync and was done after {took:?}");
+    assert_eq!(one.sink.effects() + two.sink.effects(), 1);
+    let sync = one.ended(job).await;
+    assert_eq!((sync.outcome.as_deref(), sync.attempt), (Some("succeeded"), 1), "it lost no attempt");
+    one.idle().await;
+    stop(one, two).await;
+}
+
+#[actix::test]
+async fn an_idempotency_key_holds_at_every_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let (one, two) = pair(folder.path(), &["a"], &[]).await;
+    let order = |id: &str| {
+        let data = json!({ "orderId": id, "customer": "C1", "lines": [1] });
+        json!({ "type": "submit-order", "agentId": "a", "idempotencyKey": "k", "data": data })
+    };
+    let (status, first) = one.post("/api/operations", order("1")).await;
+    assert_eq!(status, 202);
+    one.idle().await;
+    for app in [&two, &one, &two] {
+        let (status, again) = app.post("/api/operations", order("1")).await;
+        assert_eq!((status.as_u16(), &again["jobId"]), (200, &first["jobId"]), "{again}");
+        assert_eq!(again["deduplicated"], true);
+    }
+    let (status, _) = two.post("/api/operations", order("2")).await;
+    assert_eq!(status, 422, "the same key with another body");
+    one.clock.advance(Duration::from_secs(31));
+    let (status, _) = two.post("/api/operations", order("1")).await;
+    assert_eq!(status, 202, "the window has closed");
+    one.idle().await;
+    assert_eq!(one.sink.effects() + two.sink.effects(), 2);
+    stop(one, two).await;
+}
+
+/// Reads server-sent events of `app` until one is as wanted; answers all `(id, event)` so far.
+async fn events(app: &TestApp, after: Option<&str>, is_last: impl Fn(&Json) -> bool) -> Vec<(String, Json)> {
+    let mut request = app.raw(reqwest::Method::GET, "/api/events").bearer_auth(app.token());
+    if let Some(after) = after {
+        request = request.header("Last-Event-ID", after);
+    }
+    let mut response = request.send().await.unwrap();
+    assert_eq!(response.headers()["content-type"], "text/event-stream");
+    let (mut text, mut seen) = (String::new(), Vec::new());
+    let latest = tokio::time::Instant::now() + Duration::from_secs(20);
+    loop {
+        let chunk = tokio::time::timeout_at(latest, response.chunk()).await.expect("no such event");
+        text.push_str(std::str::from_utf8(&chunk.unwrap().unwrap()).unwrap());
+        while let Some((event, rest)) = text.split_once("\n\n") {
+            let line = |name: &str| {
+                event.lines().find_map(|line| line.strip_prefix(name)).map(|value| value.trim().to_owned())
+            };
+            let found = line("id:").zip(line("data:"));
+            text = rest.to_owned();
+            let Some((id, data)) = found else { continue };
+            let data: Json = serde_json::from_str(&data).unwrap();
+            seen.push((id, data));
+            if is_last(&seen.last().unwrap().1) {
+                return seen;
+            }
+        }
+    }
+}
+
+#[actix::test]
+async fn events_are_streamed_with_ids_and_go_on_from_the_last_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let (one, two) = pair(folder.path(), &["a"], &[]).await;
+    // without Redis a process streams what happens in itself
+    let watched = if Backend::of_suite() == Backend::Clustered { &two } else { &one };
+    serve(&one, "orders", "a", &invent(&one.app.store.types().clone(), "orders", 12));
+    serve(&two, "orders", "a", &invent(&one.app.store.types().clone(), "orders", 12));
+    let is_end = |event: &Json| event["event"] == "finished";
+    let (seen, job) = tokio::join!(events(watched, None, is_end), async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        one.enqueue("orders", "a").await
+    });
+    let of_job: Vec<_> = seen.iter().filter(|(_, event)| event["job"] == job).collect();
+    let kinds: Vec<_> = of_job.iter().map(|(_, event)| event["event"].as_str().unwrap()).collect();
+    assert!(kinds.first() == Some(&"started") && kinds.contains(&"progressed"), "{kinds:?}");
+    let end = &of_job.last().unwrap().1;
+    assert_eq!((&end["outcome"], &end["counts"]["inserted"]), (&json!("succeeded"), &json!(12)));
+    // who comes back gets what came after the last event that it has seen
+    let after = seen.iter().position(|(_, event)| event["event"] == "started").unwrap();
+    let again = events(watched, Some(&seen[after].0), is_end).await;
+    assert_eq!(again, seen[after + 1..]);
+    // the follow-ups have no reports
+    one.post("/api/sync/stop", json!({})).await;
+    stop(one, two).await;
+}
+
+#[actix::test]
+async fn metrics_count_what_happened() {
+    let app = TestApp::builder().agents(&["a"]).start().await;
+    serve(&app, "orders", "a", &invent(&app.app.store.types().clone(), "orders", 5));
+    app.sync("orders", "a").await;
+    app.post("/api/sync/stop", json!({})).await;
+    let text = app.raw(reqwest::Method::GET, "/metrics").bearer_auth(app.token()).send().await.unwrap();
+    let text = text.text().await.unwrap();
+    for line in [
+        "lockstep_jobs_total{type=\"orders\",what=\"accepted\"} 1",
+        "lockstep_runs_total{type=\"orders\",what=\"succeeded\"} 1",
+        "lockstep_records_total{type=\"orders\",what=\"inserted\"} 5",
+        "lockstep_coordination_up 1",
+    ] {
+        assert!(text.contains(line), "{line} is not in\n{text}");
+    }
+    assert_eq!(app.raw(reqwest::Method::GET, "/metrics").send().await.unwrap().status(), 401);
+    app.stop().await;
+}
