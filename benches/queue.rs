@@ -2,123 +2,25 @@
 //! durable commits, no network. `cargo bench --bench queue`; `ROOT=/folder` says where the database lies.
 
 use std::{
-    collections::{BTreeMap, HashMap},
-    error::Error,
-    path::PathBuf,
-    sync::{Arc, Mutex},
+    collections::BTreeMap,
+    sync::Mutex,
     time::{Duration, Instant},
 };
 
-use actix::prelude::*;
-use async_trait::async_trait;
 use chrono::Utc;
 use futures_util::{StreamExt as _, stream};
 use lockstep::{
-    app::SystemClock,
-    domain::{Admission, ClaimedJob, Clock, JobId, NewJob, NextStep, Outcome, Reason, Stage},
-    event::{Bus, Event, Pulses},
-    operation::Operations,
+    domain::{Admission, NewJob, NextStep, Outcome, Reason, Stage},
+    event::Event,
     pretend_erp::{self, Layout},
-    queue::{End, Enqueue, EnqueueMany, JobBoard, Parts, QueueActor, QueueSettings, Snapshot, StopJobs, Worker},
-    store::{Claim, Store},
-    sync::{RunEnd, RunJob, StopHandle, SyncActor, Watch},
-    sync_type::SyncTypes,
+    queue::{End, Enqueue, EnqueueMany, JobBoard, StopJobs},
+    store::Claim,
     testing::TestApp,
 };
-use tempfile::TempDir;
-use tokio::sync::Notify;
 
-type Done<T> = Result<T, Box<dyn Error>>;
+mod support;
 
-/// Ends each run at once, or holds it open.
-struct Noop {
-    store: Store,
-    hold: bool,
-    started: Mutex<HashMap<JobId, Instant>>,
-    ended: Notify,
-}
-
-#[async_trait]
-impl RunJob for Noop {
-    async fn run(&self, job: ClaimedJob, stop: StopHandle, _: Watch) -> RunEnd {
-        if let Ok(mut started) = self.started.lock() {
-            started.insert(job.id, Instant::now());
-        }
-        if self.hold {
-            stop.token().cancelled().await;
-        }
-        let end = End { outcome: Outcome::Unchanged, next: NextStep::Done, source: None };
-        let not_recorded = self.store.end(&job, end, SystemClock.now()).await.err().map(|error| error.to_string());
-        self.ended.notify_one();
-        RunEnd { not_recorded, ..RunEnd::new(&job, Outcome::Unchanged, NextStep::Done) }
-    }
-}
-
-struct Bench {
-    store: Store,
-    queue: Addr<QueueActor>,
-    runner: Arc<Noop>,
-    _folder: TempDir,
-}
-
-impl Bench {
-    async fn start(io: &tokio::runtime::Handle, concurrency: usize, hold: bool) -> Done<Self> {
-        let folder = TempDir::new_in(std::env::var_os("ROOT").map_or_else(std::env::temp_dir, PathBuf::from))?;
-        let types = Arc::new(SyncTypes::built_in()?);
-        let url = format!("sqlite://{}/queue.db?mode=rwc", folder.path().display());
-        let store = Store::open(&url, io.clone(), types.clone()).await?;
-        store.migrate().await?;
-        let runner = Arc::new(Noop { store: store.clone(), hold, started: Mutex::default(), ended: Notify::new() });
-        let actor = SyncActor::new(runner.clone() as Arc<dyn RunJob>).start();
-        let worker = Worker { run: actor.clone().recipient(), stop: actor.recipient() };
-        let parts = Parts {
-            jobs: Arc::new(store.clone()),
-            workers: types.iter().map(|spec| (spec.name.job_type(), worker.clone())).collect(),
-            types,
-            operations: Arc::new(Operations::built_in()?),
-            bus: Bus::new(Vec::new()),
-            pulses: Pulses::default(),
-            clock: Arc::new(SystemClock),
-            coordination: Arc::new(lockstep::coordination::Memory::default()),
-        };
-        let settings = QueueSettings {
-            concurrency,
-            throttle: Duration::from_secs(30),
-            heartbeat: Duration::from_secs(5),
-            lease: Duration::from_secs(20),
-            keep_jobs: Duration::from_secs(86_400),
-            owner: "bench".to_owned(),
-        };
-        let queue = QueueActor::new(parts, settings).start();
-        queue.send(Snapshot).await?;
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        Ok(Self { store, queue, runner, _folder: folder })
-    }
-
-    async fn ask(&self, agent: String) -> Done<Admission> {
-        Ok(self.queue.send(Enqueue::new("orders", agent, Reason::Manual)).await??)
-    }
-
-    /// The one slot is taken: what is measured then is the acceptance alone.
-    async fn occupy(&self) -> Done<()> {
-        self.ask("occupied".into()).await?;
-        while self.runner.started.lock().map_err(|_| "poisoned")?.is_empty() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-        Ok(())
-    }
-
-    async fn idle(&self) -> Done<()> {
-        while !self.store.job_counts().await?.is_empty() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-        Ok(())
-    }
-}
-
-fn fresh(agent: String) -> Enqueue {
-    Enqueue::new("orders", agent, Reason::Manual)
-}
+use support::{Bench, Done, fresh};
 
 fn rate(count: usize, time: Duration) -> String {
     format!("{:>9.0}/s", count as f64 / time.as_secs_f64())
@@ -146,7 +48,7 @@ async fn floor(bench: &Bench) -> Done<()> {
 }
 
 async fn accepted(io: &tokio::runtime::Handle) -> Done<()> {
-    let bench = Bench::start(io, 1, true).await?;
+    let bench = Bench::sqlite(io, 1, true).await?;
     floor(&bench).await?;
     bench.occupy().await?;
     let started = Instant::now();
@@ -175,7 +77,7 @@ async fn accepted(io: &tokio::runtime::Handle) -> Done<()> {
 }
 
 async fn duplicates(io: &tokio::runtime::Handle) -> Done<()> {
-    let bench = Bench::start(io, 4, true).await?;
+    let bench = Bench::sqlite(io, 4, true).await?;
     let winner = bench.ask("a".into()).await?;
     let (requests, each) = (200, 10_000);
     let asks: Vec<_> = (0..each).map(|_| Enqueue::new("orders", "a", Reason::Timer)).collect();
@@ -210,7 +112,7 @@ async fn duplicates(io: &tokio::runtime::Handle) -> Done<()> {
 }
 
 async fn latency(io: &tokio::runtime::Handle) -> Done<()> {
-    let bench = Bench::start(io, 4, false).await?;
+    let bench = Bench::sqlite(io, 4, false).await?;
     let measure = async |count: usize, label: &str| -> Done<()> {
         let mut times = Vec::new();
         for number in 0..count {
@@ -234,7 +136,7 @@ async fn latency(io: &tokio::runtime::Handle) -> Done<()> {
     bench.store.close().await;
 
     // sixteen slots, kept busy by 32 callers that each ask again when their job is done
-    let bench = Bench::start(io, 16, false).await?;
+    let bench = Bench::sqlite(io, 16, false).await?;
     let times: Mutex<Vec<Duration>> = Mutex::default();
     let began = Instant::now();
     let callers = (0..32).map(|caller| {
@@ -267,7 +169,7 @@ async fn latency(io: &tokio::runtime::Handle) -> Done<()> {
 
 async fn through(io: &tokio::runtime::Handle) -> Done<()> {
     for concurrency in [3, 64] {
-        let bench = Bench::start(io, concurrency, false).await?;
+        let bench = Bench::sqlite(io, concurrency, false).await?;
         let count = if concurrency == 3 { 1_500 } else { 10_000 };
         let asks = (0..count).map(|number| Enqueue::new("orders", format!("agent-{number}"), Reason::Manual));
         let started = Instant::now();
@@ -280,7 +182,7 @@ async fn through(io: &tokio::runtime::Handle) -> Done<()> {
 }
 
 async fn million(io: &tokio::runtime::Handle) -> Done<()> {
-    let bench = Bench::start(io, 1, true).await?;
+    let bench = Bench::sqlite(io, 1, true).await?;
     bench.occupy().await?;
     let now = Utc::now();
     let write = |agent: &str| {
@@ -356,7 +258,7 @@ async fn interruptions() -> Done<()> {
 fn main() -> Done<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let io = runtime.handle().clone();
-    System::new().block_on(async {
+    actix_rt::System::new().block_on(async {
         accepted(&io).await?;
         duplicates(&io).await?;
         latency(&io).await?;

@@ -29,6 +29,9 @@ use crate::{
 /// A claim loop that has not turned for so long is late; it looks at the latest every 30 s.
 const CLAIM_LATE: Duration = Duration::from_secs(90);
 
+/// Ends that come within so short a time are followed by one claim.
+const TOGETHER: Duration = Duration::from_millis(1);
+
 /// The queue's own settings.
 #[derive(Debug, Clone)]
 pub struct QueueSettings {
@@ -98,6 +101,8 @@ pub struct QueueActor {
     preempted: BTreeSet<JobId>,
     /// Is a look at the database under way, and is another to follow?
     pub(super) looking: (bool, bool),
+    /// Is a claim to follow the ends that have come?
+    ends_told: bool,
 }
 
 impl QueueActor {
@@ -120,6 +125,7 @@ impl QueueActor {
             just_asked: BTreeSet::new(),
             preempted: BTreeSet::new(),
             looking: (false, false),
+            ends_told: false,
         }
     }
 
@@ -232,7 +238,13 @@ impl QueueActor {
             // without a heartbeat the job is taken over when its lease runs out
             tracing::error!(job, %error, "the actor of this job's type is gone");
         }
-        self.claim(ctx);
+        if !std::mem::replace(&mut self.ends_told, true) {
+            // ends are stored together: one claim for all of them
+            ctx.run_later(TOGETHER, |actor, ctx| {
+                actor.ends_told = false;
+                actor.claim(ctx);
+            });
+        }
         self.tell_if_drained();
     }
 

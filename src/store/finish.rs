@@ -1,10 +1,10 @@
 //! How does a run end? One transaction: missing rows, counts, hold, follow-ups, job, agent.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use chrono::Duration;
 use sea_orm::{
-    ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect, Set,
+    ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryResult, QuerySelect, Set,
     prelude::*,
     sea_query::{ExprTrait, Func, Query},
 };
@@ -87,11 +87,8 @@ pub struct Finished {
 }
 
 impl Store {
-    /// Ends an attempt.
-    ///
-    /// # Errors
-    /// [`StoreError::LeaseLost`] if the job is another's by now; nothing is written then.
-    pub async fn finish(
+    /// Ends an attempt with all that it may leave behind, in a transaction of its own.
+    pub(super) async fn finish_alone(
         &self,
         job: &ClaimedJob,
         end: Finish,
@@ -181,8 +178,9 @@ async fn end_sync(
     let unjoined = link::unjoin(tx, types, spec, &job.agent, &end.deleted).await;
     unjoined.map_err(StoreError::while_doing("part records from deleted parents"))?;
     if let Some(parent) = &spec.parent {
-        let counted = count_orphans(tx, spec, job).await;
-        let (orphans, live) = counted.map_err(StoreError::while_doing("count orphans"))?;
+        let counted = count_orphans(tx, spec, &[job.agent.as_str()]).await;
+        let mut counted = counted.map_err(StoreError::while_doing("count orphans"))?;
+        let (orphans, live) = counted.remove(job.agent.as_str()).unwrap_or_default();
         finished.counts.orphans = orphans;
         warn_of_orphans(&mut end.notes, orphans, live, parent.sync_type.as_str());
     }
@@ -226,22 +224,31 @@ async fn mark_missing(
     Ok(())
 }
 
-/// `(records without a parent, all records)`, deleted ones apart.
-async fn count_orphans(tx: &DatabaseTransaction, spec: &SyncTypeSpec, job: &ClaimedJob) -> Result<(u64, u64), DbErr> {
+/// Of each of these agents: `(records without a parent, all records)`, deleted ones apart.
+pub(super) async fn count_orphans(
+    tx: &DatabaseTransaction,
+    spec: &SyncTypeSpec,
+    agents: &[&str],
+) -> Result<HashMap<String, (u64, u64)>, DbErr> {
     let mut query = Query::select();
     query
         .from(spec.name.as_str().to_owned())
+        .column("agent_id")
         .expr_as(Func::count(Expr::col("agent_id")), "live")
         .expr_as(Func::count(Expr::col("parent_key")), "joined")
-        .and_where(equals("agent_id", job.agent.as_str()))
-        .and_where(Expr::col("deleted_at").is_null());
-    let Some(row) = tx.query_one(&query).await? else { return Ok((0, 0)) };
-    let (live, joined): (i64, i64) = (row.try_get("", "live")?, row.try_get("", "joined")?);
-    Ok(((live - joined).unsigned_abs(), live.unsigned_abs()))
+        .and_where(Expr::col("agent_id").is_in(agents.iter().copied()))
+        .and_where(Expr::col("deleted_at").is_null())
+        .group_by_col("agent_id");
+    let rows = tx.query_all(&query).await?;
+    let counts = |row: &QueryResult| {
+        let (live, joined): (i64, i64) = (row.try_get("", "live")?, row.try_get("", "joined")?);
+        Ok((row.try_get("", "agent_id")?, ((live - joined).unsigned_abs(), live.unsigned_abs())))
+    };
+    rows.iter().map(counts).collect()
 }
 
 /// A run that matched almost nothing stored its rows, but must not look like a plain success.
-fn warn_of_orphans(notes: &mut Option<Json>, orphans: u64, live: u64, parent: &str) {
+pub(super) fn warn_of_orphans(notes: &mut Option<Json>, orphans: u64, live: u64, parent: &str) {
     if orphans * 2 > live {
         let warning = format!("{orphans} of {live} records have no known record of {parent} that they belong to");
         tracing::warn!(warning, "low match");
@@ -284,9 +291,25 @@ async fn end_run(
     document: Option<i64>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
+    entity::sync_run::Entity::update_many()
+        .set(run_row(end, counts, document, now))
+        .filter(entity::sync_run::Column::Id.eq(job.run))
+        .exec(tx)
+        .await
+        .map(|_| ())
+        .map_err(StoreError::while_doing("end a run"))
+}
+
+/// What the history says of a run that has ended.
+pub(super) fn run_row(
+    end: Finish,
+    counts: Counts,
+    document: Option<i64>,
+    now: Timestamp,
+) -> entity::sync_run::ActiveModel {
     let count = |number: u64| Set(i64::try_from(number).unwrap_or(i64::MAX));
     let is_held = end.outcome == Some(Outcome::Held);
-    let row = entity::sync_run::ActiveModel {
+    entity::sync_run::ActiveModel {
         outcome: Set(end.outcome.map(|outcome| outcome.as_str().to_owned())),
         stage: Set(end.stage.map(|stage| stage.as_str().to_owned())),
         error_code: Set(end.error_code),
@@ -313,14 +336,7 @@ async fn end_run(
         document_id: Set(document),
         finished_at: Set(Some(now)),
         ..Default::default()
-    };
-    entity::sync_run::Entity::update_many()
-        .set(row)
-        .filter(entity::sync_run::Column::Id.eq(job.run))
-        .exec(tx)
-        .await
-        .map(|_| ())
-        .map_err(StoreError::while_doing("end a run"))
+    }
 }
 
 /// What a job's own row says of the attempt's end.

@@ -81,20 +81,22 @@ pub(super) async fn heads(
 /// These jobs have left their lanes: the next of each lane is the first.
 pub(super) async fn advance(tx: &DatabaseTransaction, left: impl Iterator<Item = JobId>) -> Result<(), StoreError> {
     // sea-query has no words for a subquery that is limited by a row outside of it
-    let first = "SELECT (SELECT waiting.id FROM job AS waiting WHERE waiting.state = 'waiting' AND waiting.agent_id = \
-                 gone.agent_id AND waiting.job_type = gone.job_type ORDER BY waiting.order_key, waiting.id LIMIT 1) \
-                 FROM job AS gone";
-    let ids: Vec<String> = left.map(|id| id.to_string()).collect();
-    if ids.is_empty() {
-        return Ok(());
+    let first = "(SELECT waiting.id FROM job AS waiting WHERE waiting.state = 'waiting' AND waiting.agent_id = \
+                 job.agent_id AND waiting.job_type = job.job_type ORDER BY waiting.order_key, waiting.id LIMIT 1)";
+    let left: Vec<JobId> = left.collect();
+    for chunk in left.chunks(CHUNK) {
+        let firsts = entity::job::Entity::find()
+            .filter(C::Id.is_in(chunk.to_vec()))
+            .select_only()
+            .expr_as(Expr::cust(first), "first")
+            .into_tuple::<Option<JobId>>()
+            .all(tx)
+            .await
+            .map_err(StoreError::while_doing("find what is next"))?;
+        // mostly there is none
+        mark(tx, firsts.into_iter().flatten().collect(), true).await?;
     }
-    entity::job::Entity::update_many()
-        .col_expr(C::IsNext, Expr::val(true))
-        .filter(Expr::cust(format!("id IN ({first} WHERE gone.id IN ({}))", ids.join(", "))))
-        .exec(tx)
-        .await
-        .map(|_| ())
-        .map_err(StoreError::while_doing("find what is next"))
+    Ok(())
 }
 
 /// Finds the first of a lane anew.

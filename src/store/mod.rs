@@ -14,6 +14,7 @@ mod control;
 mod data;
 mod dialect;
 mod document;
+mod ends;
 mod entity;
 mod error;
 mod finish;
@@ -32,6 +33,7 @@ mod runs;
 mod schema;
 mod settings;
 mod snapshot;
+mod statistics;
 mod stop;
 #[cfg(feature = "testing")]
 pub mod throwaway;
@@ -42,7 +44,7 @@ mod writer;
 use std::{future::Future, pin::Pin, sync::Arc};
 
 use sea_orm::{DatabaseConnection, DatabaseTransaction, DbBackend, TransactionTrait};
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, sync::mpsc};
 use tracing::Instrument as _;
 
 pub use admit::Slot;
@@ -64,7 +66,9 @@ pub use stop::Meant;
 
 use crate::{domain::Timestamp, sync_type::SyncTypes};
 use connect::Connections;
+use ends::Ending;
 use live::LiveKeys;
+use statistics::Growth;
 use writer::Writer;
 
 /// A future that a transaction's body returns.
@@ -82,7 +86,12 @@ struct Inner {
     live: LiveKeys,
     runtime: Handle,
     types: Arc<SyncTypes>,
+    ends: mpsc::Sender<Ending>,
+    growth: Growth,
 }
+
+/// Ends that wait to be stored; more than these wait to wait.
+const ENDS_WAITING: usize = 1_024;
 
 impl Store {
     /// Opens the database at `url` (`sqlite://` or `postgres://`); makes a missing SQLite file and its folder.
@@ -92,7 +101,12 @@ impl Store {
     pub async fn open(url: &str, runtime: Handle, types: Arc<SyncTypes>) -> Result<Self, StoreError> {
         let connections = Connections::open(url, &runtime).await?;
         let writer = Writer::start(connections.writer.clone(), &runtime);
-        Ok(Self { inner: Arc::new(Inner { writer, connections, live: LiveKeys::default(), runtime, types }) })
+        let (ends, queue) = mpsc::channel(ENDS_WAITING);
+        let live = LiveKeys::default();
+        let growth = Growth::default();
+        let inner = Arc::new(Inner { writer, connections, live, runtime: runtime.clone(), types, ends, growth });
+        runtime.spawn(ends::work(Arc::downgrade(&inner), queue));
+        Ok(Self { inner })
     }
 
     /// Closes the connections once what runs has ended.

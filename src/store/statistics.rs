@@ -1,0 +1,55 @@
+//! When does the planner learn that the queue has grown? PostgreSQL's own daemon looks once a minute; a queue that
+//! fills within seconds would be read by plans that were made while it was empty.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use sea_orm::{ConnectionTrait, DbBackend};
+
+use super::Store;
+
+/// The first jobs after which statistics are taken; then each time that their number has doubled, ...
+const FIRST: u64 = 500;
+/// ... until so many: a tenth more or less changes no plan then, and the daemon has had its turn.
+const LAST: u64 = 500_000;
+
+/// How many jobs this process has admitted.
+#[derive(Debug, Default)]
+pub(super) struct Growth(AtomicU64);
+
+impl Growth {
+    /// So many more jobs: has their number passed a mark?
+    fn passes(&self, jobs: usize) -> bool {
+        let jobs = jobs as u64;
+        let before = self.0.fetch_add(jobs, Ordering::Relaxed);
+        let marks = std::iter::successors(Some(FIRST), |mark| Some(mark * 2)).take_while(|mark| *mark <= LAST);
+        marks.into_iter().any(|mark| before < mark && mark <= before + jobs)
+    }
+}
+
+impl Store {
+    /// Takes statistics if the queue has grown much, beside everything else.
+    pub(super) fn note_growth(&self, jobs: usize) {
+        if self.backend() != DbBackend::Postgres || !self.inner.growth.passes(jobs) {
+            return;
+        }
+        let Some(beside) = self.inner.connections.beside.clone() else { return };
+        self.inner.runtime.spawn(async move {
+            if let Err(error) = beside.execute_unprepared("ANALYZE job, sync_run, agent_lock").await {
+                tracing::debug!(%error, "no statistics were taken");
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statistics_are_taken_each_time_that_the_queue_has_doubled() {
+        let growth = Growth::default();
+        let passed: Vec<bool> =
+            [499, 1, 499, 1, 10_000, 5_000, 1_000_000, 1_000_000].map(|jobs| growth.passes(jobs)).into();
+        assert_eq!(passed, [false, true, false, true, true, false, true, false]);
+    }
+}
