@@ -30,7 +30,7 @@ use crate::{
 const CLAIM_LATE: Duration = Duration::from_secs(90);
 
 /// Ends that come within so short a time are followed by one claim.
-const TOGETHER: Duration = Duration::from_millis(1);
+const TOGETHER: Duration = Duration::from_millis(5);
 
 /// The queue's own settings.
 #[derive(Debug, Clone)]
@@ -238,8 +238,10 @@ impl QueueActor {
             // without a heartbeat the job is taken over when its lease runs out
             tracing::error!(job, %error, "the actor of this job's type is gone");
         }
-        if !std::mem::replace(&mut self.ends_told, true) {
-            // ends are stored together: one claim for all of them
+        if self.board.has_much_room() {
+            self.claim(ctx);
+        } else if !std::mem::replace(&mut self.ends_told, true) {
+            // where many run, ends come close together: one claim for all of them
             ctx.run_later(TOGETHER, |actor, ctx| {
                 actor.ends_told = false;
                 actor.claim(ctx);

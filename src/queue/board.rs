@@ -68,6 +68,13 @@ impl Board {
         Some(Room { any, urgent })
     }
 
+    /// Is a quarter of the slots free, so that a claim is worth its transaction at once? With the few slots of
+    /// the defaults one is.
+    #[must_use]
+    pub fn has_much_room(&self) -> bool {
+        self.concurrency().saturating_sub(self.running.len()) * 4 >= self.concurrency()
+    }
+
     /// Ends a claim that gave `claimed`; should another follow at once?
     pub fn end_claim(&mut self, room: Room, claimed: &[ClaimedJob]) -> bool {
         self.claiming = false;

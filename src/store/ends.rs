@@ -27,7 +27,7 @@ use crate::{
 use entity::job::Column as C;
 
 /// Ends in one transaction.
-const AT_ONCE: usize = 200;
+const AT_ONCE: usize = 500;
 
 /// An attempt that ends, and who waits for it to be stored.
 pub(super) struct Ending {
@@ -146,12 +146,18 @@ impl Store {
             move |tx| {
                 Box::pin(async move {
                     let stored = end_in(tx, &types, asked).await?;
-                    keys.iter().for_each(|key| before.live.forget(key));
+                    for key in &keys {
+                        before.live.forget(key);
+                    }
                     before.live.end(stored.done.keys().copied());
                     Ok(stored)
                 })
             },
-            move |_| forgotten.iter().for_each(|key| after.live.forget(key)),
+            move |_| {
+                for key in &forgotten {
+                    after.live.forget(key);
+                }
+            },
         );
         write.await
     }

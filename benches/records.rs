@@ -1,0 +1,123 @@
+//! How fast are records stored over PostgreSQL, beside the floor: COPY of the same rows into the same table?
+//! `cargo bench --bench records`; `ROWS=500000` for more than the sizes of the default.
+
+use std::{
+    env,
+    path::PathBuf,
+    process::Command,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use chrono::{SubsecRound as _, Utc};
+use lockstep::{
+    delta::{self, Plan, Seen, Snapshot},
+    domain::{NewJob, NextStep, Outcome, Reason, Record, Value},
+    pretend_erp,
+    store::{Batches, Claim, Finish, Store, throwaway::create_database},
+    sync_type::{SyncTypeSpec, SyncTypes},
+};
+use tokio_util::sync::CancellationToken;
+
+type Done<T> = Result<T, Box<dyn std::error::Error>>;
+
+fn servers(arguments: &[&str]) -> Done<String> {
+    let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/servers");
+    let output = Command::new(script).args(arguments).output()?;
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into_owned().into());
+    }
+    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+}
+
+fn psql(url: &str, commands: &[String]) -> Done<()> {
+    let arguments = commands.iter().flat_map(|command| ["-c".to_owned(), command.clone()]);
+    let output = Command::new("psql").args(["-Xq", url]).args(arguments).output()?;
+    if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned().into()) }
+}
+
+/// One run over these records, from the look at what is stored to the last transaction; reading apart.
+async fn sync(store: &Store, spec: &Arc<SyncTypeSpec>, records: &[Record]) -> Done<(Duration, usize)> {
+    let now = Utc::now().trunc_subsecs(3);
+    let agent = "a".into();
+    store.enqueue(vec![NewJob::sync(&spec.name, "a".into(), 3, Reason::Manual)], None, now).await?;
+    let known = vec![spec.name.job_type()];
+    let claim = Claim { owner: "bench".into(), any: 1, known, ..Claim::default() };
+    let job = store.claim(claim, now).await?.jobs.pop().ok_or("nothing to claim")?;
+    let began = Instant::now();
+    let present = vec![true; spec.fields.len()];
+    let snapshot = store.snapshot(spec, &agent, Snapshot::needed(spec, &present)).await?;
+    let seen = Seen { records, present: &present, unreadable_key: false, quarantined_keys: &[] };
+    let plan: Arc<Plan> = Arc::new(delta::plan(spec, seen, &snapshot, now, None));
+    let batches =
+        Arc::new(Batches { spec: spec.clone(), size: 10, stop: CancellationToken::new(), progress: Arc::new(|_| {}) });
+    let mut upto = 0;
+    while upto < plan.changes.len() {
+        upto = store.apply(&job, &plan, upto, &batches, now).await?.upto;
+    }
+    let end = Finish { outcome: Some(Outcome::Succeeded), ..Finish::default() };
+    store.finish(&job, end, NextStep::Done, now).await?;
+    Ok((began.elapsed(), plan.changes.len()))
+}
+
+async fn measure(postgres: &str, folder: &str, rows: usize, io: &tokio::runtime::Handle) -> Done<()> {
+    let types = Arc::new(SyncTypes::built_in()?);
+    let spec = types.get("customers").ok_or("no customers")?.clone();
+    let url = create_database(postgres, &format!("records{rows}"), io).await?;
+    let store = Store::open(&url, io.clone(), types.clone()).await?;
+    store.migrate().await?;
+    let mut records = pretend_erp::invent(&types, &spec, rows, 1);
+    let (first, changes) = sync(&store, &spec, &records).await?;
+    assert_eq!(changes, rows);
+    psql(&url, &["ANALYZE customers".to_owned()])?;
+    let (same, changes) = sync(&store, &spec, &records).await?;
+    assert_eq!(changes, 0);
+    let name = spec.field("name").ok_or("no name")?;
+    for record in records.iter_mut().step_by(100) {
+        record.values[name] = Value::Text("Studio Nuovo".to_owned());
+    }
+    let (changed, changes) = sync(&store, &spec, &records).await?;
+    assert_eq!(changes, rows.div_ceil(100));
+    // the floor: the same rows, columns and indexes, in one transaction
+    let file = format!("{folder}/rows.csv");
+    psql(
+        &url,
+        &[format!("\\copy customers TO '{file}' CSV"), "CREATE TABLE floor (LIKE customers INCLUDING ALL)".to_owned()],
+    )?;
+    let began = Instant::now();
+    psql(&url, &[format!("\\copy floor FROM '{file}' CSV")])?;
+    let floor = began.elapsed();
+    store.close().await;
+    let rate = |time: Duration| rows as f64 / time.as_secs_f64();
+    println!(
+        "{rows:>7} rows: first sync {:>7.0}/s = {:.2} of COPY's {:>7.0}/s; 1 % changed {:>8.1} ms ({:>8.0} rows/s), nothing changed {:>8.1} ms",
+        rate(first),
+        floor.as_secs_f64() / first.as_secs_f64(),
+        rate(floor),
+        changed.as_secs_f64() * 1_000.0,
+        rate(changed),
+        same.as_secs_f64() * 1_000.0
+    );
+    Ok(())
+}
+
+fn main() -> Done<()> {
+    let folder = tempfile::Builder::new().permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755)).tempdir()?;
+    let root = folder.path().display().to_string();
+    let at = format!("{root}/postgres");
+    let postgres = servers(&["start", "postgres", &at, "shared_buffers=512MB"])?;
+    println!("PostgreSQL with fsync=on; customers, {} columns a record; batches of 10 records", 27);
+    let io = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let sizes = match env::var("ROWS") {
+        Ok(rows) => vec![rows.parse()?],
+        Err(_) => vec![5_000, 50_000],
+    };
+    let measured = io.block_on(async {
+        for rows in sizes {
+            measure(&postgres, &root, rows, io.handle()).await?;
+        }
+        Ok(())
+    });
+    servers(&["stop", "postgres", &at])?;
+    measured
+}
