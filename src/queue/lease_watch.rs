@@ -5,7 +5,7 @@ use std::{collections::HashMap, time::Duration};
 
 use crate::{domain::JobId, store::Beat};
 
-/// What was last seen of each active job.
+/// What was last seen of each active job, and for how long it has been seen standing still.
 #[derive(Debug, Default)]
 pub struct LeaseWatch {
     seen: HashMap<JobId, (Beat, Duration)>,
@@ -14,21 +14,22 @@ pub struct LeaseWatch {
 
 impl LeaseWatch {
     /// Looks at all active jobs at `now` (monotonic, since any fixed start), and answers those whose
-    /// heartbeat has stood still for `lease`.
+    /// heartbeat has stood still for `lease`. Between two looks at most half a lease counts: who could not look
+    /// for longer (the database was away, this process was frozen) cannot tell the dead from those who could not
+    /// move either.
     pub fn observe(&mut self, now: Duration, lease: Duration, active: &[Beat]) -> Vec<Beat> {
+        let since = self.looked.replace(now).map_or(Duration::ZERO, |last| now.saturating_sub(last));
+        let counted = since.min(lease / 2);
         self.seen.retain(|job, _| active.iter().any(|beat| beat.job == *job));
-        // who could not look for so long (the database was away, this process was frozen) has seen nobody stand
-        // still: nobody could move either
-        let was_blind = self.looked.replace(now).is_some_and(|last| now.saturating_sub(last) * 2 > lease);
-        if was_blind {
-            self.seen.clear();
-        }
         let mut dead = Vec::new();
         for beat in active {
-            let entry = self.seen.entry(beat.job).or_insert_with(|| (beat.clone(), now));
-            if entry.0 != *beat {
-                *entry = (beat.clone(), now);
-            } else if now.saturating_sub(entry.1) >= lease {
+            let (last, still) = self.seen.entry(beat.job).or_insert_with(|| (beat.clone(), Duration::ZERO));
+            if last != beat {
+                (*last, *still) = (beat.clone(), Duration::ZERO);
+                continue;
+            }
+            *still += counted;
+            if *still >= lease {
                 dead.push(beat.clone());
             }
         }
@@ -41,23 +42,32 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_shortest_lease_that_is_allowed_ends_too() {
+        // two heartbeats, and each look is a little late
+        let beat = Beat { job: 1, lease: 1, owner: "p".into(), heartbeat: 0 };
+        let mut watch = LeaseWatch::default();
+        let lease = Duration::from_millis(600);
+        let looks = [0, 310, 620].map(|at| watch.observe(Duration::from_millis(at), lease, &[beat.clone()]).len());
+        assert_eq!(looks, [0, 0, 1]);
+    }
+
+    #[test]
     fn a_lease_is_dead_when_its_heartbeat_stands_still() {
         let beat = |job, lease, heartbeat| Beat { job, lease, owner: "p".into(), heartbeat };
-        let at = Duration::from_secs;
         let mut watch = LeaseWatch::default();
-        let dead = |watch: &mut LeaseWatch, now, active: &[Beat]| -> Vec<JobId> {
-            watch.observe(at(now), at(20), active).into_iter().map(|beat| beat.job).collect()
+        let mut dead = |now, active: &[Beat]| -> Vec<JobId> {
+            let dead = watch.observe(Duration::from_secs(now), Duration::from_secs(20), active);
+            dead.into_iter().map(|beat| beat.job).collect()
         };
-        assert!(dead(&mut watch, 0, &[beat(1, 1, 0), beat(2, 1, 0)]).is_empty());
-        assert!(dead(&mut watch, 10, &[beat(1, 1, 0), beat(2, 1, 1)]).is_empty());
-        assert!(dead(&mut watch, 19, &[beat(1, 1, 0), beat(2, 1, 3)]).is_empty());
-        assert_eq!(dead(&mut watch, 20, &[beat(1, 1, 0), beat(2, 1, 3)]), [1]);
-        assert!(dead(&mut watch, 21, &[beat(1, 2, 0), beat(2, 1, 3)]).is_empty(), "a new lease starts anew");
-        assert!(dead(&mut watch, 30, &[]).is_empty());
-        assert!(dead(&mut watch, 35, &[beat(1, 1, 0)]).is_empty());
-        assert!(dead(&mut watch, 56, &[beat(1, 1, 0)]).is_empty(), "nobody could look for 21 s: it is given its time");
-        assert!(dead(&mut watch, 66, &[beat(1, 1, 0)]).is_empty());
-        assert_eq!(dead(&mut watch, 76, &[beat(1, 1, 0)]), [1]);
-        assert!(dead(&mut watch, 80, &[beat(2, 1, 3)]).is_empty(), "a job that was away is looked at afresh");
+        assert!(dead(0, &[beat(1, 1, 0), beat(2, 1, 0)]).is_empty());
+        assert!(dead(10, &[beat(1, 1, 0), beat(2, 1, 1)]).is_empty());
+        assert!(dead(19, &[beat(1, 1, 0), beat(2, 1, 3)]).is_empty());
+        assert_eq!(dead(20, &[beat(1, 1, 0), beat(2, 1, 3)]), [1]);
+        assert!(dead(21, &[beat(1, 2, 0), beat(2, 1, 3)]).is_empty(), "a new lease starts anew");
+        assert!(dead(30, &[]).is_empty());
+        assert!(dead(35, &[beat(1, 1, 0)]).is_empty(), "a job that was away is looked at afresh");
+        assert!(dead(80, &[beat(1, 1, 0)]).is_empty(), "nobody could look for 45 s");
+        assert!(dead(89, &[beat(1, 1, 0)]).is_empty());
+        assert_eq!(dead(90, &[beat(1, 1, 0)]), [1]);
     }
 }

@@ -108,10 +108,10 @@ pub(super) async fn work(inner: Weak<Inner>, mut ends: mpsc::Receiver<Ending>) {
         let stored = store.end_together(asked.clone()).await;
         for ((job, end, now), reply) in asked.into_iter().zip(replies) {
             let answer = match &stored {
-                Ok(Stored { done, .. }) if done.contains_key(&job.id) => {
-                    Ok(Finished { counts: done[&job.id], ..Finished::default() })
+                Ok(Stored { done, .. }) if done.contains_key(&(job.id, job.lease)) => {
+                    Ok(Finished { counts: done[&(job.id, job.lease)], ..Finished::default() })
                 }
-                Ok(stored) if stored.lost.contains(&job.id) => {
+                Ok(stored) if stored.lost.contains(&(job.id, job.lease)) => {
                     Err(StoreError::LeaseLost { job: job.id, lease: job.lease })
                 }
                 // something waits behind it, or one of them could not be stored: each by itself then
@@ -129,11 +129,12 @@ pub(super) async fn work(inner: Weak<Inner>, mut ends: mpsc::Receiver<Ending>) {
     }
 }
 
-/// Which of the ends are stored, and which were refused.
+/// Which of the ends are stored, and which were refused; by job and lease, since one process may run a job
+/// again while its given-up attempt still ends.
 #[derive(Default)]
 struct Stored {
-    done: HashMap<JobId, Counts>,
-    lost: HashSet<JobId>,
+    done: HashMap<(JobId, i64), Counts>,
+    lost: HashSet<(JobId, i64)>,
 }
 
 impl Store {
@@ -149,7 +150,7 @@ impl Store {
                     for key in &keys {
                         before.live.forget(key);
                     }
-                    before.live.end(stored.done.keys().copied());
+                    before.live.end(stored.done.keys().map(|(job, _)| *job));
                     Ok(stored)
                 })
             },
@@ -187,7 +188,7 @@ async fn end_in(
     let mut latest = None;
     for (job, mut end, now) in asked {
         let Some(row) = rows.get(&job.id).filter(|row| row.lease == job.lease) else {
-            stored.lost.insert(job.id);
+            stored.lost.insert((job.id, job.lease));
             continue;
         };
         if busy.contains(&job.id) {
@@ -204,7 +205,7 @@ async fn end_in(
             counts.orphans = orphans;
             warn_of_orphans(&mut end.notes, orphans, live, parent.sync_type.as_str());
         }
-        stored.done.insert(job.id, counts);
+        stored.done.insert((job.id, job.lease), counts);
         runs.push(entity::sync_run::ActiveModel {
             id: Set(job.run),
             job_id: Set(job.id),
