@@ -76,7 +76,7 @@ async fn measure(postgres: &str, folder: &str, rows: usize, io: &tokio::runtime:
     for record in records.iter_mut().step_by(100) {
         record.values[name] = Value::Text("Studio Nuovo".to_owned());
     }
-    let (changed, changes) = sync(&store, &spec, &records).await?;
+    let (edited, changes) = sync(&store, &spec, &records).await?;
     assert_eq!(changes, rows.div_ceil(100));
     // the floor: the same rows, columns and indexes, in one transaction
     let file = format!("{folder}/rows.csv");
@@ -94,8 +94,8 @@ async fn measure(postgres: &str, folder: &str, rows: usize, io: &tokio::runtime:
         rate(first),
         floor.as_secs_f64() / first.as_secs_f64(),
         rate(floor),
-        changed.as_secs_f64() * 1_000.0,
-        rate(changed),
+        edited.as_secs_f64() * 1_000.0,
+        rate(edited),
         same.as_secs_f64() * 1_000.0
     );
     Ok(())

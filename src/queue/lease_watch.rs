@@ -23,14 +23,16 @@ impl LeaseWatch {
         self.seen.retain(|job, _| active.iter().any(|beat| beat.job == *job));
         let mut dead = Vec::new();
         for beat in active {
-            let (last, still) = self.seen.entry(beat.job).or_insert_with(|| (beat.clone(), Duration::ZERO));
-            if last != beat {
-                (*last, *still) = (beat.clone(), Duration::ZERO);
-                continue;
-            }
-            *still += counted;
-            if *still >= lease {
-                dead.push(beat.clone());
+            match self.seen.get_mut(&beat.job) {
+                Some((last, still)) if last == beat => {
+                    *still += counted;
+                    if *still >= lease {
+                        dead.push(beat.clone());
+                    }
+                }
+                Some(_) | None => {
+                    self.seen.insert(beat.job, (beat.clone(), Duration::ZERO));
+                }
             }
         }
         dead
@@ -47,7 +49,8 @@ mod tests {
         let beat = Beat { job: 1, lease: 1, owner: "p".into(), heartbeat: 0 };
         let mut watch = LeaseWatch::default();
         let lease = Duration::from_millis(600);
-        let looks = [0, 310, 620].map(|at| watch.observe(Duration::from_millis(at), lease, &[beat.clone()]).len());
+        let looks =
+            [0, 310, 620].map(|at| watch.observe(Duration::from_millis(at), lease, std::slice::from_ref(&beat)).len());
         assert_eq!(looks, [0, 0, 1]);
     }
 
