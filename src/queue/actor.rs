@@ -101,6 +101,8 @@ pub struct QueueActor {
     preempted: BTreeSet<JobId>,
     /// Is a look at the database under way, and is another to follow?
     pub(super) looking: (bool, bool),
+    /// How often the pause or the limits were set here: what a look has read before is old then.
+    pub(super) steered: u64,
     /// Is a claim to follow the ends that have come?
     ends_told: bool,
 }
@@ -125,6 +127,7 @@ impl QueueActor {
             just_asked: BTreeSet::new(),
             preempted: BTreeSet::new(),
             looking: (false, false),
+            steered: 0,
             ends_told: false,
         }
     }

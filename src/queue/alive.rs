@@ -49,26 +49,29 @@ impl QueueActor {
         let (jobs, owner, running) = (self.parts.jobs.clone(), self.settings.owner.clone(), self.board.running());
         let now = self.parts.clock.now();
         let beat = async move { jobs.heartbeat(owner, running, now).await }.into_actor(self);
-        Box::pin(beat.map(|heard, actor, ctx| match heard {
+        let steered = self.steered;
+        Box::pin(beat.map(move |heard, actor, ctx| match heard {
             Ok(heard) => {
                 actor.parts.pulses.beat("rescue", (actor.settings.heartbeat * 4).max(Duration::from_secs(20)));
-                actor.heard(heard, ctx);
+                actor.heard(heard, steered == actor.steered, ctx);
             }
             Err(error) => tracing::error!(%error, "no heartbeat could be sent"),
         }))
     }
 
-    fn heard(&mut self, heard: Heartbeat, ctx: &mut Context<Self>) {
+    fn heard(&mut self, heard: Heartbeat, is_fresh: bool, ctx: &mut Context<Self>) {
         self.stop_here(&heard.stop, StopReason::Asked);
         // whoever holds them now does their work; here they are only in the way
         self.stop_here(&heard.lost, StopReason::Asked);
         self.preempt(&heard.preempt);
-        if let Some(pause) = &heard.pause {
-            let paused = self.board.paused_by(pause);
-            self.stop_here(&paused, StopReason::Shutdown);
+        if is_fresh {
+            if let Some(pause) = &heard.pause {
+                let paused = self.board.paused_by(pause);
+                self.stop_here(&paused, StopReason::Shutdown);
+            }
+            self.pause = heard.pause;
+            self.board.set_limits(heard.limits);
         }
-        self.pause = heard.pause;
-        self.board.set_limits(heard.limits);
         let dead = self.leases.observe(self.started.elapsed(), self.settings.lease, &heard.active);
         for beat in dead.into_iter().take(RESCUES) {
             self.rescue(beat, ctx);

@@ -87,6 +87,7 @@ impl Handler<SetPause> for QueueActor {
             let stopped = actor.stop_here(&paused, StopReason::Shutdown);
             actor.parts.bus.publish(Event::PauseChanged { pause: pause.clone() });
             actor.pause = pause;
+            actor.steered += 1;
             actor.claim(ctx);
             Ok(stopped)
         }))
@@ -119,6 +120,7 @@ impl Handler<SetLimits> for QueueActor {
             let limits = limits.map_err(|error| storage(&error))?;
             actor.parts.bus.publish(Event::LimitsChanged { limits: limits.clone() });
             actor.board.set_limits(limits);
+            actor.steered += 1;
             actor.claim(ctx);
             Ok(())
         }))
