@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     coordination::Coordination,
-    domain::{AgentId, ClaimedJob, Clock, JobId, JobType, NewJob, Pause, Timestamp},
+    domain::{AgentId, ClaimedJob, Clock, JobId, JobType, Pause, Timestamp},
     event::{Bus, Event, Pulses},
     operation::Operations,
     store::{Claim, Claimed, StoreError},
@@ -90,7 +90,7 @@ pub struct QueueActor {
     pub(super) waiting: Vec<Waiting>,
     pub(super) storing: bool,
     /// Refused from memory; the database is asked once more whether that was right.
-    pub(super) doubted: HashMap<String, NewJob>,
+    pub(super) doubted: HashMap<String, Waiting>,
     pub(super) pause: Option<Pause>,
     pub(super) cleaned: Option<Instant>,
     wake: Option<(Timestamp, SpawnHandle)>,

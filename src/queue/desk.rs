@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     coordination::KnownWindow,
-    domain::{Admission, NewJob, Reason, Window},
+    domain::{Admission, NewJob, Reason, Timestamp, Window},
     event::Event,
 };
 
@@ -26,6 +26,8 @@ type Reply = oneshot::Sender<Result<Admission, QueueError>>;
 pub(super) struct Waiting {
     pub job: NewJob,
     pub reply: Option<Reply>,
+    /// Refused by a window that closes then: what came within it is no new request once it has closed.
+    pub window_until: Option<Timestamp>,
 }
 
 impl QueueActor {
@@ -79,18 +81,18 @@ impl QueueActor {
         let winner = self.parts.jobs.known_owner(key)?;
         let admission = Admission::AlreadyQueued { job: winner };
         if !self.doubted.contains_key(key) {
-            self.doubt(key, NewJob { refused_for: Some(winner), ..job.clone() }, ctx);
+            self.doubt(key, NewJob { refused_for: Some(winner), ..job.clone() }, None, ctx);
         }
         Some(admission)
     }
 
     /// What was refused by what is known is asked of the database a moment later.
-    fn doubt(&mut self, key: &str, job: NewJob, ctx: &mut Context<Self>) {
+    fn doubt(&mut self, key: &str, job: NewJob, window_until: Option<Timestamp>, ctx: &mut Context<Self>) {
         if self.doubted.is_empty() {
             ctx.run_later(DOUBT, Self::ask_again);
         }
         if !self.doubted.contains_key(key) {
-            self.doubted.insert(key.to_owned(), job);
+            self.doubted.insert(key.to_owned(), Waiting { job, reply: None, window_until });
         }
     }
 
@@ -102,7 +104,7 @@ impl QueueActor {
                 // whoever asked may have stopped waiting
                 drop(reply.send(Ok(refused)));
             }
-            None => self.waiting.push(Waiting { job, reply: Some(reply) }),
+            None => self.waiting.push(Waiting { job, reply: Some(reply), window_until: None }),
         }
     }
 
@@ -133,14 +135,20 @@ impl QueueActor {
 
     fn ask_again(&mut self, ctx: &mut Context<Self>) {
         let doubted = std::mem::take(&mut self.doubted).into_values();
-        self.waiting.extend(doubted.map(|job| Waiting { job, reply: None }));
+        self.waiting.extend(doubted);
         self.store_waiting(ctx);
     }
 
     /// Stores what waits to be admitted in one transaction, and again until nothing waits. What can start at
     /// once is claimed in the same transaction.
     pub(super) fn store_waiting(&mut self, ctx: &mut Context<Self>) {
-        if self.storing || self.waiting.is_empty() {
+        if self.storing {
+            return;
+        }
+        // the same moment by which the database judges windows
+        let now = self.parts.clock.now();
+        self.waiting.retain(|waiting| waiting.window_until.is_none_or(|until| until > now));
+        if self.waiting.is_empty() {
             return;
         }
         self.storing = true;
@@ -148,7 +156,7 @@ impl QueueActor {
             std::mem::take(&mut self.waiting).into_iter().map(|waiting| (waiting.job, waiting.reply)).unzip();
         let room = self.board.begin_claim();
         let claim = room.map(|room| self.claim_for(room));
-        let (board, now, asked) = (self.parts.jobs.clone(), self.parts.clock.now(), jobs.clone());
+        let (board, asked) = (self.parts.jobs.clone(), jobs.clone());
         let windows = self.known_windows(&jobs, &replies);
         let stored = async move {
             let windows = windows.await;
@@ -166,7 +174,7 @@ impl QueueActor {
                     (Err(storage(&error)), Err(error))
                 }
             };
-            actor.answer(&jobs, replies, answers);
+            actor.answer(&jobs, replies, answers, now);
             if let Some(room) = room {
                 actor.claimed(room, claimed, ctx);
             } else {
@@ -193,12 +201,18 @@ impl QueueActor {
             };
             let retry_in = (known.until - self.parts.clock.now()).to_std().unwrap_or_default();
             all.push(Admission::Throttled { job: known.job, retry_in });
-            self.doubt(&window.key.clone(), job.clone(), ctx);
+            self.doubt(&window.key.clone(), job.clone(), Some(known.until), ctx);
         }
         all
     }
 
-    fn answer(&mut self, jobs: &[NewJob], replies: Vec<Option<Reply>>, answers: Result<Vec<Admission>, QueueError>) {
+    fn answer(
+        &mut self,
+        jobs: &[NewJob],
+        replies: Vec<Option<Reply>>,
+        answers: Result<Vec<Admission>, QueueError>,
+        now: Timestamp,
+    ) {
         let answers = match answers {
             Ok(answers) => answers,
             Err(error) => {
@@ -211,6 +225,7 @@ impl QueueActor {
         for ((job, reply), admission) in jobs.iter().zip(replies).zip(answers) {
             // a refusal that was told already is not told twice
             if reply.is_some() || admission.is_taken() {
+                self.open_window(job, admission, now);
                 self.announce(job, admission);
             }
             if let Some(reply) = reply {
@@ -220,14 +235,17 @@ impl QueueActor {
         }
     }
 
+    /// Tells the processes of a window that was opened at `now`, the moment that the database has noted.
+    fn open_window(&self, job: &NewJob, admission: Admission, now: Timestamp) {
+        let (Some(window), Admission::Accepted { job: id }) = (job.window.clone(), admission) else { return };
+        let until = now + chrono::Duration::from_std(window.length).unwrap_or_default();
+        let (coordination, open) =
+            (self.parts.coordination.clone(), KnownWindow { job: id, digest: job.digest(), until });
+        actix_rt::spawn(async move { coordination.open_window(&window.key, open, now).await });
+    }
+
     /// Tells what became of a request, and makes room for urgent work.
     fn announce(&mut self, job: &NewJob, admission: Admission) {
-        if let (Some(window), Admission::Accepted { job: id }) = (job.window.clone(), admission) {
-            let (coordination, now) = (self.parts.coordination.clone(), self.parts.clock.now());
-            let until = now + chrono::Duration::from_std(window.length).unwrap_or_default();
-            let open = KnownWindow { job: id, digest: job.digest(), until };
-            actix_rt::spawn(async move { coordination.open_window(&window.key, open, now).await });
-        }
         self.parts.bus.publish(Event::Enqueued {
             job_type: job.job_type.clone(),
             agent_id: job.agent.clone(),

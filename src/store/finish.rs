@@ -111,7 +111,9 @@ impl Store {
                 Box::pin(async move {
                     let finished = finish_in(tx, &types, &job, end, next, now).await?;
                     before();
-                    live.live.end([job.id].into_iter());
+                    if next == NextStep::Done {
+                        live.live.end([job.id].into_iter());
+                    }
                     Ok(finished)
                 })
             },

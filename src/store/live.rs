@@ -38,6 +38,8 @@ impl LiveKeys {
     pub(super) fn learn(&self, taken: impl Iterator<Item = (String, JobId)>) {
         let mut known = self.known();
         for (key, job) in taken {
+            // it lives (again), whatever was known of an earlier attempt
+            known.is_ended.remove(&job);
             if known.owners.len() < MOST {
                 known.owners.insert(key, job);
             }
