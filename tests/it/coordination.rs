@@ -48,7 +48,7 @@ fn event(text: &str) -> Word {
 async fn next_event(ear: &mut Receiver<Arc<Heard>>) -> Arc<Heard> {
     loop {
         let heard = ear.recv().await.unwrap();
-        if matches!(&heard.word, Word::Event(text) if text != "\"ready?\"") || matches!(&heard.word, Word::Event(_)) {
+        if matches!(heard.word, Word::Event(_)) {
             return heard;
         }
     }

@@ -46,10 +46,10 @@ async fn postgres_stopped_for_twenty_seconds_in_mid_run_delays_and_loses_nothing
     one.assert_truth(&world, &truth, "after the outage").await;
     two.assert_truth(&world, &truth, "after the outage").await;
     // and both take new work
-    let truth = world.print(20, 2);
-    two.post("/api/sync/trigger-all", json!({ "force": true })).await;
+    let truth = world.print(1_200, 2);
+    two.post("/api/sync/trigger-all", json!({})).await;
     two.idle(Duration::from_secs(60)).await;
-    drop(truth);
+    one.assert_truth(&world, &truth, "with new work after the outage").await;
 }
 
 #[actix::test]

@@ -127,7 +127,6 @@ async fn redis_flushed_forgets_and_nothing_is_done_twice() {
         (&first["jobId"], &json!(true)),
         "the database knows: {again}"
     );
-    // words still come across: a hanging report is stopped by the other process
     works(&pair, 2).await;
     let heard = |status: &Json| status["status"] == "ok";
     assert!(heard(&pair.one.get("/readyz").await) && heard(&pair.two.get("/readyz").await));

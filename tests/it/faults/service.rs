@@ -119,7 +119,8 @@ impl World {
             .stderr(File::options().create(true).append(true).open(&log).unwrap())
             .spawn()
             .unwrap();
-        let http = Client::builder().no_proxy().timeout(Duration::from_secs(60)).build().unwrap();
+        let http =
+            Client::builder().no_proxy().pool_max_idle_per_host(0).timeout(Duration::from_secs(60)).build().unwrap();
         let service = Service { process, url: format!("http://127.0.0.1:{port}"), http, log };
         let started = Instant::now();
         while service.http.get(format!("{}/readyz", service.url)).send().await.is_err() {
@@ -279,7 +280,7 @@ impl Drop for Service {
     }
 }
 
-/// Is there no file of this name? For logs that a test reads after its services are gone.
+/// The log of a service that is gone.
 pub fn read(root: &Path, name: &str) -> String {
     fs::read_to_string(root.join(format!("{name}.log"))).unwrap_or_default()
 }
