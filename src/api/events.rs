@@ -5,7 +5,10 @@ use std::{sync::Arc, time::Duration};
 use actix_web::{HttpRequest, Responder, get, web};
 use actix_web_lab::sse;
 use serde::Deserialize;
-use tokio::sync::{broadcast::error::RecvError, mpsc};
+use tokio::sync::{
+    broadcast::{Receiver, error::RecvError},
+    mpsc,
+};
 
 use super::{Api, Problem};
 use crate::coordination::{Heard, Word};
@@ -28,51 +31,41 @@ struct From {
 }
 
 /// `GET /api/events`: job and run events of all processes, as JSON. With `Last-Event-ID` (or `?last_event_id=`)
-/// what came after that event is sent first; where it is not remembered any more, an event `reset` says so.
+/// what came after that event is sent first; where events are missing, an event `reset` says so.
 #[get("/events")]
 async fn events(api: web::Data<Api>, request: HttpRequest, query: web::Query<From>) -> Result<impl Responder, Problem> {
     let header = request.headers().get("Last-Event-ID").and_then(|id| id.to_str().ok()).map(str::to_owned);
     let after = header.or_else(|| query.into_inner().last_event_id);
-    let coordination = api.context.coordination.clone();
-    // listens before it looks back: what comes in between is in both, and sent once
-    let mut words = coordination.listen();
+    let (missed, mut words) = match &after {
+        Some(after) => api.context.coordination.listen_after(after),
+        None => (Some(Vec::new()), api.context.coordination.listen()),
+    };
     let (send, receive) = mpsc::channel(BEHIND);
     let closing = api.closing.clone();
     let stream = async move {
         // so that the client knows at once that it listens
         drop(send.send(sse::Event::Comment("lockstep".into())).await);
-        let mut last = String::new();
-        if let Some(after) = after {
-            let Some(missed) = coordination.since(&after) else {
-                drop(send.send(sse::Data::new("{}").event("reset").into()).await);
-                return forward(&mut words, &send, &last).await;
-            };
-            for heard in missed {
-                last.clone_from(&heard.id);
-                if !give(&heard, &send).await {
-                    return;
-                }
+        if missed.is_none() && !reset(&send).await {
+            return;
+        }
+        for heard in missed.into_iter().flatten() {
+            if !give(&heard, &send).await {
+                return;
             }
         }
-        forward(&mut words, &send, &last).await;
+        forward(&mut words, &send).await;
     };
     actix_rt::spawn(async move { closing.run_until_cancelled(stream).await });
     Ok(sse::Sse::from_infallible_receiver(receive).with_keep_alive(KEEP_ALIVE).with_retry_duration(RETRY))
 }
 
-async fn forward(
-    words: &mut tokio::sync::broadcast::Receiver<Arc<Heard>>,
-    send: &mpsc::Sender<sse::Event>,
-    last: &str,
-) {
+async fn forward(words: &mut Receiver<Arc<Heard>>, send: &mpsc::Sender<sse::Event>) {
     loop {
         let heard = tokio::select! {
             () = send.closed() => return,
             heard = words.recv() => heard,
         };
         match heard {
-            // sent already, with what was missed
-            Ok(heard) if !heard.is_after(last) => {}
             Ok(heard) => {
                 if !give(&heard, send).await {
                     return;
@@ -84,9 +77,16 @@ async fn forward(
     }
 }
 
+/// False if the client is gone.
 async fn give(heard: &Heard, send: &mpsc::Sender<sse::Event>) -> bool {
     match &heard.word {
         Word::Signal(_) => true,
         Word::Event(json) => send.send(sse::Data::new(json.as_str()).id(heard.id.as_str()).into()).await.is_ok(),
+        Word::Gap => reset(send).await,
     }
+}
+
+/// Tells the client that events are missing, so that it looks at the whole afresh.
+async fn reset(send: &mpsc::Sender<sse::Event>) -> bool {
+    send.send(sse::Data::new("{}").event("reset").into()).await.is_ok()
 }

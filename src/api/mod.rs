@@ -24,7 +24,7 @@ use std::{
 };
 
 use actix::prelude::*;
-use actix_web::{App, HttpServer, dev::ServerHandle, web};
+use actix_web::{App, HttpServer, dev::ServerHandle, middleware::from_fn, web};
 use actix_web_httpauth::middleware::HttpAuthentication;
 use tokio_util::sync::CancellationToken;
 use tracing_actix_web::TracingLogger;
@@ -139,6 +139,7 @@ pub fn serve(api: Api, listener: TcpListener) -> std::io::Result<(SocketAddr, Se
             .service(web::scope("/metrics").wrap(HttpAuthentication::with_fn(auth::check)).configure(health::metrics))
             .service(
                 web::scope("/api")
+                    .wrap(from_fn(problem::without_nul))
                     .wrap(HttpAuthentication::with_fn(auth::check))
                     .configure(sync::routes)
                     .configure(schedule::routes)

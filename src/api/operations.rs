@@ -8,7 +8,10 @@ use super::{
     Api, Problem,
     answer::{answer_many, answer_one, body_of, idempotency_key},
 };
-use crate::queue::{Enqueue, EnqueueMany};
+use crate::{
+    domain::text::nul_in,
+    queue::{Enqueue, EnqueueMany, QueueError},
+};
 
 /// Operations in one request.
 const MOST: usize = 500;
@@ -76,6 +79,9 @@ async fn ask(api: web::Data<Api>, request: HttpRequest, body: web::Json<Body>) -
 
 /// The message for one operation, or what is wrong with it, with its place.
 async fn checked(api: &Api, body: Json, header: Option<String>, place: &str) -> Result<Enqueue, Problem> {
+    if let Some(pointer) = nul_in(&body, place) {
+        return Err(QueueError::NulInText { pointer }.into());
+    }
     let wrong = |error: serde_json::Error| Problem::unprocessable("bad_operation", place, error.to_string());
     let asked: Operation = serde_json::from_value(body).map_err(wrong)?;
     let Some(spec) = api.operations.get(&asked.r#type) else {

@@ -3,8 +3,11 @@
 use actix::MailboxError;
 use actix_web::{
     HttpRequest, HttpResponse, ResponseError,
+    body::MessageBody,
+    dev::{ServiceRequest, ServiceResponse},
     error::{JsonPayloadError, PathError, QueryPayloadError},
     http::StatusCode,
+    middleware::Next,
     web,
 };
 use serde::Serialize;
@@ -121,6 +124,11 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Missing(what) => Problem::not_found("not_found", format!("there is no {what}")),
+            error if error.is_about_data() => {
+                let text =
+                    "a value of this request cannot be kept: a number out of range, or a text with a NUL character";
+                Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_value", text)
+            }
             error => {
                 tracing::error!(%error, "a request failed");
                 Problem::new(StatusCode::SERVICE_UNAVAILABLE, "database", "the database cannot be used right now")
@@ -137,6 +145,7 @@ impl From<QueueError> for Problem {
             QueueError::MissingField { ref field, .. } => {
                 Problem::unprocessable("missing_field", &format!("/data/{field}"), text)
             }
+            QueueError::NulInText { ref pointer } => Problem::unprocessable("nul_in_text", pointer, text),
             QueueError::ShuttingDown => Problem::new(StatusCode::SERVICE_UNAVAILABLE, "shutting_down", text),
             QueueError::Storage(_) => {
                 tracing::error!(error = text, "a request failed");
@@ -202,6 +211,17 @@ pub fn bad_query(error: &QueryPayloadError) -> actix_web::Error {
 /// A path segment that does not fit.
 pub fn bad_path(error: &PathError) -> actix_web::Error {
     Problem::new(StatusCode::NOT_FOUND, "bad_path", error.to_string()).into()
+}
+
+/// Refuses a URL with a NUL character: no name has one, and not every database can be asked for it.
+pub async fn without_nul(
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    if request.uri().to_string().contains("%00") {
+        return Err(Problem::new(StatusCode::BAD_REQUEST, "nul_in_url", "the URL has a NUL character").into());
+    }
+    next.call(request).await
 }
 
 /// A path that leads nowhere.

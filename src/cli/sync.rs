@@ -242,7 +242,7 @@ async fn claim(
 /// Runs the job, with heartbeats, and stops it on Ctrl-C and when its row says so.
 async fn run_alive(settings: &Settings, context: &Arc<Context>, io: &Io, job: ClaimedJob, owner: String) -> RunEnd {
     let stop = StopHandle::default();
-    let (id, reason, force) = (job.id, job.reason, job.force);
+    let (held, reason, force) = ((job.id, job.lease), job.reason, job.force);
     let runner = Runner::new(context.clone(), io.handle()).once();
     let watch = Watch::default();
     let run = runner.run(job, stop.clone(), watch.clone());
@@ -262,12 +262,12 @@ async fn run_alive(settings: &Settings, context: &Arc<Context>, io: &Io, job: Cl
                 bar.show(what, progress.done, progress.total);
             }
             _ = tokio::signal::ctrl_c() => stop.stop(StopReason::Asked),
-            _ = beat.tick() => match context.store.heartbeat(owner.clone(), vec![id], context.clock.now()).await {
+            _ = beat.tick() => match context.store.heartbeat(owner.clone(), vec![held], context.clock.now()).await {
                 Ok(heard) => {
                     let is_paused = heard.pause.is_some_and(|pause| !pause.drain && pause.stops(Class::Sync, reason, force));
-                    if heard.stop.contains(&id) || heard.lost.contains(&id) {
+                    if heard.stop.contains(&held) || heard.lost.contains(&held) {
                         stop.stop(StopReason::Asked);
-                    } else if heard.preempt.contains(&id) {
+                    } else if heard.preempt.contains(&held) {
                         // the service carries it on once the write is done
                         stop.stop(StopReason::Preempted);
                     } else if is_paused {

@@ -39,8 +39,8 @@ impl Coordination for Memory {
         self.ring.listen()
     }
 
-    fn since(&self, id: &str) -> Option<Vec<Arc<Heard>>> {
-        self.ring.since(id)
+    fn listen_after(&self, id: &str) -> (Option<Vec<Arc<Heard>>>, broadcast::Receiver<Arc<Heard>>) {
+        self.ring.listen_after(id)
     }
 
     async fn open_window(&self, key: &str, window: KnownWindow, now: Timestamp) {

@@ -37,25 +37,19 @@ pub enum Word {
     Signal(Signal),
     /// What happened, as JSON, for people and programs that watch.
     Event(String),
+    /// Words were missed here, and nobody knows which.
+    Gap,
 }
 
 /// A word, as every process hears it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Heard {
-    /// Its number, `milliseconds-count`: later words have later ones.
+    /// Its number, `milliseconds-count`; no two words that one process hears have the same.
     pub id: String,
     /// Was it told by another process?
     pub is_foreign: bool,
     /// The word.
     pub word: Word,
-}
-
-impl Heard {
-    /// Was it told after the word `id`? After what is no number, everything is.
-    #[must_use]
-    pub fn is_after(&self, id: &str) -> bool {
-        ring::number(&self.id) > ring::number(id)
-    }
 }
 
 /// A throttle window that is open.
@@ -99,8 +93,9 @@ pub trait Coordination: Send + Sync + 'static {
     fn tell(&self, word: Word);
     /// What is told from now on.
     fn listen(&self) -> broadcast::Receiver<Arc<Heard>>;
-    /// What was told after the word `id`, oldest first; `None` if that is longer ago than is remembered.
-    fn since(&self, id: &str) -> Option<Vec<Arc<Heard>>>;
+    /// What was told after the word `id`, oldest first (`None` if that word is not remembered, here), and what is
+    /// told from now on.
+    fn listen_after(&self, id: &str) -> (Option<Vec<Arc<Heard>>>, broadcast::Receiver<Arc<Heard>>);
     /// Remembers a window that is open at `now`.
     async fn open_window(&self, key: &str, window: KnownWindow, now: Timestamp);
     /// The window of a key that is open at `now`, as far as one is known.

@@ -22,7 +22,11 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::{Coordination, Health, Heard, KnownWindow, Permit, Signal, Word, limit::Limits, ring::Ring};
+use super::{
+    Coordination, Health, Heard, KnownWindow, Permit, Signal, Word,
+    limit::Limits,
+    ring::{Ring, number},
+};
 use crate::domain::Timestamp;
 
 /// How long Redis may take to answer before it counts as away.
@@ -175,6 +179,8 @@ async fn write(shared: Arc<Shared>, mut queue: mpsc::Receiver<Word>) {
         words.retain(|word| match word {
             Word::Signal(signal) => given.insert(*signal),
             Word::Event(_) => true,
+            // what one process has missed is its own affair
+            Word::Gap => false,
         });
         let sent = send(&shared, &words).await;
         Trouble::note(&shared.trouble.writing, "writing", &sent);
@@ -197,6 +203,7 @@ async fn send(shared: &Shared, words: &[Word]) -> RedisResult<()> {
         let (field, text) = match word {
             Word::Signal(signal) => ("signal", serde_json::json!(signal).as_str().unwrap_or_default().to_owned()),
             Word::Event(event) => ("event", event.clone()),
+            Word::Gap => continue,
         };
         let fields = [("from", shared.own.as_str()), (field, text.as_str())];
         requests.xadd_maxlen(shared.name("words"), StreamMaxlen::Approx(REMEMBERED), "*", &fields).ignore();
@@ -212,6 +219,13 @@ async fn read(shared: Arc<Shared>, client: Client) {
         Trouble::note(&shared.trouble.reading, "reading", &ended);
         tokio::time::sleep(AGAIN).await;
     }
+}
+
+/// Was more told while this process was away than Redis remembers, or was that lost?
+fn is_gap(last: Option<&str>, oldest: Option<&str>) -> bool {
+    let (last, oldest) = (last.and_then(number), oldest.and_then(number));
+    // nothing heard so far, nothing missed
+    last > Some((0, 0)) && (oldest.is_none() || oldest > last)
 }
 
 async fn follow(shared: &Shared, client: &Client, last: &mut Option<String>) -> RedisResult<()> {
@@ -234,6 +248,11 @@ async fn follow(shared: &Shared, client: &Client, last: &mut Option<String>) -> 
         }
         *last = Some(known.ids.first().map_or("0-0".to_owned(), |newest| newest.id.clone()));
     }
+    let oldest: StreamRangeReply = connection.xrange_count(&stream, "-", "+", 1).await?;
+    let oldest = oldest.ids.first().map(|entry| entry.id.as_str());
+    if is_gap(last.as_deref(), oldest) {
+        shared.ring.hear_missed(Word::Gap);
+    }
     let options = StreamReadOptions::default().block(READ.as_millis() as usize).count(500);
     let mut is_first = true;
     loop {
@@ -251,7 +270,7 @@ async fn follow(shared: &Shared, client: &Client, last: &mut Option<String>) -> 
         if std::mem::take(&mut is_first) || was_away {
             // nobody knows what was said in between
             for signal in [Signal::Look, Signal::Schedule] {
-                shared.ring.hear_missed(signal);
+                shared.ring.hear_missed(Word::Signal(signal));
             }
         }
     }
@@ -272,8 +291,8 @@ impl Coordination for Redis {
         self.shared.ring.listen()
     }
 
-    fn since(&self, id: &str) -> Option<Vec<Arc<Heard>>> {
-        self.shared.ring.since(id)
+    fn listen_after(&self, id: &str) -> (Option<Vec<Arc<Heard>>>, broadcast::Receiver<Arc<Heard>>) {
+        self.shared.ring.listen_after(id)
     }
 
     async fn open_window(&self, key: &str, window: KnownWindow, now: Timestamp) {
@@ -311,5 +330,24 @@ impl Coordination for Redis {
         let trouble = &self.shared.trouble;
         let text = lock(&trouble.writing).clone().or_else(|| lock(&trouble.reading).clone());
         Health { kind: "redis", trouble: text, dropped: trouble.dropped.load(Ordering::Relaxed) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gap_is_told_where_words_may_be_missing_and_only_there() {
+        for (last, oldest, expected) in [
+            (Some("0-0"), None, false),
+            (Some("0-0"), Some("5-0"), false),
+            (Some("7-1"), Some("5-0"), false),
+            (Some("7-1"), Some("7-1"), false),
+            (Some("7-1"), Some("7-2"), true),
+            (Some("7-1"), None, true),
+        ] {
+            assert_eq!(is_gap(last, oldest), expected, "{last:?} {oldest:?}");
+        }
     }
 }

@@ -8,7 +8,7 @@ use std::{
 
 use tokio::sync::broadcast;
 
-use super::{Heard, Signal, Word};
+use super::{Heard, Word};
 
 /// Words that are remembered, and that a listener may lag behind.
 const WORDS: usize = 4_096;
@@ -39,13 +39,17 @@ impl Ring {
 
     /// Remembers a word and tells the listeners.
     pub(super) fn hear(&self, heard: Heard) {
+        self.push(&mut self.words(), heard);
+    }
+
+    /// Under the lock, so that everyone hears in the order that is remembered.
+    fn push(&self, words: &mut VecDeque<Arc<Heard>>, heard: Heard) {
         let heard = Arc::new(heard);
-        let mut words = self.words();
         words.push_back(heard.clone());
         while words.len() > WORDS {
             words.pop_front();
         }
-        // under the lock, so that everyone hears in the same order; no listener is no error
+        // no listener is no error
         drop(self.listeners.send(heard));
     }
 
@@ -54,29 +58,29 @@ impl Ring {
         self.number_and_hear(word, false);
     }
 
-    /// Listeners are to look, as if another process had said so.
-    pub(super) fn hear_missed(&self, signal: Signal) {
-        self.number_and_hear(Word::Signal(signal), true);
+    /// Listeners are to know of something that nobody has told.
+    pub(super) fn hear_missed(&self, word: Word) {
+        self.number_and_hear(word, true);
     }
 
     fn number_and_hear(&self, word: Word, is_foreign: bool) {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
-        let last = self.words().back().and_then(|last| number(&last.id)).unwrap_or_default();
+        let mut words = self.words();
+        let last = words.back().and_then(|last| number(&last.id)).unwrap_or_default();
         let (milliseconds, count) = if now > last.0 { (now, 0) } else { (last.0, last.1 + 1) };
-        self.hear(Heard { id: format!("{milliseconds}-{count}"), is_foreign, word });
+        self.push(&mut words, Heard { id: format!("{milliseconds}-{count}"), is_foreign, word });
     }
 
     pub(super) fn listen(&self) -> broadcast::Receiver<Arc<Heard>> {
         self.listeners.subscribe()
     }
 
-    pub(super) fn since(&self, id: &str) -> Option<Vec<Arc<Heard>>> {
-        number(id)?;
+    /// What came after the word `id`, if that is remembered, and what comes from now on: nothing is in both, and
+    /// nothing in neither. By its place and not by its number: words that were numbered here while Redis was
+    /// away follow another clock.
+    pub(super) fn listen_after(&self, id: &str) -> (Option<Vec<Arc<Heard>>>, broadcast::Receiver<Arc<Heard>>) {
         let words = self.words();
-        let oldest = words.front().and_then(|first| number(&first.id))?;
-        if number(id) < Some(oldest) {
-            return None;
-        }
-        Some(words.iter().filter(|heard| heard.is_after(id)).cloned().collect())
+        let place = words.iter().rposition(|heard| heard.id == id);
+        (place.map(|place| words.iter().skip(place + 1).cloned().collect()), self.listen())
     }
 }

@@ -9,6 +9,7 @@ pub mod id;
 pub mod job;
 pub mod record;
 pub mod run;
+pub mod text;
 pub mod value;
 
 pub use admission::{Admission, Mode, Window};

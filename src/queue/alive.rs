@@ -46,7 +46,7 @@ impl QueueActor {
 
     /// Marks what runs here alive, sees who else is, and what was asked for.
     fn look(&mut self) -> ResponseActFuture<Self, ()> {
-        let (jobs, owner, running) = (self.parts.jobs.clone(), self.settings.owner.clone(), self.board.running());
+        let (jobs, owner, running) = (self.parts.jobs.clone(), self.settings.owner.clone(), self.board.held());
         let now = self.parts.clock.now();
         let beat = async move { jobs.heartbeat(owner, running, now).await }.into_actor(self);
         let steered = self.steered;
@@ -60,10 +60,11 @@ impl QueueActor {
     }
 
     fn heard(&mut self, heard: Heartbeat, is_fresh: bool, ctx: &mut Context<Self>) {
-        self.stop_here(&heard.stop, StopReason::Asked);
+        // since the database was read, a job may have ended and begun here anew: that is another lease
+        self.stop_here(&self.board.still(&heard.stop), StopReason::Asked);
         // whoever holds them now does their work; here they are only in the way
-        self.stop_here(&heard.lost, StopReason::Asked);
-        self.preempt(&heard.preempt);
+        self.stop_here(&self.board.still(&heard.lost), StopReason::Asked);
+        self.preempt(&self.board.still(&heard.preempt));
         if is_fresh {
             if let Some(pause) = &heard.pause {
                 let paused = self.board.paused_by(pause);

@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 
 use crate::{
     domain::{AgentId, ClaimedJob, Class, JobId, JobType, Pause, Timestamp},
-    store::{ALL, Meant},
+    store::{ALL, Held, Meant},
 };
 
 /// Even with nothing due, look so often: a signal of another process may have been lost.
@@ -136,6 +136,19 @@ impl Board {
         self.running.keys().copied().collect()
     }
 
+    /// The running jobs, with the leases under which they run.
+    #[must_use]
+    pub fn held(&self) -> Vec<Held> {
+        self.running.values().map(|job| (job.id, job.lease)).collect()
+    }
+
+    /// Those of `held` that run here under just that lease.
+    #[must_use]
+    pub fn still(&self, held: &[Held]) -> Vec<JobId> {
+        let runs = |(id, lease): &&Held| self.running.get(id).is_some_and(|job| job.lease == *lease);
+        held.iter().filter(runs).map(|(id, _)| *id).collect()
+    }
+
     /// The running jobs that are meant.
     #[must_use]
     pub fn meant(&self, meant: &Meant) -> Vec<JobId> {
@@ -219,6 +232,16 @@ mod tests {
             approves: None,
             enqueued_at: Timestamp::UNIX_EPOCH,
         }
+    }
+
+    #[test]
+    fn the_same_job_under_another_lease_is_another() {
+        let mut board = Board::new(2);
+        let room = board.begin_claim().unwrap();
+        board.end_claim(room, &[ClaimedJob { lease: 3, ..job(7) }]);
+        assert_eq!(board.held(), [(7, 3)]);
+        assert_eq!(board.still(&[(7, 2), (7, 3), (8, 3)]), [7]);
+        assert!(board.still(&[(7, 2)]).is_empty(), "what was said of its last attempt is not meant for this one");
     }
 
     #[test]

@@ -12,14 +12,15 @@ use super::{
 };
 use crate::{
     coordination::KnownWindow,
-    domain::{Admission, NewJob, Reason, Timestamp, Window},
+    domain::{Admission, NewJob, Reason, Timestamp, Window, text::nul_in},
     event::Event,
 };
 
 /// How long a refusal from memory may wait for the database's word.
 const DOUBT: Duration = Duration::from_millis(100);
 
-type Reply = oneshot::Sender<Result<Admission, QueueError>>;
+type Answer = Result<Admission, QueueError>;
+type Reply = oneshot::Sender<Answer>;
 
 /// A request that waits for the next transaction; without a reply, it was refused from memory and is asked
 /// once more.
@@ -30,11 +31,24 @@ pub(super) struct Waiting {
     pub window_until: Option<Timestamp>,
 }
 
+fn nul_in_request(ask: &Enqueue) -> Option<String> {
+    let data = ask.data.iter().flatten().find_map(|(name, value)| {
+        let at = format!("/data/{name}");
+        if name.contains('\0') { Some(at) } else { nul_in(value, &at) }
+    });
+    let of = |is_bad: bool, pointer: &str| is_bad.then(|| pointer.to_owned());
+    data.or_else(|| of(ask.idempotency_key.as_ref().is_some_and(|key| key.contains('\0')), "/idempotencyKey"))
+        .or_else(|| of(ask.agent.as_str().contains('\0'), "/agentId"))
+}
+
 impl QueueActor {
     /// The job that a message asks for.
     fn job(&self, ask: Enqueue) -> Result<NewJob, QueueError> {
         if self.board.is_draining() {
             return Err(QueueError::ShuttingDown);
+        }
+        if let Some(pointer) = nul_in_request(&ask) {
+            return Err(QueueError::NulInText { pointer });
         }
         let mut job = match self.parts.types.get(ask.job_type.as_str()) {
             Some(spec) => spec.job(&ask.agent, ask.reason),
@@ -167,11 +181,12 @@ impl QueueActor {
             actor.storing = false;
             let (answers, claimed) = match stored {
                 Ok((answers, claimed)) => {
-                    (Ok(actor.merge(&jobs, answers, windows, ctx)), Ok(claimed.unwrap_or_default()))
+                    let merged = actor.merge(&jobs, answers, windows, ctx);
+                    (merged.into_iter().map(Ok).collect(), Ok(claimed.unwrap_or_default()))
                 }
                 Err(error) => {
                     tracing::error!(%error, jobs = jobs.len(), "jobs could not be admitted");
-                    (Err(storage(&error)), Err(error))
+                    (vec![Err(storage(&error)); jobs.len()], Err(error))
                 }
             };
             actor.answer(&jobs, replies, answers, now);
@@ -206,31 +221,18 @@ impl QueueActor {
         all
     }
 
-    fn answer(
-        &mut self,
-        jobs: &[NewJob],
-        replies: Vec<Option<Reply>>,
-        answers: Result<Vec<Admission>, QueueError>,
-        now: Timestamp,
-    ) {
-        let answers = match answers {
-            Ok(answers) => answers,
-            Err(error) => {
-                for reply in replies.into_iter().flatten() {
-                    drop(reply.send(Err(error.clone())));
-                }
-                return;
-            }
-        };
-        for ((job, reply), admission) in jobs.iter().zip(replies).zip(answers) {
+    fn answer(&mut self, jobs: &[NewJob], replies: Vec<Option<Reply>>, answers: Vec<Answer>, now: Timestamp) {
+        for ((job, reply), answer) in jobs.iter().zip(replies).zip(answers) {
             // a refusal that was told already is not told twice
-            if reply.is_some() || admission.is_taken() {
+            if let Ok(admission) = answer
+                && (reply.is_some() || admission.is_taken())
+            {
                 self.open_window(job, admission, now);
                 self.announce(job, admission);
             }
             if let Some(reply) = reply {
                 // whoever asked may have stopped waiting
-                drop(reply.send(Ok(admission)));
+                drop(reply.send(answer));
             }
         }
     }

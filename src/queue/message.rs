@@ -25,6 +25,12 @@ pub enum QueueError {
         /// The field.
         field: String,
     },
+    /// A text has a NUL character, which not every database can keep.
+    #[error("a text has a NUL character at {pointer}")]
+    NulInText {
+        /// Where, as a JSON pointer into the request.
+        pointer: String,
+    },
     /// The service shuts down.
     #[error("the service is shutting down")]
     ShuttingDown,

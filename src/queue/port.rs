@@ -8,7 +8,8 @@ use async_trait::async_trait;
 use crate::{
     domain::{Admission, ClaimedJob, JobId, NewJob, NextStep, Outcome, Pause, RunId, Timestamp},
     store::{
-        Claim, Claimed, Finish, Heartbeat, Job, JobQuery, KeyState, Meant, Retry, Slot, SourceReport, Store, StoreError,
+        Claim, Claimed, Finish, Heartbeat, Held, Job, JobQuery, KeyState, Meant, Retry, Slot, SourceReport, Store,
+        StoreError,
     },
 };
 
@@ -49,7 +50,7 @@ pub trait JobBoard: Send + Sync + 'static {
     /// Ends an attempt; see [`Store::finish`].
     async fn end(&self, job: &ClaimedJob, end: End, now: Timestamp) -> Result<(), StoreError>;
     /// See [`Store::heartbeat`].
-    async fn heartbeat(&self, owner: String, running: Vec<JobId>, now: Timestamp) -> Result<Heartbeat, StoreError>;
+    async fn heartbeat(&self, owner: String, running: Vec<Held>, now: Timestamp) -> Result<Heartbeat, StoreError>;
     /// See [`Store::rescue`].
     async fn rescue(
         &self,
@@ -119,7 +120,7 @@ impl JobBoard for Store {
         Store::finish(self, job, finish, end.next, now).await.map(|_| ())
     }
 
-    async fn heartbeat(&self, owner: String, running: Vec<JobId>, now: Timestamp) -> Result<Heartbeat, StoreError> {
+    async fn heartbeat(&self, owner: String, running: Vec<Held>, now: Timestamp) -> Result<Heartbeat, StoreError> {
         Store::heartbeat(self, owner, running, now).await
     }
 

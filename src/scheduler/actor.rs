@@ -16,7 +16,7 @@ use crate::{
     domain::{AgentId, Clock, SyncType, Timestamp},
     event::{Bus, Event, Pulses},
     queue::EnqueueTick,
-    store::{Setting, Slot, StoreError},
+    store::{Amendments, Setting, Slot, StoreError},
     sync_type::{Scope, SyncTypes},
 };
 
@@ -175,8 +175,7 @@ impl SchedulerActor {
                     actor.fired(&slot, ctx);
                 } else {
                     // another process moved this slot on: follow what it stored
-                    let load = actor.load();
-                    ctx.spawn(load);
+                    actor.reload(ctx);
                 }
             }
             Err(error) => {
@@ -200,30 +199,38 @@ impl SchedulerActor {
         self.arm(&slot.sync_type, ctx);
     }
 
-    /// Takes over what another process has changed; a timer whose moment stays the same goes on.
+    /// Takes over what is stored; a timer whose moment stays the same goes on. Without settings so far, it is
+    /// tried until they are known.
     fn reload(&self, ctx: &mut Context<Self>) {
         if self.halted {
             return;
         }
         let board = self.board.clone();
         let load = async move { Ok::<_, StoreError>((board.settings().await?, board.auto_sync().await?)) };
-        // as for a tick: no change of the schedule may come in between
+        // no message is answered before the schedule is known, and no change of it may come in between
         ctx.wait(load.into_actor(self).map(|loaded, actor, ctx| match loaded {
-            Ok((settings, on)) => {
-                let is_running = on && actor.settings.enabled;
-                let is_switched = is_running != actor.running;
-                actor.running = is_running;
-                let known = |setting: &Setting| actor.types.get(setting.sync_type.as_str()).is_some();
-                for setting in settings.into_iter().filter(known).collect::<Vec<_>>() {
-                    let name = setting.sync_type.clone();
-                    let old = actor.schedules.insert(name.clone(), setting);
-                    if is_switched || old.as_ref() != actor.schedules.get(&name) {
-                        actor.arm(&name, ctx);
-                    }
-                }
+            Ok((settings, on)) => actor.take_over(settings, on, ctx),
+            Err(error) if actor.schedules.is_empty() => {
+                tracing::error!(%error, "the schedule could not be loaded; it is tried again");
+                ctx.run_later(RETRY, |actor, ctx| actor.reload(ctx));
             }
             Err(error) => tracing::warn!(%error, "the schedule could not be read again"),
         }));
+    }
+
+    fn take_over(&mut self, settings: Vec<Setting>, on: bool, ctx: &mut Context<Self>) {
+        let is_running = on && self.settings.enabled;
+        let is_switched = std::mem::replace(&mut self.running, is_running) != is_running;
+        for setting in settings {
+            let name = setting.sync_type.clone();
+            if self.types.get(name.as_str()).is_none() {
+                continue;
+            }
+            let old = self.schedules.insert(name.clone(), setting);
+            if is_switched || old.as_ref() != self.schedules.get(&name) {
+                self.arm(&name, ctx);
+            }
+        }
     }
 
     fn keep_reloading(&self, ctx: &mut Context<Self>) {
@@ -233,63 +240,34 @@ impl SchedulerActor {
         });
     }
 
-    /// Takes settings and switch from the database and starts all timers by them.
-    fn load(&self) -> ResponseActFuture<Self, ()> {
-        let board = self.board.clone();
-        let load = async move { Ok::<_, StoreError>((board.settings().await?, board.auto_sync().await?)) };
-        Box::pin(load.into_actor(self).map(|loaded, actor, ctx| match loaded {
-            Ok((settings, on)) => {
-                actor.running = on && actor.settings.enabled;
-                let known = |setting: &Setting| actor.types.get(setting.sync_type.as_str()).is_some();
-                let settings = settings.into_iter().filter(known);
-                actor.schedules = settings.map(|setting| (setting.sync_type.clone(), setting)).collect();
-                actor.arm_all(ctx);
+    /// What `changes` do to the stored settings, or why they cannot be made.
+    fn amendments(&self, changes: Vec<Change>) -> Result<Amendments, ScheduleError> {
+        let (minute, now) = (self.settings.minute, self.clock.now());
+        let amendment = |change: Change| {
+            let sync_type = change.sync_type.clone();
+            if !self.schedules.contains_key(&sync_type) {
+                return Err(ScheduleError::UnknownType(sync_type));
             }
-            Err(error) => {
-                tracing::error!(%error, "the schedule could not be loaded; it is tried again");
-                ctx.run_later(RETRY, |actor, ctx| {
-                    let load = actor.load();
-                    ctx.spawn(load);
-                });
+            if let Some(minutes) = change.minutes.filter(|minutes| !(5..=1440).contains(minutes)) {
+                return Err(ScheduleError::OutOfRange { sync_type, minutes });
             }
-        }))
-    }
-
-    /// The settings that `changes` make, or why they cannot be made.
-    fn changed(&self, changes: &[Change]) -> Result<Vec<Setting>, ScheduleError> {
-        let now = self.clock.now();
-        changes
-            .iter()
-            .map(|change| {
-                let sync_type = change.sync_type.clone();
-                let old = self.schedules.get(&sync_type).ok_or(ScheduleError::UnknownType(sync_type.clone()))?;
-                let minutes = change.minutes.unwrap_or(old.interval_minutes);
-                if !(5..=1440).contains(&minutes) {
-                    return Err(ScheduleError::OutOfRange { sync_type, minutes });
-                }
-                let next_run = cadence::after_change(old.last_tick, old.next_run, self.interval(minutes), now);
-                let is_same = minutes == old.interval_minutes && old.next_run.is_some();
-                Ok(Setting {
-                    interval_minutes: minutes,
-                    enabled: change.enabled.unwrap_or(old.enabled),
-                    next_run: if is_same { old.next_run } else { Some(next_run) },
-                    ..old.clone()
-                })
-            })
-            .collect()
+            let amend: Box<dyn FnOnce(Setting) -> Setting + Send> =
+                Box::new(move |old| amended(&change, old, minute, now));
+            Ok((sync_type, amend))
+        };
+        changes.into_iter().map(amendment).collect()
     }
 
     /// Stores the changes, then restarts the timers of the changed types, and no other.
-    fn reschedule(&mut self, changes: &[Change]) -> ResponseActFuture<Self, Result<(), ScheduleError>> {
-        let settings = match self.changed(changes) {
-            Ok(settings) => settings,
+    fn reschedule(&mut self, changes: Vec<Change>) -> ResponseActFuture<Self, Result<(), ScheduleError>> {
+        let amendments = match self.amendments(changes) {
+            Ok(amendments) => amendments,
             Err(error) => return Box::pin(async { Err(error) }.into_actor(self)),
         };
-        let (board, now, saved) = (self.board.clone(), self.clock.now(), settings.clone());
-        let save = async move { board.save_settings(saved, now).await }.into_actor(self);
-        Box::pin(save.map(move |done, actor, ctx| {
-            done.map_err(|error| ScheduleError::Storage(error.to_string()))?;
-            for setting in settings {
+        let (board, now) = (self.board.clone(), self.clock.now());
+        let save = async move { board.amend_settings(amendments, now).await }.into_actor(self);
+        Box::pin(save.map(move |settings, actor, ctx| {
+            for setting in settings.map_err(|error| ScheduleError::Storage(error.to_string()))? {
                 let name = setting.sync_type.clone();
                 actor.bus.publish(Event::Rescheduled {
                     sync_type: name.clone(),
@@ -305,6 +283,19 @@ impl SchedulerActor {
 
     fn snapshot(&self) -> SchedulerSnapshot {
         SchedulerSnapshot { running: self.running, types: self.schedules.values().map(type_schedule).collect() }
+    }
+}
+
+/// What a change makes of a type's settings.
+fn amended(change: &Change, old: Setting, minute: Duration, now: Timestamp) -> Setting {
+    let minutes = change.minutes.unwrap_or(old.interval_minutes);
+    let is_same = minutes == old.interval_minutes && old.next_run.is_some();
+    let next_run = cadence::after_change(old.last_tick, old.next_run, minute * minutes, now);
+    Setting {
+        interval_minutes: minutes,
+        enabled: change.enabled.unwrap_or(old.enabled),
+        next_run: if is_same { old.next_run } else { Some(next_run) },
+        ..old
     }
 }
 
@@ -325,9 +316,7 @@ impl Actor for SchedulerActor {
         self.pulses.beat("timers", TIMERS_LATE);
         self.watch(ctx);
         self.keep_reloading(ctx);
-        let load = self.load();
-        // no message is answered before the schedule is known
-        ctx.wait(load);
+        self.reload(ctx);
     }
 }
 
@@ -336,7 +325,7 @@ impl Handler<UpdateInterval> for SchedulerActor {
 
     fn handle(&mut self, UpdateInterval { sync_type, minutes }: UpdateInterval, _: &mut Self::Context) -> Self::Result {
         let change = Change { sync_type: sync_type.clone(), minutes: Some(minutes), enabled: None };
-        let done = self.reschedule(&[change]);
+        let done = self.reschedule(vec![change]);
         AtomicResponse::new(Box::pin(done.map(move |done, actor, _| {
             done?;
             actor.schedules.get(&sync_type).map(type_schedule).ok_or(ScheduleError::UnknownType(sync_type))
@@ -348,7 +337,7 @@ impl Handler<Reschedule> for SchedulerActor {
     type Result = AtomicResponse<Self, Result<Vec<TypeSchedule>, ScheduleError>>;
 
     fn handle(&mut self, Reschedule { changes }: Reschedule, _: &mut Self::Context) -> Self::Result {
-        let done = self.reschedule(&changes);
+        let done = self.reschedule(changes);
         AtomicResponse::new(Box::pin(done.map(|done, actor, _| done.map(|()| actor.snapshot().types))))
     }
 }
@@ -366,7 +355,7 @@ impl Handler<SetAutoSync> for SchedulerActor {
         };
         AtomicResponse::new(Box::pin(save.into_actor(self).map(move |done, actor, ctx| {
             done?;
-            actor.running = on;
+            actor.running = on && !actor.halted;
             actor.bus.publish(Event::AutoSyncChanged { on });
             actor.arm_all(ctx);
             Ok(actor.snapshot())

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use crate::{
     domain::{AgentId, Timestamp},
-    store::{Setting, Store, StoreError},
+    store::{Amendments, Setting, Store, StoreError},
 };
 
 /// The stored switch that turns all timers on.
@@ -15,8 +15,8 @@ const AUTO_SYNC: &str = "auto_sync";
 pub trait SettingsBoard: Send + Sync + 'static {
     /// All types' settings.
     async fn settings(&self) -> Result<Vec<Setting>, StoreError>;
-    /// Stores the settings of several types, all or none.
-    async fn save_settings(&self, settings: Vec<Setting>, now: Timestamp) -> Result<(), StoreError>;
+    /// Changes the stored settings of several types, all or none; answers them as they are then.
+    async fn amend_settings(&self, amendments: Amendments, now: Timestamp) -> Result<Vec<Setting>, StoreError>;
     /// Is auto-sync on? It is until someone turns it off.
     async fn auto_sync(&self) -> Result<bool, StoreError>;
     /// Turns auto-sync on or off.
@@ -31,8 +31,8 @@ impl SettingsBoard for Store {
         Store::settings(self).await
     }
 
-    async fn save_settings(&self, settings: Vec<Setting>, now: Timestamp) -> Result<(), StoreError> {
-        Store::save_settings(self, settings, now).await
+    async fn amend_settings(&self, amendments: Amendments, now: Timestamp) -> Result<Vec<Setting>, StoreError> {
+        Store::amend_settings(self, amendments, now).await
     }
 
     async fn auto_sync(&self) -> Result<bool, StoreError> {

@@ -1,6 +1,6 @@
 //! How can the database fail, and may a retry help?
 
-use sea_orm::DbErr;
+use sea_orm::{DbErr, RuntimeErr};
 
 use crate::domain::job::Illegal;
 
@@ -45,6 +45,16 @@ impl StoreError {
     /// For `map_err`: names what was attempted.
     pub(super) fn while_doing(doing: &'static str) -> impl Fn(DbErr) -> Self {
         move |error| StoreError::Database { doing, error }
+    }
+
+    /// Did a statement fail because of the values that it was given, and of nothing else?
+    #[must_use]
+    pub fn is_about_data(&self) -> bool {
+        let StoreError::Database { error: DbErr::Exec(cause) | DbErr::Query(cause), .. } = self else { return false };
+        let RuntimeErr::SqlxError(cause) = cause else { return false };
+        // PostgreSQL's class 22, "data exception"; SQLite keeps every value
+        let code = cause.as_database_error().and_then(sea_orm::sqlx::error::DatabaseError::code);
+        code.is_some_and(|code| code.len() == 5 && code.starts_with("22"))
     }
 
     /// May the same operation succeed if it is tried again?

@@ -32,17 +32,21 @@ pub struct Beat {
     pub heartbeat: i64,
 }
 
+/// A job, and the number of the lease under which it is held: the same job may be held again a moment later,
+/// under the next.
+pub type Held = (JobId, i64);
+
 /// What a heartbeat tells.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Heartbeat {
     /// All active jobs of all processes.
     pub active: Vec<Beat>,
     /// Of this process's: those that someone asked to stop.
-    pub stop: Vec<JobId>,
+    pub stop: Vec<Held>,
     /// Of this process's: syncs whose agent has a write or download waiting.
-    pub preempt: Vec<JobId>,
+    pub preempt: Vec<Held>,
     /// Of those that the process says it runs: those that it does not hold any more.
-    pub lost: Vec<JobId>,
+    pub lost: Vec<Held>,
     /// The pause that holds.
     pub pause: Option<Pause>,
     /// The limits that are set; see [`Store::limits`].
@@ -56,18 +60,18 @@ pub(super) const SENT: &str = "done";
 
 impl Store {
     /// Moves the heartbeat of the jobs that `owner` runs now, and reads everyone's. A job that it
-    /// holds but does not run any more gets none, and is taken over.
+    /// holds but does not run gets none, and is taken over.
     ///
     /// # Errors
     /// [`StoreError`] if a statement fails.
-    pub async fn heartbeat(&self, owner: String, running: Vec<JobId>, now: Timestamp) -> Result<Heartbeat, StoreError> {
+    pub async fn heartbeat(&self, owner: String, running: Vec<Held>, now: Timestamp) -> Result<Heartbeat, StoreError> {
         self.write_beside(move |tx| {
             Box::pin(async move {
                 let failed = StoreError::while_doing("send a heartbeat");
                 // a row that is locked is being written to by its own run, which is a heartbeat too
                 let mine = entity::job::Entity::find()
                     .filter(C::Owner.eq(owner.as_str()))
-                    .filter(C::Id.is_in(running.clone()))
+                    .filter(C::Id.is_in(running.iter().map(|(id, _)| *id)))
                     .filter(is(JobState::Active))
                     .select_only()
                     .column(C::Id)
@@ -85,8 +89,9 @@ impl Store {
                 let rows = entity::job::Entity::find().filter(is(JobState::Active)).order_by_asc(C::Id).all(tx).await;
                 let rows = rows.map_err(&failed)?;
                 let is_mine = |row: &&entity::job::Model| row.owner.as_deref() == Some(owner.as_str());
-                let mine: Vec<_> = rows.iter().filter(is_mine).collect();
-                let stop = mine.iter().filter(|row| row.stop_requested).map(|row| row.id).collect();
+                let held = |row: &entity::job::Model| (row.id, row.lease);
+                let mine: Vec<Held> = rows.iter().filter(is_mine).map(held).collect();
+                let stop = rows.iter().filter(is_mine).filter(|row| row.stop_requested).map(held).collect();
                 let pause = control::pause_at(tx, now).await?;
                 let overtaken = entity::job::Entity::find()
                     .filter(is(JobState::Active))
@@ -108,8 +113,8 @@ impl Store {
                     pause,
                     limits: control::limits(tx).await?,
                     stop,
-                    preempt: overtaken.iter().filter(|_| !is_emergency).map(|row| row.id).collect(),
-                    lost: running.into_iter().filter(|id| !mine.iter().any(|row| row.id == *id)).collect(),
+                    preempt: overtaken.iter().filter(|_| !is_emergency).map(held).collect(),
+                    lost: running.iter().filter(|job| !mine.contains(job)).copied().collect(),
                     active: rows.iter().map(beat).collect(),
                 })
             })

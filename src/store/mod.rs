@@ -58,10 +58,10 @@ pub use error::StoreError;
 pub use finish::{Finish, Finished};
 pub use job_list::{Job, JobQuery};
 pub use keys::KeyState;
-pub use lease::{Beat, Heartbeat};
+pub use lease::{Beat, Heartbeat, Held};
 pub use retry::Retry;
 pub use runs::{Run, RunQuery};
-pub use settings::Setting;
+pub use settings::{Amendments, Setting};
 pub use stop::Meant;
 
 use crate::{domain::Timestamp, sync_type::SyncTypes};

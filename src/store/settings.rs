@@ -20,6 +20,9 @@ pub struct Setting {
     pub next_run: Option<Timestamp>,
 }
 
+/// What becomes of the settings of each of these types.
+pub type Amendments = Vec<(SyncType, Box<dyn FnOnce(Setting) -> Setting + Send>)>;
+
 fn setting(row: entity::sync_settings::Model) -> Setting {
     Setting {
         sync_type: row.sync_type.into(),
@@ -71,15 +74,22 @@ impl Store {
         .await
     }
 
-    /// Stores intervals, on/off and next runs of several types, all or none.
+    /// Changes what is stored of several types, all or none; answers what is stored then. Another process may
+    /// have changed it, or fired a slot, a moment before: the amendments see that.
     ///
     /// # Errors
-    /// [`StoreError`] if a statement fails, also when an interval is not between 5 and 1440.
-    pub async fn save_settings(&self, settings: Vec<Setting>, now: Timestamp) -> Result<(), StoreError> {
+    /// [`StoreError`] if a statement fails, also when an interval is not between 5 and 1440;
+    /// [`StoreError::Missing`] if a type has no settings.
+    pub async fn amend_settings(&self, amendments: Amendments, now: Timestamp) -> Result<Vec<Setting>, StoreError> {
         use entity::sync_settings::Column as C;
         self.write(move |tx| {
             Box::pin(async move {
-                for setting in settings {
+                let mut amended = Vec::with_capacity(amendments.len());
+                for (sync_type, amend) in amendments {
+                    let row = entity::sync_settings::Entity::find_by_id(sync_type.as_str()).one(tx).await;
+                    let row = row.map_err(StoreError::while_doing("read the settings"))?;
+                    let row = row.ok_or_else(|| StoreError::Missing(format!("setting of type '{sync_type}'")))?;
+                    let setting = amend(setting(row));
                     entity::sync_settings::Entity::update_many()
                         .col_expr(C::IntervalMinutes, Expr::val(i64::from(setting.interval_minutes)))
                         .col_expr(C::Enabled, Expr::val(setting.enabled))
@@ -89,8 +99,9 @@ impl Store {
                         .exec(tx)
                         .await
                         .map_err(StoreError::while_doing("save the settings"))?;
+                    amended.push(setting);
                 }
-                Ok(())
+                Ok(amended)
             })
         })
         .await

@@ -36,13 +36,17 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if a statement fails.
     pub async fn request_stop(&self, meant: Meant, now: Timestamp) -> Result<(Vec<JobId>, Vec<JobId>), StoreError> {
-        let (running, meant) = self.write(move |tx| Box::pin(async move { mark_stopped(tx, meant).await })).await?;
+        let only_waiting = meant.only_waiting;
+        let (mut running, waiting) =
+            self.write(move |tx| Box::pin(async move { mark_stopped(tx, meant).await })).await?;
         let mut removed = Vec::new();
         // a few hundred a transaction: other writers have their turn in between
-        for chunk in meant.chunks(REMOVED_AT_ONCE) {
+        for chunk in waiting.chunks(REMOVED_AT_ONCE) {
             let (types, inner, ids) = (self.types().clone(), self.inner.clone(), chunk.to_vec());
             let done = self.write_ending(move |tx| {
                 Box::pin(async move {
+                    // a job may have been claimed since it was found waiting
+                    let started = if only_waiting { Vec::new() } else { mark_active(tx, ids.clone()).await? };
                     let rows = entity::job::Entity::find()
                         .filter(C::Id.is_in(ids))
                         .filter(Expr::cust("state IN ('waiting', 'delayed', 'kept')"))
@@ -53,10 +57,12 @@ impl Store {
                     remove(tx, &rows, now).await?;
                     let over: Vec<Over> = rows.iter().map(Over::from).collect();
                     follow(tx, &types, &over, now).await?;
-                    Ok(rows.into_iter().map(|row| row.id).collect::<Vec<_>>())
+                    Ok((started, rows.into_iter().map(|row| row.id).collect::<Vec<_>>()))
                 })
             });
-            removed.extend(done.await?);
+            let (started, gone) = done.await?;
+            running.extend(started);
+            removed.extend(gone);
         }
         removed.sort_unstable();
         Ok((running, removed))
@@ -70,18 +76,27 @@ async fn mark_stopped(tx: &DatabaseTransaction, meant: Meant) -> Result<(Vec<Job
     let ids = |state| of(&meant).filter(is(state)).select_only().column(C::Id).into_tuple::<i64>();
     let running = if meant.only_waiting { Vec::new() } else { ids(JobState::Active).all(tx).await.map_err(&failed)? };
     for chunk in running.chunks(REMOVED_AT_ONCE) {
-        entity::job::Entity::update_many()
-            .col_expr(C::StopRequested, Expr::val(true))
-            .filter(C::Id.is_in(chunk.to_vec()))
-            .exec(tx)
-            .await
-            .map_err(&failed)?;
+        mark_active(tx, chunk.to_vec()).await?;
     }
     let mut waiting = Vec::new();
     for state in [JobState::Kept, JobState::Delayed, JobState::Waiting] {
         waiting.extend(ids(state).all(tx).await.map_err(&failed)?);
     }
     Ok((running, waiting))
+}
+
+/// Marks those of `ids` that run; answers them.
+async fn mark_active(tx: &DatabaseTransaction, ids: Vec<JobId>) -> Result<Vec<JobId>, StoreError> {
+    let failed = StoreError::while_doing("stop jobs");
+    let active = entity::job::Entity::find().filter(C::Id.is_in(ids)).filter(is(JobState::Active));
+    let active = active.select_only().column(C::Id).into_tuple::<i64>().all(tx).await.map_err(&failed)?;
+    entity::job::Entity::update_many()
+        .col_expr(C::StopRequested, Expr::val(true))
+        .filter(C::Id.is_in(active.clone()))
+        .exec(tx)
+        .await
+        .map_err(failed)?;
+    Ok(active)
 }
 
 fn of(meant: &Meant) -> Select<entity::job::Entity> {

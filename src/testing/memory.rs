@@ -12,7 +12,10 @@ use crate::{
     domain::{Admission, AgentId, ClaimedJob, JobId, JobState, NewJob, Outcome, Pause, RunId, SyncType, Timestamp},
     queue::{End, JobBoard},
     scheduler::SettingsBoard,
-    store::{Beat, Claim, Claimed, Heartbeat, Job, JobQuery, KeyState, Meant, Retry, Setting, Slot, StoreError},
+    store::{
+        Amendments, Beat, Claim, Claimed, Heartbeat, Held, Job, JobQuery, KeyState, Meant, Retry, Setting, Slot,
+        StoreError,
+    },
 };
 
 #[derive(Debug, Default)]
@@ -161,11 +164,11 @@ impl JobBoard for MemoryBoard {
         }
     }
 
-    async fn heartbeat(&self, owner: String, running: Vec<JobId>, now: Timestamp) -> Result<Heartbeat, StoreError> {
+    async fn heartbeat(&self, owner: String, running: Vec<Held>, now: Timestamp) -> Result<Heartbeat, StoreError> {
         self.with(|state| {
             let is_mine = |row: &Row| row.owner == owner && row.state == JobState::Active;
             let queue = &mut state.queue;
-            for id in &running {
+            for (id, _) in &running {
                 queue.jobs.get_mut(id).filter(|row| is_mine(row)).into_iter().for_each(|row| row.heartbeat += 1);
             }
             let beat = |(job, row): (JobId, &Row)| Beat {
@@ -175,15 +178,16 @@ impl JobBoard for MemoryBoard {
                 heartbeat: row.heartbeat,
             };
             let mine = || queue.active().filter(|(_, row)| row.owner == owner);
+            let held = |(id, row): (JobId, &Row)| (id, row.lease);
             let is_emergency = queue.pause.as_ref().is_some_and(|pause| pause.holds(now) && pause.emergency);
             Heartbeat {
                 active: queue.active().map(beat).collect(),
-                stop: mine().filter(|(_, row)| row.stop).map(|(id, _)| id).collect(),
+                stop: mine().filter(|(_, row)| row.stop).map(held).collect(),
                 preempt: mine()
                     .filter(|(_, row)| !is_emergency && queue.is_overtaken(&row.job, now))
-                    .map(|(id, _)| id)
+                    .map(held)
                     .collect(),
-                lost: running.into_iter().filter(|id| !mine().any(|(mine, _)| mine == *id)).collect(),
+                lost: running.into_iter().filter(|job| !mine().any(|mine| held(mine) == *job)).collect(),
                 pause: queue.pause.clone().filter(|pause| pause.holds(now)),
                 limits: queue.limits.clone(),
             }
@@ -297,11 +301,14 @@ impl SettingsBoard for MemoryBoard {
         self.with(|state| state.settings.values().cloned().collect())
     }
 
-    async fn save_settings(&self, settings: Vec<Setting>, _: Timestamp) -> Result<(), StoreError> {
+    async fn amend_settings(&self, amendments: Amendments, _: Timestamp) -> Result<Vec<Setting>, StoreError> {
         self.with(|state| {
-            for setting in settings {
-                state.settings.insert(setting.sync_type.clone(), setting);
-            }
+            let amend = |(sync_type, amend): (SyncType, Box<dyn FnOnce(Setting) -> Setting + Send>)| {
+                let amended = amend(state.settings[&sync_type].clone());
+                state.settings.insert(sync_type, amended.clone());
+                amended
+            };
+            amendments.into_iter().map(amend).collect()
         })
     }
 

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use lockstep::{
     outbox::SinkError,
+    queue::{Enqueue, QueueError},
     source::SourceError,
-    testing::{Behaviour, TestApp},
+    testing::{Backend, Behaviour, TestApp},
 };
 use serde_json::{Value as Json, json};
 
@@ -84,6 +85,9 @@ async fn what_is_wrong_with_an_operation_is_named_with_its_place() {
         (with("data", json!({})), 422, "missing_field", Some("/data/orderId")),
         (with("colour", 1.into()), 422, "bad_operation", Some("")),
         (with("idempotencyKey", "x".repeat(201).into()), 422, "bad_idempotency_key", Some("/idempotencyKey")),
+        (with("idempotencyKey", "a\0b".into()), 422, "nul_in_text", Some("/idempotencyKey")),
+        (with("data", json!({ "orderId": "1", "customer": ["x\0"] })), 422, "nul_in_text", Some("/data/customer/0")),
+        (json!([order(None, 1), with("agentId", "a\0".into())]), 422, "nul_in_text", Some("/1/agentId")),
         (json!([order(None, 1), with("data", json!({}))]), 422, "missing_field", Some("/1/data/orderId")),
     ] {
         let (got, answer) = app.post("/api/operations", body).await;
@@ -91,6 +95,17 @@ async fn what_is_wrong_with_an_operation_is_named_with_its_place() {
         assert_eq!(answer["pointer"].as_str(), pointer, "{answer}");
     }
     assert_eq!(app.sink.deliveries().len(), 0);
+    // for messages as for requests, and whatever else is named
+    let data = json!({ "orderId": "1", "customer": "x\0" }).as_object().unwrap().clone();
+    let refused = app.queue.send(Enqueue::operation("submit-order", "a", data)).await.unwrap();
+    assert_eq!(refused, Err(QueueError::NulInText { pointer: "/data/customer".to_owned() }));
+    for path in ["/api/jobs?agent=%00", "/api/keys/a%00b", "/api/data/orders?q=%00"] {
+        assert_eq!(app.get(path).await.0, 400, "{path}");
+    }
+    let put = app.raw(reqwest::Method::PUT, "/api/agents/b").bearer_auth(app.token());
+    let named = put.json(&json!({ "name": "\0" })).send().await.unwrap().status();
+    let is_kept_by_any = Backend::of_suite() == Backend::Sqlite;
+    assert_eq!(named, if is_kept_by_any { 200 } else { 422 });
     let (_, known) = app.get("/api/operations").await;
     assert_eq!(known["items"].as_array().unwrap().len(), 8);
     app.stop().await;

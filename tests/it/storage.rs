@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use lockstep::{
     domain::{Admission, Class, NewJob, NextStep, Outcome, Reason, Timestamp, Window},
-    store::{Claim, DataQuery, Finish, Setting, Store, StoreError, throwaway::execute},
+    store::{Claim, DataQuery, Finish, Meant, Setting, Slot, Store, StoreError, throwaway::execute},
     sync_type::SyncTypes,
     testing::{Backend, types},
 };
@@ -246,4 +246,65 @@ async fn what_a_failed_child_makes_of_its_flow_is_in_its_types_file() {
         assert_eq!(flow.as_deref(), Some(outcome), "{policy}");
         store.close().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_misses_no_job_that_another_process_claims_meanwhile() {
+    let folder = tempfile::tempdir().unwrap();
+    let (one, two) = (open(&folder).await, open(&folder).await);
+    one.migrate().await.unwrap();
+    // several transactions' worth: claims come in between
+    let jobs = (0..1_600).map(|n| NewJob::sync(&"orders".into(), format!("agent-{n}").into(), 4, Reason::Timer));
+    one.enqueue(jobs.collect(), None, at(0)).await.unwrap();
+    let claims = async {
+        let mut started = Vec::new();
+        loop {
+            let jobs = two.claim(claim("two", 25), at(1)).await.unwrap().jobs;
+            if jobs.is_empty() {
+                return started;
+            }
+            started.extend(jobs.into_iter().map(|job| job.id));
+        }
+    };
+    let stop = async {
+        tokio::time::sleep(std::time::Duration::from_millis(30)).await;
+        one.request_stop(Meant::default(), at(1)).await.unwrap()
+    };
+    let (mut started, (mut stopping, removed)) = tokio::join!(claims, stop);
+    started.sort_unstable();
+    stopping.sort_unstable();
+    assert_eq!(started.len() + removed.len(), 1_600, "each is one or the other");
+    assert_eq!(stopping, started, "all that have started are told");
+    let held = two.heartbeat("two".into(), Vec::new(), at(2)).await.unwrap().stop;
+    assert_eq!(held.into_iter().map(|(job, _)| job).collect::<Vec<_>>(), started, "and their process hears of it");
+    one.close().await;
+    two.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_of_the_schedule_keeps_what_another_process_changed_a_moment_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder).await;
+    store.migrate().await.unwrap();
+    let seed = Setting {
+        sync_type: "orders".into(),
+        interval_minutes: 10,
+        enabled: true,
+        last_tick: None,
+        next_run: Some(at(0)),
+    };
+    store.seed_settings(vec![seed], at(0)).await.unwrap();
+    let slot = Slot { sync_type: "orders".into(), due: at(0), next: at(600) };
+    assert!(store.enqueue_slot(slot.clone(), vec![], at(1)).await.unwrap().is_some());
+    // decided by what is stored, not by what the caller remembers
+    let off = |old: Setting| {
+        assert_eq!((old.last_tick, old.next_run), (Some(at(0)), Some(at(600))));
+        Setting { enabled: false, ..old }
+    };
+    let changed = store.amend_settings(vec![("orders".into(), Box::new(off))], at(2)).await.unwrap();
+    assert_eq!((changed[0].enabled, changed[0].next_run), (false, Some(at(600))));
+    assert!(store.enqueue_slot(slot, vec![], at(3)).await.unwrap().is_none(), "the slot does not fire again");
+    let gone = store.amend_settings(vec![("bells".into(), Box::new(|old| old))], at(4)).await;
+    assert!(gone.unwrap_err().to_string().contains("bells"));
+    store.close().await;
 }

@@ -297,7 +297,7 @@ impl Pair {
             }
             Command::Heartbeat { owner } => {
                 let owner = OWNERS[*owner].to_owned();
-                let ids: Vec<_> = self.running.iter().map(|job| job.id).collect();
+                let ids: Vec<_> = self.running.iter().map(|job| (job.id, job.lease)).collect();
                 let heard = real.heartbeat(owner.clone(), ids.clone(), now).await.unwrap();
                 assert_eq!(model.heartbeat(owner, ids, now).await.unwrap(), heard);
             }

@@ -148,13 +148,20 @@ async fn a_heartbeat_tells_of_stops_preemptions_and_lost_jobs(rig: Rig) {
     rig.ask_all(vec![sync("orders", "a"), sync("orders", "b"), sync("orders", "c")]).await;
     let running = rig.claim(3).await;
     let ids: Vec<_> = running.iter().map(|job| job.id).collect();
+    let held: Vec<_> = running.iter().map(|job| (job.id, job.lease)).collect();
     rig.board.request_stop(Meant { job: Some(ids[0]), ..Meant::default() }, rig.now).await.unwrap();
     rig.add(operation("download-ddt-pdf", "b")).await;
     rig.board.rescue(ids[2], running[2].lease, 0, rig.now).await.unwrap();
-    let heard = rig.board.heartbeat("one".into(), ids.clone(), rig.now).await.unwrap();
-    assert_eq!((heard.stop, heard.preempt, heard.lost), (vec![ids[0]], vec![ids[1]], vec![ids[2]]));
+    let heard = rig.board.heartbeat("one".into(), held.clone(), rig.now).await.unwrap();
+    assert_eq!((heard.stop, heard.preempt, heard.lost), (vec![held[0]], vec![held[1]], vec![held[2]]));
     let beats: Vec<_> = heard.active.iter().map(|beat| (beat.job, beat.heartbeat)).collect();
     assert_eq!(beats, [(ids[0], 1), (ids[1], 1)]);
+    // the same job under its next lease is not the one that was lost
+    let again = rig.claim(3).await;
+    assert!(again.iter().any(|job| job.id == ids[2]), "{again:?}");
+    let both = [held[2], (ids[2], held[2].1 + 2)].to_vec();
+    let heard = rig.board.heartbeat("one".into(), both, rig.now).await.unwrap();
+    assert_eq!(heard.lost, [held[2]]);
 }
 
 async fn a_rescued_job_is_over_after_its_last_attempt(rig: Rig) {
