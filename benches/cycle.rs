@@ -101,7 +101,7 @@ async fn measure(root: &Path, postgres: &str, at: &str) -> Done<()> {
         .stderr(Stdio::null())
         .spawn()?;
     let service = Service(process);
-    let http = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build()?;
+    let http = lockstep::http::client().pool_max_idle_per_host(0).build()?;
     let url = format!("http://127.0.0.1:{port}");
     while http.get(format!("{url}/readyz")).send().await.is_err() {
         tokio::time::sleep(Duration::from_millis(50)).await;

@@ -104,8 +104,7 @@ async fn run() -> Outcome<()> {
         .arg(root.join("bench.toml"))
         .stderr(Stdio::null())
         .spawn()?;
-    let service =
-        Service { process, url: format!("http://127.0.0.1:{port}"), http: Client::builder().no_proxy().build()? };
+    let service = Service { process, url: format!("http://127.0.0.1:{port}"), http: lockstep::http::client().build()? };
     while service.call(Method::GET, "/readyz").await.is_err() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

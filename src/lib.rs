@@ -10,6 +10,7 @@ pub mod coordination;
 pub mod delta;
 pub mod domain;
 pub mod event;
+pub mod http;
 pub mod operation;
 pub mod outbox;
 pub mod pretend_erp;

@@ -8,6 +8,7 @@ use sea_orm_migration::prelude::*;
 mod m20261122_000001_control_tables;
 mod m20261122_000002_layout;
 mod m20261122_000003_queue;
+mod m20261127_000004_outbox;
 
 pub use sea_orm_migration::{MigrationStatus, MigratorTrait};
 
@@ -21,6 +22,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000001_control_tables::Migration),
             Box::new(m20261122_000002_layout::Migration),
             Box::new(m20261122_000003_queue::Migration),
+            Box::new(m20261127_000004_outbox::Migration),
         ]
     }
 }

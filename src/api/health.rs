@@ -18,7 +18,10 @@ async fn live() -> HttpResponse {
 #[get("/readyz")]
 async fn ready(api: web::Data<Api>) -> Result<HttpResponse, Problem> {
     api.store().settings().await?;
-    let actors = api.scheduler.connected() && api.queue.connected() && api.syncs.values().all(actix::Addr::connected);
+    let actors = api.scheduler.connected()
+        && api.queue.connected()
+        && api.outbox.connected()
+        && api.syncs.values().all(actix::Addr::connected);
     if !actors {
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "actor_gone", "an actor has ended"));
     }
@@ -41,6 +44,7 @@ pub fn metrics(config: &mut web::ServiceConfig) {
 async fn show_metrics(api: web::Data<Api>) -> Result<HttpResponse, Problem> {
     let coordination = api.context.coordination.health();
     api.metrics.set_coordination(coordination.trouble.is_none(), coordination.dropped);
+    super::outbox::set_gauges(&api).await?;
     let text = api
         .metrics
         .text()

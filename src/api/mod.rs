@@ -9,6 +9,7 @@ mod events;
 mod health;
 mod jobs;
 mod operations;
+mod outbox;
 mod problem;
 mod runs;
 mod schedule;
@@ -36,6 +37,7 @@ use crate::{
     domain::{AgentId, SyncType},
     event::{Metrics, Pulses},
     operation::Operations,
+    outbox::OutboxActor,
     queue::QueueActor,
     scheduler::SchedulerActor,
     store::{Agent, Store},
@@ -63,6 +65,8 @@ pub struct Api {
     pub scheduler: Addr<SchedulerActor>,
     /// The queue.
     pub queue: Addr<QueueActor>,
+    /// The write-back queue.
+    pub outbox: Addr<OutboxActor>,
     /// One actor a sync type.
     pub syncs: HashMap<SyncType, Addr<SyncActor>>,
     /// Set when the service ends: streams end then.
@@ -146,6 +150,7 @@ pub fn serve(api: Api, listener: TcpListener) -> std::io::Result<(SocketAddr, Se
                     .configure(runs::routes)
                     .configure(jobs::routes)
                     .configure(operations::routes)
+                    .configure(outbox::routes)
                     .configure(control::routes)
                     .configure(agents::routes)
                     .configure(data::routes)

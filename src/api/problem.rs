@@ -124,6 +124,9 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Missing(what) => Problem::not_found("not_found", format!("there is no {what}")),
+            StoreError::IllegalItem(_) => Problem::conflict("not_failed", error.to_string()),
+            StoreError::Doubtful { .. } => Problem::conflict("doubtful", error.to_string()),
+            StoreError::ItemLost { .. } => Problem::conflict("not_held", error.to_string()),
             error if error.is_about_data() => {
                 let text =
                     "a value of this request cannot be kept: a number out of range, or a text with a NUL character";

@@ -14,9 +14,11 @@ use tokio::{runtime::Runtime, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 mod clock;
+mod sinks;
 mod words;
 
 pub use clock::SystemClock;
+pub use sinks::models;
 
 use crate::{
     api::{self, Api, token_hash},
@@ -24,7 +26,7 @@ use crate::{
     domain::{BreakerPolicy, Class, Clock, JobType, SyncType},
     event::{Bus, Metrics, Observer, Pulses},
     operation::Operations,
-    outbox::{NoSink, OperationRunner, Sink},
+    outbox::{DrainOutbox, OperationRunner, OutboxActor, OutboxSettings, Routes, Sink},
     queue::{self, Drain, QueueActor, QueueSettings, Worker},
     report::sandbox::{ReadReports, Sandbox},
     scheduler::{Halt, SchedulerActor, SchedulerSettings},
@@ -60,6 +62,8 @@ pub struct App {
     pub queue: Addr<QueueActor>,
     /// One actor a sync type.
     pub syncs: HashMap<SyncType, Addr<SyncActor>>,
+    /// The write-back queue.
+    pub outbox: Addr<OutboxActor>,
     /// The database.
     pub store: Store,
     /// The events.
@@ -237,8 +241,9 @@ impl App {
             bail!("'{both}' is the name of a sync type and of an operation");
         }
         let pulses = Pulses::default();
-        let sink = parts.sink.take().unwrap_or_else(|| Arc::new(NoSink));
-        let queue = start_queue(&settings, &context, &io, (&syncs, &operations, &pulses), sink);
+        let routes = sinks::routes(&settings.sink)?.otherwise(parts.sink.take());
+        let outbox = start_outbox(&settings, &context, &io, &pulses, routes.clone());
+        let queue = start_queue(&settings, &context, &io, (&syncs, &operations, &pulses), routes);
         let scheduler = SchedulerActor::new(
             Arc::new(context.store.clone()),
             queue.clone().recipient(),
@@ -262,17 +267,19 @@ impl App {
             closing: closing.clone(),
             scheduler: scheduler.clone(),
             queue: queue.clone(),
+            outbox: outbox.clone(),
             syncs: syncs.clone(),
             admin_token: settings.auth.admin_token.as_deref().map(token_hash),
             report_bytes: usize::try_from(settings.limits.report_bytes).unwrap_or(usize::MAX),
         };
-        let listener_of_words = words::listen(&context.coordination, queue.clone(), scheduler.clone());
+        let listener_of_words = words::listen(&context.coordination, queue.clone(), scheduler.clone(), outbox.clone());
         let (addr, server) = api::serve(api, listener).context("cannot start the API")?;
         Ok(Self {
             addr,
             scheduler,
             queue,
             syncs,
+            outbox,
             store: context.store.clone(),
             bus: context.bus.clone(),
             pulses,
@@ -288,7 +295,10 @@ impl App {
     /// Do the top actors live? One whose mailbox is closed can only be restarted with the process.
     #[must_use]
     pub fn is_alive(&self) -> bool {
-        self.scheduler.connected() && self.queue.connected() && self.syncs.values().all(Addr::connected)
+        self.scheduler.connected()
+            && self.queue.connected()
+            && self.outbox.connected()
+            && self.syncs.values().all(Addr::connected)
     }
 
     /// Ends in order: no new requests, running syncs come to their next batch and go back to the
@@ -297,11 +307,13 @@ impl App {
         self.hearing.abort();
         self.closing.cancel();
         self.scheduler.send(Halt).await.ok();
-        let drain = tokio::time::timeout(self.grace, self.queue.send(Drain));
+        let (queue, outbox) = (self.queue.send(Drain), self.outbox.send(DrainOutbox));
+        let both = async { tokio::join!(queue, outbox) };
+        let drain = tokio::time::timeout(self.grace, both);
         let ((), drained) = tokio::join!(self.server.stop(true), drain);
         let drained = drained.is_ok();
         if !drained {
-            tracing::warn!("syncs still run after the grace time; their leases will run out");
+            tracing::warn!("work still runs after the grace time; its leases will run out");
         }
         self.store.close().await;
         drop(self.io);
@@ -315,13 +327,13 @@ fn start_queue(
     context: &Arc<Context>,
     io: &Io,
     (syncs, operations, pulses): (&HashMap<SyncType, Addr<SyncActor>>, &Arc<Operations>, &Pulses),
-    sink: Arc<dyn Sink>,
+    routes: Routes,
 ) -> Addr<QueueActor> {
     let worker = |actor: &Addr<SyncActor>| Worker { run: actor.clone().recipient(), stop: actor.clone().recipient() };
     let runner: Arc<dyn RunJob> = Arc::new(Arc::new(OperationRunner {
         context: context.clone(),
         operations: operations.clone(),
-        sink,
+        routes,
         runtime: io.handle(),
     }));
     let (writes, downloads) = (SyncActor::new(runner.clone()).start(), SyncActor::new(runner).start());
@@ -350,6 +362,24 @@ fn start_queue(
         owner: context.owner.clone(),
     };
     QueueActor::new(parts, settings).start()
+}
+
+/// Starts the write-back queue.
+fn start_outbox(settings: &Settings, context: &Context, io: &Io, pulses: &Pulses, routes: Routes) -> Addr<OutboxActor> {
+    let longest = settings.sink.webhook.values().map(|one| one.timeout_ms);
+    let longest = longest.chain(settings.sink.sheets.values().map(|one| one.timeout_ms * 5)).max().unwrap_or_default();
+    let outbox = OutboxSettings {
+        models: models(&settings.sink),
+        batch: settings.sink.batch,
+        // every sink has time limits of its own; this is for one that does not keep them
+        time_limit: Duration::from_millis(longest) + Duration::from_secs(60),
+        keep_days: settings.sink.keep_days,
+        heartbeat: Duration::from_millis(settings.queue.heartbeat_ms),
+        lease: Duration::from_millis(settings.queue.lease_ms),
+        owner: context.owner.clone(),
+    };
+    let told = (context.bus.clone(), pulses.clone(), context.clock.clone());
+    OutboxActor::new(context.store.clone(), told, routes, outbox, io.handle()).start()
 }
 
 fn random_hex() -> anyhow::Result<String> {

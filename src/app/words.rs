@@ -13,6 +13,7 @@ use crate::{
     coordination::{Coordination, Heard, Signal, Word},
     domain::{JobId, Reason},
     event::{Event, Observer},
+    outbox::{LookForItems, OutboxActor},
     queue::{Look, QueueActor, Wake},
     scheduler::{Reload, SchedulerActor},
 };
@@ -70,7 +71,12 @@ fn signal(event: &Event) -> Option<Signal> {
         | Event::Finished { .. }
         | Event::Ticked { .. }
         | Event::Rescued { .. }
-        | Event::Preempted { .. } => None,
+        | Event::Preempted { .. }
+        | Event::ItemsDelivered { .. }
+        | Event::DeliveryFailed { .. }
+        | Event::SinkUnavailable { .. }
+        | Event::ItemsRescued { .. } => None,
+        Event::ItemsQueued { .. } | Event::ItemsSteered { .. } => Some(Signal::Items),
     }
 }
 
@@ -79,16 +85,20 @@ pub(super) fn listen(
     coordination: &Arc<dyn Coordination>,
     queue: Addr<QueueActor>,
     scheduler: Addr<SchedulerActor>,
+    outbox: Addr<OutboxActor>,
 ) -> JoinHandle<()> {
     let mut words = coordination.listen();
     actix_rt::spawn(async move {
         loop {
             match words.recv().await.map(|heard| Heard::clone(&heard)) {
-                Ok(Heard { is_foreign: true, word: Word::Signal(signal), .. }) => follow(signal, &queue, &scheduler),
+                Ok(Heard { is_foreign: true, word: Word::Signal(signal), .. }) => {
+                    follow(signal, (&queue, &scheduler, &outbox));
+                }
                 Ok(_) => {}
                 Err(RecvError::Lagged(_)) => {
-                    follow(Signal::Look, &queue, &scheduler);
-                    follow(Signal::Schedule, &queue, &scheduler);
+                    for signal in [Signal::Look, Signal::Schedule, Signal::Items] {
+                        follow(signal, (&queue, &scheduler, &outbox));
+                    }
                 }
                 Err(RecvError::Closed) => return,
             }
@@ -96,10 +106,13 @@ pub(super) fn listen(
     })
 }
 
-fn follow(signal: Signal, queue: &Addr<QueueActor>, scheduler: &Addr<SchedulerActor>) {
+type Listeners<'a> = (&'a Addr<QueueActor>, &'a Addr<SchedulerActor>, &'a Addr<OutboxActor>);
+
+fn follow(signal: Signal, (queue, scheduler, outbox): Listeners<'_>) {
     match signal {
         Signal::Work => queue.do_send(Wake),
         Signal::Look => queue.do_send(Look),
         Signal::Schedule => scheduler.do_send(Reload),
+        Signal::Items => outbox.do_send(LookForItems),
     }
 }

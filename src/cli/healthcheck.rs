@@ -19,7 +19,7 @@ pub fn run(settings: &Settings) -> anyhow::Result<Exit> {
     let url = format!("http://{host}:{}/readyz", settings.server.port);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(3)).build()?;
+        let client = crate::http::client().timeout(Duration::from_secs(3)).build()?;
         match client.get(&url).send().await {
             Ok(response) if response.status().is_success() => Ok(Exit::Done),
             Ok(response) => {

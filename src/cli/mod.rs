@@ -5,6 +5,7 @@ mod config;
 mod extract;
 mod healthcheck;
 mod migrate;
+mod outbox;
 mod progress;
 mod serve;
 mod sync;
@@ -46,6 +47,8 @@ enum Command {
     Sync(sync::Sync),
     /// Look after the schema.
     Migrate(migrate::Migrate),
+    /// Show and redrive what waits to go out.
+    Outbox(outbox::Outbox),
     /// Check or show the settings in force.
     Config(config::Config),
     /// Exit 0 if the service of this configuration is ready; for containers.
@@ -106,6 +109,7 @@ pub fn run() -> anyhow::Result<Exit> {
         Command::Serve => serve::run(settings(file)?),
         Command::Sync(sync) => sync.run(&settings(file)?),
         Command::Migrate(migrate) => migrate.run(&settings(file)?),
+        Command::Outbox(outbox) => outbox.run(&settings(file)?),
         Command::Healthcheck => healthcheck::run(&settings(file)?),
     }
 }

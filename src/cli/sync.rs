@@ -15,11 +15,9 @@ use super::{Exit, progress::Bar};
 use crate::{
     app::{self, Io, Parts},
     delta::{ChangeKind, Plan, Verdict},
-    domain::{AgentId, ClaimedJob, Class, NewJob, Outcome, Reason, Stage},
-    queue::LeaseWatch,
+    domain::{AgentId, Beat, ClaimedJob, Class, LeaseWatch, NewJob, Outcome, Reason, Stage},
     report::Report,
     settings::Settings,
-    store::Beat,
     sync::{Context, Problem, RunEnd, RunJob, Runner, StopHandle, StopReason, Watch, preview},
     sync_type::SyncTypeSpec,
 };
@@ -228,7 +226,7 @@ async fn claim(
         }
         let active = context.store.heartbeat(owner.to_owned(), Vec::new(), context.clock.now()).await?.active;
         for dead in watch.observe(started.elapsed(), lease, &active) {
-            context.store.rescue(dead.job, dead.lease, dead.heartbeat, context.clock.now()).await?;
+            context.store.rescue(dead.id, dead.lease, dead.heartbeat, context.clock.now()).await?;
         }
         let seen = first.get_or_insert_with(|| active.clone());
         if !active.is_empty() && active.iter().all(|beat| !seen.contains(beat)) {

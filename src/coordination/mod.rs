@@ -28,6 +28,8 @@ pub enum Signal {
     Look,
     /// Intervals, timers or the auto-sync switch changed.
     Schedule,
+    /// Changes wait to go out.
+    Items,
 }
 
 /// What a process tells all others.

@@ -269,7 +269,7 @@ async fn follow(shared: &Shared, client: &Client, last: &mut Option<String>) -> 
         }
         if std::mem::take(&mut is_first) || was_away {
             // nobody knows what was said in between
-            for signal in [Signal::Look, Signal::Schedule] {
+            for signal in [Signal::Look, Signal::Schedule, Signal::Items] {
                 shared.ring.hear_missed(Word::Signal(signal));
             }
         }

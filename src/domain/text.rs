@@ -1,6 +1,48 @@
 //! Which texts can be kept, and how is what others say of an error put on record?
 
+use std::{borrow::Cow, sync::LazyLock};
+
+use regex::Regex;
 use serde_json::Value as Json;
+
+/// The longest error that is kept, in characters.
+const ERROR: usize = 500;
+
+/// What is taken out of errors, and what stands there instead. In this order.
+static PRIVATE: LazyLock<Vec<(Regex, &'static str)>> = LazyLock::new(|| {
+    let rule = |pattern: &str, instead| Regex::new(pattern).ok().map(|pattern| (pattern, instead));
+    let rules = [
+        rule(r"://[^/\s@]*@", "://"),
+        rule(r"(https?://[^\s?#]*)[?#]\S*", "$1"),
+        rule(r"(?i)\b(bearer|basic)\s+\S+", "$1 [secret]"),
+        rule(
+            r#"(?i)\b(\w*(?:token|secret|password|passwd|signature|api_?key|key|authorization))(["']?\s*[=:]\s*)["']?[^\s,;"'}]+"#,
+            "$1$2[secret]",
+        ),
+        rule(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+", "[e-mail]"),
+        rule(r"\+?\d[\d /().-]{9,}\d", "[number]"),
+        rule(r"[A-Za-z0-9+/_=-]{32,}", "[secret]"),
+    ];
+    rules.into_iter().flatten().collect()
+});
+
+/// An error as it may be stored and shown: its first line, without secrets and what looks like personal data (addresses,
+/// telephone and account numbers), and no longer than 500 characters.
+#[must_use]
+pub fn on_record(error: &str) -> String {
+    let line = error.lines().find(|line| !line.trim().is_empty()).unwrap_or_default().trim();
+    // no more is looked at than could stay
+    let start: String = line.chars().filter(|c| !c.is_control()).take(ERROR * 4).collect();
+    let cleaned = PRIVATE.iter().fold(Cow::Owned(start), |text: Cow<'_, str>, (pattern, instead)| {
+        Cow::Owned(pattern.replace_all(&text, *instead).into_owned())
+    });
+    let mut short: String = cleaned.chars().take(ERROR).collect();
+    if short.len() < cleaned.len() {
+        short.pop();
+        short.push('…');
+    }
+    short
+}
 
 /// Where a text in `json` has a NUL character, as a JSON pointer below `at`: not every database can keep one.
 #[must_use]
@@ -20,6 +62,33 @@ pub fn nul_in(json: &Json, at: &str) -> Option<String> {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn an_error_on_record_is_one_bounded_line_without_secrets_or_people() {
+        for (error, kept) in [
+            ("refused: row 7 is locked\n   at Sheet.write (sheet.js:7)\n   at main", "refused: row 7 is locked"),
+            ("\n\nfirst line\u{7}\nsecond", "first line"),
+            ("GET https://user:pw@host.example/a/b?key=abc#x failed", "GET https://host.example/a/b failed"),
+            ("Authorization: Bearer abc.def.ghi was refused", "Authorization: [secret] [secret] was refused"),
+            (r#"{"password":"hunter2","code":7}"#, r#"{"password":[secret]","code":7}"#),
+            ("access_token=xyz; retry", "access_token=[secret]; retry"),
+            ("no such user anna.rossi+x@mail.example.com here", "no such user [e-mail] here"),
+            ("call +39 041 555-123-4567 now", "call [number] now"),
+            ("hash 0123456789abcdef0123456789abcdef leaked", "hash [secret] leaked"),
+            ("status 503 after 3000 ms on 2026-11-27", "status 503 after 3000 ms on 2026-11-27"),
+        ] {
+            assert_eq!(on_record(error), kept, "{error}");
+        }
+        let long = on_record(&"word ".repeat(1_000));
+        assert_eq!(long.chars().count(), 500);
+        assert!(long.ends_with('…'));
+        assert_eq!(on_record(&"x".repeat(5_000_000)), "[secret]");
+    }
+
+    #[test]
+    fn every_rule_is_a_regular_expression() {
+        assert_eq!(PRIVATE.len(), 7);
+    }
 
     #[test]
     fn a_nul_is_found_wherever_it_is() {

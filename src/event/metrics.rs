@@ -20,6 +20,25 @@ struct Labels {
     what: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfSink {
+    sink: String,
+    what: String,
+}
+
+fn of_sink(sink: &str, what: &str) -> OfSink {
+    OfSink { sink: sink.to_owned(), what: what.to_owned() }
+}
+
+/// Where changes wait.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Depth {
+    /// Their sink; `none` if they wait to be fetched.
+    pub sink: String,
+    /// Their status.
+    pub status: &'static str,
+}
+
 /// All metrics of this process. Cheap to clone.
 #[derive(Clone)]
 pub struct Metrics {
@@ -29,6 +48,10 @@ pub struct Metrics {
     records: Family<Labels, Counter>,
     rescued: Counter,
     preempted: Counter,
+    deliveries: Family<OfSink, Counter>,
+    items_rescued: Counter,
+    depth: Family<Depth, Gauge>,
+    oldest: Family<Depth, Gauge>,
     coordination_up: Gauge,
     words_dropped: Gauge,
 }
@@ -43,6 +66,10 @@ impl Default for Metrics {
             records: Family::default(),
             rescued: Counter::default(),
             preempted: Counter::default(),
+            deliveries: Family::default(),
+            items_rescued: Counter::default(),
+            depth: Family::default(),
+            oldest: Family::default(),
             coordination_up: Gauge::default(),
             words_dropped: Gauge::default(),
         };
@@ -51,6 +78,18 @@ impl Default for Metrics {
         registry.register("records", "Rows of reports, by what became of them", metrics.records.clone());
         registry.register("jobs_rescued", "Jobs taken over from processes that died", metrics.rescued.clone());
         registry.register("jobs_preempted", "Syncs that made room for a write", metrics.preempted.clone());
+        registry.register(
+            "deliveries",
+            "Changes that went out, by sink and how that ended",
+            metrics.deliveries.clone(),
+        );
+        registry.register(
+            "outbox_rescued",
+            "Changes taken over from processes that died",
+            metrics.items_rescued.clone(),
+        );
+        registry.register("outbox_items", "Changes in the write-back queue", metrics.depth.clone());
+        registry.register("outbox_oldest_seconds", "Age of the oldest of them", metrics.oldest.clone());
         let (up, dropped) = (metrics.coordination_up.clone(), metrics.words_dropped.clone());
         registry.register("coordination_up", "1 while the processes hear each other, 0 while Redis is away", up);
         registry.register("coordination_words_dropped", "Words that reached no other process", dropped);
@@ -83,7 +122,25 @@ impl Metrics {
             Event::Preempted { .. } => {
                 self.preempted.inc();
             }
+            Event::ItemsDelivered { sink, items } => {
+                self.deliveries.get_or_create(&of_sink(sink, "delivered")).inc_by(items.len() as u64);
+            }
+            Event::DeliveryFailed { sink, code, is_over, is_doubtful, .. } => {
+                self.deliveries.get_or_create(&of_sink(sink, code)).inc();
+                if *is_over {
+                    let how = if *is_doubtful { "doubtful" } else { "given_up" };
+                    self.deliveries.get_or_create(&of_sink(sink, how)).inc();
+                }
+            }
+            Event::SinkUnavailable { sink, .. } => {
+                self.deliveries.get_or_create(&of_sink(sink, "sink_unavailable")).inc();
+            }
+            Event::ItemsRescued { items } => {
+                self.items_rescued.inc_by(items.len() as u64);
+            }
             Event::Started { .. }
+            | Event::ItemsQueued { .. }
+            | Event::ItemsSteered { .. }
             | Event::Progressed { .. }
             | Event::LayoutChanged { .. }
             | Event::Ticked { .. }
@@ -101,6 +158,17 @@ impl Metrics {
     pub fn set_coordination(&self, is_up: bool, words_dropped: u64) {
         self.coordination_up.set(is_up.into());
         self.words_dropped.set(i64::try_from(words_dropped).unwrap_or(i64::MAX));
+    }
+
+    /// How many changes wait where, and for how many seconds the oldest has.
+    pub fn set_outbox(&self, depths: impl Iterator<Item = (Depth, u64, i64)>) {
+        self.depth.clear();
+        self.oldest.clear();
+        for (depth, items, seconds) in depths {
+            self.depth.get_or_create(&depth).inc_by(i64::try_from(items).unwrap_or(i64::MAX));
+            let oldest = self.oldest.get_or_create(&depth);
+            oldest.set(oldest.get().max(seconds));
+        }
     }
 
     /// All metrics as OpenMetrics text.

@@ -6,13 +6,13 @@ use serde::Serialize;
 use tokio::sync::broadcast;
 
 use crate::domain::{
-    Admission, AgentId, Counts, JobId, JobType, Outcome, Pause, Reason, RunId, Stage, SyncType, Timestamp,
+    Admission, AgentId, Counts, ItemId, JobId, JobType, Outcome, Pause, Reason, RunId, Stage, SyncType, Timestamp,
 };
 
 mod metrics;
 mod pulse;
 
-pub use metrics::Metrics;
+pub use metrics::{Depth, Metrics};
 pub use pulse::{Pulse, Pulses};
 
 /// Something that happened, in the past tense.
@@ -147,6 +147,50 @@ pub enum Event {
     Retried {
         /// The job.
         job: JobId,
+    },
+    /// Changes were added to the write-back queue.
+    ItemsQueued {
+        /// Of these models.
+        models: Vec<String>,
+        /// How many.
+        items: usize,
+    },
+    /// Changes have arrived at the other side.
+    ItemsDelivered {
+        /// The sink.
+        sink: String,
+        /// The items.
+        items: Vec<ItemId>,
+    },
+    /// The delivery of a change failed.
+    DeliveryFailed {
+        /// The sink.
+        sink: String,
+        /// The item.
+        item: ItemId,
+        /// Why, as a short name.
+        code: &'static str,
+        /// There will be no other attempt.
+        is_over: bool,
+        /// It may have arrived; a person looks.
+        is_doubtful: bool,
+    },
+    /// A sink cannot be used; what waits for it waits on.
+    SinkUnavailable {
+        /// The sink.
+        sink: String,
+        /// Why.
+        error: String,
+    },
+    /// Items were taken over from a process that died.
+    ItemsRescued {
+        /// The items.
+        items: Vec<ItemId>,
+    },
+    /// Items were redriven, discarded or taken back, by a person's word.
+    ItemsSteered {
+        /// How many.
+        items: u64,
     },
     /// Other numbers of jobs may run at once.
     LimitsChanged {

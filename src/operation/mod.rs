@@ -4,4 +4,4 @@ mod registry;
 mod spec;
 
 pub use registry::{OperationError, Operations};
-pub use spec::{OperationSpec, Repeat};
+pub use spec::OperationSpec;

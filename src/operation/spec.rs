@@ -5,18 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
-use crate::domain::{AgentId, Class, JobType, NewJob, Reason};
-
-/// May an effect that may have happened be brought about again?
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Repeat {
-    /// Yes: the other side knows the job's id, or the same again changes nothing.
-    Safe,
-    /// No: a person looks first.
-    #[default]
-    Never,
-}
+use crate::domain::{Action, AgentId, Class, JobType, NewJob, Reason, item::Repeat};
 
 /// One operation, as its file says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +21,9 @@ pub struct OperationSpec {
     pub model: String,
     /// The field of `data` that names the record or document.
     pub record: String,
+    /// What a write does to the record, for sinks that keep records.
+    #[serde(default = "create")]
+    pub action: Action,
     /// Fields that `data` must have, besides that one.
     #[serde(default)]
     pub required: Vec<String>,
@@ -44,11 +36,19 @@ pub struct OperationSpec {
     #[serde(default = "two_minutes")]
     pub seconds: u64,
     /// May an effect that may have happened be repeated? Of no meaning for downloads.
-    #[serde(default)]
+    #[serde(default = "never")]
     pub repeat: Repeat,
     /// Does a final failure close the window of its idempotency key, so that the caller may try again at once?
     #[serde(default)]
     pub release_window_on_failure: bool,
+}
+
+fn never() -> Repeat {
+    Repeat::Never
+}
+
+fn create() -> Action {
+    Action::Create
 }
 
 fn middle() -> u8 {

@@ -1,8 +1,21 @@
-//! How do changes and requests go out? Operations, and the sink that has their effects.
+//! How do changes and requests go out? Operations, the write-back queue, and the sinks that have their effects.
 
+mod actor;
 mod effect;
+mod message;
+mod routes;
 mod runner;
 mod sink;
+pub mod sinks;
+mod steer;
+mod turn;
+mod watch;
 
+pub use actor::{OutboxActor, OutboxSettings};
+pub use message::{
+    CleanupCompleted, CompleteItems, DequeueItems, DiscardItem, DrainOutbox, EnqueueItems, FailItem, LookForItems,
+    OfferItems, OutboxError, OutboxStats, RedriveItem, RedriveItems, ResetStuck, SinkDepth, SinkState, Stats,
+};
+pub use routes::{Named, Routes};
 pub use runner::OperationRunner;
-pub use sink::{Delivered, Delivery, NoSink, Sink, SinkError};
+pub use sink::{Answers, Delivered, Delivery, NoSink, Sink, SinkError};

@@ -12,10 +12,11 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     effect::{Effect, Turn},
-    sink::{Delivery, Sink},
+    routes::Routes,
+    sink::{Delivered, Delivery},
 };
 use crate::{
-    domain::{ClaimedJob, Class, Outcome, run::panic_text},
+    domain::{ClaimedJob, Class, Outcome, run::panic_text, text::on_record},
     operation::{OperationSpec, Operations},
     report,
     store::{Finish, SourceReport},
@@ -29,7 +30,7 @@ pub struct OperationRunner {
     /// All operations.
     pub operations: Arc<Operations>,
     /// Who has the effects of writes.
-    pub sink: Arc<dyn Sink>,
+    pub routes: Routes,
     /// The app's IO runtime.
     pub runtime: tokio::runtime::Handle,
 }
@@ -82,23 +83,28 @@ impl OperationRunner {
         use super::sink::SinkError as E;
         let data = job.payload.clone().unwrap_or(Json::Null);
         let delivery = Delivery {
-            id: format!("lockstep-{}", job.id),
-            operation: spec.name.clone(),
-            agent: job.agent.clone(),
+            // a database that was set up anew gives the same numbers again
+            id: format!("lockstep-{}-{}", job.id, job.enqueued_at.timestamp_millis()),
+            operation: Some(spec.name.clone()),
+            agent: Some(job.agent.clone()),
+            action: spec.action,
             model: spec.model.clone(),
             record: spec.record_of(&data),
+            row: None,
+            is_repeat: job.attempt > 1,
             data,
         };
         let note = |effect| *seen.lock().unwrap_or_else(PoisonError::into_inner) = effect;
         self.context.store.begin_effect(job).await.map_err(|error| (Turn::Cut, "database", error.to_string()))?;
         note(Effect::Sending);
-        let answer = self.sink.deliver(delivery).await.map_err(|error| {
+        let sink = self.routes.for_operations(&spec.model);
+        let Delivered { answer, row: _ } = sink.deliver_one(delivery).await.map_err(|error| {
             let turn = match error {
-                E::NotSent(_) => Turn::NotSent,
+                E::NotSent(_) | E::Unavailable { .. } => Turn::NotSent,
                 E::Refused(_) | E::NotConfigured => Turn::Refused,
                 E::Unknown(_) => Turn::Cut,
             };
-            (turn, error.code(), error.to_string())
+            (turn, error.code(), on_record(&error.to_string()))
         })?;
         note(Effect::Done);
         Ok(answer)

@@ -12,13 +12,12 @@ use tokio::{sync::oneshot, time::Instant};
 use super::{
     board::{Board, Room, wake_at},
     desk::Waiting,
-    lease_watch::LeaseWatch,
     message::QueueError,
     port::JobBoard,
 };
 use crate::{
     coordination::Coordination,
-    domain::{AgentId, ClaimedJob, Clock, JobId, JobType, Pause, Timestamp},
+    domain::{AgentId, ClaimedJob, Clock, JobId, JobType, LeaseWatch, Pause, Timestamp},
     event::{Bus, Event, Pulses},
     operation::Operations,
     store::{Claim, Claimed, StoreError},

@@ -6,11 +6,7 @@ use actix::prelude::*;
 use tokio::time::Instant;
 
 use super::actor::QueueActor;
-use crate::{
-    event::Event,
-    store::{Beat, Heartbeat},
-    sync::StopReason,
-};
+use crate::{domain::Beat, event::Event, store::Heartbeat, sync::StopReason};
 
 /// Old jobs are looked for so often.
 const CLEAN_EVERY: Duration = Duration::from_secs(3_600);
@@ -82,15 +78,15 @@ impl QueueActor {
 
     fn rescue(&mut self, beat: Beat, ctx: &mut Context<Self>) {
         let (jobs, now) = (self.parts.jobs.clone(), self.parts.clock.now());
-        let rescue = async move { jobs.rescue(beat.job, beat.lease, beat.heartbeat, now).await }.into_actor(self);
+        let rescue = async move { jobs.rescue(beat.id, beat.lease, beat.heartbeat, now).await }.into_actor(self);
         ctx.spawn(rescue.map(move |rescued, actor, ctx| match rescued {
             Ok(Some(outcome)) => {
-                tracing::warn!(job = beat.job, owner = beat.owner, "took over a job whose process died");
-                actor.parts.bus.publish(Event::Rescued { job: beat.job, outcome });
+                tracing::warn!(job = beat.id, owner = beat.owner, "took over a job whose process died");
+                actor.parts.bus.publish(Event::Rescued { job: beat.id, outcome });
                 actor.claim(ctx);
             }
             Ok(None) => {}
-            Err(error) => tracing::error!(job = beat.job, %error, "a job could not be taken over"),
+            Err(error) => tracing::error!(job = beat.id, %error, "a job could not be taken over"),
         }));
     }
 

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::TimeDelta;
 
 use crate::{
-    domain::{AgentId, ClaimedJob, Class, JobId, JobType, Pause, Timestamp},
-    store::{ALL, Held, Meant},
+    domain::{AgentId, ClaimedJob, Class, Held, JobId, JobType, Pause, Timestamp},
+    store::{ALL, Meant},
 };
 
 /// Even with nothing due, look so often: a signal of another process may have been lost.

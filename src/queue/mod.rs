@@ -4,13 +4,11 @@ pub mod actor;
 mod alive;
 mod board;
 mod desk;
-mod lease_watch;
 pub mod message;
 pub mod port;
 mod steer;
 
 pub use actor::{Parts, QueueActor, QueueSettings, Worker};
-pub use lease_watch::LeaseWatch;
 pub use message::{
     Approve, Drain, Enqueue, EnqueueMany, EnqueueTick, Look, PurgeJobs, QueueError, QueueSnapshot, ResetBreaker,
     RetryJob, SetLimits, SetPause, Snapshot, StopJobs, StopReport, Wake,

@@ -6,10 +6,9 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 
 use crate::{
-    domain::{Admission, ClaimedJob, JobId, NewJob, NextStep, Outcome, Pause, RunId, Timestamp},
+    domain::{Admission, ClaimedJob, Held, JobId, NewJob, NextStep, Outcome, Pause, RunId, Timestamp},
     store::{
-        Claim, Claimed, Finish, Heartbeat, Held, Job, JobQuery, KeyState, Meant, Retry, Slot, SourceReport, Store,
-        StoreError,
+        Claim, Claimed, Finish, Heartbeat, Job, JobQuery, KeyState, Meant, Retry, Slot, SourceReport, Store, StoreError,
     },
 };
 

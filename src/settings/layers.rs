@@ -12,6 +12,14 @@ use super::{Settings, SettingsError};
 const DEFAULTS: &str = include_str!("../../config/default.toml");
 /// Settings that are never shown, and can each be read from the file that `<key>_file` names.
 const SECRETS: [&str; 3] = ["auth.admin_token", "database.url", "coordination.redis_url"];
+/// And so are these of every webhook.
+const WEBHOOK_SECRETS: [&str; 2] = ["secret", "previous_secret"];
+
+fn is_secret(key: &str) -> bool {
+    let of_webhook =
+        key.starts_with("sink.webhook.") && WEBHOOK_SECRETS.iter().any(|name| key.ends_with(&format!(".{name}")));
+    of_webhook || SECRETS.contains(&key)
+}
 
 /// One setting as it is in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,7 +45,7 @@ impl Settings {
                 flatten(&key, &value, &mut flat);
             }
             for (key, value) in flat {
-                let value = if SECRETS.contains(&key.as_str()) { "***".to_owned() } else { value };
+                let value = if is_secret(&key) { "***".to_owned() } else { value };
                 shown.insert(key.clone(), Shown { key, value, origin: origin.clone() });
             }
         }
@@ -70,14 +78,32 @@ pub(super) fn layers(
 fn with_secret_files(mut entries: Map<String, Value>) -> Result<Map<String, Value>, SettingsError> {
     for key in SECRETS {
         let (section, name) = key.split_once('.').unwrap_or((key, ""));
-        let Some(Value { kind: ValueKind::Table(table), .. }) = entries.get_mut(section) else { continue };
-        let Some(named) = table.remove(&format!("{name}_file")) else { continue };
-        let file = named.into_string()?;
-        let content = std::fs::read_to_string(&file);
-        let content = content.map_err(|error| SettingsError::Secret { key: format!("{key}_file"), file, error })?;
-        table.insert(name.to_owned(), Value::from(content.trim().to_owned()));
+        if let Some(table) = entries.get_mut(section).and_then(table) {
+            read_secret(table, name, key)?;
+        }
+    }
+    let webhooks = entries.get_mut("sink").and_then(table).and_then(|sink| sink.get_mut("webhook")).and_then(table);
+    for (hook, settings) in webhooks.into_iter().flatten() {
+        for name in WEBHOOK_SECRETS {
+            if let Some(table) = table(settings) {
+                read_secret(table, name, &format!("sink.webhook.{hook}.{name}"))?;
+            }
+        }
     }
     Ok(entries)
+}
+
+fn table(value: &mut Value) -> Option<&mut Map<String, Value>> {
+    if let ValueKind::Table(table) = &mut value.kind { Some(table) } else { None }
+}
+
+fn read_secret(table: &mut Map<String, Value>, name: &str, key: &str) -> Result<(), SettingsError> {
+    let Some(named) = table.remove(&format!("{name}_file")) else { return Ok(()) };
+    let file = named.into_string()?;
+    let content = std::fs::read_to_string(&file);
+    let content = content.map_err(|error| SettingsError::Secret { key: format!("{key}_file"), file, error })?;
+    table.insert(name.to_owned(), Value::from(content.trim().to_owned()));
+    Ok(())
 }
 
 /// A layer that was read already.

@@ -10,9 +10,11 @@ use config::Config;
 use serde::Deserialize;
 
 mod layers;
+mod sink;
 
 pub use layers::Shown;
 use layers::layers;
+pub use sink::{CsvSettings, ModelSettings, SheetsSettings, SinkSettings, WebhookSettings};
 
 use crate::{store::Agent, sync_type::spec::Guards};
 
@@ -71,9 +73,8 @@ pub struct Settings {
     pub guards: Guards,
     /// Logs.
     pub log: Log,
-    /// Where changes are delivered; free until the write-back queue reads it.
-    #[serde(default)]
-    pub sink: BTreeMap<String, serde_json::Value>,
+    /// Where changes are delivered.
+    pub sink: SinkSettings,
     /// Who is told of trouble; free until alerts read it.
     #[serde(default)]
     pub alerts: BTreeMap<String, serde_json::Value>,
@@ -297,6 +298,7 @@ impl Settings {
         if self.auth.admin_token.as_ref().is_some_and(|token| token.len() < 16) {
             return invalid("auth.admin_token", "must have at least 16 characters");
         }
+        self.sink.check()?;
         match self.source.kind {
             SourceKind::Folder if self.source.folder.url.is_none() => {
                 invalid("source.folder.url", "source.kind is folder, so the folder must be named")
@@ -345,6 +347,15 @@ mod tests {
             ("[queue]\nlease_ms = 6000", vec![], "queue.lease_ms"),
             ("[scheduler.intervals]\norders = 4", vec![], "orders"),
             ("[auth]\nadmin_token = \"short\"", vec![], "auth.admin_token"),
+            ("[sink]\nbatch = 101", vec![], "sink.batch"),
+            ("[sink.models.orders]\nto = \"nowhere\"", vec![], "nowhere"),
+            ("[sink.models.orders]\nmax_retries = 0", vec![], "max_retries"),
+            ("[sink.webhook.hook]\nurl = \"https://x\"\nsecret = \"s\"\ncolour = 1", vec![], "colour"),
+            (
+                "[sink.webhook.hook]\nurl = \"https://x\"\nsecret_file = \"/nowhere\"",
+                vec![],
+                "sink.webhook.hook.secret_file",
+            ),
             ("[source]\nkind = \"folder\"", vec![], "source.folder.url"),
             ("[source]\nkind = \"carrier-pigeon\"", vec![], "source.kind"),
             ("", vec![("LOCKSTEP__AUTH__ADMIN_TOKEN_FILE", "/nowhere/token")], "auth.admin_token_file"),

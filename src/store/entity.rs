@@ -193,3 +193,36 @@ entity!(api_token, "api_token", {
     hash: String,
     created_at: DateTimeUtc,
 });
+
+entity!(sync_queue, "sync_queue", {
+    #[sea_orm(primary_key)]
+    id: i64,
+    action: String,
+    model: String,
+    record_id: String,
+    sheet_row_index: Option<i64>,
+    payload: Json,
+    status: String,
+    retries: i32,
+    max_retries: i32,
+    last_error: Option<String>,
+    created_at: DateTimeUtc,
+    processed_at: Option<DateTimeUtc>,
+    due_at: DateTimeUtc,
+    is_next: bool,
+    repeatable: bool,
+    doubtful: bool,
+    delivery_id: String,
+    lease: i64,
+    heartbeat: i64,
+    owner: Option<String>,
+    claimed_at: Option<DateTimeUtc>,
+});
+
+entity!(sheet_row, "sheet_row", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    model: String,
+    #[sea_orm(primary_key, auto_increment = false)]
+    record_id: String,
+    row_index: i64,
+});

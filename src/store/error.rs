@@ -2,7 +2,7 @@
 
 use sea_orm::{DbErr, RuntimeErr};
 
-use crate::domain::job::Illegal;
+use crate::domain::{item::IllegalItem, job::Illegal};
 
 /// A store operation failed; nothing of it was stored.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +29,23 @@ pub enum StoreError {
     /// A job's state does not allow what was to happen to it.
     #[error(transparent)]
     Illegal(#[from] Illegal),
+    /// An outbox item is held under another lease by now, or by nobody: the late word is refused.
+    #[error("item {item} is no longer held under lease {lease}: the late word was refused")]
+    ItemLost {
+        /// The item.
+        item: i64,
+        /// The lease number that the caller held.
+        lease: i64,
+    },
+    /// An outbox item's status does not allow what was to happen to it.
+    #[error(transparent)]
+    IllegalItem(#[from] IllegalItem),
+    /// An outbox item may have been delivered: it is repeated only by a person's word.
+    #[error("item {item} may have been delivered: look at the other side first, then say evenIfDone or discard it")]
+    Doubtful {
+        /// The item.
+        item: i64,
+    },
     /// A stored thing does not exist.
     #[error("there is no {0}")]
     Missing(String),
@@ -65,6 +82,9 @@ impl StoreError {
             StoreError::Unsupported(_)
             | StoreError::LeaseLost { .. }
             | StoreError::Illegal(_)
+            | StoreError::ItemLost { .. }
+            | StoreError::IllegalItem(_)
+            | StoreError::Doubtful { .. }
             | StoreError::Missing(_) => false,
         }
     }

@@ -15,26 +15,9 @@ use super::{
     lane::{self, is},
     over::{Over, follow, keep_window, release_agent, settle},
 };
-use crate::domain::{ClaimedJob, JobId, JobState, Outcome, Pause, Timestamp, job::JobEvent};
+use crate::domain::{Beat, ClaimedJob, Held, JobId, JobState, Outcome, Pause, Timestamp, job::JobEvent};
 
 use entity::job::Column as C;
-
-/// One active job, as another process's watcher sees it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Beat {
-    /// The job.
-    pub job: JobId,
-    /// Its lease number.
-    pub lease: i64,
-    /// The process that holds it.
-    pub owner: String,
-    /// Moves as long as that process lives.
-    pub heartbeat: i64,
-}
-
-/// A job, and the number of the lease under which it is held: the same job may be held again a moment later,
-/// under the next.
-pub type Held = (JobId, i64);
 
 /// What a heartbeat tells.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -102,7 +85,7 @@ impl Store {
                     .await
                     .map_err(&failed)?;
                 let beat = |row: &entity::job::Model| Beat {
-                    job: row.id,
+                    id: row.id,
                     lease: row.lease,
                     owner: row.owner.clone().unwrap_or_default(),
                     heartbeat: row.heartbeat,

@@ -19,6 +19,7 @@ mod entity;
 mod error;
 mod finish;
 mod holds;
+mod items;
 mod job_list;
 mod keys;
 mod lane;
@@ -56,9 +57,10 @@ pub use control::ALL;
 pub use data::{DataPage, DataQuery};
 pub use error::StoreError;
 pub use finish::{Finish, Finished};
+pub use items::{ClaimedItems, ItemClaim, ItemDepth, ItemQuery, ItemsDone, Undelivered, enqueue_items_in};
 pub use job_list::{Job, JobQuery};
 pub use keys::KeyState;
-pub use lease::{Beat, Heartbeat, Held};
+pub use lease::Heartbeat;
 pub use retry::Retry;
 pub use runs::{Run, RunQuery};
 pub use settings::{Amendments, Setting};
@@ -70,6 +72,9 @@ use ends::Ending;
 use live::LiveKeys;
 use statistics::Growth;
 use writer::Writer;
+
+/// A transaction of the database.
+pub use sea_orm::DatabaseTransaction as Transaction;
 
 /// A future that a transaction's body returns.
 type Work<'c, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'c>>;
@@ -172,6 +177,21 @@ impl Store {
         F: for<'c> FnOnce(&'c DatabaseTransaction) -> Work<'c, T> + Send + 'static,
     {
         self.inner.writer.write(body, |_| ()).await
+    }
+
+    /// Runs `body` in a durable transaction of the caller's own, which is committed if it returns `Ok`: what it
+    /// writes and [`enqueue_items_in`] are one.
+    ///
+    /// # Errors
+    /// What `body` returns, or [`StoreError`] if the transaction cannot be committed.
+    pub async fn transaction<T, F>(&self, body: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: for<'c> FnOnce(&'c Transaction) -> Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'c>>
+            + Send
+            + 'static,
+    {
+        self.write(body).await
     }
 
     /// As `write`, for what ends jobs or parts them from their keys.

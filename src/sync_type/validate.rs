@@ -23,7 +23,7 @@ pub const RESERVED: [&str; 11] = [
 ];
 
 /// Names that no record table may take.
-const CONTROL_TABLES: [&str; 14] = [
+const CONTROL_TABLES: [&str; 15] = [
     "agents",
     "sync_settings",
     "switch",
@@ -33,6 +33,7 @@ const CONTROL_TABLES: [&str; 14] = [
     "quarantine",
     "document",
     "sync_queue",
+    "sheet_row",
     "breaker",
     "api_token",
     "audit",

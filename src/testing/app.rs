@@ -12,6 +12,7 @@ use crate::{
     app::{App, Parts},
     domain::{Admission, Counts, JobId, Reason, SyncType},
     event::{Event, Observer},
+    outbox::OutboxActor,
     queue::{Enqueue, QueueActor},
     report::sandbox::ReadReports,
     scheduler::SchedulerActor,
@@ -101,11 +102,12 @@ impl Builder {
             observers: self.observers,
         };
         let app = App::start(settings, parts).await.unwrap();
-        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let http = crate::http::client().build().unwrap();
         TestApp {
             scheduler: app.scheduler.clone(),
             queue: app.queue.clone(),
             syncs: app.syncs.clone(),
+            outbox: app.outbox.clone(),
             app,
             source,
             sink,
@@ -124,6 +126,8 @@ pub struct TestApp {
     pub queue: Addr<QueueActor>,
     /// One actor a sync type: send `Stop`, `Status`.
     pub syncs: HashMap<SyncType, Addr<SyncActor>>,
+    /// The write-back queue: send `EnqueueItems`, `OutboxStats`, ...
+    pub outbox: Addr<OutboxActor>,
     /// The app itself: store, events.
     pub app: App,
     /// Where its reports come from.

@@ -9,13 +9,12 @@ use async_trait::async_trait;
 
 use super::model::{Model, Row};
 use crate::{
-    domain::{Admission, AgentId, ClaimedJob, JobId, JobState, NewJob, Outcome, Pause, RunId, SyncType, Timestamp},
+    domain::{
+        Admission, AgentId, Beat, ClaimedJob, Held, JobId, JobState, NewJob, Outcome, Pause, RunId, SyncType, Timestamp,
+    },
     queue::{End, JobBoard},
     scheduler::SettingsBoard,
-    store::{
-        Amendments, Beat, Claim, Claimed, Heartbeat, Held, Job, JobQuery, KeyState, Meant, Retry, Setting, Slot,
-        StoreError,
-    },
+    store::{Amendments, Claim, Claimed, Heartbeat, Job, JobQuery, KeyState, Meant, Retry, Setting, Slot, StoreError},
 };
 
 #[derive(Debug, Default)]
@@ -171,8 +170,8 @@ impl JobBoard for MemoryBoard {
             for (id, _) in &running {
                 queue.jobs.get_mut(id).filter(|row| is_mine(row)).into_iter().for_each(|row| row.heartbeat += 1);
             }
-            let beat = |(job, row): (JobId, &Row)| Beat {
-                job,
+            let beat = |(id, row): (JobId, &Row)| Beat {
+                id,
                 lease: row.lease,
                 owner: row.owner.clone(),
                 heartbeat: row.heartbeat,

@@ -9,10 +9,11 @@ use std::{
 };
 
 use async_trait::async_trait;
+use futures_util::{StreamExt as _, stream};
 use serde_json::{Value as Json, json};
 use tokio::sync::watch;
 
-use crate::outbox::{Delivered, Delivery, Sink, SinkError};
+use crate::outbox::{Answers, Delivered, Delivery, Sink, SinkError};
 
 /// How the sink behaves once.
 #[derive(Debug, Clone)]
@@ -59,9 +60,8 @@ impl ScriptedSink {
     }
 }
 
-#[async_trait]
-impl Sink for ScriptedSink {
-    async fn deliver(&self, delivery: Delivery) -> Result<Delivered, SinkError> {
+impl ScriptedSink {
+    async fn have_effect(&self, delivery: Delivery) -> Result<Delivered, SinkError> {
         let behaviour = self.script.lock().unwrap().pop_front().unwrap_or(Behaviour::Done);
         let answer: Json = json!({ "confirmed": delivery.id });
         self.deliveries.send_modify(|all| all.push(delivery));
@@ -69,10 +69,19 @@ impl Sink for ScriptedSink {
             self.effects.fetch_add(1, Ordering::SeqCst);
         }
         match behaviour {
-            Behaviour::Done => Ok(answer),
+            Behaviour::Done => Ok(Delivered { answer, row: None }),
             Behaviour::Error(error) => Err(error),
             Behaviour::Silent => std::future::pending().await,
             Behaviour::Panic => panic!("the test made the sink panic"),
         }
+    }
+}
+
+#[async_trait]
+impl Sink for ScriptedSink {
+    fn deliver(&self, batch: Vec<Delivery>) -> Answers<'_> {
+        let answer =
+            move |(place, delivery): (usize, Delivery)| async move { (place, self.have_effect(delivery).await) };
+        stream::iter(batch.into_iter().enumerate()).then(answer).boxed()
     }
 }

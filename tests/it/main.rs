@@ -13,6 +13,7 @@ mod fuzzers;
 mod holds;
 mod many;
 mod operations;
+mod outbox;
 mod printers;
 mod queue;
 mod readers;

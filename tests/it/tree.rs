@@ -8,7 +8,7 @@ use std::{
 /// From the words that all use to the command line; rooms of one line may not import each other.
 const ORDER: [&[&str]; 13] = [
     &["domain"],
-    &["sync_type", "operation"],
+    &["sync_type", "operation", "http"],
     &["report", "delta", "source", "store", "coordination", "event"],
     &["sync", "pretend_erp"],
     &["outbox"],

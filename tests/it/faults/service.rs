@@ -119,8 +119,7 @@ impl World {
             .stderr(File::options().create(true).append(true).open(&log).unwrap())
             .spawn()
             .unwrap();
-        let http =
-            Client::builder().no_proxy().pool_max_idle_per_host(0).timeout(Duration::from_secs(60)).build().unwrap();
+        let http = lockstep::http::client().pool_max_idle_per_host(0).timeout(Duration::from_secs(60)).build().unwrap();
         let service = Service { process, url: format!("http://127.0.0.1:{port}"), http, log };
         let started = Instant::now();
         while service.http.get(format!("{}/readyz", service.url)).send().await.is_err() {

@@ -256,7 +256,7 @@ impl Pair {
             Command::Rescue { pick } if !self.running.is_empty() => {
                 let job = self.running.remove(pick % self.running.len());
                 let seen = real.heartbeat("watcher".into(), Vec::new(), now).await.unwrap().active;
-                let heartbeat = seen.iter().find(|beat| beat.job == job.id).map_or(0, |beat| beat.heartbeat);
+                let heartbeat = seen.iter().find(|beat| beat.id == job.id).map_or(0, |beat| beat.heartbeat);
                 let stale = heartbeat - 1;
                 assert_eq!(real.rescue(job.id, job.lease, stale, now).await.unwrap(), None, "it lives");
                 assert_eq!(model.rescue(job.id, job.lease, stale, now).await.unwrap(), None);

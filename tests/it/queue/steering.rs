@@ -154,7 +154,7 @@ async fn a_heartbeat_tells_of_stops_preemptions_and_lost_jobs(rig: Rig) {
     rig.board.rescue(ids[2], running[2].lease, 0, rig.now).await.unwrap();
     let heard = rig.board.heartbeat("one".into(), held.clone(), rig.now).await.unwrap();
     assert_eq!((heard.stop, heard.preempt, heard.lost), (vec![held[0]], vec![held[1]], vec![held[2]]));
-    let beats: Vec<_> = heard.active.iter().map(|beat| (beat.job, beat.heartbeat)).collect();
+    let beats: Vec<_> = heard.active.iter().map(|beat| (beat.id, beat.heartbeat)).collect();
     assert_eq!(beats, [(ids[0], 1), (ids[1], 1)]);
     // the same job under its next lease is not the one that was lost
     let again = rig.claim(3).await;

@@ -1,29 +1,44 @@
-//! Which jobs' processes have died? A lease is dead when its heartbeat has not moved for long
+//! Who holds what, and whose process has died? A lease is dead when its heartbeat has not moved for long
 //! enough on the observer's own monotonic clock: no two wall clocks are compared.
 
 use std::{collections::HashMap, time::Duration};
 
-use crate::{domain::JobId, store::Beat};
+/// A job or an outbox item, and the number of the lease under which it is held: the same one may be held again
+/// a moment later, under the next.
+pub type Held = (i64, i64);
 
-/// What was last seen of each active job, and for how long it has been seen standing still.
+/// What one process holds, as another process's watcher sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Beat {
+    /// The job, or the item.
+    pub id: i64,
+    /// Its lease number.
+    pub lease: i64,
+    /// The process that holds it.
+    pub owner: String,
+    /// Moves as long as that process lives.
+    pub heartbeat: i64,
+}
+
+/// What was last seen of each thing that is held, and for how long it has been seen standing still.
 #[derive(Debug, Default)]
 pub struct LeaseWatch {
-    seen: HashMap<JobId, (Beat, Duration)>,
+    seen: HashMap<i64, (Beat, Duration)>,
     looked: Option<Duration>,
 }
 
 impl LeaseWatch {
-    /// Looks at all active jobs at `now` (monotonic, since any fixed start), and answers those whose
+    /// Looks at all that is held at `now` (monotonic, since any fixed start), and answers those whose
     /// heartbeat has stood still for `lease`. Between two looks at most half a lease counts: who could not look
     /// for longer (the database was away, this process was frozen) cannot tell the dead from those who could not
     /// move either.
     pub fn observe(&mut self, now: Duration, lease: Duration, active: &[Beat]) -> Vec<Beat> {
         let since = self.looked.replace(now).map_or(Duration::ZERO, |last| now.saturating_sub(last));
         let counted = since.min(lease / 2);
-        self.seen.retain(|job, _| active.iter().any(|beat| beat.job == *job));
+        self.seen.retain(|id, _| active.iter().any(|beat| beat.id == *id));
         let mut dead = Vec::new();
         for beat in active {
-            match self.seen.get_mut(&beat.job) {
+            match self.seen.get_mut(&beat.id) {
                 Some((last, still)) if last == beat => {
                     *still += counted;
                     if *still >= lease {
@@ -31,7 +46,7 @@ impl LeaseWatch {
                     }
                 }
                 Some(_) | None => {
-                    self.seen.insert(beat.job, (beat.clone(), Duration::ZERO));
+                    self.seen.insert(beat.id, (beat.clone(), Duration::ZERO));
                 }
             }
         }
@@ -46,7 +61,7 @@ mod tests {
     #[test]
     fn the_shortest_lease_that_is_allowed_ends_too() {
         // two heartbeats, and each look is a little late
-        let beat = Beat { job: 1, lease: 1, owner: "p".into(), heartbeat: 0 };
+        let beat = Beat { id: 1, lease: 1, owner: "p".into(), heartbeat: 0 };
         let mut watch = LeaseWatch::default();
         let lease = Duration::from_millis(600);
         let looks =
@@ -56,11 +71,11 @@ mod tests {
 
     #[test]
     fn a_lease_is_dead_when_its_heartbeat_stands_still() {
-        let beat = |job, lease, heartbeat| Beat { job, lease, owner: "p".into(), heartbeat };
+        let beat = |id, lease, heartbeat| Beat { id, lease, owner: "p".into(), heartbeat };
         let mut watch = LeaseWatch::default();
-        let mut dead = |now, active: &[Beat]| -> Vec<JobId> {
+        let mut dead = |now, active: &[Beat]| -> Vec<i64> {
             let dead = watch.observe(Duration::from_secs(now), Duration::from_secs(20), active);
-            dead.into_iter().map(|beat| beat.job).collect()
+            dead.into_iter().map(|beat| beat.id).collect()
         };
         assert!(dead(0, &[beat(1, 1, 0), beat(2, 1, 0)]).is_empty());
         assert!(dead(10, &[beat(1, 1, 0), beat(2, 1, 1)]).is_empty());

@@ -1,0 +1,281 @@
+//! What waits to go out, and what can be done about it? Routes over the write-back queue.
+
+use std::collections::BTreeMap;
+
+use actix_web::{HttpResponse, get, post, web};
+use serde::Deserialize;
+use serde_json::{Value as Json, json};
+
+use super::{Api, Problem, answer::optional_json, limit, problem};
+use crate::{
+    domain::{
+        Item, ItemId, ItemStatus, NewItem, Timestamp,
+        item::{AfterFailure, Failure, ItemRefusal},
+    },
+    event::Depth,
+    outbox::{
+        CleanupCompleted, CompleteItems, DequeueItems, DiscardItem, EnqueueItems, FailItem, OutboxError, OutboxStats,
+        RedriveItem, RedriveItems, ResetStuck,
+    },
+    store::{ItemQuery, StoreError},
+};
+
+pub fn routes(config: &mut web::ServiceConfig) {
+    config.service(count).service(list).service(add).service(show).service(retry_all).service(dequeue);
+    config.service(complete).service(fail).service(retry).service(discard).service(reset_stuck).service(cleanup);
+}
+
+impl From<OutboxError> for Problem {
+    fn from(error: OutboxError) -> Self {
+        let text = error.to_string();
+        match error {
+            OutboxError::Refused { refusal: ItemRefusal { code, pointer, .. }, .. } => {
+                Problem::unprocessable(code, &pointer, text)
+            }
+            OutboxError::OutOfRange { what, .. } => Problem::unprocessable("out_of_range", &format!("/{what}"), text),
+            OutboxError::HasSink { .. } => Problem::conflict("has_sink", text),
+            OutboxError::UnknownModel(_) => Problem::not_found("unknown_model", text),
+            OutboxError::Store(error) => error.into(),
+        }
+    }
+}
+
+/// `GET /api/queue/stats`: how many items have which status, by model; and the sinks, as this process sees them.
+#[get("/queue/stats")]
+async fn count(api: web::Data<Api>) -> Result<HttpResponse, Problem> {
+    Ok(HttpResponse::Ok().json(api.outbox.send(OutboxStats).await??))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Wanted {
+    status: Option<ItemStatus>,
+    model: Option<String>,
+    record_id: Option<String>,
+    #[serde(default)]
+    doubtful: bool,
+    cursor: Option<ItemId>,
+    limit: Option<u64>,
+}
+
+/// `GET /api/queue/items?status=&model=&recordId=&doubtful=&cursor=&limit=`, newest first.
+#[get("/queue/items")]
+async fn list(api: web::Data<Api>, query: web::Query<Wanted>) -> Result<HttpResponse, Problem> {
+    let Wanted { status, model, record_id, doubtful, cursor, limit: asked } = query.into_inner();
+    let limit = limit(asked);
+    let wanted = ItemQuery { status, model, record_id, doubtful, before: cursor, limit: limit + 1 };
+    let mut items = api.store().items(wanted).await?;
+    let is_more = items.len() as u64 > limit;
+    items.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    let next = items.last().filter(|_| is_more).map(|item| item.id.to_string());
+    Ok(HttpResponse::Ok().json(json!({ "items": items, "next": next })))
+}
+
+async fn found(api: &Api, id: ItemId) -> Result<Item, Problem> {
+    Ok(api.store().item(id).await?.ok_or_else(|| StoreError::Missing(format!("item {id}")))?)
+}
+
+/// `GET /api/queue/items/{id}`
+#[get("/queue/items/{id}")]
+async fn show(api: web::Data<Api>, id: web::Path<ItemId>) -> Result<HttpResponse, Problem> {
+    Ok(HttpResponse::Ok().json(found(&api, *id).await?))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum OneOrMany {
+    Many(Vec<Json>),
+    One(Json),
+}
+
+/// `POST /api/queue/items`: one change, or an array of them, all or none: 201 with their numbers.
+#[post("/queue/items")]
+async fn add(api: web::Data<Api>, body: web::Json<OneOrMany>) -> Result<HttpResponse, Problem> {
+    let (raw, is_many) = match body.into_inner() {
+        OneOrMany::Many(many) => (many, true),
+        OneOrMany::One(one) => (vec![one], false),
+    };
+    let at = |place: usize| if is_many { format!("/{place}") } else { String::new() };
+    let mut items = Vec::with_capacity(raw.len());
+    for (place, one) in raw.into_iter().enumerate() {
+        let wrong = |error: serde_json::Error| Problem::unprocessable("bad_item", &at(place), error.to_string());
+        items.push(serde_json::from_value::<NewItem>(one).map_err(wrong)?);
+    }
+    let ids = match api.outbox.send(EnqueueItems(items)).await? {
+        Err(OutboxError::Refused { place, refusal }) => {
+            let pointer = format!("{}{}", at(place), refusal.pointer);
+            return Err(Problem::unprocessable(refusal.code, &pointer, refusal.text));
+        }
+        ids => ids?,
+    };
+    let Some(id) = ids.first().filter(|_| !is_many) else {
+        return Ok(HttpResponse::Created().json(json!({ "ids": ids })));
+    };
+    let place = format!("/api/queue/items/{id}");
+    Ok(HttpResponse::Created().insert_header(("Location", place)).json(json!({ "id": id })))
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Fetch {
+    models: Option<Vec<String>>,
+    batch: Option<u64>,
+}
+
+/// `POST /api/queue/dequeue` `{ "models"?, "batch"? }`: takes items of models without a sink, oldest first; each is
+/// completed or failed under the `lease` that comes with it.
+#[post("/queue/dequeue")]
+async fn dequeue(api: web::Data<Api>, body: Result<web::Bytes, actix_web::Error>) -> Result<HttpResponse, Problem> {
+    let Fetch { models, batch } = optional_json(&problem::body(body)?)?;
+    let claimed = api.outbox.send(DequeueItems { models, batch }).await??;
+    Ok(HttpResponse::Ok().json(json!({ "items": claimed.items, "nextDue": claimed.next_due })))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Done {
+    lease: i64,
+    sheet_row_index: Option<i64>,
+}
+
+/// `POST /api/queue/items/{id}/complete` `{ "lease", "sheetRowIndex"? }`: 409 if the lease is not its own any more.
+#[post("/queue/items/{id}/complete")]
+async fn complete(api: web::Data<Api>, id: web::Path<ItemId>, body: web::Json<Done>) -> Result<HttpResponse, Problem> {
+    let held = (*id, body.lease);
+    let item = found(&api, *id).await?;
+    let late = api.outbox.send(CompleteItems(vec![(held, body.sheet_row_index)])).await??;
+    if late.is_empty() {
+        return Ok(HttpResponse::Ok().json(found(&api, *id).await?));
+    }
+    Err(not_held(&item, body.lease))
+}
+
+fn not_held(item: &Item, lease: i64) -> Problem {
+    let status = item.status.as_str();
+    Problem::conflict("not_held", format!("item {} is not held under lease {lease}: it is {status}", item.id))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Failed {
+    lease: i64,
+    error: String,
+    /// `notSent` (the default), `refused` or `unknown`.
+    #[serde(default)]
+    effect: Effect,
+    not_before: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum Effect {
+    #[default]
+    NotSent,
+    Refused,
+    Unknown,
+}
+
+/// `POST /api/queue/items/{id}/fail` `{ "lease", "error", "effect"?, "notBefore"? }`
+#[post("/queue/items/{id}/fail")]
+async fn fail(api: web::Data<Api>, id: web::Path<ItemId>, body: web::Json<Failed>) -> Result<HttpResponse, Problem> {
+    let Failed { lease, error, effect, not_before } = body.into_inner();
+    let failure = match effect {
+        Effect::NotSent => Failure::NotSent,
+        Effect::Refused => Failure::Refused,
+        Effect::Unknown => Failure::Unknown,
+    };
+    let item = found(&api, *id).await?;
+    match api.outbox.send(FailItem { held: (*id, lease), failure, error, not_before }).await? {
+        Ok(AfterFailure::Again(_) | AfterFailure::Failed { .. }) => {
+            Ok(HttpResponse::Ok().json(found(&api, *id).await?))
+        }
+        Err(OutboxError::Store(StoreError::ItemLost { .. })) => Err(not_held(&item, lease)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase", deny_unknown_fields)]
+struct Word {
+    even_if_done: bool,
+}
+
+/// `POST /api/queue/items/{id}/retry` `{ "evenIfDone"? }`: a FAILED item waits again, with all its attempts.
+#[post("/queue/items/{id}/retry")]
+async fn retry(
+    api: web::Data<Api>,
+    id: web::Path<ItemId>,
+    body: Result<web::Bytes, actix_web::Error>,
+) -> Result<HttpResponse, Problem> {
+    let Word { even_if_done } = optional_json(&problem::body(body)?)?;
+    api.outbox.send(RedriveItem { item: *id, even_if_done }).await??;
+    Ok(HttpResponse::Ok().json(found(&api, *id).await?))
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Which {
+    model: Option<String>,
+}
+
+/// `POST /api/queue/retry` `{ "model"? }`: all FAILED items, except doubtful ones, wait again.
+#[post("/queue/retry")]
+async fn retry_all(api: web::Data<Api>, body: Result<web::Bytes, actix_web::Error>) -> Result<HttpResponse, Problem> {
+    let Which { model } = optional_json(&problem::body(body)?)?;
+    let items = api.outbox.send(RedriveItems { model }).await??;
+    Ok(HttpResponse::Ok().json(json!({ "items": items })))
+}
+
+/// `POST /api/queue/items/{id}/discard`: a FAILED item is given up for good; later ones of its record go on.
+#[post("/queue/items/{id}/discard")]
+async fn discard(api: web::Data<Api>, id: web::Path<ItemId>) -> Result<HttpResponse, Problem> {
+    let by = "admin".to_owned();
+    api.outbox.send(DiscardItem { item: *id, by }).await??;
+    Ok(HttpResponse::Ok().json(found(&api, *id).await?))
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Stuck {
+    minutes: Option<u32>,
+}
+
+/// `POST /api/queue/reset-stuck` `{ "minutes"? }`: what has been PROCESSING for longer is taken back.
+#[post("/queue/reset-stuck")]
+async fn reset_stuck(api: web::Data<Api>, body: Result<web::Bytes, actix_web::Error>) -> Result<HttpResponse, Problem> {
+    let Stuck { minutes } = optional_json(&problem::body(body)?)?;
+    let items = api.outbox.send(ResetStuck { minutes }).await??;
+    Ok(HttpResponse::Ok().json(json!({ "items": items })))
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Old {
+    days: Option<u32>,
+}
+
+/// `POST /api/queue/cleanup` `{ "days"? }`: what was completed longer ago is forgotten.
+#[post("/queue/cleanup")]
+async fn cleanup(api: web::Data<Api>, body: Result<web::Bytes, actix_web::Error>) -> Result<HttpResponse, Problem> {
+    let Old { days } = optional_json(&problem::body(body)?)?;
+    let items = api.outbox.send(CleanupCompleted { days }).await??;
+    Ok(HttpResponse::Ok().json(json!({ "items": items })))
+}
+
+/// Sets the gauges of the queue's depth, by sink and status.
+pub async fn set_gauges(api: &Api) -> Result<(), Problem> {
+    let stats = api.outbox.send(OutboxStats).await??;
+    let now = api.context.clock.now();
+    let mut depths: BTreeMap<(String, ItemStatus), (u64, i64)> = BTreeMap::new();
+    for one in stats.models {
+        let sink = one.sink.unwrap_or_else(|| "none".to_owned());
+        let (items, oldest) = depths.entry((sink, one.status)).or_default();
+        *items += one.items;
+        *oldest = one.oldest.map_or(*oldest, |since| (now - since).num_seconds().max(*oldest));
+    }
+    let gauge = |((sink, status), (items, oldest)): ((String, ItemStatus), (u64, i64))| {
+        (Depth { sink, status: status.as_str() }, items, oldest)
+    };
+    api.metrics.set_outbox(depths.into_iter().map(gauge));
+    Ok(())
+}

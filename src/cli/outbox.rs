@@ -1,0 +1,116 @@
+//! `lockstep outbox`: what waits to go out, without the server.
+
+use std::sync::Arc;
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use super::Exit;
+use crate::{
+    app::Io,
+    domain::{ItemId, ItemStatus},
+    settings::Settings,
+    store::{ItemQuery, Store},
+    sync_type::SyncTypes,
+};
+
+/// Shows and redrives what waits to go out.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  lockstep outbox stats
+  lockstep outbox list --status failed
+  lockstep outbox retry 17
+  lockstep outbox retry --all --model orders")]
+pub struct Outbox {
+    #[command(subcommand)]
+    command: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Print items as JSON, one a line, newest first.
+    List {
+        /// Only of this status: pending, processing, completed or failed.
+        #[arg(long)]
+        status: Option<String>,
+        /// Only of this model.
+        #[arg(long)]
+        model: Option<String>,
+        /// Only those that may have been delivered, and nobody knows.
+        #[arg(long)]
+        doubtful: bool,
+        /// So many at most.
+        #[arg(long, default_value_t = 50)]
+        limit: u64,
+    },
+    /// Let FAILED items wait again; a running service sees them within 30 s.
+    Retry {
+        /// The item.
+        #[arg(required_unless_present = "all", conflicts_with = "all")]
+        item: Option<ItemId>,
+        /// All of them, except doubtful ones.
+        #[arg(long)]
+        all: bool,
+        /// With --all: only of this model.
+        #[arg(long, requires = "all")]
+        model: Option<String>,
+        /// Also if the item may have been delivered: someone has looked.
+        #[arg(long, conflicts_with = "all")]
+        even_if_done: bool,
+    },
+    /// Print how many items have which status, by model, as JSON.
+    Stats,
+}
+
+impl Outbox {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// A database that cannot be used, an item that is not there or not FAILED.
+    pub fn run(&self, settings: &Settings) -> anyhow::Result<Exit> {
+        let types = Arc::new(SyncTypes::load(&settings.sync.types_dir)?);
+        let io = Io::start()?;
+        io.handle().block_on(async {
+            let store = Store::open(&settings.database.url, io.handle(), types).await?;
+            store.migrate().await?;
+            let done = self.ask(&store).await;
+            store.close().await;
+            done
+        })
+    }
+
+    async fn ask(&self, store: &Store) -> anyhow::Result<Exit> {
+        let now = chrono::Utc::now();
+        match &self.command {
+            What::List { status, model, doubtful, limit } => {
+                let Ok(status) = status.as_deref().map(known_status).transpose() else {
+                    eprintln!("--status: pending, processing, completed or failed");
+                    return Ok(Exit::Usage);
+                };
+                let (model, doubtful, limit) = (model.clone(), *doubtful, *limit);
+                let wanted = ItemQuery { status, model, doubtful, limit, ..ItemQuery::default() };
+                for item in store.items(wanted).await? {
+                    println!("{}", json!(item));
+                }
+            }
+            What::Retry { item: Some(item), even_if_done, .. } => {
+                store.redrive_item(*item, *even_if_done, now).await?;
+                println!("{}", json!({ "items": 1 }));
+            }
+            What::Retry { item: None, model, .. } => {
+                println!("{}", json!({ "items": store.redrive_items(model.clone(), now).await? }));
+            }
+            What::Stats => {
+                let depths = store.item_depths().await?.into_iter().map(
+                    |one| json!({ "model": one.model, "status": one.status, "items": one.items, "oldest": one.oldest }),
+                );
+                println!("{}", json!({ "models": depths.collect::<Vec<_>>() }));
+            }
+        }
+        Ok(Exit::Done)
+    }
+}
+
+fn known_status(name: &str) -> Result<ItemStatus, ()> {
+    ItemStatus::from_name(&name.to_uppercase()).ok_or(())
+}

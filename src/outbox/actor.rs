@@ -1,0 +1,289 @@
+//! Who drives the write-back queue? `OutboxActor`: claims for each sink, starts its turns, and looks again.
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use actix::prelude::*;
+use tokio::{
+    runtime::Handle,
+    sync::{Notify, oneshot},
+};
+
+use super::{
+    message::{DrainOutbox, LookForItems, SinkState},
+    routes::Routes,
+    turn::{InHand, Learnt, Post},
+    watch::Watch,
+};
+use crate::{
+    domain::{Breaker, BreakerEvent, BreakerPolicy, Clock, Models, Timestamp},
+    event::{Bus, Pulses},
+    store::{ClaimedItems, ItemClaim, Store, StoreError},
+};
+
+/// Even with nothing due, look so often: a signal of another process may have been lost.
+const SWEEP: Duration = Duration::from_secs(30);
+/// After a failure of the database, look again so soon.
+const RETRY: Duration = Duration::from_secs(1);
+/// Whoever fetches items by hand is called so; see [`Watch`].
+pub(super) const FETCHER: &str = "fetched";
+/// A sink that cannot be used is left alone: so long at first, doubled each time that it fails again.
+const CLOSED: BreakerPolicy =
+    BreakerPolicy { failures: 1, open: Duration::from_secs(2), max_open: Duration::from_secs(300) };
+
+/// The outbox's own settings.
+#[derive(Debug, Clone)]
+pub struct OutboxSettings {
+    /// What may be queued.
+    pub models: Models,
+    /// Items in one batch of a sink, 1 to 100.
+    pub batch: u64,
+    /// The longest turn of a sink.
+    pub time_limit: Duration,
+    /// What was completed is kept so many days.
+    pub keep_days: u32,
+    /// How often what is in hand is marked alive.
+    pub heartbeat: Duration,
+    /// How long a mark may stand still before an item is taken over.
+    pub lease: Duration,
+    /// This process's name, different from every other's.
+    pub owner: String,
+}
+
+/// One sink, as this process drives it.
+struct Desk {
+    post: Arc<Post>,
+    models: Vec<String>,
+    claiming: bool,
+    again: bool,
+    under_way: usize,
+    breaker: Breaker,
+    timer: Option<SpawnHandle>,
+}
+
+/// The write-back queue of this process; the database is the truth.
+pub struct OutboxActor {
+    pub(super) store: Store,
+    pub(super) bus: Bus,
+    pub(super) pulses: Pulses,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) settings: OutboxSettings,
+    pub(super) in_hand: InHand,
+    arrived: Arc<Notify>,
+    pub(super) watch: Watch,
+    pub(super) routes: Routes,
+    runtime: Handle,
+    desks: BTreeMap<String, Desk>,
+    draining: Vec<oneshot::Sender<()>>,
+    is_draining: bool,
+    pub(super) cleaned: Option<Instant>,
+}
+
+impl OutboxActor {
+    /// An outbox over these sinks; their work is done on `runtime`.
+    #[must_use]
+    pub fn new(
+        store: Store,
+        (bus, pulses, clock): (Bus, Pulses, Arc<dyn Clock>),
+        routes: Routes,
+        settings: OutboxSettings,
+        runtime: Handle,
+    ) -> Self {
+        let (in_hand, arrived) = (InHand::default(), Arc::new(Notify::new()));
+        let desk = |(named, models): (&super::routes::Named, Vec<String>)| {
+            let post = Post {
+                store: store.clone(),
+                bus: bus.clone(),
+                clock: clock.clone(),
+                name: named.name.clone(),
+                sink: named.sink.clone(),
+                in_hand: in_hand.clone(),
+                arrived: arrived.clone(),
+                time_limit: settings.time_limit,
+            };
+            let desk = Desk {
+                post: Arc::new(post),
+                models,
+                claiming: false,
+                again: false,
+                under_way: 0,
+                breaker: Breaker::Closed { failures: 0 },
+                timer: None,
+            };
+            (named.name.clone(), desk)
+        };
+        let desks = routes.iter().filter(|(_, models)| !models.is_empty()).map(desk).collect();
+        Self {
+            store,
+            bus,
+            pulses,
+            clock,
+            settings,
+            in_hand,
+            arrived,
+            watch: Watch::default(),
+            routes,
+            runtime,
+            desks,
+            draining: Vec::new(),
+            is_draining: false,
+            cleaned: None,
+        }
+    }
+
+    /// Looks whenever items of a turn have arrived before its end.
+    fn follow(&self, ctx: &mut Context<Self>) {
+        let arrived = self.arrived.clone();
+        let next = async move { arrived.notified().await }.into_actor(self);
+        ctx.spawn(next.map(|(), actor, ctx| {
+            actor.look(ctx);
+            actor.follow(ctx);
+        }));
+    }
+
+    /// Looks for items of every sink.
+    pub(super) fn look(&mut self, ctx: &mut Context<Self>) {
+        for name in self.desks.keys().cloned().collect::<Vec<_>>() {
+            self.claim(&name, ctx);
+        }
+    }
+
+    /// Claims items of a sink, if it can be used and has room.
+    pub(super) fn claim(&mut self, name: &str, ctx: &mut Context<Self>) {
+        let (now, batch, owner) = (self.clock.now(), self.settings.batch, self.settings.owner.clone());
+        let Some(desk) = self.desks.get_mut(name).filter(|_| !self.is_draining) else { return };
+        if desk.claiming {
+            desk.again = true;
+            return;
+        }
+        // after a failure, one item is enough to find out whether the sink is back
+        let (most, room) = match desk.breaker {
+            Breaker::Closed { .. } => (batch, desk.post.sink.parallel()),
+            Breaker::Open { until, .. } if until > now => return self.look_at(name, until, ctx),
+            Breaker::Open { .. } => (1, 1),
+        };
+        if desk.under_way >= room {
+            desk.again = true;
+            return;
+        }
+        (desk.claiming, desk.again) = (true, false);
+        let claim = ItemClaim { owner, models: desk.models.clone(), most };
+        let (store, name) = (self.store.clone(), name.to_owned());
+        let claimed = async move { store.dequeue_items(claim, now).await }.into_actor(self);
+        ctx.spawn(claimed.map(move |claimed, actor, ctx| actor.claimed(&name, most, claimed, ctx)));
+    }
+
+    fn claimed(&mut self, name: &str, most: u64, claimed: Result<ClaimedItems, StoreError>, ctx: &mut Context<Self>) {
+        let now = self.clock.now();
+        let Some(desk) = self.desks.get_mut(name) else { return };
+        desk.claiming = false;
+        let claimed = match claimed {
+            Ok(claimed) => claimed,
+            Err(error) => {
+                tracing::error!(%error, sink = name, "no item could be claimed");
+                let again = now + chrono::Duration::from_std(RETRY).unwrap_or_default();
+                self.look_at(name, again, ctx);
+                return self.tell_if_drained();
+            }
+        };
+        let (count, post, sink) = (claimed.items.len() as u64, desk.post.clone(), name.to_owned());
+        if count > 0 {
+            desk.under_way += 1;
+            let turn = self.runtime.spawn(async move { post.turn(claimed.items).await }).into_actor(self);
+            ctx.spawn(turn.map(move |learnt, actor, ctx| actor.turned(&sink, learnt.ok(), ctx)));
+        }
+        let net = now + chrono::Duration::from_std(SWEEP).unwrap_or_default();
+        self.look_at(name, claimed.next_due.map_or(net, |due| due.min(net)), ctx);
+        let is_more = self.desks.get(name).is_some_and(|desk| desk.again) || count == most;
+        if is_more {
+            self.claim(name, ctx);
+        }
+        self.tell_if_drained();
+    }
+
+    /// A turn has ended; `None` if it panicked: what it held is taken over when its lease runs out.
+    fn turned(&mut self, name: &str, learnt: Option<Learnt>, ctx: &mut Context<Self>) {
+        let now = self.clock.now();
+        let Some(desk) = self.desks.get_mut(name) else { return };
+        desk.under_way -= 1;
+        let learnt = learnt.unwrap_or_else(|| {
+            tracing::error!(sink = name, "a turn of this sink panicked");
+            Learnt { answered: false, unavailable: Some(Duration::ZERO) }
+        });
+        if let Some(asked) = learnt.unavailable {
+            // of several turns that failed together, one closes it
+            if desk.breaker.open_until().is_none_or(|until| until <= now) {
+                desk.breaker = desk.breaker.on(BreakerEvent::Failed, CLOSED, now);
+            }
+            let asked = now + chrono::Duration::from_std(asked).unwrap_or_default();
+            if let Breaker::Open { until, .. } = &mut desk.breaker {
+                *until = asked.max(*until);
+            }
+        } else if learnt.answered {
+            desk.breaker = desk.breaker.on(BreakerEvent::Answered, CLOSED, now);
+        }
+        self.claim(name, ctx);
+        self.tell_if_drained();
+    }
+
+    fn look_at(&mut self, name: &str, moment: Timestamp, ctx: &mut Context<Self>) {
+        let (sleep, own) = (self.clock.sleep_until(moment), name.to_owned());
+        let handle = ctx.spawn(sleep.into_actor(self).map(move |(), actor, ctx| actor.claim(&own, ctx)));
+        if let Some(old) = self.desks.get_mut(name).and_then(|desk| desk.timer.replace(handle)) {
+            ctx.cancel_future(old);
+        }
+    }
+
+    fn tell_if_drained(&mut self) {
+        if self.is_draining && self.desks.values().all(|desk| desk.under_way == 0 && !desk.claiming) {
+            for waiting in self.draining.drain(..) {
+                // whoever asked may have stopped waiting
+                waiting.send(()).ok();
+            }
+        }
+    }
+
+    pub(super) fn states(&self) -> Vec<SinkState> {
+        let now = self.clock.now();
+        let state = |(name, desk): (&String, &Desk)| SinkState {
+            name: name.clone(),
+            models: desk.models.clone(),
+            under_way: desk.under_way,
+            closed_until: desk.breaker.open_until().filter(|until| *until > now),
+        };
+        self.desks.iter().map(state).collect()
+    }
+}
+
+impl Actor for OutboxActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        self.beat(ctx);
+        self.look(ctx);
+        self.follow(ctx);
+    }
+}
+
+impl Handler<LookForItems> for OutboxActor {
+    type Result = ();
+
+    fn handle(&mut self, _: LookForItems, ctx: &mut Self::Context) {
+        self.look(ctx);
+    }
+}
+
+impl Handler<DrainOutbox> for OutboxActor {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, _: DrainOutbox, _: &mut Self::Context) -> Self::Result {
+        self.is_draining = true;
+        let (reply, drained) = oneshot::channel();
+        self.draining.push(reply);
+        self.tell_if_drained();
+        Box::pin(async { drop(drained.await) })
+    }
+}

@@ -1,0 +1,207 @@
+//! A CSV file that holds each record as it is now: read, changed, and replaced at once.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+};
+
+use async_trait::async_trait;
+use futures_util::{FutureExt as _, StreamExt as _, stream};
+use serde_json::{Value as Json, json};
+
+use super::super::sink::{Answers, Delivered, Delivery, Sink, SinkError, all};
+use crate::domain::Action;
+
+/// The first column: which record a row is.
+const RECORD: &str = "record_id";
+
+/// One file, or one a model where the path has `{model}`.
+#[derive(Debug, Clone)]
+pub struct CsvFile {
+    path: String,
+    columns: Vec<String>,
+}
+
+impl CsvFile {
+    /// A file at `path` with a row a record and these fields of it as columns.
+    #[must_use]
+    pub fn new(path: String, columns: Vec<String>) -> Self {
+        Self { path, columns }
+    }
+
+    /// Changes one file; the answer is the same for all that are about it.
+    fn change(&self, model: &str, batch: &[Delivery]) -> Result<Delivered, SinkError> {
+        let path = PathBuf::from(self.path.replace("{model}", model));
+        let failed = |doing: &str| {
+            let doing = doing.to_owned();
+            // without the path: it may say more of the machine than others should know
+            move |error: io::Error| SinkError::unavailable(format!("cannot {doing} the CSV file: {error}"))
+        };
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        fs::create_dir_all(folder).map_err(failed("make the folder of"))?;
+        // other processes change the same file: one after the other
+        let lock = File::create(path.with_extension("lock")).map_err(failed("lock"))?;
+        lock.lock().map_err(failed("lock"))?;
+        let mut rows = self.read(&path)?;
+        for delivery in batch {
+            self.apply(&mut rows, delivery);
+        }
+        let text =
+            self.write(&rows).map_err(|error| SinkError::NotSent(format!("a row cannot be written: {error}")))?;
+        replace(&path, folder, &text).map_err(failed("replace"))?;
+        Ok(Delivered { answer: json!({ "rows": rows.len() }), row: None })
+    }
+
+    fn header(&self) -> Vec<&str> {
+        std::iter::once(RECORD).chain(self.columns.iter().map(String::as_str)).collect()
+    }
+
+    /// The rows that are there, by record.
+    fn read(&self, path: &Path) -> Result<BTreeMap<String, Vec<String>>, SinkError> {
+        let broken = |text: String| SinkError::unavailable(format!("the CSV file cannot be read: {text}"));
+        let bytes = match fs::read(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
+            bytes => bytes.map_err(|error| broken(error.to_string()))?,
+        };
+        let mut reader = csv::Reader::from_reader(bytes.as_slice());
+        let header = reader.headers().map_err(|error| broken(error.to_string()))?;
+        if header.iter().ne(self.header()) {
+            let found = header.iter().collect::<Vec<_>>().join(", ");
+            let wanted = self.header().join(", ");
+            return Err(broken(format!("its columns are '{found}', expected are '{wanted}'")));
+        }
+        let mut rows = BTreeMap::new();
+        for row in reader.into_records() {
+            let row = row.map_err(|error| broken(error.to_string()))?;
+            let mut cells = row.iter().map(str::to_owned);
+            rows.insert(cells.next().unwrap_or_default(), cells.collect());
+        }
+        Ok(rows)
+    }
+
+    /// What a repeated change does, it does again: nothing.
+    fn apply(&self, rows: &mut BTreeMap<String, Vec<String>>, delivery: &Delivery) {
+        match delivery.action {
+            Action::Delete => drop(rows.remove(&delivery.record)),
+            Action::Create | Action::Update => {
+                let row =
+                    rows.entry(delivery.record.clone()).or_insert_with(|| vec![String::new(); self.columns.len()]);
+                for (cell, field) in row.iter_mut().zip(&self.columns) {
+                    if let Some(value) = delivery.data.get(field) {
+                        *cell = printed(value);
+                    }
+                }
+            }
+        }
+    }
+
+    fn write(&self, rows: &BTreeMap<String, Vec<String>>) -> csv::Result<Vec<u8>> {
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        writer.write_record(self.header())?;
+        for (record, cells) in rows {
+            writer.write_record(std::iter::once(record).chain(cells))?;
+        }
+        writer.into_inner().map_err(|error| error.into_error().into())
+    }
+}
+
+fn printed(value: &Json) -> String {
+    match value {
+        Json::Null => String::new(),
+        Json::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// Whoever opens the file sees the old one or the new one, also after a power cut.
+fn replace(path: &Path, folder: &Path, text: &[u8]) -> io::Result<()> {
+    let mut new = tempfile::NamedTempFile::new_in(folder)?;
+    new.write_all(text)?;
+    new.as_file().sync_all()?;
+    new.persist(path).map_err(|error| error.error)?;
+    File::open(folder)?.sync_all()
+}
+
+#[async_trait]
+impl Sink for CsvFile {
+    fn deliver(&self, batch: Vec<Delivery>) -> Answers<'_> {
+        let mut by_model: BTreeMap<String, (Vec<usize>, Vec<Delivery>)> = BTreeMap::new();
+        for (place, delivery) in batch.into_iter().enumerate() {
+            let (places, deliveries) = by_model.entry(delivery.model.clone()).or_default();
+            places.push(place);
+            deliveries.push(delivery);
+        }
+        let change = move |(model, (places, deliveries)): (String, (Vec<usize>, Vec<Delivery>))| {
+            let file = self.clone();
+            let work = tokio::task::spawn_blocking(move || file.change(&model, &deliveries));
+            work.map(move |done| {
+                let answer = done.unwrap_or_else(|error| Err(SinkError::Unknown(error.to_string())));
+                (places, answer)
+            })
+        };
+        let done = stream::iter(by_model).then(change);
+        done.flat_map(|(places, answer)| all(places.len(), &answer).map(move |(nth, answer)| (places[nth], answer)))
+            .boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(action: Action, record: &str, data: Json) -> Delivery {
+        Delivery {
+            id: "i".into(),
+            operation: None,
+            agent: None,
+            action,
+            model: "orders".into(),
+            record: record.into(),
+            row: None,
+            is_repeat: false,
+            data,
+        }
+    }
+
+    async fn send(file: &CsvFile, batch: Vec<Delivery>) -> Vec<Result<Delivered, SinkError>> {
+        file.deliver(batch).map(|(_, answer)| answer).collect().await
+    }
+
+    #[tokio::test]
+    async fn the_file_holds_each_record_as_it_is_now() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out/{model}.csv").display().to_string();
+        let file = CsvFile::new(path.clone(), vec!["name".into(), "lines".into()]);
+        let batch = vec![
+            change(Action::Create, "O-2", json!({ "name": "two, with \"marks\"", "lines": [1, 2] })),
+            change(Action::Create, "O-1", json!({ "name": "one", "lines": null, "other": "is not exported" })),
+        ];
+        assert!(send(&file, batch.clone()).await.iter().all(Result::is_ok));
+        let read = || fs::read_to_string(path.replace("{model}", "orders")).unwrap();
+        let both = "record_id,name,lines\nO-1,one,\nO-2,\"two, with \"\"marks\"\"\",\"[1,2]\"\n";
+        assert_eq!(read(), both);
+        assert!(send(&file, batch).await.iter().all(Result::is_ok));
+        assert_eq!(read(), both, "the same again changes nothing");
+        let batch =
+            vec![change(Action::Update, "O-1", json!({ "lines": 7 })), change(Action::Delete, "O-2", Json::Null)];
+        assert!(send(&file, batch).await.iter().all(Result::is_ok));
+        assert_eq!(read(), "record_id,name,lines\nO-1,one,7\n", "what an update does not name stays");
+        let left: Vec<_> =
+            fs::read_dir(folder.path().join("out")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left.len(), 2, "{left:?}");
+    }
+
+    #[tokio::test]
+    async fn a_file_with_other_columns_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("orders.csv");
+        fs::write(&path, "somebody,else's\n1,2\n").unwrap();
+        let file = CsvFile::new(path.display().to_string(), vec!["name".into()]);
+        let answers = send(&file, vec![change(Action::Create, "O-1", json!({ "name": "one" }))]).await;
+        let error = answers[0].clone().unwrap_err().to_string();
+        assert!(error.contains("record_id, name") && error.contains("somebody"), "{error}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "somebody,else's\n1,2\n");
+    }
+}

@@ -1,0 +1,243 @@
+//! A Google Sheet with a row a record. Rows are found by what is in them, not by where they were: people sort.
+
+mod api;
+mod grid;
+
+use std::{collections::BTreeMap, time::Duration};
+
+use async_trait::async_trait;
+use futures_util::{FutureExt as _, StreamExt as _, stream};
+use serde_json::{Value as Json, json};
+
+use super::super::sink::{Answers, Delivered, Delivery, Sink, SinkError};
+use crate::domain::Action;
+use api::Api;
+use grid::{Columns, cell};
+
+/// How a sheet is reached, and what its header row says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SheetsConfig {
+    /// The spreadsheet's id, as in its URL.
+    pub spreadsheet: String,
+    /// The sheet's name, as on its tab.
+    pub sheet: String,
+    /// The service account's key file; without one, what the environment gives (as Google's own tools have it).
+    pub key_file: Option<String>,
+    /// For each field of the payload, the text of its column's header.
+    pub headers: BTreeMap<String, String>,
+    /// The header of the column that holds the id of the delivery that made a row.
+    pub id_header: String,
+    /// The header of the column that holds the record's id.
+    pub record_header: String,
+    /// The longest request.
+    pub timeout: Duration,
+    /// Where the API is.
+    pub api: String,
+    /// May that lead into a private network?
+    pub allow_private: bool,
+}
+
+/// One sheet.
+pub struct Sheets {
+    config: SheetsConfig,
+    api: Api,
+}
+
+/// Answers by the places of their deliveries.
+type Told = BTreeMap<usize, Result<Delivered, SinkError>>;
+type Placed = (usize, Delivery);
+
+impl Sheets {
+    /// A sheet; nothing is asked yet.
+    ///
+    /// # Errors
+    /// A URL that cannot be used, in words for people.
+    pub fn new(config: SheetsConfig) -> Result<Self, String> {
+        Ok(Self { api: Api::new(&config)?, config })
+    }
+
+    async fn carry_out(&self, batch: Vec<Delivery>) -> Told {
+        let count = batch.len();
+        let columns = match self.columns().await {
+            Ok(columns) => columns,
+            Err(error) => return (0..count).map(|place| (place, Err(error.clone()))).collect(),
+        };
+        let (new, known): (Vec<Placed>, Vec<Placed>) =
+            batch.into_iter().enumerate().partition(|(_, delivery)| delivery.action == Action::Create);
+        let mut told = self.create(&columns, new).await;
+        told.extend(self.change(&columns, known).await);
+        told
+    }
+
+    /// Where the columns are now. They are looked for each time: someone may have moved them.
+    async fn columns(&self) -> Result<Columns, SinkError> {
+        let header = self.api.values(&self.range("1:1")).await?;
+        let header = header.first().map(Vec::as_slice).unwrap_or_default();
+        Columns::find(header, &self.config).map_err(SinkError::unavailable)
+    }
+
+    fn range(&self, cells: &str) -> String {
+        format!("'{}'!{cells}", self.config.sheet.replace('\'', "''"))
+    }
+
+    /// One column of all rows, header included.
+    async fn column(&self, letters: &str) -> Result<Vec<String>, SinkError> {
+        let rows = self.api.values(&self.range(&format!("{letters}:{letters}"))).await?;
+        Ok(rows.iter().map(|row| row.first().map(cell).unwrap_or_default()).collect())
+    }
+
+    /// New rows. One that an earlier attempt may have made is looked for by the delivery's id first.
+    async fn create(&self, columns: &Columns, new: Vec<Placed>) -> Told {
+        let mut told = Told::new();
+        let mut missing = new;
+        if missing.iter().any(|(_, delivery)| delivery.is_repeat) {
+            match self.column(&columns.id).await {
+                Ok(ids) => missing.retain(|(place, delivery)| {
+                    let found = ids.iter().position(|id| *id == delivery.id);
+                    if let Some(at) = found {
+                        told.insert(*place, Ok(delivered(number(at))));
+                    }
+                    found.is_none()
+                }),
+                Err(error) => {
+                    told.extend(missing.iter().map(|(place, _)| (*place, Err(not_sent(error.clone())))));
+                    return told;
+                }
+            }
+        }
+        let answers = self.append(columns, &missing).await;
+        match answers {
+            // one of them is refused: which, is found out one by one
+            Err(SinkError::Refused(_)) if missing.len() > 1 => {
+                for one in &missing {
+                    let answer = self.append(columns, std::slice::from_ref(one)).await;
+                    told.insert(one.0, answer.map(delivered));
+                }
+            }
+            Err(error) => told.extend(missing.iter().map(|(place, _)| (*place, Err(error.clone())))),
+            Ok(first) => {
+                told.extend(missing.iter().zip(first..).map(|((place, _), row)| (*place, Ok(delivered(row)))));
+            }
+        }
+        told
+    }
+
+    /// Appends rows; answers the number of the first.
+    async fn append(&self, columns: &Columns, rows: &[Placed]) -> Result<i64, SinkError> {
+        if rows.is_empty() {
+            return Ok(0);
+        }
+        let values: Vec<Json> = rows.iter().map(|(_, delivery)| Json::Array(columns.row(delivery))).collect();
+        let range = self.range(&format!("A1:{}1", columns.last));
+        let first = self.api.append(&range, values).await?;
+        if first.rows == rows.len() as u64 {
+            return Ok(first.row);
+        }
+        Err(SinkError::Unknown(format!("{} rows were to be appended, the answer says {}", rows.len(), first.rows)))
+    }
+
+    /// Changes and clears rows that are there.
+    async fn change(&self, columns: &Columns, known: Vec<Placed>) -> Told {
+        let mut told = Told::new();
+        if known.is_empty() {
+            return told;
+        }
+        let rows = match self.find(columns, &known).await {
+            Ok(rows) => rows,
+            Err(error) => return known.iter().map(|(place, _)| (*place, Err(not_sent(error.clone())))).collect(),
+        };
+        let mut found = Vec::new();
+        for ((place, delivery), row) in known.into_iter().zip(rows) {
+            match (row, delivery.action) {
+                (Some(row), _) => found.push((place, delivery, row)),
+                // what is to be gone is gone
+                (None, Action::Delete) => drop(told.insert(place, Ok(Delivered::default()))),
+                (None, Action::Create | Action::Update) => {
+                    let text = "no row of the sheet has this record's id".to_owned();
+                    told.insert(place, Err(SinkError::Refused(text)));
+                }
+            }
+        }
+        let (gone, changed): (Vec<_>, Vec<_>) =
+            found.into_iter().partition(|(_, delivery, _)| delivery.action == Action::Delete);
+        told.extend(self.write(columns, &changed).await);
+        told.extend(self.clear(columns, &gone).await);
+        told
+    }
+
+    /// The row of each record: where it was last if it is still there, else where its id is.
+    async fn find(&self, columns: &Columns, known: &[Placed]) -> Result<Vec<Option<i64>>, SinkError> {
+        let cells: Vec<String> = known
+            .iter()
+            .filter_map(|(_, delivery)| Some(self.range(&format!("{}{}", columns.record, delivery.row?))))
+            .collect();
+        let mut there = if cells.is_empty() { Vec::new() } else { self.api.cells(&cells).await? }.into_iter();
+        let mut rows: Vec<Option<i64>> = Vec::with_capacity(known.len());
+        for (_, delivery) in known {
+            let is_there = delivery.row.is_some() && there.next().is_some_and(|record| record == delivery.record);
+            rows.push(delivery.row.filter(|_| is_there));
+        }
+        if rows.iter().all(Option::is_some) {
+            return Ok(rows);
+        }
+        let records = self.column(&columns.record).await?;
+        // the header is no record
+        let place = |record: &str| (1..records.len()).find(|at| records[*at] == record).map(number);
+        Ok(known.iter().zip(rows).map(|((_, delivery), row)| row.or_else(|| place(&delivery.record))).collect())
+    }
+
+    async fn write(&self, columns: &Columns, changed: &[(usize, Delivery, i64)]) -> Told {
+        let data = |changes: &[(usize, Delivery, i64)]| -> Vec<Json> {
+            let one = |(_, delivery, row): &(usize, Delivery, i64)| {
+                let cells = columns.changes(delivery);
+                let row = *row;
+                let named = move |(letters, value): (String, Json)| json!({ "range": self.range(&format!("{letters}{row}")), "values": [[value]] });
+                cells.into_iter().map(named).collect::<Vec<_>>()
+            };
+            changes.iter().flat_map(one).collect()
+        };
+        let together = self.api.update(data(changed)).await;
+        let mut told = Told::new();
+        for change in changed {
+            let answer = match &together {
+                Err(SinkError::Refused(_)) if changed.len() > 1 => {
+                    self.api.update(data(std::slice::from_ref(change))).await
+                }
+                together => together.clone(),
+            };
+            told.insert(change.0, answer.map(|()| delivered(change.2)));
+        }
+        told
+    }
+
+    /// The row stays, empty, so that no other row moves.
+    async fn clear(&self, columns: &Columns, gone: &[(usize, Delivery, i64)]) -> Told {
+        let ranges = gone.iter().map(|(_, _, row)| self.range(&format!("A{row}:{}{row}", columns.last))).collect();
+        let done = self.api.clear(ranges).await;
+        gone.iter().map(|(place, _, row)| (*place, done.clone().map(|()| delivered(*row)))).collect()
+    }
+}
+
+/// The number of the row at this place: the first is 1.
+fn number(at: usize) -> i64 {
+    i64::try_from(at).unwrap_or(i64::MAX - 1) + 1
+}
+
+fn delivered(row: i64) -> Delivered {
+    Delivered { answer: json!({ "row": row }), row: Some(row) }
+}
+
+/// A look that failed has no effect, whatever is not known of it.
+fn not_sent(error: SinkError) -> SinkError {
+    match error {
+        SinkError::Unknown(text) => SinkError::NotSent(text),
+        error => error,
+    }
+}
+
+#[async_trait]
+impl Sink for Sheets {
+    fn deliver(&self, batch: Vec<Delivery>) -> Answers<'_> {
+        self.carry_out(batch).map(stream::iter).flatten_stream().boxed()
+    }
+}

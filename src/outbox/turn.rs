@@ -1,0 +1,205 @@
+//! How does one turn of a sink go? Its items are delivered, and each answer is recorded under its lease.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use futures_util::StreamExt as _;
+use tokio::sync::Notify;
+
+use super::sink::{Delivered, Delivery, Sink, SinkError};
+use crate::{
+    domain::{Clock, Held, Item, Timestamp, item::AfterFailure},
+    event::{Bus, Event},
+    store::{Store, StoreError, Undelivered},
+};
+
+/// Answers that are recorded in one transaction.
+const AT_ONCE: usize = 100;
+/// While the database is away, what the other side has is recorded as soon as it is back: tried so often, ...
+const TRIES: u32 = 120;
+/// ... with such pauses.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// What this process holds at the moment; only this gets heartbeats.
+#[derive(Debug, Clone, Default)]
+pub(super) struct InHand(Arc<Mutex<BTreeSet<Held>>>);
+
+impl InHand {
+    fn lock(&self) -> MutexGuard<'_, BTreeSet<Held>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn all(&self) -> Vec<Held> {
+        self.lock().iter().copied().collect()
+    }
+
+    fn drop_all(&self, items: &[Held]) {
+        let mut held = self.lock();
+        for one in items {
+            held.remove(one);
+        }
+    }
+}
+
+/// Items in hand, until they are recorded: a turn that panics lets go of what is left, and it is rescued.
+struct Grip(InHand, Vec<Held>);
+
+impl Drop for Grip {
+    fn drop(&mut self) {
+        self.0.drop_all(&self.1);
+    }
+}
+
+/// One sink at work.
+pub(super) struct Post {
+    pub store: Store,
+    pub bus: Bus,
+    pub clock: Arc<dyn Clock>,
+    pub name: String,
+    pub sink: Arc<dyn Sink>,
+    pub in_hand: InHand,
+    /// Told when items have arrived while others of their turn are still under way: the next of their records may go.
+    pub arrived: Arc<Notify>,
+    /// The longest turn.
+    pub time_limit: Duration,
+}
+
+/// What a turn has learnt of its sink.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Learnt {
+    /// It answered some change, whatever it said.
+    pub answered: bool,
+    /// It cannot be used, and asks to be left alone so long.
+    pub unavailable: Option<Duration>,
+}
+
+impl Post {
+    /// Delivers items that this process has just claimed, and records how that went.
+    pub(super) async fn turn(&self, items: Vec<Item>) -> Learnt {
+        let held: Vec<Held> = items.iter().map(|item| (item.id, item.lease)).collect();
+        self.in_hand.lock().extend(held.iter().copied());
+        let grip = Grip(self.in_hand.clone(), held.clone());
+        let batch = items.iter().map(Delivery::from).collect();
+        let mut open: BTreeSet<usize> = (0..items.len()).collect();
+        let mut learnt = Learnt::default();
+        let deadline = tokio::time::Instant::now() + self.time_limit;
+        let mut answers = self.sink.deliver(batch).ready_chunks(AT_ONCE);
+        while let Ok(Some(chunk)) = tokio::time::timeout_at(deadline, answers.next()).await {
+            let fresh: Vec<_> = chunk.into_iter().filter(|(place, _)| open.remove(place)).collect();
+            self.record(&items, fresh, &mut learnt).await;
+            if !open.is_empty() {
+                self.arrived.notify_one();
+            }
+        }
+        drop(answers);
+        let silent = || Err(SinkError::Unknown("the sink gave no answer in time".to_owned()));
+        let rest = open.into_iter().map(|place| (place, silent())).collect();
+        self.record(&items, rest, &mut learnt).await;
+        drop(grip);
+        learnt
+    }
+
+    async fn record(&self, items: &[Item], answers: Vec<(usize, Result<Delivered, SinkError>)>, learnt: &mut Learnt) {
+        let (mut done, mut away, mut failed) = (Vec::new(), Vec::new(), Vec::new());
+        for (place, answer) in answers {
+            let held = (items[place].id, items[place].lease);
+            match answer {
+                Ok(Delivered { row, .. }) => {
+                    learnt.answered = true;
+                    done.push((held, row));
+                }
+                Err(SinkError::Unavailable { text, retry_after }) => {
+                    let wait = retry_after.unwrap_or_default();
+                    learnt.unavailable = Some(learnt.unavailable.unwrap_or_default().max(wait));
+                    away.push((held, text));
+                }
+                Err(error) => {
+                    learnt.answered = true;
+                    failed.push((held, error));
+                }
+            }
+        }
+        self.complete(done).await;
+        for (held, error) in failed {
+            self.fail(held, &error).await;
+        }
+        if let Some((_, text)) = away.first() {
+            let held: Vec<Held> = away.iter().map(|(held, _)| *held).collect();
+            let until = self.after(learnt.unavailable.unwrap_or_default());
+            self.bus.publish(Event::SinkUnavailable { sink: self.name.clone(), error: text.clone() });
+            let back = || {
+                let (store, held) = (self.store.clone(), held.clone());
+                async move { store.release_items(held, until).await }
+            };
+            // what cannot be handed back is rescued
+            persistent("hand items back", back).await;
+            self.in_hand.drop_all(&held);
+        }
+    }
+
+    fn after(&self, wait: Duration) -> Timestamp {
+        self.clock.now() + chrono::Duration::from_std(wait).unwrap_or_default()
+    }
+
+    async fn complete(&self, done: Vec<(Held, Option<i64>)>) {
+        if done.is_empty() {
+            return;
+        }
+        let complete = || {
+            let (store, done, now) = (self.store.clone(), done.clone(), self.clock.now());
+            async move { store.complete_items(done, now).await }
+        };
+        let Some(late) = persistent("complete items", complete).await else { return };
+        for (item, lease) in &late {
+            tracing::warn!(item, lease, "an item was taken over while it was delivered; the late word was refused");
+        }
+        let mut held: Vec<Held> = done.into_iter().map(|(held, _)| held).collect();
+        self.in_hand.drop_all(&held);
+        held.retain(|one| !late.contains(one));
+        let items = held.into_iter().map(|(item, _)| item).collect();
+        self.bus.publish(Event::ItemsDelivered { sink: self.name.clone(), items });
+    }
+
+    async fn fail(&self, held: Held, error: &SinkError) {
+        let fail = || {
+            let end = Undelivered { held, failure: error.failure(), error: error.to_string(), not_before: None };
+            let (store, now) = (self.store.clone(), self.clock.now());
+            async move { store.fail_item(end, fastrand::f64(), now).await }
+        };
+        let next = persistent("record a failed delivery", fail).await;
+        self.in_hand.drop_all(&[held]);
+        let Some(next) = next else { return };
+        let (is_over, is_doubtful) = match next {
+            AfterFailure::Again(_) => (false, false),
+            AfterFailure::Failed { doubtful } => (true, doubtful),
+        };
+        let (item, code) = (held.0, error.code());
+        tracing::warn!(item, sink = self.name, code, is_over, is_doubtful, "a delivery failed");
+        self.bus.publish(Event::DeliveryFailed { sink: self.name.clone(), item, code, is_over, is_doubtful });
+    }
+}
+
+/// Does it until the database takes it; `None` if that was refused, or after a minute. What is not recorded is
+/// rescued, and counts as not known.
+async fn persistent<T, F>(doing: &'static str, write: impl Fn() -> F) -> Option<T>
+where
+    F: Future<Output = Result<T, StoreError>>,
+{
+    for _ in 0..TRIES {
+        match write().await {
+            Ok(done) => return Some(done),
+            Err(error) if error.is_retryable() => {
+                tracing::error!(%error, doing, "the outbox waits for the database");
+                tokio::time::sleep(PAUSE).await;
+            }
+            Err(error) => {
+                tracing::warn!(%error, doing, "refused");
+                return None;
+            }
+        }
+    }
+    None
+}

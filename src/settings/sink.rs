@@ -1,0 +1,178 @@
+//! `[sink]`: which models go out, and to where?
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::SettingsError;
+use crate::domain::item::Repeat;
+
+/// `[sink]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SinkSettings {
+    /// Items in one batch, 1 to 100.
+    pub batch: u64,
+    /// Bytes of an item's payload.
+    pub payload_bytes: usize,
+    /// What was completed so many days ago is forgotten.
+    pub keep_days: u32,
+    /// `[sink.models.NAME]`: what may be queued.
+    #[serde(default)]
+    pub models: BTreeMap<String, ModelSettings>,
+    /// `[sink.webhook.NAME]`
+    #[serde(default)]
+    pub webhook: BTreeMap<String, WebhookSettings>,
+    /// `[sink.sheets.NAME]`
+    #[serde(default)]
+    pub sheets: BTreeMap<String, SheetsSettings>,
+    /// `[sink.csv.NAME]`
+    #[serde(default)]
+    pub csv: BTreeMap<String, CsvSettings>,
+}
+
+fn three() -> u32 {
+    3
+}
+
+fn safe() -> Repeat {
+    Repeat::Safe
+}
+
+/// `[sink.models.NAME]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelSettings {
+    /// The sink of its items and operations; without one, items wait to be fetched.
+    pub to: Option<String>,
+    /// May an item that may have arrived be delivered again?
+    #[serde(default = "safe")]
+    pub repeat: Repeat,
+    /// Attempts, the first included.
+    #[serde(default = "three")]
+    pub max_retries: u32,
+}
+
+fn ten_seconds() -> u64 {
+    10_000
+}
+
+/// `[sink.webhook.NAME]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WebhookSettings {
+    /// Where changes are posted to.
+    pub url: String,
+    /// The key that signs.
+    pub secret: String,
+    /// While the key is changed: the one before.
+    pub previous_secret: Option<String>,
+    /// The longest request, in milliseconds.
+    #[serde(default = "ten_seconds")]
+    pub timeout_ms: u64,
+    /// May the URL lead into a private network?
+    #[serde(default)]
+    pub allow_private: bool,
+}
+
+fn google() -> String {
+    "https://sheets.googleapis.com".to_owned()
+}
+
+fn thirty_seconds() -> u64 {
+    30_000
+}
+
+/// `[sink.sheets.NAME]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SheetsSettings {
+    /// The spreadsheet's id, as in its URL.
+    pub spreadsheet: String,
+    /// The sheet's name, as on its tab.
+    pub sheet: String,
+    /// The service account's key file; without one, what the environment gives.
+    pub key_file: Option<String>,
+    /// For each field, its column's header.
+    pub headers: BTreeMap<String, String>,
+    /// The header of the column of delivery ids.
+    pub id_header: String,
+    /// The header of the column of record ids.
+    pub record_header: String,
+    /// The longest request, in milliseconds.
+    #[serde(default = "thirty_seconds")]
+    pub timeout_ms: u64,
+    /// Where the API is.
+    #[serde(default = "google")]
+    pub api: String,
+    /// May that lead into a private network?
+    #[serde(default)]
+    pub allow_private: bool,
+}
+
+/// `[sink.csv.NAME]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CsvSettings {
+    /// The file; `{model}` in it is the model's name.
+    pub path: String,
+    /// The fields that are its columns, after the record's id: in a file, a list; in the environment, with commas.
+    #[serde(deserialize_with = "list")]
+    pub columns: Vec<String>,
+}
+
+fn list<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Either {
+        List(Vec<String>),
+        Text(String),
+    }
+    Ok(match Either::deserialize(input)? {
+        Either::List(list) => list,
+        Either::Text(text) => text.split(',').map(|one| one.trim().to_owned()).collect(),
+    })
+}
+
+impl SinkSettings {
+    /// The names of all sinks.
+    pub fn names(&self) -> impl Iterator<Item = &String> {
+        self.webhook.keys().chain(self.sheets.keys()).chain(self.csv.keys())
+    }
+
+    pub(super) fn check(&self) -> Result<(), SettingsError> {
+        let invalid = |key, wrong: String| Err(SettingsError::Invalid { key, wrong });
+        if !(1..=100).contains(&self.batch) {
+            return invalid("sink.batch", "must be 1 to 100".to_owned());
+        }
+        if self.payload_bytes == 0 {
+            return invalid("sink.payload_bytes", "must be at least 1".to_owned());
+        }
+        if self.keep_days > 3_650 {
+            return invalid("sink.keep_days", "must be at most 3650".to_owned());
+        }
+        let names: Vec<&String> = self.names().collect();
+        if let Some(twice) = names.iter().find(|name| names.iter().filter(|other| other == name).count() > 1) {
+            return invalid("sink", format!("two sinks are called '{twice}'"));
+        }
+        for (model, settings) in &self.models {
+            if let Some(sink) = settings.to.as_ref().filter(|sink| !names.contains(sink)) {
+                let known = names.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
+                return invalid(
+                    "sink.models",
+                    format!("'{model}' goes to '{sink}', which is no sink; known are: {known}"),
+                );
+            }
+            if settings.max_retries == 0 {
+                return invalid("sink.models", format!("'{model}': max_retries must be at least 1"));
+            }
+        }
+        for (name, csv) in &self.csv {
+            let models = self.models.values().filter(|model| model.to.as_ref() == Some(name)).count();
+            if models > 1 && !csv.path.contains("{model}") {
+                return invalid("sink.csv", format!("'{name}' has {models} models: its path needs a {{model}}"));
+            }
+        }
+        Ok(())
+    }
+}

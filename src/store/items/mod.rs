@@ -1,0 +1,102 @@
+//! Where does the write-back queue live? Its statements: what is queued, who delivers it, how that ended.
+
+mod claim;
+mod end;
+mod enqueue;
+mod look;
+
+use std::collections::BTreeSet;
+
+use sea_orm::{
+    ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter,
+    prelude::*,
+    sea_query::{ExprTrait, Query},
+};
+
+pub use claim::{ClaimedItems, ItemClaim};
+pub use end::{ItemsDone, Undelivered};
+pub use enqueue::enqueue_items_in;
+pub use look::{ItemDepth, ItemQuery};
+
+use super::{StoreError, entity};
+use crate::domain::{
+    Action, Item, ItemStatus,
+    item::{IllegalItem, ItemEvent},
+};
+
+use entity::sync_queue::{Column as C, Entity, Model};
+
+/// Rows, or keys, in one statement.
+const CHUNK: usize = 200;
+
+/// Every column but the queue's own as the domain has them.
+fn item(row: Model) -> Item {
+    Item {
+        id: row.id,
+        action: Action::from_name(&row.action).unwrap_or(Action::Update),
+        model: row.model,
+        record_id: row.record_id,
+        sheet_row_index: row.sheet_row_index,
+        payload: row.payload,
+        status: ItemStatus::from_name(&row.status).unwrap_or(ItemStatus::Failed),
+        retries: row.retries.unsigned_abs(),
+        max_retries: row.max_retries.unsigned_abs(),
+        last_error: row.last_error,
+        doubtful: row.doubtful,
+        created_at: row.created_at,
+        processed_at: row.processed_at,
+        due_at: row.due_at,
+        delivery_id: row.delivery_id,
+        repeatable: row.repeatable,
+        lease: row.lease,
+    }
+}
+
+/// Of this status.
+fn is(status: ItemStatus) -> Expr {
+    // as text, so that the planner knows that a partial index fits
+    Expr::cust(format!("status = '{}'", status.as_str()))
+}
+
+/// The name of the status that an item comes to; every change of a status asks here.
+fn status_after(status: ItemStatus, event: ItemEvent) -> Result<&'static str, StoreError> {
+    let refused = |IllegalItem(status, event)| StoreError::IllegalItem(IllegalItem(status, event));
+    status.on(event).map(ItemStatus::as_str).map_err(refused)
+}
+
+/// A record of a model.
+type Key = (String, String);
+
+/// The rows of these records.
+fn of_keys(keys: &[Key]) -> Expr {
+    let tuples = keys.iter().map(|(model, record)| (model.as_str(), record.as_str()));
+    Expr::tuple([Expr::col(C::Model), Expr::col(C::RecordId)]).in_tuples(tuples)
+}
+
+/// After items were completed: the next of each of their records may be delivered.
+async fn advance(tx: &DatabaseTransaction, keys: BTreeSet<Key>) -> Result<(), StoreError> {
+    let keys: Vec<Key> = keys.into_iter().collect();
+    for chunk in keys.chunks(CHUNK) {
+        let mut first = Query::select();
+        first
+            .expr(Expr::col(C::Id).min())
+            .from(Entity)
+            .and_where(Expr::cust("status <> 'COMPLETED'"))
+            .and_where(of_keys(chunk))
+            .group_by_columns([C::Model, C::RecordId]);
+        let failed = StoreError::while_doing("look for the next item of a record");
+        let rows = tx.query_all(&first).await.map_err(&failed)?;
+        let ids = rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<Vec<i64>, _>>().map_err(&failed)?;
+        if ids.is_empty() {
+            continue;
+        }
+        Entity::update_many()
+            .col_expr(C::IsNext, Expr::val(true))
+            .filter(C::Id.is_in(ids))
+            .filter(Expr::cust("NOT is_next"))
+            .exec(tx)
+            .await
+            .map_err(failed)?;
+    }
+    Ok(())
+}
