@@ -3,6 +3,7 @@
 
 mod database;
 mod kills;
+mod outbox;
 mod processes;
 mod redis;
 mod servers;

@@ -1,9 +1,8 @@
 //! Does every change arrive, in order, with the same id, whatever happens on the way?
 
-mod kills;
 mod queue;
 mod routes;
-mod server;
+pub mod server;
 mod sheets;
 mod webhook;
 

@@ -11,7 +11,7 @@ use serde_json::Value as Json;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::{TcpListener, TcpStream},
-    task::JoinHandle,
+    task::{JoinHandle, JoinSet},
 };
 
 /// How a request is answered.
@@ -76,9 +76,11 @@ impl TestServer {
         let (addr, requests) = (listener.local_addr().unwrap(), seen.clone());
         let behaviour: Behaviour = Arc::new(behaviour);
         let listening = tokio::spawn(async move {
+            // ends with the server, whatever is under way
+            let mut talks = JoinSet::new();
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
-                tokio::spawn(talk(stream, requests.clone(), behaviour.clone()));
+                talks.spawn(talk(stream, requests.clone(), behaviour.clone()));
             }
         });
         Self { addr, seen, listening }
