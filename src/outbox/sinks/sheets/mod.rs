@@ -71,7 +71,7 @@ impl Sheets {
 
     /// Where the columns are now. They are looked for each time: someone may have moved them.
     async fn columns(&self) -> Result<Columns, SinkError> {
-        let header = self.api.values(&self.range("1:1")).await?;
+        let header = self.api.values(&self.range("1:1")).await.map_err(not_sent)?;
         let header = header.first().map(Vec::as_slice).unwrap_or_default();
         Columns::find(header, &self.config).map_err(SinkError::unavailable)
     }
