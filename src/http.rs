@@ -3,7 +3,6 @@
 use reqwest::ClientBuilder;
 
 /// A client that asks no proxy, with this program's one provider of cryptography.
-#[must_use]
 pub fn client() -> ClientBuilder {
     // an error says that it is set already
     drop(rustls::crypto::ring::default_provider().install_default());

@@ -194,3 +194,22 @@ fn bench_report_prints_what_extract_reads() {
         assert_eq!(serde_json::from_str::<Json>(&stdout(&read)).unwrap(), truth, "{sync_type}");
     }
 }
+
+#[test]
+fn outbox_shows_and_redrives_what_waits_to_go_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let stats = lockstep(folder.path(), &["outbox", "stats"]);
+    assert_eq!((code(&stats), stdout(&stats).trim()), (0, r#"{"models":[]}"#), "{}", stderr(&stats));
+    assert_eq!(stdout(&lockstep(folder.path(), &["outbox", "list", "--status", "failed"])), "");
+    let all = lockstep(folder.path(), &["outbox", "retry", "--all", "--model", "orders"]);
+    assert_eq!((code(&all), stdout(&all).trim()), (0, r#"{"items":0}"#));
+    for (arguments, exit, said) in [
+        (vec!["outbox", "retry", "7"], 1, "there is no item 7"),
+        (vec!["outbox", "retry"], 2, "ITEM"),
+        (vec!["outbox", "list", "--status", "lost"], 2, "pending, processing, completed or failed"),
+    ] {
+        let output = lockstep(folder.path(), &arguments);
+        assert_eq!(code(&output), exit, "{arguments:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains(said), "{arguments:?}: {}", stderr(&output));
+    }
+}

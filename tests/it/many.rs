@@ -17,7 +17,10 @@ use lockstep::{
 };
 use serde_json::{Value as Json, json};
 
-use crate::fixtures::{invent, serve};
+use crate::{
+    fixtures::{invent, serve},
+    outbox::server::{Answer, TestServer},
+};
 
 /// With Redis the other process is told at once: no heartbeat comes within a test then.
 fn heartbeat() -> &'static str {
@@ -351,4 +354,39 @@ async fn metrics_count_what_happened() {
     }
     assert_eq!(app.raw(reqwest::Method::GET, "/metrics").send().await.unwrap().status(), 401);
     app.stop().await;
+}
+
+#[actix::test]
+async fn a_change_queued_at_one_process_goes_out_once_whichever_delivers_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = TestServer::start(|_, _| Answer::Late(Duration::from_millis(2))).await;
+    let (url, settings) = (
+        server.url(),
+        [
+            ("LOCKSTEP__SINK__WEBHOOK__HOOK__SECRET", "a secret of the tests"),
+            ("LOCKSTEP__SINK__WEBHOOK__HOOK__ALLOW_PRIVATE", "true"),
+            ("LOCKSTEP__SINK__MODELS__ORDERS__TO", "hook"),
+            ("LOCKSTEP__SINK__BATCH", "5"),
+        ],
+    );
+    let settings: Vec<(&str, &str)> =
+        settings.into_iter().chain([("LOCKSTEP__SINK__WEBHOOK__HOOK__URL", url.as_str())]).collect();
+    let (one, two) = pair(folder.path(), &["a"], &settings).await;
+    for chunk in 0..4 {
+        let item = |number: usize| json!({ "action": "UPDATE", "model": "orders", "recordId": format!("O-{}", number % 40), "payload": {} });
+        let items: Vec<Json> = (chunk * 100..(chunk + 1) * 100).map(item).collect();
+        assert_eq!(one.post("/api/queue/items", json!(items)).await.0, 201);
+    }
+    until("all are delivered", async || {
+        let stats = two.get("/api/queue/stats").await.1;
+        assert_eq!(stats["failed"], 0, "{stats}");
+        stats["completed"] == 400
+    })
+    .await;
+    let mut ids: Vec<_> = server.requests().iter().map(|request| request.headers["webhook-id"].clone()).collect();
+    assert_eq!(ids.len(), 400);
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), 400, "each once");
+    stop(one, two).await;
 }

@@ -121,14 +121,17 @@ async fn items_of_a_record_go_one_after_the_other_and_others_beside_them() {
 async fn an_item_is_tried_three_times_with_longer_and_longer_pauses() {
     let mut rig = Rig::start().await;
     let id = rig.add("orders", &["a"]).await[0];
-    for (pause, retries) in [(5, 1), (20, 2)] {
+    for (pause, retries) in [(5_i64, 1), (20, 2)] {
         let item = rig.claim_one().await;
         assert_eq!(item.retries, retries - 1);
-        assert_eq!(rig.fail(&item, Failure::NotSent).await.unwrap(), AfterFailure::Again(Duration::from_secs(pause)));
+        assert_eq!(
+            rig.fail(&item, Failure::NotSent).await.unwrap(),
+            AfterFailure::Again(Duration::from_secs(pause.unsigned_abs()))
+        );
         let waiting = rig.item(id).await;
         assert_eq!((waiting.status, waiting.retries), (ItemStatus::Pending, retries));
-        assert_eq!(waiting.due_at, rig.now + chrono::Duration::seconds(pause as i64));
-        rig.pass(pause as i64 - 1);
+        assert_eq!(waiting.due_at, rig.now + chrono::Duration::seconds(pause));
+        rig.pass(pause - 1);
         assert!(rig.claim(1).await.is_empty(), "not before it is due");
         rig.pass(1);
     }

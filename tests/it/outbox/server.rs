@@ -110,7 +110,7 @@ async fn talk(stream: TcpStream, seen: Arc<Mutex<Vec<Request>>>, behaviour: Beha
         };
         let text = match behaviour(number, &request) {
             Answer::Status(status, headers) => {
-                let headers: String = headers.iter().map(|line| format!("{line}\r\n")).collect();
+                let headers = headers.iter().fold(String::new(), |all, line| all + line + "\r\n");
                 format!("HTTP/1.1 {status} Said\r\n{headers}content-length: 2\r\n\r\n{{}}")
             }
             Answer::Late(wait) => {

@@ -76,8 +76,7 @@ impl Sheet {
             }
             cells
         };
-        let mut rows: Vec<_> =
-            self.rows.iter().skip(top).take((bottom - top).saturating_add(1)).map(cut).collect();
+        let mut rows: Vec<_> = self.rows.iter().skip(top).take((bottom - top).saturating_add(1)).map(cut).collect();
         while rows.last().is_some_and(Vec::is_empty) {
             rows.pop();
         }
@@ -297,7 +296,7 @@ async fn a_row_that_an_attempt_without_an_answer_has_made_is_not_made_again() {
         let mut new = delivery(Action::Create, record, json!({ "customer": "C", "total": 1 }));
         let lost = send(&sheets, vec![new.clone()]).await;
         assert_eq!(lost[0].as_ref().unwrap_err().code(), "effect_unknown", "{trouble:?}");
-        let made = rig.rows().len() as i64;
+        let made = i64::try_from(rig.rows().len()).unwrap();
         new.is_repeat = true;
         let other = delivery(Action::Create, &format!("{record}-b"), json!({ "customer": "D", "total": 2 }));
         assert_eq!(rows_of(&send(&sheets, vec![new, other]).await), [Some(made), Some(made + 1)]);

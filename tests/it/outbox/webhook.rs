@@ -196,7 +196,7 @@ async fn redirects_are_followed_at_the_same_host_alone() {
     let other = format!("location: {}", elsewhere.url());
     let server = TestServer::start(move |_, request| match request.body["recordId"].as_str().unwrap() {
         "elsewhere" => Answer::Status(307, vec![other.clone()]),
-        "here" if request.headers.get("referer").is_none() => {
+        "here" if !request.headers.contains_key("referer") => {
             Answer::Status(308, vec!["location: /changes/now".into()])
         }
         "loses-its-body" => Answer::Status(302, vec!["location: /changes/now".into()]),
