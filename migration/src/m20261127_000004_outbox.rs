@@ -11,9 +11,11 @@ use sea_orm_migration::{
 #[derive(DeriveMigrationName)]
 pub struct Migration;
 
-const INDEXES: [&str; 6] = [
+const INDEXES: [&str; 7] = [
     "CREATE INDEX sync_queue_status ON sync_queue (status, created_at)",
     "CREATE INDEX sync_queue_record ON sync_queue (model, record_id)",
+    // is a record's item to wait for another? Whatever was completed meanwhile
+    "CREATE INDEX sync_queue_open ON sync_queue (model, record_id, id) WHERE status <> 'COMPLETED'",
     // the first item of each record among those that are not over: claims look at these alone
     "CREATE INDEX sync_queue_next ON sync_queue (model, due_at, id) WHERE is_next AND status = 'PENDING'",
     "CREATE INDEX sync_queue_processing ON sync_queue (id) WHERE status = 'PROCESSING'",

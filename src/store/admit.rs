@@ -12,6 +12,7 @@ use super::{
     entity, lane,
     live::LiveKeys,
     settings::move_tick,
+    statistics::Queue,
 };
 use crate::domain::{
     Admission, AgentId, ClaimedJob, JobId, JobState, NewJob, Pause, SyncType, Timestamp,
@@ -50,7 +51,7 @@ impl Store {
         let is_new = |job: &&NewJob| job.refused_for.is_none();
         let key = |job| Some(job).filter(is_new).and_then(|job: &NewJob| job.dedup_key.clone());
         let keys: Vec<Option<String>> = jobs.iter().map(key).collect();
-        self.note_growth(jobs.len());
+        self.note_growth(Queue::Jobs, jobs.len());
         let (inner, live, types) = (self.inner.clone(), self.inner.clone(), self.types().clone());
         let learn = move |(answers, _): &(Vec<Admission>, Option<Claimed>)| {
             let taken = keys.into_iter().zip(answers).filter_map(|(key, answer)| match answer {

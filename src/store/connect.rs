@@ -18,6 +18,9 @@ pub(super) struct Connections {
     pub reader: DatabaseConnection,
 }
 
+/// SQLite: what a connection keeps of the file in memory, in KiB (negative, as SQLite has it). Its default of 2 MiB is
+/// less than the indexes of a long queue.
+const CACHE: &str = "-16384";
 /// SQLite: how long a statement waits for another process's write.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(20);
 /// PostgreSQL: how long a caller waits for a connection, also while the server is away.
@@ -71,6 +74,7 @@ impl Connections {
                     // durable on every commit: a job that was accepted survives a power cut
                     .synchronous(SqliteSynchronous::Full)
                     .busy_timeout(BUSY_TIMEOUT)
+                    .pragma("cache_size", CACHE)
                     .foreign_keys(true)
             });
             options

@@ -6,7 +6,7 @@ use sea_orm::{
     DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect, prelude::*, sea_query::ExprTrait,
 };
 
-use super::{C, CHUNK, Entity, Key, Model, is, item, of_keys, status_after};
+use super::{C, CHUNK, Entity, Key, Model, is, item, of_keys, status_after, still_held};
 use crate::{
     domain::{Beat, Held, Item, ItemStatus, Timestamp, item::ItemEvent},
     store::{Store, StoreError, entity},
@@ -50,12 +50,11 @@ impl Store {
         self.write(move |tx| {
             Box::pin(async move {
                 let failed = StoreError::while_doing("send a heartbeat");
-                for chunk in in_hand.chunks(CHUNK) {
+                for chunk in still_held(tx, &in_hand).await?.chunks(CHUNK) {
                     Entity::update_many()
                         .col_expr(C::Heartbeat, Expr::col(C::Heartbeat).add(1))
-                        .filter(is(ItemStatus::Processing))
                         .filter(C::Owner.eq(owner.as_str()))
-                        .filter(Expr::tuple([Expr::col(C::Id), Expr::col(C::Lease)]).in_tuples(chunk.to_vec()))
+                        .filter(C::Id.is_in(chunk.to_vec()))
                         .exec(tx)
                         .await
                         .map_err(&failed)?;

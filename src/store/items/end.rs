@@ -8,7 +8,7 @@ use sea_orm::{
     sea_query::{ExprTrait, OnConflict},
 };
 
-use super::{C, CHUNK, Entity, Key, Model, advance, is, status_after};
+use super::{C, CHUNK, Entity, Key, Model, advance, is, status_after, still_held};
 use crate::{
     domain::{
         Action, Beat, Held, ItemId, ItemStatus, Timestamp,
@@ -84,13 +84,12 @@ impl Store {
     pub async fn release_items(&self, items: Vec<Held>, until: Timestamp) -> Result<(), StoreError> {
         self.write(move |tx| {
             Box::pin(async move {
-                for chunk in items.chunks(CHUNK) {
+                for chunk in still_held(tx, &items).await?.chunks(CHUNK) {
                     Entity::update_many()
                         .col_expr(C::Status, Expr::val(status_after(ItemStatus::Processing, ItemEvent::Postponed)?))
                         .col_expr(C::Owner, Expr::val(Option::<String>::None))
                         .col_expr(C::DueAt, Expr::val(until))
-                        .filter(is(ItemStatus::Processing))
-                        .filter(Expr::tuple([Expr::col(C::Id), Expr::col(C::Lease)]).in_tuples(chunk.to_vec()))
+                        .filter(C::Id.is_in(chunk.to_vec()))
                         .exec(tx)
                         .await
                         .map_err(StoreError::while_doing("hand items back"))?;
@@ -282,16 +281,15 @@ async fn redrive(tx: &DatabaseTransaction, ids: Vec<i64>, status: &str, now: Tim
 async fn complete_in(tx: &DatabaseTransaction, done: ItemsDone, now: Timestamp) -> Result<Vec<Held>, StoreError> {
     let failed = StoreError::while_doing("complete items");
     let mut completed: BTreeMap<ItemId, Model> = BTreeMap::new();
-    for chunk in done.chunks(CHUNK) {
-        let meant = chunk.iter().map(|(held, _)| *held).collect::<Vec<_>>();
+    let meant: Vec<Held> = done.iter().map(|(held, _)| *held).collect();
+    for chunk in still_held(tx, &meant).await?.chunks(CHUNK) {
         let rows = Entity::update_many()
             .col_expr(C::Status, Expr::val(status_after(ItemStatus::Processing, ItemEvent::Delivered)?))
             .col_expr(C::IsNext, Expr::val(false))
             .col_expr(C::Owner, Expr::val(Option::<String>::None))
             .col_expr(C::LastError, Expr::val(Option::<String>::None))
             .col_expr(C::ProcessedAt, Expr::val(now))
-            .filter(is(ItemStatus::Processing))
-            .filter(Expr::tuple([Expr::col(C::Id), Expr::col(C::Lease)]).in_tuples(meant))
+            .filter(C::Id.is_in(chunk.to_vec()))
             .exec_with_returning(tx)
             .await
             .map_err(&failed)?;

@@ -12,7 +12,7 @@ use crate::{
         ItemId, ItemStatus, Timestamp,
         item::{CheckedItem, Repeat},
     },
-    store::{Store, StoreError, dialect, entity},
+    store::{Store, StoreError, dialect, entity, statistics::Queue},
 };
 
 impl Store {
@@ -21,6 +21,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if a statement fails; then none was queued.
     pub async fn enqueue_items(&self, items: Vec<CheckedItem>, now: Timestamp) -> Result<Vec<ItemId>, StoreError> {
+        self.note_growth(Queue::Items, items.len());
         self.write(move |tx| Box::pin(async move { enqueue_items_in(tx, items, now).await })).await
     }
 }

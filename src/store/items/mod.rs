@@ -5,10 +5,10 @@ mod end;
 mod enqueue;
 mod look;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sea_orm::{
-    ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter,
+    ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect,
     prelude::*,
     sea_query::{ExprTrait, Query},
 };
@@ -20,7 +20,7 @@ pub use look::{ItemDepth, ItemQuery};
 
 use super::{StoreError, entity};
 use crate::domain::{
-    Action, Item, ItemStatus,
+    Action, Held, Item, ItemId, ItemStatus,
     item::{IllegalItem, ItemEvent},
 };
 
@@ -67,10 +67,34 @@ fn status_after(status: ItemStatus, event: ItemEvent) -> Result<&'static str, St
 /// A record of a model.
 type Key = (String, String);
 
-/// The rows of these records.
+/// The rows of these records. By model and then by record: SQLite looks through the whole table for pairs.
 fn of_keys(keys: &[Key]) -> Expr {
-    let tuples = keys.iter().map(|(model, record)| (model.as_str(), record.as_str()));
-    Expr::tuple([Expr::col(C::Model), Expr::col(C::RecordId)]).in_tuples(tuples)
+    let mut by_model: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (model, record) in keys {
+        by_model.entry(model).or_default().push(record);
+    }
+    let of_model =
+        |(model, records)| Expr::col(C::Model).eq(model).and(Expr::col(C::RecordId).is_in::<&str, Vec<&str>>(records));
+    by_model.into_iter().map(of_model).reduce(ExprTrait::or).unwrap_or_else(|| Expr::val(false))
+}
+
+/// Those of `held` that are being delivered under just that lease. Decisions over the queue are made one after the
+/// other, so it stays so until the transaction ends.
+async fn still_held(tx: &DatabaseTransaction, held: &[Held]) -> Result<Vec<ItemId>, StoreError> {
+    let mut found = Vec::with_capacity(held.len());
+    for chunk in held.chunks(CHUNK) {
+        let rows = Entity::find()
+            .filter(is(ItemStatus::Processing))
+            .filter(C::Id.is_in(chunk.iter().map(|(id, _)| *id)))
+            .select_only()
+            .columns([C::Id, C::Lease])
+            .into_tuple::<Held>()
+            .all(tx)
+            .await
+            .map_err(StoreError::while_doing("look who holds items"))?;
+        found.extend(rows.into_iter().filter(|row| chunk.contains(row)).map(|(id, _)| id));
+    }
+    Ok(found)
 }
 
 /// After items were completed: the next of each of their records may be delivered.
