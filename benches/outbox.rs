@@ -169,7 +169,7 @@ async fn many_waiting(io: tokio::runtime::Handle, database: &str) -> Done<()> {
         let taken = bench.store.dequeue_items(claim, SystemClock.now()).await?.items;
         times.push(started.elapsed());
         let held = taken.iter().map(|item| (item.id, item.lease)).collect();
-        bench.store.release_items(held, SystemClock.now()).await?;
+        bench.store.release_items(held, None, SystemClock.now()).await?;
     }
     println!("25 items claimed among them:                  {}", shares(times));
     println!("this process's memory before and after:       {before:.0} MiB, {:.0} MiB", memory());

@@ -160,7 +160,7 @@ fn not_held(item: &Item, lease: i64) -> Problem {
 struct Failed {
     lease: i64,
     error: String,
-    /// `notSent` (the default), `refused` or `unknown`.
+    /// `notSent`, `refused`, or `unknown`, as which it counts where nothing is said.
     #[serde(default)]
     effect: Effect,
     not_before: Option<Timestamp>,
@@ -169,9 +169,9 @@ struct Failed {
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 enum Effect {
-    #[default]
     NotSent,
     Refused,
+    #[default]
     Unknown,
 }
 
@@ -226,7 +226,7 @@ async fn retry_all(api: web::Data<Api>, body: Result<web::Bytes, actix_web::Erro
     Ok(HttpResponse::Ok().json(json!({ "items": items })))
 }
 
-/// `POST /api/queue/items/{id}/discard`: a FAILED item is given up for good; later ones of its record go on.
+/// `POST /api/queue/items/{id}/discard`: an item that is FAILED or PENDING is given up for good; later ones of its record go on.
 #[post("/queue/items/{id}/discard")]
 async fn discard(api: web::Data<Api>, id: web::Path<ItemId>) -> Result<HttpResponse, Problem> {
     let by = "admin".to_owned();

@@ -366,8 +366,10 @@ fn start_queue(
 
 /// Starts the write-back queue.
 fn start_outbox(settings: &Settings, context: &Context, io: &Io, pulses: &Pulses, routes: Routes) -> Addr<OutboxActor> {
-    let longest = settings.sink.webhook.values().map(|one| one.timeout_ms);
-    let longest = longest.chain(settings.sink.sheets.values().map(|one| one.timeout_ms * 5)).max().unwrap_or_default();
+    // a batch of posts one after the other; a sheet's looks, and each of its rows alone
+    let longest = settings.sink.webhook.values().map(|one| one.timeout_ms * settings.sink.batch);
+    let sheets = settings.sink.sheets.values().map(|one| one.timeout_ms * (settings.sink.batch + 8));
+    let longest = longest.chain(sheets).max().unwrap_or_default();
     let outbox = OutboxSettings {
         models: models(&settings.sink),
         batch: settings.sink.batch,

@@ -109,10 +109,10 @@ impl ItemStatus {
         use {ItemEvent as E, ItemStatus as S};
         match (self, event) {
             (S::Pending, E::Claimed) => Ok(S::Processing),
-            (S::Processing, E::Delivered) | (S::Failed, E::Discarded) => Ok(S::Completed),
+            (S::Processing, E::Delivered) | (S::Pending | S::Failed, E::Discarded) => Ok(S::Completed),
             (S::Processing, E::Postponed) | (S::Failed, E::Redriven) => Ok(S::Pending),
             (S::Processing, E::GivenUp) => Ok(S::Failed),
-            (S::Pending, E::Delivered | E::Postponed | E::GivenUp | E::Redriven | E::Discarded)
+            (S::Pending, E::Delivered | E::Postponed | E::GivenUp | E::Redriven)
             | (S::Processing, E::Claimed | E::Redriven | E::Discarded)
             | (S::Completed, E::Claimed | E::Delivered | E::Postponed | E::GivenUp | E::Redriven | E::Discarded)
             | (S::Failed, E::Claimed | E::Delivered | E::Postponed | E::GivenUp) => Err(IllegalItem(self, event)),
@@ -328,6 +328,7 @@ mod tests {
             allowed,
             [
                 (S::Pending, E::Claimed, S::Processing),
+                (S::Pending, E::Discarded, S::Completed),
                 (S::Processing, E::Delivered, S::Completed),
                 (S::Processing, E::Postponed, S::Pending),
                 (S::Processing, E::GivenUp, S::Failed),

@@ -1,7 +1,10 @@
 //! Who holds what, and whose process has died? A lease is dead when its heartbeat has not moved for long
 //! enough on the observer's own monotonic clock: no two wall clocks are compared.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 /// A job or an outbox item, and the number of the lease under which it is held: the same one may be held again
 /// a moment later, under the next.
@@ -35,7 +38,8 @@ impl LeaseWatch {
     pub fn observe(&mut self, now: Duration, lease: Duration, active: &[Beat]) -> Vec<Beat> {
         let since = self.looked.replace(now).map_or(Duration::ZERO, |last| now.saturating_sub(last));
         let counted = since.min(lease / 2);
-        self.seen.retain(|id, _| active.iter().any(|beat| beat.id == *id));
+        let there: HashSet<i64> = active.iter().map(|beat| beat.id).collect();
+        self.seen.retain(|id, _| there.contains(id));
         let mut dead = Vec::new();
         for beat in active {
             match self.seen.get_mut(&beat.id) {

@@ -28,6 +28,8 @@ use crate::{
 const SWEEP: Duration = Duration::from_secs(30);
 /// After a failure of the database, look again so soon.
 const RETRY: Duration = Duration::from_secs(1);
+/// Items that find out whether a sink is back.
+const PROBES: u64 = 3;
 /// Whoever fetches items by hand is called so; see [`Watch`].
 pub(super) const FETCHER: &str = "fetched";
 /// A sink that cannot be used is left alone: so long at first, doubled each time that it fails again.
@@ -159,11 +161,11 @@ impl OutboxActor {
             desk.again = true;
             return;
         }
-        // after a failure, one item is enough to find out whether the sink is back
+        // after a failure, a few items are enough to find out whether the sink is back, or which of them it was
         let (most, room) = match desk.breaker {
             Breaker::Closed { .. } => (batch, desk.post.sink.parallel()),
             Breaker::Open { until, .. } if until > now => return self.look_at(name, until, ctx),
-            Breaker::Open { .. } => (1, 1),
+            Breaker::Open { .. } => (PROBES.min(batch), 1),
         };
         if desk.under_way >= room {
             desk.again = true;
@@ -190,6 +192,14 @@ impl OutboxActor {
             }
         };
         let (count, post, sink) = (claimed.items.len() as u64, desk.post.clone(), name.to_owned());
+        if self.is_draining {
+            let held = claimed.items.iter().map(|item| (item.id, item.lease)).collect();
+            let (store, sink) = (self.store.clone(), name.to_owned());
+            desk.under_way += 1;
+            let back = async move { store.release_items(held, None, now).await }.into_actor(self);
+            ctx.spawn(back.map(move |_, actor, ctx| actor.turned(&sink, Some(Learnt::default()), ctx)));
+            return;
+        }
         if count > 0 {
             desk.under_way += 1;
             let turn = self.runtime.spawn(async move { post.turn(claimed.items).await }).into_actor(self);
@@ -211,18 +221,18 @@ impl OutboxActor {
         desk.under_way -= 1;
         let learnt = learnt.unwrap_or_else(|| {
             tracing::error!(sink = name, "a turn of this sink panicked");
-            Learnt { answered: false, unavailable: Some(Duration::ZERO) }
+            Learnt { troubled: true, ..Learnt::default() }
         });
-        if let Some(asked) = learnt.unavailable {
+        if learnt.troubled && (!learnt.works || !learnt.wait.is_zero()) {
             // of several turns that failed together, one closes it
             if desk.breaker.open_until().is_none_or(|until| until <= now) {
                 desk.breaker = desk.breaker.on(BreakerEvent::Failed, CLOSED, now);
             }
-            let asked = now + chrono::Duration::from_std(asked).unwrap_or_default();
+            let asked = now + chrono::Duration::from_std(learnt.wait).unwrap_or_default();
             if let Breaker::Open { until, .. } = &mut desk.breaker {
                 *until = asked.max(*until);
             }
-        } else if learnt.answered {
+        } else if learnt.works {
             desk.breaker = desk.breaker.on(BreakerEvent::Answered, CLOSED, now);
         }
         self.claim(name, ctx);

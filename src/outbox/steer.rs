@@ -137,6 +137,10 @@ impl Handler<CompleteItems> for OutboxActor {
     type Result = ResponseActFuture<Self, Result<Vec<Held>, OutboxError>>;
 
     fn handle(&mut self, CompleteItems(done): CompleteItems, _: &mut Self::Context) -> Self::Result {
+        if done.iter().any(|(_, row)| row.is_some_and(|row| row < 1)) {
+            let wrong = OutboxError::OutOfRange { what: "sheetRowIndex", expected: "at least 1" };
+            return Box::pin(async { Err(wrong) }.into_actor(self));
+        }
         let (store, now) = (self.store.clone(), self.clock.now());
         let ids: Vec<Held> = done.iter().map(|(held, _)| *held).collect();
         let complete = async move { store.complete_items(done, now).await }.into_actor(self);
@@ -171,7 +175,8 @@ impl Handler<ResetStuck> for OutboxActor {
         }
         let (store, now) = (self.store.clone(), self.clock.now());
         let before = now - chrono::Duration::minutes(minutes.into());
-        self.steer(async move { store.reset_stuck_items(before, now).await }, |items| items)
+        let in_hand = self.in_hand.all();
+        self.steer(async move { store.reset_stuck_items(before, in_hand, now).await }, |items| items)
     }
 }
 

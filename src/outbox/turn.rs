@@ -11,13 +11,22 @@ use tokio::sync::Notify;
 
 use super::sink::{Delivered, Delivery, Sink, SinkError};
 use crate::{
-    domain::{Clock, Held, Item, Timestamp, item::AfterFailure},
+    domain::{
+        Clock, Held, Item, Timestamp,
+        item::{AfterFailure, Failure},
+        text::on_record,
+    },
     event::{Bus, Event},
     store::{Store, StoreError, Undelivered},
 };
 
 /// Answers that are recorded in one transaction.
 const AT_ONCE: usize = 100;
+/// An item for which the sink could not be used: why, and for how long it asks.
+type Away = (Held, String, Option<Duration>);
+
+/// Such an item is tried again after so long at the earliest.
+const AGAIN: Duration = Duration::from_secs(2);
 /// While the database is away, what the other side has is recorded as soon as it is back: tried so often, ...
 const TRIES: u32 = 120;
 /// ... with such pauses.
@@ -70,10 +79,12 @@ pub(super) struct Post {
 /// What a turn has learnt of its sink.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Learnt {
-    /// It answered some change, whatever it said.
-    pub answered: bool,
-    /// It cannot be used, and asks to be left alone so long.
-    pub unavailable: Option<Duration>,
+    /// It took or refused some change: it works.
+    pub works: bool,
+    /// Some change failed otherwise: it is away, perhaps.
+    pub troubled: bool,
+    /// It asks to be left alone so long.
+    pub wait: Duration,
 }
 
 impl Post {
@@ -84,12 +95,12 @@ impl Post {
         let grip = Grip(self.in_hand.clone(), held.clone());
         let batch = items.iter().map(Delivery::from).collect();
         let mut open: BTreeSet<usize> = (0..items.len()).collect();
-        let mut learnt = Learnt::default();
+        let (mut learnt, mut away) = (Learnt::default(), Vec::new());
         let deadline = tokio::time::Instant::now() + self.time_limit;
         let mut answers = self.sink.deliver(batch).ready_chunks(AT_ONCE);
         while let Ok(Some(chunk)) = tokio::time::timeout_at(deadline, answers.next()).await {
             let fresh: Vec<_> = chunk.into_iter().filter(|(place, _)| open.remove(place)).collect();
-            self.record(&items, fresh, &mut learnt).await;
+            self.record(&items, fresh, &mut learnt, &mut away).await;
             if !open.is_empty() {
                 self.arrived.notify_one();
             }
@@ -97,27 +108,36 @@ impl Post {
         drop(answers);
         let silent = || Err(SinkError::Unknown("the sink gave no answer in time".to_owned()));
         let rest = open.into_iter().map(|place| (place, silent())).collect();
-        self.record(&items, rest, &mut learnt).await;
+        self.record(&items, rest, &mut learnt, &mut away).await;
+        self.hand_back(away, learnt).await;
         drop(grip);
         learnt
     }
 
-    async fn record(&self, items: &[Item], answers: Vec<(usize, Result<Delivered, SinkError>)>, learnt: &mut Learnt) {
-        let (mut done, mut away, mut failed) = (Vec::new(), Vec::new(), Vec::new());
+    async fn record(
+        &self,
+        items: &[Item],
+        answers: Vec<(usize, Result<Delivered, SinkError>)>,
+        learnt: &mut Learnt,
+        away: &mut Vec<Away>,
+    ) {
+        let (mut done, mut failed) = (Vec::new(), Vec::new());
         for (place, answer) in answers {
             let held = (items[place].id, items[place].lease);
             match answer {
                 Ok(Delivered { row, .. }) => {
-                    learnt.answered = true;
+                    learnt.works = true;
                     done.push((held, row));
                 }
                 Err(SinkError::Unavailable { text, retry_after }) => {
-                    let wait = retry_after.unwrap_or_default();
-                    learnt.unavailable = Some(learnt.unavailable.unwrap_or_default().max(wait));
-                    away.push((held, text));
+                    learnt.troubled = true;
+                    learnt.wait = learnt.wait.max(retry_after.unwrap_or_default());
+                    away.push((held, text, retry_after));
                 }
                 Err(error) => {
-                    learnt.answered = true;
+                    let is_refused = error.failure() == Failure::Refused;
+                    learnt.works |= is_refused;
+                    learnt.troubled |= !is_refused;
                     failed.push((held, error));
                 }
             }
@@ -126,18 +146,29 @@ impl Post {
         for (held, error) in failed {
             self.fail(held, &error).await;
         }
-        if let Some((_, text)) = away.first() {
-            let held: Vec<Held> = away.iter().map(|(held, _)| *held).collect();
-            let until = self.after(learnt.unavailable.unwrap_or_default());
-            self.bus.publish(Event::SinkUnavailable { sink: self.name.clone(), error: text.clone() });
-            let back = || {
-                let (store, held) = (self.store.clone(), held.clone());
-                async move { store.release_items(held, until).await }
-            };
-            // what cannot be handed back is rescued
-            persistent("hand items back", back).await;
-            self.in_hand.drop_all(&held);
+    }
+
+    /// Items for which the sink could not be used wait, and no attempt is counted. But where it works for others of
+    /// the same turn, and asks for no time, it is the item: that is an attempt, or it would be tried for ever.
+    async fn hand_back(&self, away: Vec<Away>, learnt: Learnt) {
+        let (its_own, away): (Vec<Away>, Vec<Away>) =
+            away.into_iter().partition(|(_, _, wait)| learnt.works && wait.is_none());
+        for (held, text, _) in its_own {
+            self.fail(held, &SinkError::NotSent(text)).await;
         }
+        let Some((_, text, _)) = away.first() else { return };
+        let (text, held) = (on_record(text), away.iter().map(|(held, _, _)| *held).collect::<Vec<Held>>());
+        // behind what has not been tried yet: the next try is another item's
+        let until = self.after(learnt.wait.max(AGAIN));
+        tracing::warn!(sink = self.name, error = text, items = held.len(), "the sink cannot be used; items wait");
+        self.bus.publish(Event::SinkUnavailable { sink: self.name.clone(), error: text.clone() });
+        let back = || {
+            let (store, held, text) = (self.store.clone(), held.clone(), text.clone());
+            async move { store.release_items(held, Some(text), until).await }
+        };
+        // what cannot be handed back is rescued
+        persistent("hand items back", back).await;
+        self.in_hand.drop_all(&held);
     }
 
     fn after(&self, wait: Duration) -> Timestamp {

@@ -18,7 +18,9 @@ const WEBHOOK_SECRETS: [&str; 2] = ["secret", "previous_secret"];
 fn is_secret(key: &str) -> bool {
     let of_webhook =
         key.starts_with("sink.webhook.") && WEBHOOK_SECRETS.iter().any(|name| key.ends_with(&format!(".{name}")));
-    of_webhook || SECRETS.contains(&key)
+    // people put tokens into URLs
+    let is_url = key.strip_prefix("sink.webhook.").and_then(|rest| rest.rsplit('.').next()) == Some("url");
+    of_webhook || is_url || SECRETS.contains(&key)
 }
 
 /// One setting as it is in force.

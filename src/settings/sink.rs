@@ -167,8 +167,12 @@ impl SinkSettings {
                 return invalid("sink.models", format!("'{model}': max_retries must be at least 1"));
             }
         }
+        let models_of = |name: &String| self.models.values().filter(|model| model.to.as_ref() == Some(name)).count();
+        if let Some(name) = self.sheets.keys().find(|name| models_of(name) > 1) {
+            return invalid("sink.sheets", format!("'{name}' has several models: a sheet holds the records of one"));
+        }
         for (name, csv) in &self.csv {
-            let models = self.models.values().filter(|model| model.to.as_ref() == Some(name)).count();
+            let models = models_of(name);
             if models > 1 && !csv.path.contains("{model}") {
                 return invalid("sink.csv", format!("'{name}' has {models} models: its path needs a {{model}}"));
             }

@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     fs::{self, File},
     io::{self, Write as _},
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
 };
 
@@ -68,9 +69,8 @@ impl CsvFile {
         let mut reader = csv::Reader::from_reader(bytes.as_slice());
         let header = reader.headers().map_err(|error| broken(error.to_string()))?;
         if header.iter().ne(self.header()) {
-            let found = header.iter().collect::<Vec<_>>().join(", ");
-            let wanted = self.header().join(", ");
-            return Err(broken(format!("its columns are '{found}', expected are '{wanted}'")));
+            // what is there may be somebody's data
+            return Err(broken(format!("its columns are not '{}'", self.header().join(", "))));
         }
         let mut rows = BTreeMap::new();
         for row in reader.into_records() {
@@ -119,6 +119,8 @@ fn printed(value: &Json) -> String {
 fn replace(path: &Path, folder: &Path, text: &[u8]) -> io::Result<()> {
     let mut new = tempfile::NamedTempFile::new_in(folder)?;
     new.write_all(text)?;
+    let mode = fs::metadata(path).map_or(0o644, |old| old.permissions().mode());
+    new.as_file().set_permissions(fs::Permissions::from_mode(mode))?;
     new.as_file().sync_all()?;
     new.persist(path).map_err(|error| error.error)?;
     File::open(folder)?.sync_all()
@@ -184,10 +186,14 @@ mod tests {
         assert_eq!(read(), both);
         assert!(send(&file, batch).await.iter().all(Result::is_ok));
         assert_eq!(read(), both, "the same again changes nothing");
+        let mode = || fs::metadata(path.replace("{model}", "orders")).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(), 0o644);
+        fs::set_permissions(path.replace("{model}", "orders"), fs::Permissions::from_mode(0o640)).unwrap();
         let batch =
             vec![change(Action::Update, "O-1", json!({ "lines": 7 })), change(Action::Delete, "O-2", Json::Null)];
         assert!(send(&file, batch).await.iter().all(Result::is_ok));
         assert_eq!(read(), "record_id,name,lines\nO-1,one,7\n", "what an update does not name stays");
+        assert_eq!(mode(), 0o640, "and who may read it");
         let left: Vec<_> =
             fs::read_dir(folder.path().join("out")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(left.len(), 2, "{left:?}");
@@ -201,7 +207,7 @@ mod tests {
         let file = CsvFile::new(path.display().to_string(), vec!["name".into()]);
         let answers = send(&file, vec![change(Action::Create, "O-1", json!({ "name": "one" }))]).await;
         let error = answers[0].clone().unwrap_err().to_string();
-        assert!(error.contains("record_id, name") && error.contains("somebody"), "{error}");
+        assert!(error.contains("record_id, name") && !error.contains("somebody"), "{error}");
         assert_eq!(fs::read_to_string(&path).unwrap(), "somebody,else's\n1,2\n");
     }
 }

@@ -17,6 +17,11 @@ use super::{
 /// Redirects that are followed, all at the same host.
 const REDIRECTS: usize = 3;
 
+/// A server that says that its quota is used up, and not for how long, is left alone so long, ...
+const QUOTA: Duration = Duration::from_secs(10);
+/// ... and one that does, never longer than this.
+const LONGEST: Duration = Duration::from_secs(3_600);
+
 /// A client for one server. It asks no proxy, and follows redirects only where they keep host, method and body.
 ///
 /// # Errors
@@ -69,26 +74,31 @@ pub(super) fn check(status: StatusCode, headers: &HeaderMap, said: Option<&str>)
     let text = said.map_or_else(|| status.to_string(), |said| format!("{status} ({said})"));
     match status {
         status if status.is_success() => Ok(()),
-        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
+        StatusCode::TOO_MANY_REQUESTS => {
+            Err(SinkError::Unavailable { text, retry_after: Some(retry_after(headers).unwrap_or(QUOTA)) })
+        }
+        // without a time, it may as well be a proxy whose server took the request and died
+        StatusCode::SERVICE_UNAVAILABLE if headers.contains_key(RETRY_AFTER) => {
             Err(SinkError::Unavailable { text, retry_after: retry_after(headers) })
         }
         // not this change's fault, nor cured by another one
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(SinkError::unavailable(format!("{text}: credentials"))),
-        StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY => Err(SinkError::NotSent(text)),
+        StatusCode::TOO_EARLY => Err(SinkError::NotSent(text)),
+        StatusCode::REQUEST_TIMEOUT => Err(SinkError::Unknown(text)),
         status if status.is_redirection() => Err(SinkError::Refused(format!("{text}: redirects elsewhere"))),
         status if status.is_client_error() => Err(SinkError::Refused(text)),
         _ => Err(SinkError::Unknown(text)),
     }
 }
 
-/// `Retry-After`: seconds, or a date.
+/// `Retry-After`: seconds, or a date; an hour at most, whatever it says.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = text.parse::<u64>() {
-        return Some(Duration::from_secs(seconds));
+        return Some(Duration::from_secs(seconds).min(LONGEST));
     }
     let date = chrono::DateTime::parse_from_rfc2822(text).ok()?;
-    (date.to_utc() - chrono::Utc::now()).to_std().ok()
+    Some((date.to_utc() - chrono::Utc::now()).to_std().ok()?.min(LONGEST))
 }
 
 /// A body of at most `most` bytes.
@@ -126,15 +136,18 @@ mod tests {
             (400, "sink_refused"),
             (401, "sink_unavailable"),
             (404, "sink_refused"),
-            (408, "not_sent"),
+            (408, "effect_unknown"),
+            (425, "not_sent"),
             (429, "sink_unavailable"),
             (500, "effect_unknown"),
-            (503, "sink_unavailable"),
+            (503, "effect_unknown"),
         ] {
             assert_eq!(of(status, None).unwrap_err().code(), code, "{status}");
         }
         let Err(SinkError::Unavailable { retry_after, .. }) = of(429, Some("120")) else { panic!("429") };
         assert_eq!(retry_after, Some(Duration::from_secs(120)));
+        let Err(SinkError::Unavailable { retry_after, .. }) = of(503, Some("1795000000")) else { panic!("503") };
+        assert_eq!(retry_after, Some(LONGEST), "bounded");
         let date = (chrono::Utc::now() + chrono::Duration::seconds(90)).to_rfc2822();
         let Err(SinkError::Unavailable { retry_after, .. }) = of(503, Some(&date)) else { panic!("503") };
         assert!(retry_after.is_some_and(|wait| (80..=90).contains(&wait.as_secs())), "{retry_after:?}");

@@ -59,14 +59,23 @@ impl Store {
                         .await
                         .map_err(&failed)?;
                 }
-                let rows = Entity::find().filter(is(ItemStatus::Processing)).order_by_asc(C::Id).all(tx).await;
-                let beat = |row: Model| Beat {
-                    id: row.id,
-                    lease: row.lease,
-                    owner: row.owner.unwrap_or_default(),
-                    heartbeat: row.heartbeat,
+                // what they are about is not looked at
+                let rows = Entity::find()
+                    .filter(is(ItemStatus::Processing))
+                    .order_by_asc(C::Id)
+                    .select_only()
+                    .columns([C::Id, C::Lease, C::Owner, C::Heartbeat])
+                    .into_tuple::<(i64, i64, Option<String>, i64)>()
+                    .all(tx)
+                    .await
+                    .map_err(failed)?;
+                let beat = |(id, lease, owner, heartbeat): (i64, i64, Option<String>, i64)| Beat {
+                    id,
+                    lease,
+                    owner: owner.unwrap_or_default(),
+                    heartbeat,
                 };
-                Ok(rows.map_err(failed)?.into_iter().map(beat).collect())
+                Ok(rows.into_iter().map(beat).collect())
             })
         })
         .await

@@ -20,8 +20,12 @@ use crate::{
 
 /// Items that one transaction forgets.
 const FORGOTTEN_AT_ONCE: u64 = 1_000;
+/// Items that one call takes back.
+const RESET_AT_ONCE: u64 = 1_000;
 /// Items that one transaction redrives.
 const REDRIVEN_AT_ONCE: u64 = 500;
+/// The other side may ask for so much time.
+const LONGEST_WAIT: chrono::Duration = chrono::Duration::days(7);
 const DIED: &str = "the process that delivered it died or froze";
 
 /// What the other side has, each under the lease that it was claimed with; and where its record is there, if
@@ -77,11 +81,17 @@ impl Store {
         .await
     }
 
-    /// Hands items back that were not tried: they wait until `until`, and no attempt is counted.
+    /// Hands items back that were not sent: they wait until `until`, and no attempt is counted. `why` is shown with
+    /// them.
     ///
     /// # Errors
     /// [`StoreError`] if a statement fails.
-    pub async fn release_items(&self, items: Vec<Held>, until: Timestamp) -> Result<(), StoreError> {
+    pub async fn release_items(
+        &self,
+        items: Vec<Held>,
+        why: Option<String>,
+        until: Timestamp,
+    ) -> Result<(), StoreError> {
         self.write(move |tx| {
             Box::pin(async move {
                 for chunk in still_held(tx, &items).await?.chunks(CHUNK) {
@@ -89,6 +99,7 @@ impl Store {
                         .col_expr(C::Status, Expr::val(status_after(ItemStatus::Processing, ItemEvent::Postponed)?))
                         .col_expr(C::Owner, Expr::val(Option::<String>::None))
                         .col_expr(C::DueAt, Expr::val(until))
+                        .col_expr(C::LastError, Expr::val(why.clone()))
                         .filter(C::Id.is_in(chunk.to_vec()))
                         .exec(tx)
                         .await
@@ -118,15 +129,26 @@ impl Store {
         .await
     }
 
-    /// Takes back what was claimed before `before` and never ended, by a person's word; each counts as an
-    /// attempt whose outcome nobody knows. Answers how many.
+    /// Takes back what was claimed before `before` and never ended, by a person's word, except what the caller has
+    /// `in_hand`; each counts as an attempt whose outcome nobody knows. At most 1,000 at once. Answers how many.
     ///
     /// # Errors
     /// [`StoreError`] if a statement fails; then none was taken back.
-    pub async fn reset_stuck_items(&self, before: Timestamp, now: Timestamp) -> Result<u64, StoreError> {
+    pub async fn reset_stuck_items(
+        &self,
+        before: Timestamp,
+        in_hand: Vec<Held>,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
         self.write(move |tx| {
             Box::pin(async move {
-                let stuck = Entity::find().filter(is(ItemStatus::Processing)).filter(C::ClaimedAt.lt(before));
+                let alive: Vec<ItemId> = in_hand.into_iter().map(|(id, _)| id).collect();
+                let stuck = Entity::find()
+                    .filter(is(ItemStatus::Processing))
+                    .filter(C::ClaimedAt.lt(before))
+                    .filter(C::Id.is_not_in(alive))
+                    .order_by_asc(C::Id)
+                    .limit(RESET_AT_ONCE);
                 let stuck = stuck.all(tx).await.map_err(StoreError::while_doing("look for stuck items"))?;
                 for row in &stuck {
                     fail_in(tx, row, &died(row), 0.0, now).await?;
@@ -137,8 +159,8 @@ impl Store {
         .await
     }
 
-    /// Tries a FAILED item anew, with all its attempts. One that may have been delivered is refused unless
-    /// `even_if_done`.
+    /// Tries a FAILED item anew, with all its attempts. One that may have been delivered and must not be
+    /// twice is refused unless `even_if_done`.
     ///
     /// # Errors
     /// [`StoreError::Missing`] if there is none, [`StoreError::IllegalItem`] if it is not FAILED,
@@ -148,7 +170,7 @@ impl Store {
             Box::pin(async move {
                 let row = find(tx, id).await?;
                 let status = status_after(status(&row), ItemEvent::Redriven)?;
-                if row.doubtful && !even_if_done {
+                if row.doubtful && !row.repeatable && !even_if_done {
                     return Err(StoreError::Doubtful { item: id });
                 }
                 redrive(tx, vec![id], status, now).await
@@ -157,7 +179,8 @@ impl Store {
         .await
     }
 
-    /// Tries all FAILED items of a model (or of all) anew, except doubtful ones. Answers how many.
+    /// Tries all FAILED items of a model (or of all) anew, except those that may have been
+    /// delivered and must not be twice. Answers how many.
     ///
     /// # Errors
     /// [`StoreError`] if a statement fails; what was redriven before stays so.
@@ -170,7 +193,7 @@ impl Store {
                     Box::pin(async move {
                         let ids = Entity::find()
                             .filter(is(ItemStatus::Failed))
-                            .filter(Expr::cust("NOT doubtful"))
+                            .filter(Expr::cust("(repeatable OR NOT doubtful)"))
                             .filter(model.map_or(Expr::cust("TRUE"), |model| C::Model.eq(model)))
                             .order_by_asc(C::Id)
                             .limit(REDRIVEN_AT_ONCE)
@@ -194,15 +217,16 @@ impl Store {
         }
     }
 
-    /// Gives a FAILED item up for good: later items of its record go on without it.
+    /// Gives an item up for good that is FAILED, or still PENDING: later items of its record go on without it.
     ///
     /// # Errors
-    /// [`StoreError::Missing`] if there is none, [`StoreError::IllegalItem`] if it is not FAILED.
+    /// [`StoreError::Missing`] if there is none, [`StoreError::IllegalItem`] if it is neither.
     pub async fn discard_item(&self, id: ItemId, by: String, now: Timestamp) -> Result<(), StoreError> {
         self.write(move |tx| {
             Box::pin(async move {
                 let row = find(tx, id).await?;
-                let note = format!("discarded by {by}; before: {}", row.last_error.as_deref().unwrap_or("no error"));
+                let before = row.last_error.as_deref().unwrap_or("no error");
+                let note = on_record(&format!("discarded by {by}; before: {before}"));
                 Entity::update_many()
                     .col_expr(C::Status, Expr::val(status_after(status(&row), ItemEvent::Discarded)?))
                     .col_expr(C::IsNext, Expr::val(false))
@@ -334,7 +358,8 @@ async fn fail_in(
     let (event, due, doubtful) = match next {
         AfterFailure::Again(pause) => {
             let due = now + chrono::Duration::from_std(pause).unwrap_or_default();
-            (ItemEvent::Postponed, end.not_before.map_or(due, |asked| std::cmp::max(asked, due)), false)
+            let asked = end.not_before.map_or(due, |asked| asked.clamp(due, now + LONGEST_WAIT));
+            (ItemEvent::Postponed, asked, false)
         }
         AfterFailure::Failed { doubtful } => (ItemEvent::GivenUp, row.due_at, doubtful),
     };

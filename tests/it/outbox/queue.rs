@@ -110,7 +110,11 @@ async fn items_of_a_record_go_one_after_the_other_and_others_beside_them() {
     rig.add("orders", &["c"]).await;
     assert_eq!(records(&rig.claim(10).await), ["c"]);
     rig.store.discard_item(second.id, "anna".into(), rig.now).await.unwrap();
+    // one that still waits may be discarded as well
+    let last = rig.add("orders", &["a"]).await[0];
+    rig.store.discard_item(last, "anna".into(), rig.now).await.unwrap();
     assert_eq!(records(&rig.claim(10).await), ["a"]);
+    assert!(rig.claim(10).await.is_empty());
     let discarded = rig.item(second.id).await;
     assert_eq!(discarded.status, ItemStatus::Completed);
     assert_eq!(discarded.last_error.unwrap(), "discarded by anna; before: it did not work");
@@ -167,6 +171,15 @@ async fn what_may_have_arrived_is_repeated_only_where_that_does_no_harm() {
     assert_eq!(rig.store.redrive_items(None, rig.now).await.unwrap(), 0, "not among many either");
     rig.store.redrive_item(never, true, rig.now).await.unwrap();
     assert_eq!(rig.claim_one().await.id, never, "by a person's word");
+    // where a repetition does no harm, nobody has to say so
+    let mut rig = rig;
+    for seconds in [5, 20] {
+        rig.pass(seconds);
+        let item = rig.claim_one().await;
+        rig.fail(&item, Failure::Unknown).await.unwrap();
+    }
+    assert!(rig.item(safe).await.doubtful);
+    assert_eq!(rig.store.redrive_items(None, rig.now).await.unwrap(), 1);
     rig.store.close().await;
 }
 
@@ -208,12 +221,18 @@ async fn what_is_stuck_is_taken_back_and_what_is_over_is_forgotten() {
     assert_eq!(rig.claim(2).await.len(), 2);
     rig.pass(400);
     let before = rig.now - chrono::Duration::minutes(10);
-    assert_eq!(rig.store.reset_stuck_items(before, rig.now).await.unwrap(), 1, "the other two are not old enough");
+    assert_eq!(
+        rig.store.reset_stuck_items(before, vec![], rig.now).await.unwrap(),
+        1,
+        "the other two are not old enough"
+    );
     let stuck = rig.item(ids[0]).await;
     assert_eq!((stuck.status, stuck.retries), (ItemStatus::Pending, 1), "it counts as an attempt");
     rig.pass(400);
     let before = rig.now - chrono::Duration::minutes(10);
-    assert_eq!(rig.store.reset_stuck_items(before, rig.now).await.unwrap(), 2);
+    let in_hand = vec![held(&rig.item(ids[1]).await), held(&rig.item(never).await)];
+    assert_eq!(rig.store.reset_stuck_items(before, in_hand, rig.now).await.unwrap(), 0, "not what its caller delivers");
+    assert_eq!(rig.store.reset_stuck_items(before, vec![], rig.now).await.unwrap(), 2);
     assert!(rig.item(never).await.doubtful, "what must not be repeated is for a person");
     rig.pass(5);
     for item in rig.claim(5).await {

@@ -37,8 +37,10 @@ async fn what_has_no_sink_is_fetched_and_ended_by_hand() {
     let refused = json!({ "lease": items[2]["lease"], "error": "no", "effect": "refused" });
     assert_eq!(app.post(&of(&items[2], "fail"), refused).await.1["status"], "FAILED");
     assert_eq!(app.post(&of(&items[2], "retry"), json!({})).await.1["status"], "PENDING");
-    let (status, wrong) = app.post(&of(&items[2], "discard"), json!({})).await;
-    assert_eq!((status.as_u16(), &wrong["code"]), (409, &json!("not_failed")));
+    let (status, wrong) = app.post(&of(&items[0], "discard"), json!({})).await;
+    assert_eq!((status.as_u16(), &wrong["code"]), (409, &json!("not_failed")), "it was delivered");
+    let (status, wrong) = app.post(&of(&items[3], "complete"), json!({ "lease": 1, "sheetRowIndex": 0 })).await;
+    assert_eq!((status.as_u16(), &wrong["pointer"]), (422, &json!("/sheetRowIndex")));
 
     let stats = app.get("/api/queue/stats").await.1;
     let counts = ["pending", "processing", "completed", "failed"].map(|status| stats[status].as_u64().unwrap());

@@ -35,6 +35,7 @@ struct Sheet {
     rows: Vec<Vec<Json>>,
     asked: Vec<String>,
     troubles: Vec<Trouble>,
+    is_renamed: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -127,8 +128,7 @@ impl Sheet {
             }
             "batchClear" => {
                 for range in body["ranges"].as_array().unwrap() {
-                    let [_, top, ..] = cells(range.as_str().unwrap());
-                    self.rows[top].iter_mut().for_each(|cell| *cell = json!(""));
+                    self.put(range.as_str().unwrap(), &json!(""));
                 }
                 json!({ "clearedRanges": body["ranges"] })
             }
@@ -157,6 +157,10 @@ impl Respond for Google {
         }
         // Sheets refuses a cell that is too long, and with it the whole request
         if String::from_utf8_lossy(&request.body).contains("poison") {
+            return error(400, "INVALID_ARGUMENT");
+        }
+        // a tab that was renamed, a row that the grid has not
+        if sheet.is_renamed || request.url.query().is_some_and(|query| query.contains("99999")) {
             return error(400, "INVALID_ARGUMENT");
         }
         let answer = sheet.answer(&verb, request);
@@ -281,7 +285,8 @@ async fn rows_are_appended_together_changed_and_cleared_wherever_the_columns_are
 
     let gone = vec![delivery(Action::Delete, "O-2", Json::Null), delivery(Action::Delete, "O-9", Json::Null)];
     assert_eq!(rows_of(&send(&sheets, gone).await), [Some(2), None], "what is not there is gone already");
-    assert!(rig.rows()[1].iter().all(|cell| cell == ""), "the row stays, empty");
+    // the row stays, and what people wrote beside
+    assert_eq!(rig.rows()[1], [json!("new"), json!(""), json!(""), json!(""), json!("id-O-2"), json!("")]);
     assert_eq!(rig.rows().len(), 3);
     let unknown = send(&sheets, vec![delivery(Action::Update, "O-2", json!({ "total": 1 }))]).await;
     assert_eq!(unknown[0].as_ref().unwrap_err().code(), "sink_refused");
@@ -337,6 +342,20 @@ async fn a_header_row_that_does_not_fit_stops_the_sink_before_anything_is_writte
     assert_eq!((rig.asked(), rig.rows().len()), (vec!["get".to_owned()], 1));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_look_that_is_refused_is_no_change_s_fault() {
+    let rig = Rig::start(&HEADER).await;
+    let sheets = rig.sheets();
+    send(&sheets, vec![delivery(Action::Create, "O-1", json!({ "total": 1 }))]).await;
+    // a row that the sheet has no more: the record is looked for where it is
+    let mut update = delivery(Action::Update, "O-1", json!({ "total": 2 }));
+    update.row = Some(99_999);
+    assert_eq!(rows_of(&send(&sheets, vec![update.clone()]).await), [Some(2)]);
+    rig.google.0.lock().unwrap().is_renamed = true;
+    let answers = send(&sheets, vec![update]).await;
+    assert_eq!(answers[0].as_ref().unwrap_err().code(), "sink_unavailable");
+}
+
 #[actix::test]
 async fn items_go_into_the_sheet_and_their_rows_are_kept_for_later_changes() {
     let rig = Rig::start(&HEADER).await;
@@ -373,6 +392,6 @@ async fn items_go_into_the_sheet_and_their_rows_are_kept_for_later_changes() {
         .await;
     app.clock.advance(Duration::from_secs(31));
     assert_eq!(item_with(&app, &item["id"], "COMPLETED").await["retries"], 0);
-    assert!(rig.rows()[1].iter().all(|cell| cell == ""));
+    assert!([0, 2, 4].iter().all(|column| rig.rows()[1][*column] == ""));
     app.stop().await;
 }

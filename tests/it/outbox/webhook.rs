@@ -191,6 +191,57 @@ async fn a_sink_that_is_away_or_asks_for_time_is_left_alone_and_costs_no_attempt
 }
 
 #[actix::test]
+async fn an_outage_costs_few_changes_an_attempt_and_none_its_delivery() {
+    let is_down = Arc::new(AtomicBool::new(true));
+    let down = is_down.clone();
+    let server =
+        TestServer::start(move |_, _| Answer::status(if down.load(Ordering::SeqCst) { 502 } else { 200 })).await;
+    let app =
+        app(&server, &[("LOCKSTEP__SINK__BATCH", "5"), ("LOCKSTEP__SINK__MODELS__ORDERS__MAX_RETRIES", "9")]).await;
+    let all: Vec<_> = (0..60).map(|number| body("UPDATE", &format!("O-{number}"), &json!({}))).collect();
+    let (_, ids) = app.post("/api/queue/items", json!(all)).await;
+    for _ in 0..6 {
+        app.clock.advance(Duration::from_secs(30));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let asked = server.requests().len();
+    assert!((2..=45).contains(&asked), "the first batches, then a few changes at a time: {asked}");
+    is_down.store(false, Ordering::SeqCst);
+    until("all are delivered", async || {
+        app.clock.advance(Duration::from_secs(600));
+        app.get("/api/queue/stats").await.1["completed"] == 60
+    })
+    .await;
+    assert_eq!(ids["ids"].as_array().unwrap().len(), 60);
+    app.stop().await;
+}
+
+#[actix::test]
+async fn a_change_that_a_firewall_refuses_is_given_up_and_closes_nothing() {
+    let server =
+        TestServer::start(|_, request| Answer::status(if request.body["recordId"] == "poison" { 403 } else { 200 }))
+            .await;
+    let app = app(&server, &[]).await;
+    let (_, poison) = app.post("/api/queue/items", body("UPDATE", "poison", &json!({}))).await;
+    let path = format!("/api/queue/items/{}", poison["id"]);
+    until("why it waits is shown", async || app.get(&path).await.1["lastError"].is_string()).await;
+    assert_eq!(app.get(&path).await.1["retries"], 0, "alone, it may be the sink");
+    for number in 0..30 {
+        if app.get(&path).await.1["status"] == "FAILED" {
+            break;
+        }
+        app.post("/api/queue/items", body("UPDATE", &format!("O-{number}"), &json!({}))).await;
+        app.clock.advance(Duration::from_secs(400));
+        tokio::time::sleep(Duration::from_millis(60)).await;
+    }
+    let failed = item_with(&app, &poison["id"], "FAILED").await;
+    assert_eq!(failed["retries"], 3, "where others pass, it is the change");
+    app.clock.advance(Duration::from_secs(400));
+    until("all others passed", async || app.get("/api/queue/stats").await.1["pending"] == 0).await;
+    app.stop().await;
+}
+
+#[actix::test]
 async fn redirects_are_followed_at_the_same_host_alone() {
     let elsewhere = TestServer::start(|_, _| Answer::ok()).await;
     let other = format!("location: {}", elsewhere.url());

@@ -80,8 +80,10 @@ impl Api {
 
     /// The text of single cells, in order.
     pub(super) async fn cells(&self, ranges: &[String]) -> Result<Vec<String>, SinkError> {
-        let mut url = self.values.clone();
-        url.set_path(&format!("{}:batchGet", url.path()));
+        if ranges.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut url = self.whole(":batchGet");
         url.query_pairs_mut().extend_pairs(ranges.iter().map(|range| ("ranges", range.as_str())));
         url.query_pairs_mut().append_pair("valueRenderOption", "UNFORMATTED_VALUE");
         let answer = self.ask::<ValueRanges>(Method::GET, url, None).await?.value_ranges;
@@ -100,6 +102,12 @@ impl Api {
         let Updates { updated_range, updated_rows } =
             self.ask::<AppendAnswer>(Method::POST, url, Some(body)).await?.updates;
         let cells = updated_range.rsplit('!').next().unwrap_or_default();
+        let is_in_first =
+            cells.trim_start_matches('A').starts_with(|c: char| c.is_ascii_digit()) && !cells.starts_with("AA");
+        if !is_in_first {
+            let text = "the rows do not begin in column A: is there a gap in the header row?";
+            return Err(SinkError::Unknown(text.to_owned()));
+        }
         let digits: String =
             cells.chars().skip_while(char::is_ascii_alphabetic).take_while(char::is_ascii_digit).collect();
         let row =

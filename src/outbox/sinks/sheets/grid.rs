@@ -100,6 +100,11 @@ impl Columns {
         cells
     }
 
+    /// The columns that hold a record: all of ours but that of the delivery's id.
+    pub(super) fn own(&self) -> impl Iterator<Item = String> {
+        self.fields.iter().map(|(_, at)| letters(*at)).chain([self.record.clone()])
+    }
+
     /// The cells that a change names, by their columns.
     pub(super) fn changes(&self, delivery: &Delivery) -> Vec<(String, Json)> {
         let named = self.fields.iter().filter_map(|(field, at)| Some((letters(*at), value(delivery.data.get(field)?))));

@@ -71,7 +71,7 @@ impl Sheets {
 
     /// Where the columns are now. They are looked for each time: someone may have moved them.
     async fn columns(&self) -> Result<Columns, SinkError> {
-        let header = self.api.values(&self.range("1:1")).await.map_err(not_sent)?;
+        let header = self.api.values(&self.range("1:1")).await.map_err(looked)?;
         let header = header.first().map(Vec::as_slice).unwrap_or_default();
         Columns::find(header, &self.config).map_err(SinkError::unavailable)
     }
@@ -82,7 +82,7 @@ impl Sheets {
 
     /// One column of all rows, header included.
     async fn column(&self, letters: &str) -> Result<Vec<String>, SinkError> {
-        let rows = self.api.values(&self.range(&format!("{letters}:{letters}"))).await?;
+        let rows = self.api.values(&self.range(&format!("{letters}:{letters}"))).await.map_err(looked)?;
         Ok(rows.iter().map(|row| row.first().map(cell).unwrap_or_default()).collect())
     }
 
@@ -100,7 +100,7 @@ impl Sheets {
                     found.is_none()
                 }),
                 Err(error) => {
-                    told.extend(missing.iter().map(|(place, _)| (*place, Err(not_sent(error.clone())))));
+                    told.extend(missing.iter().map(|(place, _)| (*place, Err(error.clone()))));
                     return told;
                 }
             }
@@ -144,7 +144,7 @@ impl Sheets {
         }
         let rows = match self.find(columns, &known).await {
             Ok(rows) => rows,
-            Err(error) => return known.iter().map(|(place, _)| (*place, Err(not_sent(error.clone())))).collect(),
+            Err(error) => return known.iter().map(|(place, _)| (*place, Err(error.clone()))).collect(),
         };
         let mut found = Vec::new();
         for ((place, delivery), row) in known.into_iter().zip(rows) {
@@ -171,7 +171,12 @@ impl Sheets {
             .iter()
             .filter_map(|(_, delivery)| Some(self.range(&format!("{}{}", columns.record, delivery.row?))))
             .collect();
-        let mut there = if cells.is_empty() { Vec::new() } else { self.api.cells(&cells).await? }.into_iter();
+        let there = match self.api.cells(&cells).await {
+            // a row that the sheet has no more: the records are looked for where they are
+            Err(SinkError::Refused(_)) => Vec::new(),
+            there => there.map_err(looked)?,
+        };
+        let mut there = there.into_iter();
         let mut rows: Vec<Option<i64>> = Vec::with_capacity(known.len());
         for (_, delivery) in known {
             let is_there = delivery.row.is_some() && there.next().is_some_and(|record| record == delivery.record);
@@ -210,10 +215,11 @@ impl Sheets {
         told
     }
 
-    /// The row stays, empty, so that no other row moves.
+    /// The row stays, with the id of the delivery that made it and what people wrote beside: no other row moves, and
+    /// the table has no gap into which rows would be appended.
     async fn clear(&self, columns: &Columns, gone: &[(usize, Delivery, i64)]) -> Told {
-        let ranges = gone.iter().map(|(_, _, row)| self.range(&format!("A{row}:{}{row}", columns.last))).collect();
-        let done = self.api.clear(ranges).await;
+        let own = gone.iter().flat_map(|(_, _, row)| columns.own().map(move |letters| format!("{letters}{row}")));
+        let done = self.api.clear(own.map(|cell| self.range(&cell)).collect()).await;
         gone.iter().map(|(place, _, row)| (*place, done.clone().map(|()| delivered(*row)))).collect()
     }
 }
@@ -227,10 +233,12 @@ fn delivered(row: i64) -> Delivered {
     Delivered { answer: json!({ "row": row }), row: Some(row) }
 }
 
-/// A look that failed has no effect, whatever is not known of it.
-fn not_sent(error: SinkError) -> SinkError {
+/// A look that failed has no effect; and what it is refused for is no change's fault, but the sheet's: its tab was
+/// renamed, say.
+fn looked(error: SinkError) -> SinkError {
     match error {
         SinkError::Unknown(text) => SinkError::NotSent(text),
+        SinkError::Refused(text) => SinkError::unavailable(text),
         error => error,
     }
 }
