@@ -47,9 +47,12 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if a statement fails.
     pub async fn item_heartbeat(&self, owner: String, in_hand: Vec<Held>) -> Result<Vec<Beat>, StoreError> {
+        if in_hand.is_empty() {
+            // nothing to write: nothing waits for a commit
+            return self.read(|db| Box::pin(beats(db))).await;
+        }
         self.write(move |tx| {
             Box::pin(async move {
-                let failed = StoreError::while_doing("send a heartbeat");
                 for chunk in still_held(tx, &in_hand).await?.chunks(CHUNK) {
                     Entity::update_many()
                         .col_expr(C::Heartbeat, Expr::col(C::Heartbeat).add(1))
@@ -57,29 +60,33 @@ impl Store {
                         .filter(C::Id.is_in(chunk.to_vec()))
                         .exec(tx)
                         .await
-                        .map_err(&failed)?;
+                        .map_err(StoreError::while_doing("send a heartbeat"))?;
                 }
-                // what they are about is not looked at
-                let rows = Entity::find()
-                    .filter(is(ItemStatus::Processing))
-                    .order_by_asc(C::Id)
-                    .select_only()
-                    .columns([C::Id, C::Lease, C::Owner, C::Heartbeat])
-                    .into_tuple::<(i64, i64, Option<String>, i64)>()
-                    .all(tx)
-                    .await
-                    .map_err(failed)?;
-                let beat = |(id, lease, owner, heartbeat): (i64, i64, Option<String>, i64)| Beat {
-                    id,
-                    lease,
-                    owner: owner.unwrap_or_default(),
-                    heartbeat,
-                };
-                Ok(rows.into_iter().map(beat).collect())
+                beats(tx).await
             })
         })
         .await
     }
+}
+
+/// Everyone's heartbeats; what the items are about is not looked at.
+async fn beats(db: &impl ConnectionTrait) -> Result<Vec<Beat>, StoreError> {
+    let rows = Entity::find()
+        .filter(is(ItemStatus::Processing))
+        .order_by_asc(C::Id)
+        .select_only()
+        .columns([C::Id, C::Lease, C::Owner, C::Heartbeat])
+        .into_tuple::<(i64, i64, Option<String>, i64)>()
+        .all(db)
+        .await
+        .map_err(StoreError::while_doing("look who delivers items"))?;
+    let beat = |(id, lease, owner, heartbeat): (i64, i64, Option<String>, i64)| Beat {
+        id,
+        lease,
+        owner: owner.unwrap_or_default(),
+        heartbeat,
+    };
+    Ok(rows.into_iter().map(beat).collect())
 }
 
 /// Pending, and the first of its record: the planner knows these from their index.
