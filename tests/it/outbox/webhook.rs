@@ -161,14 +161,21 @@ async fn a_sink_that_is_away_or_asks_for_time_is_left_alone_and_costs_no_attempt
     let app = app(&server, &[]).await;
     let all: Vec<_> = (0..40).map(|number| body("UPDATE", &format!("O-{number}"), &json!({}))).collect();
     let (_, ids) = app.post("/api/queue/items", json!(all)).await;
-    let closed = async || app.get("/api/queue/stats").await.1["sinks"][0]["closedUntil"].is_string();
-    until("the sink is closed", closed).await;
+    let closed = async || {
+        let sink = app.get("/api/queue/stats").await.1["sinks"][0].clone();
+        sink["closedUntil"].is_string() && sink["underWay"] == 0
+    };
+    until("the sink is closed, and nothing is under way", closed).await;
     let asked = server.requests().len();
     app.clock.advance(Duration::from_secs(50));
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert_eq!(server.requests().len(), asked, "not before the minute is over");
     is_full.store(false, Ordering::SeqCst);
-    app.clock.advance(Duration::from_secs(11));
+    until("all are delivered", async || {
+        app.clock.advance(Duration::from_secs(11));
+        app.get("/api/queue/stats").await.1["completed"] == 40
+    })
+    .await;
     for id in ids["ids"].as_array().unwrap() {
         let done = item_with(&app, id, "COMPLETED").await;
         assert_eq!(done["retries"], 0, "no attempt was counted");
