@@ -18,7 +18,7 @@ use serde_json::{Value as Json, json};
 
 mod support;
 
-use support::{Bench, Done, fresh};
+use support::{Bench, Done, fresh, servers};
 
 const SINGLE: usize = 20_000;
 const BULK: usize = 50_000;
@@ -28,14 +28,6 @@ const CONCURRENCY: usize = 500;
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-}
-
-fn servers(arguments: &[&str]) -> Done<String> {
-    let output = Command::new(root().join("tests/servers")).args(arguments).output()?;
-    if !output.status.success() {
-        return Err(String::from_utf8_lossy(&output.stderr).into_owned().into());
-    }
-    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
 }
 
 fn rate(count: usize, time: Duration) -> f64 {

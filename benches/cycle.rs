@@ -4,7 +4,7 @@
 
 use std::{
     env, fs,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -15,6 +15,10 @@ use lockstep::{
     sync_type::SyncTypes,
 };
 use serde_json::{Value as Json, json};
+
+mod support;
+
+use support::servers;
 
 type Done<T> = Result<T, Box<dyn std::error::Error>>;
 
@@ -28,15 +32,6 @@ impl Drop for Service {
         drop(Command::new("kill").arg(self.0.id().to_string()).status());
         drop(self.0.wait());
     }
-}
-
-fn servers(arguments: &[&str]) -> Done<String> {
-    let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/servers");
-    let output = Command::new(script).args(arguments).output()?;
-    if !output.status.success() {
-        return Err(String::from_utf8_lossy(&output.stderr).into_owned().into());
-    }
-    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
 }
 
 /// Processor time of a process in milliseconds: its own, and that of children that it has waited for.

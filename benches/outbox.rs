@@ -76,8 +76,9 @@ impl Bench {
         store.migrate().await?;
         let config = WebhookConfig {
             url,
-            secrets: vec!["a secret of the benches".to_owned()],
-            timeout: Duration::from_secs(10),
+            secret: "a secret of the benches".to_owned(),
+            previous_secret: None,
+            timeout_ms: 10_000,
             allow_private: true,
         };
         let sink: Arc<dyn Sink> = Arc::new(Webhook::new(&config)?);

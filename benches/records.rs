@@ -3,7 +3,6 @@
 
 use std::{
     env,
-    path::PathBuf,
     process::Command,
     sync::Arc,
     time::{Duration, Instant},
@@ -19,16 +18,11 @@ use lockstep::{
 };
 use tokio_util::sync::CancellationToken;
 
-type Done<T> = Result<T, Box<dyn std::error::Error>>;
+mod support;
 
-fn servers(arguments: &[&str]) -> Done<String> {
-    let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/servers");
-    let output = Command::new(script).args(arguments).output()?;
-    if !output.status.success() {
-        return Err(String::from_utf8_lossy(&output.stderr).into_owned().into());
-    }
-    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
-}
+use support::servers;
+
+type Done<T> = Result<T, Box<dyn std::error::Error>>;
 
 fn psql(url: &str, commands: &[String]) -> Done<()> {
     let arguments = commands.iter().flat_map(|command| ["-c".to_owned(), command.clone()]);

@@ -4,6 +4,8 @@
 use std::{
     collections::{HashMap, HashSet},
     error::Error,
+    path::Path,
+    process::Command,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -28,6 +30,16 @@ use tempfile::TempDir;
 use tokio::sync::Notify;
 
 pub type Done<T> = Result<T, Box<dyn Error>>;
+
+/// Calls `tests/servers` with these arguments; answers what it prints.
+pub fn servers(arguments: &[&str]) -> Done<String> {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/servers");
+    let output = Command::new(script).args(arguments).output()?;
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into_owned().into());
+    }
+    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+}
 
 /// Ends each run at once, or holds it open; two at once for one agent are an error.
 pub struct Noop {

@@ -14,11 +14,10 @@ use tokio::{runtime::Runtime, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 mod clock;
-mod sinks;
+mod outbox;
 mod words;
 
 pub use clock::SystemClock;
-pub use sinks::models;
 
 use crate::{
     api::{self, Api, token_hash},
@@ -26,7 +25,7 @@ use crate::{
     domain::{BreakerPolicy, Class, Clock, JobType, SyncType},
     event::{Bus, Metrics, Observer, Pulses},
     operation::Operations,
-    outbox::{DrainOutbox, OperationRunner, OutboxActor, OutboxSettings, Routes, Sink},
+    outbox::{DrainOutbox, OperationRunner, OutboxActor, Routes, Sink},
     queue::{self, Drain, QueueActor, QueueSettings, Worker},
     report::sandbox::{ReadReports, Sandbox},
     scheduler::{Halt, SchedulerActor, SchedulerSettings},
@@ -241,8 +240,8 @@ impl App {
             bail!("'{both}' is the name of a sync type and of an operation");
         }
         let pulses = Pulses::default();
-        let routes = sinks::routes(&settings.sink)?.otherwise(parts.sink.take());
-        let outbox = start_outbox(&settings, &context, &io, &pulses, routes.clone());
+        let routes = outbox::routes(&settings.sink)?.otherwise(parts.sink.take());
+        let outbox = outbox::start(&settings, &context, &io, &pulses, routes.clone());
         let queue = start_queue(&settings, &context, &io, (&syncs, &operations, &pulses), routes);
         let scheduler = SchedulerActor::new(
             Arc::new(context.store.clone()),
@@ -362,26 +361,6 @@ fn start_queue(
         owner: context.owner.clone(),
     };
     QueueActor::new(parts, settings).start()
-}
-
-/// Starts the write-back queue.
-fn start_outbox(settings: &Settings, context: &Context, io: &Io, pulses: &Pulses, routes: Routes) -> Addr<OutboxActor> {
-    // a batch of posts one after the other; a sheet's looks, and each of its rows alone
-    let longest = settings.sink.webhook.values().map(|one| one.timeout_ms * settings.sink.batch);
-    let sheets = settings.sink.sheets.values().map(|one| one.timeout_ms * (settings.sink.batch + 8));
-    let longest = longest.chain(sheets).max().unwrap_or_default();
-    let outbox = OutboxSettings {
-        models: models(&settings.sink),
-        batch: settings.sink.batch,
-        // every sink has time limits of its own; this is for one that does not keep them
-        time_limit: Duration::from_millis(longest) + Duration::from_secs(60),
-        keep_days: settings.sink.keep_days,
-        heartbeat: Duration::from_millis(settings.queue.heartbeat_ms),
-        lease: Duration::from_millis(settings.queue.lease_ms),
-        owner: context.owner.clone(),
-    };
-    let told = (context.bus.clone(), pulses.clone(), context.clock.clone());
-    OutboxActor::new(context.store.clone(), told, routes, outbox, io.handle()).start()
 }
 
 fn random_hex() -> anyhow::Result<String> {

@@ -14,7 +14,7 @@ mod sink;
 
 pub use layers::Shown;
 use layers::layers;
-pub use sink::{CsvSettings, ModelSettings, SheetsSettings, SinkSettings, WebhookSettings};
+pub use sink::{CsvSettings, ModelSettings, SinkSettings};
 
 use crate::{store::Agent, sync_type::spec::Guards};
 

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::SettingsError;
-use crate::domain::item::Repeat;
+use crate::{
+    domain::item::Repeat,
+    outbox::sinks::{SheetsConfig, WebhookConfig},
+};
 
 /// `[sink]`
 #[derive(Debug, Clone, Deserialize)]
@@ -22,10 +25,10 @@ pub struct SinkSettings {
     pub models: BTreeMap<String, ModelSettings>,
     /// `[sink.webhook.NAME]`
     #[serde(default)]
-    pub webhook: BTreeMap<String, WebhookSettings>,
+    pub webhook: BTreeMap<String, WebhookConfig>,
     /// `[sink.sheets.NAME]`
     #[serde(default)]
-    pub sheets: BTreeMap<String, SheetsSettings>,
+    pub sheets: BTreeMap<String, SheetsConfig>,
     /// `[sink.csv.NAME]`
     #[serde(default)]
     pub csv: BTreeMap<String, CsvSettings>,
@@ -51,63 +54,6 @@ pub struct ModelSettings {
     /// Attempts, the first included.
     #[serde(default = "three")]
     pub max_retries: u32,
-}
-
-fn ten_seconds() -> u64 {
-    10_000
-}
-
-/// `[sink.webhook.NAME]`
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct WebhookSettings {
-    /// Where changes are posted to.
-    pub url: String,
-    /// The key that signs.
-    pub secret: String,
-    /// While the key is changed: the one before.
-    pub previous_secret: Option<String>,
-    /// The longest request, in milliseconds.
-    #[serde(default = "ten_seconds")]
-    pub timeout_ms: u64,
-    /// May the URL lead into a private network?
-    #[serde(default)]
-    pub allow_private: bool,
-}
-
-fn google() -> String {
-    "https://sheets.googleapis.com".to_owned()
-}
-
-fn thirty_seconds() -> u64 {
-    30_000
-}
-
-/// `[sink.sheets.NAME]`
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SheetsSettings {
-    /// The spreadsheet's id, as in its URL.
-    pub spreadsheet: String,
-    /// The sheet's name, as on its tab.
-    pub sheet: String,
-    /// The service account's key file; without one, what the environment gives.
-    pub key_file: Option<String>,
-    /// For each field, its column's header.
-    pub headers: BTreeMap<String, String>,
-    /// The header of the column of delivery ids.
-    pub id_header: String,
-    /// The header of the column of record ids.
-    pub record_header: String,
-    /// The longest request, in milliseconds.
-    #[serde(default = "thirty_seconds")]
-    pub timeout_ms: u64,
-    /// Where the API is.
-    #[serde(default = "google")]
-    pub api: String,
-    /// May that lead into a private network?
-    #[serde(default)]
-    pub allow_private: bool,
 }
 
 /// `[sink.csv.NAME]`

@@ -15,8 +15,9 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{
     Inner, Store, StoreError, entity,
-    finish::{Finish, Finished, count_orphans, run_row, warn_of_orphans},
+    finish::{Finish, Finished, run_row},
     lane,
+    link::{count_orphans, warn_of_orphans},
     over::{Over, follow},
 };
 use crate::{

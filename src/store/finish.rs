@@ -1,12 +1,12 @@
 //! How does a run end? One transaction: missing rows, counts, hold, follow-ups, job, agent.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use chrono::Duration;
 use sea_orm::{
-    ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryResult, QuerySelect, Set,
+    ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect, Set,
     prelude::*,
-    sea_query::{ExprTrait, Func, Query},
+    sea_query::{ExprTrait, Query},
 };
 use serde_json::Value as Json;
 
@@ -180,11 +180,11 @@ async fn end_sync(
     let unjoined = link::unjoin(tx, types, spec, &job.agent, &end.deleted).await;
     unjoined.map_err(StoreError::while_doing("part records from deleted parents"))?;
     if let Some(parent) = &spec.parent {
-        let counted = count_orphans(tx, spec, &[job.agent.as_str()]).await;
+        let counted = link::count_orphans(tx, spec, &[job.agent.as_str()]).await;
         let mut counted = counted.map_err(StoreError::while_doing("count orphans"))?;
         let (orphans, live) = counted.remove(job.agent.as_str()).unwrap_or_default();
         finished.counts.orphans = orphans;
-        warn_of_orphans(&mut end.notes, orphans, live, parent.sync_type.as_str());
+        link::warn_of_orphans(&mut end.notes, orphans, live, parent.sync_type.as_str());
     }
     finished.follow_ups = follow_up(tx, types, spec, job, now).await?;
     Ok(())
@@ -224,39 +224,6 @@ async fn mark_missing(
         }
     }
     Ok(())
-}
-
-/// Of each of these agents: `(records without a parent, all records)`, deleted ones apart.
-pub(super) async fn count_orphans(
-    tx: &DatabaseTransaction,
-    spec: &SyncTypeSpec,
-    agents: &[&str],
-) -> Result<HashMap<String, (u64, u64)>, DbErr> {
-    let mut query = Query::select();
-    query
-        .from(spec.name.as_str().to_owned())
-        .column("agent_id")
-        .expr_as(Func::count(Expr::col("agent_id")), "live")
-        .expr_as(Func::count(Expr::col("parent_key")), "joined")
-        .and_where(Expr::col("agent_id").is_in(agents.iter().copied()))
-        .and_where(Expr::col("deleted_at").is_null())
-        .group_by_col("agent_id");
-    let rows = tx.query_all(&query).await?;
-    let counts = |row: &QueryResult| {
-        let (live, joined): (i64, i64) = (row.try_get("", "live")?, row.try_get("", "joined")?);
-        Ok((row.try_get("", "agent_id")?, ((live - joined).unsigned_abs(), live.unsigned_abs())))
-    };
-    rows.iter().map(counts).collect()
-}
-
-/// A run that matched almost nothing stored its rows, but must not look like a plain success.
-pub(super) fn warn_of_orphans(notes: &mut Option<Json>, orphans: u64, live: u64, parent: &str) {
-    if orphans * 2 > live {
-        let warning = format!("{orphans} of {live} records have no known record of {parent} that they belong to");
-        tracing::warn!(warning, "low match");
-        let notes = notes.get_or_insert_with(|| Json::Object(serde_json::Map::new()));
-        notes["warnings"] = Json::Array(vec![warning.into()]);
-    }
 }
 
 /// Inserts the follow-up jobs that this run, or one before it that was stopped or killed, called for.

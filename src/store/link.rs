@@ -1,11 +1,13 @@
-//! Which parent does a record belong to? Joined when the child comes, and again when the parent comes.
+//! Which parent does a record belong to? Joined when the child comes, and again when the parent comes; those
+//! without one are counted.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use sea_orm::{
-    ConnectionTrait, DatabaseTransaction, DbErr,
+    ConnectionTrait, DatabaseTransaction, DbErr, QueryResult,
     sea_query::{Alias, Cond, Expr, ExprTrait, Func, Query, SelectStatement, UpdateStatement},
 };
+use serde_json::Value as Json;
 
 use super::{
     record_table::{equals, keys},
@@ -105,4 +107,37 @@ fn set_parent(
     let mut update = Query::update();
     update.table(child.name.as_str().to_owned()).value("parent_key", Expr::from(find));
     update
+}
+
+/// Of each of these agents: `(records without a parent, all records)`, deleted ones apart.
+pub(super) async fn count_orphans(
+    tx: &DatabaseTransaction,
+    spec: &SyncTypeSpec,
+    agents: &[&str],
+) -> Result<HashMap<String, (u64, u64)>, DbErr> {
+    let mut query = Query::select();
+    query
+        .from(spec.name.as_str().to_owned())
+        .column("agent_id")
+        .expr_as(Func::count(Expr::col("agent_id")), "live")
+        .expr_as(Func::count(Expr::col("parent_key")), "joined")
+        .and_where(Expr::col("agent_id").is_in(agents.iter().copied()))
+        .and_where(Expr::col("deleted_at").is_null())
+        .group_by_col("agent_id");
+    let rows = tx.query_all(&query).await?;
+    let counts = |row: &QueryResult| {
+        let (live, joined): (i64, i64) = (row.try_get("", "live")?, row.try_get("", "joined")?);
+        Ok((row.try_get("", "agent_id")?, ((live - joined).unsigned_abs(), live.unsigned_abs())))
+    };
+    rows.iter().map(counts).collect()
+}
+
+/// A run that matched almost nothing stored its rows, but must not look like a plain success.
+pub(super) fn warn_of_orphans(notes: &mut Option<Json>, orphans: u64, live: u64, parent: &str) {
+    if orphans * 2 > live {
+        let warning = format!("{orphans} of {live} records have no known record of {parent} that they belong to");
+        tracing::warn!(warning, "low match");
+        let notes = notes.get_or_insert_with(|| Json::Object(serde_json::Map::new()));
+        notes["warnings"] = Json::Array(vec![warning.into()]);
+    }
 }

@@ -7,6 +7,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use futures_util::{StreamExt as _, stream};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use reqwest::{Client, Url};
+use serde::Deserialize;
 use serde_json::json;
 use sha2::Sha256;
 
@@ -22,17 +23,26 @@ const BATCHES: usize = 4;
 /// An answer's body is read so far, for the connection to be used again.
 const ANSWER: usize = 64 << 10;
 
-/// How a webhook is reached.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// How a webhook is reached; `[sink.webhook.NAME]`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct WebhookConfig {
     /// Where changes are posted to.
     pub url: String,
-    /// The keys that sign, the newest first: while a key is changed, two. `whsec_` and base64, or any text.
-    pub secrets: Vec<String>,
-    /// The longest request.
-    pub timeout: Duration,
+    /// The key that signs: `whsec_` and base64, or any text of at least 16 bytes.
+    pub secret: String,
+    /// While the key is changed: the one before, which signs as well.
+    pub previous_secret: Option<String>,
+    /// The longest request, in milliseconds.
+    #[serde(default = "ten_seconds")]
+    pub timeout_ms: u64,
     /// May the URL lead into a private network?
+    #[serde(default)]
     pub allow_private: bool,
+}
+
+fn ten_seconds() -> u64 {
+    10_000
 }
 
 /// Posts each change to a URL.
@@ -49,9 +59,12 @@ impl Webhook {
     /// A URL or key that cannot be used, in words for people.
     pub fn new(config: &WebhookConfig) -> Result<Self, String> {
         let url: Url = config.url.parse().map_err(|error| format!("url: {error}"))?;
-        let client =
-            http::client(&url, config.timeout, config.allow_private).map_err(|wrong| format!("url: {wrong}"))?;
-        let keys = config.secrets.iter().map(|secret| key(secret)).collect::<Result<Vec<_>, _>>()?;
+        let client = http::client(&url, Duration::from_millis(config.timeout_ms), config.allow_private)
+            .map_err(|wrong| format!("url: {wrong}"))?;
+        let keys = std::iter::once(&config.secret)
+            .chain(&config.previous_secret)
+            .map(|secret| key(secret))
+            .collect::<Result<Vec<_>, _>>()?;
         Ok(Self { client, url, keys })
     }
 

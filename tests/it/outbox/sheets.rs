@@ -210,7 +210,7 @@ impl Rig {
             headers: BTreeMap::from(headers),
             id_header: "lockstep id".into(),
             record_header: "Order".into(),
-            timeout: Duration::from_secs(5),
+            timeout_ms: 5_000,
             api: self.server.uri(),
             allow_private: true,
         })

@@ -63,13 +63,19 @@ struct Updates {
 impl Api {
     pub(super) fn new(config: &SheetsConfig) -> Result<Self, String> {
         let mut values: Url = config.api.parse().map_err(|error| format!("api: {error}"))?;
-        let client =
-            http::client(&values, config.timeout, config.allow_private).map_err(|wrong| format!("api: {wrong}"))?;
+        let client = http::client(&values, Duration::from_millis(config.timeout_ms), config.allow_private)
+            .map_err(|wrong| format!("api: {wrong}"))?;
         let mut segments = values.path_segments_mut().map_err(|()| "api: this URL has no path")?;
         segments.pop_if_empty().extend(["v4", "spreadsheets", config.spreadsheet.as_str(), "values"]);
         drop(segments);
         let key_file = config.key_file.clone();
-        Ok(Self { client, values, key_file, tokens: OnceCell::new(), timeout: config.timeout })
+        Ok(Self {
+            client,
+            values,
+            key_file,
+            tokens: OnceCell::new(),
+            timeout: Duration::from_millis(config.timeout_ms),
+        })
     }
 
     /// The rows of a range; trailing empty ones and cells are left out.

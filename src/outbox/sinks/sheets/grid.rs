@@ -116,7 +116,7 @@ impl Columns {
 mod tests {
     use super::*;
     use crate::domain::Action;
-    use std::{collections::BTreeMap, time::Duration};
+    use std::collections::BTreeMap;
 
     fn config() -> SheetsConfig {
         SheetsConfig {
@@ -126,7 +126,7 @@ mod tests {
             headers: BTreeMap::from([("name".into(), "Name".into()), ("lines".into(), "Lines".into())]),
             id_header: "lockstep id".into(),
             record_header: "Order".into(),
-            timeout: Duration::from_secs(1),
+            timeout_ms: 1_000,
             api: String::new(),
             allow_private: true,
         }

@@ -3,10 +3,11 @@
 mod api;
 mod grid;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use futures_util::{FutureExt as _, StreamExt as _, stream};
+use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
 use super::super::sink::{Answers, Delivered, Delivery, Sink, SinkError};
@@ -14,8 +15,9 @@ use crate::domain::Action;
 use api::Api;
 use grid::{Columns, cell};
 
-/// How a sheet is reached, and what its header row says.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// How a sheet is reached, and what its header row says; `[sink.sheets.NAME]`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct SheetsConfig {
     /// The spreadsheet's id, as in its URL.
     pub spreadsheet: String,
@@ -29,12 +31,23 @@ pub struct SheetsConfig {
     pub id_header: String,
     /// The header of the column that holds the record's id.
     pub record_header: String,
-    /// The longest request.
-    pub timeout: Duration,
+    /// The longest request, in milliseconds.
+    #[serde(default = "thirty_seconds")]
+    pub timeout_ms: u64,
     /// Where the API is.
+    #[serde(default = "google")]
     pub api: String,
     /// May that lead into a private network?
+    #[serde(default)]
     pub allow_private: bool,
+}
+
+fn thirty_seconds() -> u64 {
+    30_000
+}
+
+fn google() -> String {
+    "https://sheets.googleapis.com".to_owned()
 }
 
 /// One sheet.
