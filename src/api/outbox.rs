@@ -218,7 +218,8 @@ struct Which {
     model: Option<String>,
 }
 
-/// `POST /api/queue/retry` `{ "model"? }`: all FAILED items, except doubtful ones, wait again.
+/// `POST /api/queue/retry` `{ "model"? }`: all FAILED items wait again, except those that may have
+/// been delivered and must not be twice.
 #[post("/queue/retry")]
 async fn retry_all(api: web::Data<Api>, body: Result<web::Bytes, actix_web::Error>) -> Result<HttpResponse, Problem> {
     let Which { model } = optional_json(&problem::body(body)?)?;

@@ -48,7 +48,7 @@ enum What {
         /// The item.
         #[arg(required_unless_present = "all", conflicts_with = "all")]
         item: Option<ItemId>,
-        /// All of them, except doubtful ones.
+        /// All of them, except those that may have been delivered and must not be twice.
         #[arg(long)]
         all: bool,
         /// With --all: only of this model.

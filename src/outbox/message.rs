@@ -116,7 +116,8 @@ pub struct RedriveItem {
     pub even_if_done: bool,
 }
 
-/// Try all FAILED items of a model, or of all, anew, except doubtful ones. Reply: how many.
+/// Try all FAILED items of a model, or of all, anew, except those that may have been delivered and must not be
+/// twice. Reply: how many.
 #[derive(Debug, Clone, PartialEq, Eq, Message)]
 #[rtype(result = "Result<u64, OutboxError>")]
 pub struct RedriveItems {
