@@ -9,6 +9,7 @@ mod m20261122_000001_control_tables;
 mod m20261122_000002_layout;
 mod m20261122_000003_queue;
 mod m20261127_000004_outbox;
+mod m20261127_000005_sources;
 
 pub use sea_orm_migration::{MigrationStatus, MigratorTrait};
 
@@ -23,6 +24,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000002_layout::Migration),
             Box::new(m20261122_000003_queue::Migration),
             Box::new(m20261127_000004_outbox::Migration),
+            Box::new(m20261127_000005_sources::Migration),
         ]
     }
 }

@@ -111,8 +111,12 @@ async fn document(api: web::Data<Api>, id: web::Path<JobId>) -> Result<HttpRespo
     let job = find(&api, *id).await?;
     let kept = job.result.as_ref().and_then(|result| result["documentId"].as_i64());
     let kept = kept.ok_or_else(|| Problem::not_found("no_document", format!("job {id} brought no document")))?;
-    let bytes = api.store().document(kept).await?;
-    Ok(HttpResponse::Ok().content_type("application/pdf").body(bytes))
+    Ok(pdf(api.store().document(kept).await?))
+}
+
+/// A PDF, which no browser is to take for anything else.
+pub(super) fn pdf(bytes: Vec<u8>) -> HttpResponse {
+    HttpResponse::Ok().content_type("application/pdf").insert_header(("X-Content-Type-Options", "nosniff")).body(bytes)
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -4,7 +4,9 @@ mod agents;
 mod answer;
 mod auth;
 mod control;
+mod credentials;
 mod data;
+mod documents;
 mod events;
 mod health;
 mod jobs;
@@ -40,6 +42,7 @@ use crate::{
     outbox::OutboxActor,
     queue::QueueActor,
     scheduler::SchedulerActor,
+    source::Vault,
     store::{Agent, Store},
     sync::{Context, SyncActor},
     sync_type::SyncTypeSpec,
@@ -71,6 +74,8 @@ pub struct Api {
     pub syncs: HashMap<SyncType, Addr<SyncActor>>,
     /// Set when the service ends: streams end then.
     pub closing: CancellationToken,
+    /// Seals the agents' credentials, where a key is configured.
+    pub vault: Option<Arc<Vault>>,
     /// Hash of the configured admin token.
     pub admin_token: Option<String>,
     /// The largest upload.
@@ -152,7 +157,9 @@ pub fn serve(api: Api, listener: TcpListener) -> std::io::Result<(SocketAddr, Se
                     .configure(operations::routes)
                     .configure(outbox::routes)
                     .configure(control::routes)
+                    .configure(credentials::routes)
                     .configure(agents::routes)
+                    .configure(documents::routes)
                     .configure(data::routes)
                     .configure(events::routes)
                     .configure(|config| upload::routes(config, bytes))

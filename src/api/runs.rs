@@ -10,7 +10,7 @@ use super::{
     limit,
 };
 use crate::{
-    domain::{Admission, RunId},
+    domain::{Admission, JobId, RunId},
     queue::Approve,
     store::{Run, RunQuery},
     sync::preview,
@@ -26,6 +26,7 @@ struct Query {
     r#type: Option<String>,
     agent: Option<String>,
     outcome: Option<String>,
+    job: Option<JobId>,
     cursor: Option<RunId>,
     limit: Option<u64>,
 }
@@ -39,6 +40,7 @@ async fn list(api: web::Data<Api>, query: web::Query<Query>) -> Result<HttpRespo
         sync_type: query.r#type,
         agent: query.agent,
         outcome: query.outcome,
+        job: query.job,
         before: query.cursor,
         ended: false,
         limit,

@@ -15,9 +15,11 @@ use tokio_util::sync::CancellationToken;
 
 mod clock;
 mod outbox;
+mod source;
 mod words;
 
 pub use clock::SystemClock;
+pub use source::vault;
 
 use crate::{
     api::{self, Api, token_hash},
@@ -29,8 +31,8 @@ use crate::{
     queue::{self, Drain, QueueActor, QueueSettings, Worker},
     report::sandbox::{ReadReports, Sandbox},
     scheduler::{Halt, SchedulerActor, SchedulerSettings},
-    settings::{Settings, SourceKind},
-    source::{Folder, NoSource, Source},
+    settings::Settings,
+    source::Source,
     store::{Setting, SourceReport, Store},
     sync::{Context, RunJob, Runner, SyncActor},
     sync_type::{SyncTypeSpec, SyncTypes},
@@ -120,18 +122,7 @@ pub async fn context(settings: &Settings, io: &Io, parts: &mut Parts) -> anyhow:
         bail!("configuration: scheduler.intervals: there is no sync type '{unknown}'; known are {}", types.names());
     }
     let store = Store::open(&settings.database.url, io.handle(), types.clone()).await?;
-    let source = match (parts.source.take(), settings.source.kind) {
-        (Some(source), _) => source,
-        (None, SourceKind::Folder) => {
-            let url = settings.source.folder.url.as_deref().unwrap_or_default();
-            let root = url.strip_prefix("file://").unwrap_or(url);
-            if root.contains("://") {
-                bail!("configuration: source.folder.url: object stores are not supported yet, name a local folder");
-            }
-            Arc::new(Folder::new(root, settings.limits.report_bytes)) as Arc<dyn Source>
-        }
-        (None, _) => Arc::new(NoSource),
-    };
+    let source = source::source(settings, &store, parts.source.take())?;
     let owner = owner()?;
     let coordination: Arc<dyn Coordination> = match &settings.coordination.redis_url {
         None => Arc::new(Memory::default()),
@@ -161,6 +152,7 @@ pub async fn context(settings: &Settings, io: &Io, parts: &mut Parts) -> anyhow:
         batch: settings.sync.batch,
         minute: settings.minute(),
         guards: settings.guards,
+        keep: source::keep(settings),
         time_limit: Duration::from_secs(settings.limits.sync_seconds),
         grace: Duration::from_millis(settings.queue.grace_ms),
         breaker: SourceReport {
@@ -268,6 +260,7 @@ impl App {
             queue: queue.clone(),
             outbox: outbox.clone(),
             syncs: syncs.clone(),
+            vault: vault(&settings)?,
             admin_token: settings.auth.admin_token.as_deref().map(token_hash),
             report_bytes: usize::try_from(settings.limits.report_bytes).unwrap_or(usize::MAX),
         };

@@ -2,11 +2,13 @@
 
 mod bench_report;
 mod config;
+mod credentials;
 mod extract;
 mod healthcheck;
 mod migrate;
 mod outbox;
 mod progress;
+mod replay;
 mod serve;
 mod sync;
 
@@ -47,6 +49,10 @@ enum Command {
     Sync(sync::Sync),
     /// Look after the schema.
     Migrate(migrate::Migrate),
+    /// Read kept reports again, after a change of a sync type's file.
+    Replay(replay::Replay),
+    /// Set, list and forget the credentials of agents.
+    Credentials(credentials::Credentials),
     /// Show and redrive what waits to go out.
     Outbox(outbox::Outbox),
     /// Check or show the settings in force.
@@ -109,6 +115,8 @@ pub fn run() -> anyhow::Result<Exit> {
         Command::Serve => serve::run(settings(file)?),
         Command::Sync(sync) => sync.run(&settings(file)?),
         Command::Migrate(migrate) => migrate.run(&settings(file)?),
+        Command::Replay(replay) => replay.run(&settings(file)?),
+        Command::Credentials(credentials) => credentials.run(|| settings(file)),
         Command::Outbox(outbox) => outbox.run(&settings(file)?),
         Command::Healthcheck => healthcheck::run(&settings(file)?),
     }

@@ -18,6 +18,7 @@ use crate::{
     domain::{AgentId, Beat, ClaimedJob, Class, LeaseWatch, NewJob, Outcome, Reason, Stage},
     report::Report,
     settings::Settings,
+    source::{Ask, Fetched, SourceError},
     sync::{Context, Problem, RunEnd, RunJob, Runner, StopHandle, StopReason, Watch, preview},
     sync_type::SyncTypeSpec,
 };
@@ -89,6 +90,13 @@ impl Sync {
     }
 }
 
+async fn fetch(context: &Context, spec: &SyncTypeSpec, agent: &AgentId) -> Result<Vec<u8>, SourceError> {
+    match context.source.fetch(&Ask::report(&spec.name, agent)).await? {
+        Fetched::New { bytes, .. } => Ok(bytes),
+        Fetched::Unchanged => Err(SourceError::NotAReport("unchanged, which nobody asked".to_owned())),
+    }
+}
+
 async fn dry_run(
     context: &Context,
     spec: &Arc<SyncTypeSpec>,
@@ -97,7 +105,7 @@ async fn dry_run(
 ) -> anyhow::Result<Exit> {
     let bytes = match file {
         Some(bytes) => Ok(bytes),
-        None => context.source.fetch(&spec.name, agent).await.map_err(Problem::from),
+        None => fetch(context, spec, agent).await.map_err(Problem::from),
     };
     let previewed = match bytes {
         Ok(bytes) => preview(context, spec, agent, bytes, false).await,
@@ -120,7 +128,7 @@ async fn dry_run(
 }
 
 /// What a run would do, by key.
-fn plan_json(report: &Report, plan: &Plan, verdicts: &[Verdict]) -> Json {
+pub(super) fn plan_json(report: &Report, plan: &Plan, verdicts: &[Verdict]) -> Json {
     let keys =
         |kind| plan.changes.iter().filter(|change| change.kind == kind).map(|c| c.key.as_str()).collect::<Vec<_>>();
     json!({
@@ -140,7 +148,7 @@ fn plan_json(report: &Report, plan: &Plan, verdicts: &[Verdict]) -> Json {
     })
 }
 
-async fn sync(
+pub(super) async fn sync(
     settings: &Settings,
     context: &Arc<Context>,
     io: &Io,

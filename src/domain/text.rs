@@ -1,8 +1,10 @@
-//! Which texts can be kept, and how is what others say of an error put on record?
+//! Which texts can be kept, how are lists of them configured, and how is what others say of an error put on
+//! record?
 
 use std::{borrow::Cow, sync::LazyLock};
 
 use regex::Regex;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value as Json;
 
 /// The longest error that is kept, in characters.
@@ -56,6 +58,23 @@ pub fn nul_in(json: &Json, at: &str) -> Option<String> {
         }),
         Json::Null | Json::Bool(_) | Json::Number(_) => None,
     }
+}
+
+/// A list of texts as settings have it: in a file a list, in the environment one text with commas.
+///
+/// # Errors
+/// What is neither.
+pub fn list<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Either {
+        List(Vec<String>),
+        Text(String),
+    }
+    Ok(match Either::deserialize(input)? {
+        Either::List(list) => list,
+        Either::Text(text) => text.split(',').map(|one| one.trim().to_owned()).collect(),
+    })
 }
 
 #[cfg(test)]

@@ -16,9 +16,9 @@ use super::{
     sink::{Delivered, Delivery},
 };
 use crate::{
-    domain::{ClaimedJob, Class, Outcome, run::panic_text, text::on_record},
+    domain::{AgentId, ClaimedJob, Class, Outcome, run::panic_text, text::on_record},
     operation::{OperationSpec, Operations},
-    report,
+    source::{Ask, Fetched, SourceError},
     store::{Finish, SourceReport},
     sync::{Context, RunEnd, RunJob, StopHandle, Watch, learnt, next_step, record_end},
 };
@@ -116,7 +116,7 @@ impl OperationRunner {
             async move {
                 runner.context.may_fetch().await;
                 let number = spec.record_of(job.payload.as_ref().unwrap_or(&Json::Null));
-                runner.context.source.document(&spec.model, &job.agent, &number).await
+                runner.document(&spec, &job.agent, &number).await
             }
         };
         let fetched = tokio::select! {
@@ -127,20 +127,12 @@ impl OperationRunner {
         };
         let failing = |text: String| Some(SourceReport { failed: Some(text), ..self.context.breaker.clone() });
         match fetched {
-            Ok(Ok(bytes)) => match report::check_is_pdf(&bytes) {
-                Ok(()) => Finish {
-                    outcome: Some(Outcome::Succeeded),
-                    result: Some(json!({ "sha256": hex::encode(Sha256::digest(&bytes)), "bytes": bytes.len() })),
-                    document: Some(Arc::new(bytes)),
-                    source: learnt(&self.context.breaker, Ok(())),
-                    ..Finish::default()
-                },
-                // a log-in page, say: the source answers, but does not do its work
-                Err(refusal) => {
-                    let outcome = Outcome::Failed { retryable: refusal.code.is_transient() };
-                    let source = failing(refusal.to_string());
-                    Finish { source, ..failed(outcome, refusal.code.as_str(), refusal.to_string()) }
-                }
+            Ok(Ok(bytes)) => Finish {
+                outcome: Some(Outcome::Succeeded),
+                result: Some(json!({ "sha256": hex::encode(Sha256::digest(&*bytes)), "bytes": bytes.len() })),
+                document: Some(bytes),
+                source: learnt(&self.context.breaker, Ok(())),
+                ..Finish::default()
             },
             Ok(Err(error)) => {
                 let source = learnt(&self.context.breaker, Err(&error));
@@ -152,6 +144,22 @@ impl OperationRunner {
                 Finish { source: failing(text.clone()), ..failed(Outcome::TimedOut, "timed_out", text) }
             }
         }
+    }
+}
+
+impl OperationRunner {
+    /// Fetches one document, and keeps it for those who ask for it soon.
+    async fn document(&self, spec: &OperationSpec, agent: &AgentId, number: &str) -> Result<Arc<Vec<u8>>, SourceError> {
+        let Fetched::New { bytes, .. } = self.context.source.fetch(&Ask::document(&spec.model, agent, number)).await?
+        else {
+            return Err(SourceError::NotAReport("unchanged, which nobody asked".to_owned()));
+        };
+        let bytes = Arc::new(bytes);
+        let (store, keep, now) = (&self.context.store, self.context.keep, self.context.clock.now());
+        if let Err(error) = store.keep_single((&spec.model, agent, number), bytes.clone(), keep, now).await {
+            tracing::warn!(%error, "a document could not be kept for those who ask for it next");
+        }
+        Ok(bytes)
     }
 }
 

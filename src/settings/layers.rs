@@ -11,7 +11,7 @@ use super::{Settings, SettingsError};
 
 const DEFAULTS: &str = include_str!("../../config/default.toml");
 /// Settings that are never shown, and can each be read from the file that `<key>_file` names.
-const SECRETS: [&str; 3] = ["auth.admin_token", "database.url", "coordination.redis_url"];
+const SECRETS: [&str; 4] = ["auth.admin_token", "database.url", "coordination.redis_url", "source.credentials_key"];
 /// And so are these of every webhook.
 const WEBHOOK_SECRETS: [&str; 2] = ["secret", "previous_secret"];
 
@@ -20,7 +20,9 @@ fn is_secret(key: &str) -> bool {
         key.starts_with("sink.webhook.") && WEBHOOK_SECRETS.iter().any(|name| key.ends_with(&format!(".{name}")));
     // people put tokens into URLs
     let is_url = key.strip_prefix("sink.webhook.").and_then(|rest| rest.rsplit('.').next()) == Some("url");
-    of_webhook || is_url || SECRETS.contains(&key)
+    // access keys of object stores; a log-in form's fields
+    let of_source = ["source.folder.options.", "source.http.login.fields."].iter().any(|table| key.starts_with(table));
+    of_webhook || is_url || of_source || SECRETS.contains(&key)
 }
 
 /// One setting as it is in force.

@@ -11,10 +11,12 @@ use serde::Deserialize;
 
 mod layers;
 mod sink;
+mod source;
 
 pub use layers::Shown;
 use layers::layers;
 pub use sink::{CsvSettings, ModelSettings, SinkSettings};
+pub use source::{SourceKind, SourceSettings};
 
 use crate::{store::Agent, sync_type::spec::Guards};
 
@@ -118,54 +120,6 @@ pub struct Coordination {
 pub struct Auth {
     /// The admin's token.
     pub admin_token: Option<String>,
-}
-
-/// `[source]`
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SourceSettings {
-    /// Which source.
-    pub kind: SourceKind,
-    /// How often all processes together ask it in a minute; 0 is no limit.
-    pub fetches_per_minute: u32,
-    /// `[source.folder]`
-    #[serde(default)]
-    pub folder: FolderSettings,
-}
-
-/// The kinds of source.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum SourceKind {
-    /// Files.
-    Folder,
-    /// Uploads only.
-    None,
-    /// An ERP over HTTP.
-    Http,
-    /// An external program.
-    Command,
-}
-
-impl SourceKind {
-    /// The name in files, and of the breakers' source.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            SourceKind::Folder => "folder",
-            SourceKind::None => "none",
-            SourceKind::Http => "http",
-            SourceKind::Command => "command",
-        }
-    }
-}
-
-/// `[source.folder]`
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct FolderSettings {
-    /// The folder.
-    pub url: Option<String>,
 }
 
 /// `[queue]`
@@ -299,13 +253,7 @@ impl Settings {
             return invalid("auth.admin_token", "must have at least 16 characters");
         }
         self.sink.check()?;
-        match self.source.kind {
-            SourceKind::Folder if self.source.folder.url.is_none() => {
-                invalid("source.folder.url", "source.kind is folder, so the folder must be named")
-            }
-            SourceKind::Http | SourceKind::Command => invalid("source.kind", "only folder and none are supported yet"),
-            SourceKind::Folder | SourceKind::None => Ok(()),
-        }
+        self.source.check()
     }
 
     /// How long a minute of the schedule lasts.

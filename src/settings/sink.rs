@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::SettingsError;
 use crate::{
-    domain::item::Repeat,
+    domain::{item::Repeat, text::list},
     outbox::sinks::{SheetsConfig, WebhookConfig},
 };
 
@@ -65,19 +65,6 @@ pub struct CsvSettings {
     /// The fields that are its columns, after the record's id: in a file, a list; in the environment, with commas.
     #[serde(deserialize_with = "list")]
     pub columns: Vec<String>,
-}
-
-fn list<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Vec<String>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Either {
-        List(Vec<String>),
-        Text(String),
-    }
-    Ok(match Either::deserialize(input)? {
-        Either::List(list) => list,
-        Either::Text(text) => text.split(',').map(|one| one.trim().to_owned()).collect(),
-    })
 }
 
 impl SinkSettings {

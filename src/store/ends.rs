@@ -55,6 +55,7 @@ fn is_plain(job: &ClaimedJob, end: &Finish, next: NextStep) -> bool {
         missing,
         deleted,
         sha256: _,
+        version: _,
         plan_digest: _,
         document,
         source,

@@ -154,6 +154,7 @@ entity!(sync_run, "sync_run", {
     hold: Option<String>,
     plan_digest: Option<String>,
     document_sha256: Option<String>,
+    document_version: Option<String>,
     document_id: Option<i64>,
     spec_fingerprint: String,
     layout_fingerprint: Option<String>,
@@ -183,6 +184,30 @@ entity!(document, "document", {
     #[sea_orm(column_type = "Blob")]
     bytes: Vec<u8>,
     created_at: DateTimeUtc,
+});
+
+entity!(kept_document, "kept_document", {
+    #[sea_orm(primary_key)]
+    id: i64,
+    kind: String,
+    name: String,
+    agent_id: String,
+    number: String,
+    run_id: Option<i64>,
+    sha256: String,
+    size: i64,
+    packed_size: i64,
+    #[sea_orm(column_type = "Blob")]
+    packed: Vec<u8>,
+    fetched_at: DateTimeUtc,
+});
+
+entity!(agent_credential, "agent_credential", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    agent_id: String,
+    key_name: String,
+    sealed: String,
+    updated_at: DateTimeUtc,
 });
 
 entity!(api_token, "api_token", {

@@ -67,6 +67,8 @@ pub struct Finish {
     pub deleted: Vec<String>,
     /// SHA-256 of the report's bytes.
     pub sha256: Option<String>,
+    /// By what the source tells whether its report is still that one.
+    pub version: Option<String>,
     /// The plan's digest, for a hold.
     pub plan_digest: Option<String>,
     /// The report's bytes, for a hold or for going on after a preemption.
@@ -302,6 +304,7 @@ pub(super) fn run_row(
         hold: Set(is_held.then(|| "open".to_owned())),
         plan_digest: Set(end.plan_digest),
         document_sha256: Set(end.sha256),
+        document_version: Set(end.version),
         document_id: Set(document),
         finished_at: Set(Some(now)),
         ..Default::default()

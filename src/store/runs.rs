@@ -63,6 +63,9 @@ pub struct Run {
     pub layout_fingerprint: Option<String>,
     /// SHA-256 of the report's bytes.
     pub document_sha256: Option<String>,
+    /// By what the source tells whether its report is still that one.
+    #[serde(skip)]
+    pub document_version: Option<String>,
     /// The kept document of a held run.
     #[serde(skip)]
     pub document: Option<i64>,
@@ -80,6 +83,8 @@ pub struct RunQuery {
     pub agent: Option<String>,
     /// Only this outcome.
     pub outcome: Option<String>,
+    /// Only the attempts of this job.
+    pub job: Option<JobId>,
     /// Only runs that have ended.
     pub ended: bool,
     /// Only runs before this one.
@@ -125,6 +130,7 @@ impl From<entity::sync_run::Model> for Run {
             plan_digest: row.plan_digest,
             layout_fingerprint: row.layout_fingerprint,
             document_sha256: row.document_sha256,
+            document_version: row.document_version,
             document: row.document_id,
             spec_fingerprint: row.spec_fingerprint,
         }
@@ -172,6 +178,7 @@ impl Store {
                     .apply_if(wanted.sync_type, |query, name| query.filter(C::SyncType.eq(name)))
                     .apply_if(wanted.agent, |query, agent| query.filter(C::AgentId.eq(agent)))
                     .apply_if(wanted.outcome, |query, outcome| query.filter(C::Outcome.eq(outcome)))
+                    .apply_if(wanted.job, |query, job| query.filter(C::JobId.eq(job)))
                     .apply_if(wanted.ended.then_some(()), |query, ()| query.filter(C::FinishedAt.is_not_null()))
                     .apply_if(wanted.before, |query, id| query.filter(C::Id.lt(id)))
                     .order_by_desc(C::Id)

@@ -64,16 +64,15 @@ pub fn next_step(outcome: Outcome, job: &ClaimedJob, stop: &StopHandle) -> NextS
     policy.backoff(outcome, job.attempt, fastrand::f64()).map_or(NextStep::Done, NextStep::RetryIn)
 }
 
-/// What an answer of the source tells its breaker: nothing, if it was not asked. A missing or too large
-/// report is an answer.
+/// What an answer of the source tells its breaker: nothing, if it was not asked.
 #[must_use]
 pub fn learnt(breaker: &SourceReport, answer: Result<(), &SourceError>) -> Option<SourceReport> {
     let failed = match answer {
-        Ok(()) | Err(SourceError::NotFound(_) | SourceError::TooLarge { .. }) => None,
-        Err(SourceError::Unreachable(text)) => Some(text.clone()),
-        Err(SourceError::BadName(_) | SourceError::NotConfigured) => return None,
+        Ok(()) => None,
+        Err(error) => Some(error.to_string()).filter(|_| error.is_failure_of_source() == Some(true)),
     };
-    Some(SourceReport { failed, ..breaker.clone() })
+    let was_asked = answer.err().is_none_or(|error| error.is_failure_of_source().is_some());
+    was_asked.then(|| SourceReport { failed, ..breaker.clone() })
 }
 
 fn tell(end: &RunEnd) {

@@ -3,6 +3,7 @@
 pub mod actor;
 mod attempt;
 mod end;
+mod fetch;
 mod pipeline;
 mod plan;
 pub mod port;

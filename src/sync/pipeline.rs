@@ -6,12 +6,11 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::{
-    end::learnt,
     plan::{evidence, make_plan, second_miss},
     port::{Progress, StopHandle, Watch},
 };
 use crate::{
-    coordination::{Coordination, Permit},
+    coordination::Coordination,
     delta::{self, ChangeKind, Plan},
     domain::{ClaimedJob, Clock, Counts, Outcome, Stage, Timestamp},
     event::{Bus, Event},
@@ -20,7 +19,7 @@ use crate::{
         sandbox::{Job, ReadReports},
     },
     source::{Source, SourceError},
-    store::{Batches, Finish, SourceReport, Store, StoreError},
+    store::{Batches, Finish, KeepLimits, SourceReport, Store, StoreError},
     sync_type::{SyncTypeSpec, SyncTypes, spec::Guards},
 };
 
@@ -55,19 +54,10 @@ pub struct Context {
     pub time_limit: Duration,
     /// How long a run that is to stop has to come to its next batch before it is given up.
     pub grace: Duration,
+    /// How many fetched documents are kept.
+    pub keep: KeepLimits,
     /// The source's name, and when its breakers open.
     pub breaker: SourceReport,
-}
-
-impl Context {
-    /// Waits until the source may be asked once more.
-    pub async fn may_fetch(&self) {
-        let Some(most) = self.fetches_per_minute else { return };
-        let name = format!("fetch:{}", self.breaker.source);
-        while let Permit::Wait(rest) = self.coordination.permit(&name, most, self.minute).await {
-            tokio::time::sleep(rest).await;
-        }
-    }
 }
 
 /// What kept a run from its end.
@@ -138,9 +128,15 @@ impl Pipeline {
     pub(super) async fn run(&mut self) -> Result<Outcome, Problem> {
         let started = self.context.clock.now();
         self.enter(Stage::Fetch);
-        let bytes = self.fetch().await?;
+        let known = self.known().await?;
+        let version = known.as_ref().and_then(|run| run.document_version.clone());
+        let Some(bytes) = self.fetch(version).await? else {
+            let known = known.ok_or_else(|| SourceError::NotAReport("unchanged, which nobody asked".to_owned()))?;
+            self.finish.sha256 = known.document_sha256;
+            return Ok(Outcome::Unchanged);
+        };
         self.finish.sha256 = Some(hex::encode(Sha256::digest(&bytes)));
-        if !self.job.force && self.job.approves.is_none() && self.is_known().await? {
+        if known.is_some_and(|run| run.document_sha256 == self.finish.sha256) {
             return Ok(Outcome::Unchanged);
         }
 
@@ -155,6 +151,9 @@ impl Pipeline {
             // a log-in page, say: the source answers, but does not do its work
             let failed = Some(refusal.to_string());
             self.finish.source = Some(SourceReport { failed, ..self.context.breaker.clone() });
+        }
+        if !read.as_ref().is_err_and(|refusal| refusal.code.is_transient()) {
+            self.keep(bytes).await;
         }
         let report = read?;
         self.note_report(&report).await?;
@@ -202,37 +201,12 @@ impl Pipeline {
     }
 
     /// Waits for work that changes nothing; a Stop leaves it behind at once.
-    async fn or_stop<T>(&self, work: impl Future<Output = T>) -> Result<T, Problem> {
+    pub(super) async fn or_stop<T>(&self, work: impl Future<Output = T>) -> Result<T, Problem> {
         tokio::select! {
             biased;
             () = self.stop.token().cancelled() => Err(Problem::Stopped),
             done = work => Ok(done),
         }
-    }
-
-    async fn fetch(&mut self) -> Result<Vec<u8>, Problem> {
-        if let Some(document) = self.job.document {
-            return Ok(self.context.store.document(document).await?);
-        }
-        self.or_stop(self.context.may_fetch()).await?;
-        // a time-out ends the fetch from outside; a stop says nothing of the source
-        let failed = Some("the attempt ended while the source was asked".to_owned());
-        self.finish.source = Some(SourceReport { failed, ..self.context.breaker.clone() });
-        let fetched = self.or_stop(self.context.source.fetch(&self.spec.name, &self.job.agent)).await;
-        if let Ok(answer) = &fetched {
-            self.finish.source = learnt(&self.context.breaker, answer.as_ref().map(|_| ()));
-        }
-        Ok(fetched??)
-    }
-
-    /// Were these bytes wholly applied by the last run, under the same spec, with nothing left open?
-    async fn is_known(&self) -> Result<bool, Problem> {
-        let store = &self.context.store;
-        let Some(last) = store.last_run(&self.spec.name, &self.job.agent).await? else { return Ok(false) };
-        let applied = [Outcome::Succeeded, Outcome::SucceededWithQuarantine, Outcome::Unchanged];
-        let was_applied = applied.iter().any(|outcome| last.outcome.as_deref() == Some(outcome.as_str()));
-        let is_same = last.document_sha256 == self.finish.sha256 && last.spec_fingerprint == self.spec.fingerprint;
-        Ok(was_applied && is_same && !store.has_unsettled(&self.spec, &self.job.agent).await?)
     }
 
     /// What the reader is to do, telling how far it is.
@@ -348,7 +322,7 @@ fn count(counts: &mut Counts, kind: ChangeKind) {
     }
 }
 
-fn tell(bus: &Bus, job: &ClaimedJob, watch: &Watch, progress: Progress) {
+pub(super) fn tell(bus: &Bus, job: &ClaimedJob, watch: &Watch, progress: Progress) {
     watch.set(progress);
     if let Some(stage) = progress.stage {
         bus.publish(Event::Progressed {

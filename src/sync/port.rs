@@ -123,9 +123,9 @@ pub struct Watch(Arc<Mutex<Progress>>);
 pub struct Progress {
     /// The stage; `None` before the fetch.
     pub stage: Option<Stage>,
-    /// Records written (in `apply`), or pages read (in `read`).
+    /// Bytes fetched (in `fetch`), pages read (in `read`), or records written (in `apply`).
     pub done: usize,
-    /// Records to write, or pages of the report.
+    /// Bytes of the report (0 if the source does not say), its pages, or records to write.
     pub total: usize,
     /// Rows of the report, once they are known.
     pub rows: u64,

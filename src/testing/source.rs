@@ -5,8 +5,8 @@ use std::{collections::HashMap, sync::Mutex};
 use async_trait::async_trait;
 
 use crate::{
-    domain::{AgentId, SyncType},
-    source::{Source, SourceError},
+    domain::AgentId,
+    source::{Ask, Fetched, Source, SourceError, Wanted},
 };
 
 #[derive(Debug, Clone)]
@@ -58,13 +58,13 @@ impl ScriptedSource {
 
 #[async_trait]
 impl Source for ScriptedSource {
-    async fn fetch(&self, sync_type: &SyncType, agent: &AgentId) -> Result<Vec<u8>, SourceError> {
-        self.answer(sync_type.as_str(), agent).await
-    }
-
-    /// Set as the type `folder/number`.
-    async fn document(&self, folder: &str, agent: &AgentId, number: &str) -> Result<Vec<u8>, SourceError> {
-        self.answer(&format!("{folder}/{number}"), agent).await
+    /// A document is set as the type `folder/number`.
+    async fn fetch(&self, ask: &Ask) -> Result<Fetched, SourceError> {
+        let what = match &ask.wanted {
+            Wanted::Report(sync_type) => sync_type.to_string(),
+            Wanted::Document { folder, number } => format!("{folder}/{number}"),
+        };
+        self.answer(&what, &ask.agent).await.map(Fetched::unversioned)
     }
 }
 

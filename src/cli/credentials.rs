@@ -1,0 +1,137 @@
+//! `lockstep credentials`: with which credentials is the source asked for an agent? Without the server.
+
+use std::{io::BufRead as _, sync::Arc};
+
+use anyhow::{Context as _, bail};
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use super::Exit;
+use crate::{
+    app::{self, Io},
+    domain::AgentId,
+    settings::Settings,
+    source::{Credential, Vault},
+    store::{SealedCredential, Store},
+    sync_type::SyncTypes,
+};
+
+/// Sets, lists and forgets the credentials of agents; they are never shown.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  lockstep credentials new-key > /run/secrets/lockstep-credentials
+  lockstep credentials set anna --username anna < password.txt
+  lockstep credentials set service-account --token < token.txt
+  lockstep credentials reseal     # after a new first line in the key's file")]
+pub struct Credentials {
+    #[command(subcommand)]
+    command: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Print a new key, a line for the file that source.credentials_key_file names.
+    NewKey,
+    /// Set or replace an agent's credentials: the password or token is the first line of standard input.
+    Set {
+        /// The agent, or service-account.
+        agent: String,
+        /// The name; the line is its password.
+        #[arg(long, required_unless_present = "token", conflicts_with = "token")]
+        username: Option<String>,
+        /// The line is a token.
+        #[arg(long)]
+        token: bool,
+    },
+    /// Print who has some, as JSON, one a line.
+    List,
+    /// Forget an agent's credentials.
+    Remove {
+        /// The agent.
+        agent: String,
+    },
+    /// Seal all anew with the first key of the file; then the others may be taken out of it.
+    Reseal,
+}
+
+impl Credentials {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// A key, a database or an input that cannot be used.
+    pub fn run(&self, settings: impl FnOnce() -> anyhow::Result<Settings>) -> anyhow::Result<Exit> {
+        if let What::NewKey = self.command {
+            println!("{}", Vault::new_key()?);
+            return Ok(Exit::Done);
+        }
+        let settings = settings()?;
+        let types = Arc::new(SyncTypes::load(&settings.sync.types_dir)?);
+        let io = Io::start()?;
+        io.handle().block_on(async {
+            let store = Store::open(&settings.database.url, io.handle(), types).await?;
+            store.migrate().await?;
+            let done = self.ask(&settings, &store).await;
+            store.close().await;
+            done
+        })
+    }
+
+    async fn ask(&self, settings: &Settings, store: &Store) -> anyhow::Result<Exit> {
+        let vault = || -> anyhow::Result<Arc<Vault>> {
+            app::vault(settings)?.context("source.credentials_key_file names no key: see new-key")
+        };
+        match &self.command {
+            What::NewKey => {}
+            What::Set { agent, username, token: _ } => {
+                let agent = known(store, agent).await?;
+                let secret = std::io::stdin().lock().lines().next().transpose()?.unwrap_or_default();
+                let credential = match username {
+                    Some(username) => Credential::password(username, secret),
+                    None => Credential::token(secret),
+                };
+                if let Some(field) = credential.wrong() {
+                    bail!("the {field} is empty: a password or token is the first line of standard input");
+                }
+                store.put_credential(seal(&*vault()?, &agent, &credential)?).await?;
+            }
+            What::List => {
+                for one in store.credentials().await? {
+                    println!("{}", json!({ "agentId": one.agent, "updatedAt": one.updated_at, "key": one.key_name }));
+                }
+            }
+            What::Remove { agent } => {
+                if !store.forget_credential(&AgentId::from(agent.as_str())).await? {
+                    bail!("agent '{agent}' has no credentials");
+                }
+            }
+            What::Reseal => {
+                let vault = vault()?;
+                let mut resealed = 0;
+                for old in store.credentials().await?.into_iter().filter(|old| old.key_name != vault.key_name()) {
+                    let opened = vault.open(&old.agent, &old.sealed);
+                    let credential = opened.with_context(|| format!("the credentials of agent {}", old.agent))?;
+                    let new = seal(&vault, &old.agent, &credential)?;
+                    resealed += u64::from(store.reseal_credential(old.sealed, new).await?);
+                }
+                println!("{}", json!({ "resealed": resealed }));
+            }
+        }
+        Ok(Exit::Done)
+    }
+}
+
+fn seal(vault: &Vault, agent: &AgentId, credential: &Credential) -> anyhow::Result<SealedCredential> {
+    let sealed = vault.seal(agent, credential)?;
+    let key_name = vault.key_name().to_owned();
+    Ok(SealedCredential { agent: agent.clone(), key_name, sealed, updated_at: chrono::Utc::now() })
+}
+
+async fn known(store: &Store, asked: &str) -> anyhow::Result<AgentId> {
+    let agents = store.agents().await?;
+    let agent = AgentId::from(asked);
+    if agent == AgentId::service_account() || agents.iter().any(|one| one.id == agent) {
+        return Ok(agent);
+    }
+    let known = agents.iter().map(|agent| agent.id.as_str()).collect::<Vec<_>>().join(", ");
+    bail!("there is no agent '{asked}'; known are: {known}, and service-account")
+}

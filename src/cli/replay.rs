@@ -1,0 +1,159 @@
+//! `lockstep replay`: how would kept reports be read now, and what would the last of them change?
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use serde_json::{Value as Json, json};
+
+use super::{
+    Exit,
+    progress::Bar,
+    sync::{plan_json, sync},
+};
+use crate::{
+    app::{self, Io, Parts},
+    delta::Plan,
+    domain::{AgentId, Outcome, SERVICE_ACCOUNT},
+    settings::Settings,
+    store::{KeptReport, Run},
+    sync::{Context, preview},
+    sync_type::SyncTypeSpec,
+};
+
+/// Reads the kept reports of a type again, after a change of its file.
+///
+/// Every kept report is read, and compared with how it was read then. The last one that was applied is also
+/// planned against the stored records; without --dry-run it is applied like an upload, guards and all. Older
+/// ones are never applied: they would undo newer ones.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  lockstep replay --type orders --dry-run
+  lockstep replay --type orders --agent anna
+
+Prints one JSON object a kept report, oldest first, then one for what is (or would be) applied.
+Exit: 0 done, 3 with quarantined rows, 4 the last report is refused, 5 held, 6 stopped, 7 the agent is busy")]
+pub struct Replay {
+    /// The sync type.
+    #[arg(long = "type", value_name = "TYPE")]
+    name: String,
+    /// Only this agent; all agents otherwise.
+    #[arg(long)]
+    agent: Option<String>,
+    /// Write nothing.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+impl Replay {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// Settings or a database that cannot be used.
+    pub fn run(&self, settings: &Settings) -> anyhow::Result<Exit> {
+        let io = Io::start()?;
+        io.handle().block_on(async {
+            let context = Arc::new(app::context(settings, &io, &mut Parts::default()).await?);
+            app::prepare(settings, &context).await?;
+            let Some(spec) = context.types.get(&self.name).cloned() else {
+                eprintln!("there is no sync type '{}'; known are {}", self.name, context.types.names());
+                return Ok(Exit::Usage);
+            };
+            let mut exit = Exit::Done;
+            for agent in self.agents(&context, &spec).await? {
+                let one = self.agent(settings, &context, &io, &spec, &agent).await?;
+                exit = if exit == Exit::Done { one } else { exit };
+            }
+            context.store.close().await;
+            Ok(exit)
+        })
+    }
+
+    async fn agents(&self, context: &Context, spec: &SyncTypeSpec) -> anyhow::Result<Vec<AgentId>> {
+        if spec.agent_for(&AgentId::from("")).as_str() == SERVICE_ACCOUNT {
+            return Ok(vec![AgentId::service_account()]);
+        }
+        let known: Vec<AgentId> = context.store.agents().await?.into_iter().map(|agent| agent.id).collect();
+        match &self.agent {
+            None => Ok(known),
+            Some(asked) => match known.iter().find(|agent| agent.as_str() == asked) {
+                Some(agent) => Ok(vec![agent.clone()]),
+                None => {
+                    let known = known.iter().map(AgentId::as_str).collect::<Vec<_>>().join(", ");
+                    bail!("there is no agent '{asked}'; known are: {known}")
+                }
+            },
+        }
+    }
+
+    async fn agent(
+        &self,
+        settings: &Settings,
+        context: &Arc<Context>,
+        io: &Io,
+        spec: &Arc<SyncTypeSpec>,
+        agent: &AgentId,
+    ) -> anyhow::Result<Exit> {
+        let kept = context.store.kept_reports(&spec.name, agent).await?;
+        if kept.is_empty() {
+            eprintln!("no {} report of agent {agent} is kept", spec.name);
+            return Ok(Exit::Done);
+        }
+        let bar = Bar::new();
+        let mut last = None;
+        for (place, report) in kept.iter().enumerate() {
+            bar.show("report", place, kept.len());
+            let then = match report.run {
+                Some(run) => context.store.run(run).await?,
+                None => None,
+            };
+            let bytes = context.store.kept_bytes(report.id).await?;
+            let read = preview(context, spec, agent, bytes.clone(), false).await;
+            bar.clear();
+            println!("{}", line(spec, agent, report, then.as_ref(), &read));
+            if then.is_some_and(|run| was_applied(&run)) {
+                last = Some((report, bytes, read));
+            }
+        }
+        let Some((report, bytes, read)) = last else {
+            eprintln!("none of the kept {} reports of agent {agent} was applied: there is nothing to apply", spec.name);
+            return Ok(Exit::Done);
+        };
+        if !self.dry_run {
+            return sync(settings, context, io, spec, agent, Some(bytes)).await.context("the last report");
+        }
+        let Ok((read, plan, verdicts)) = read else { return Ok(Exit::Refused) };
+        let mut shown = plan_json(&read, &plan, &verdicts);
+        shown["wouldApply"] = report.id.into();
+        shown["agentId"] = json!(agent);
+        println!("{shown}");
+        Ok(match (verdicts.is_empty(), read.quarantined.is_empty()) {
+            (false, _) => Exit::Held,
+            (true, false) => Exit::Quarantined,
+            (true, true) => Exit::Done,
+        })
+    }
+}
+
+fn was_applied(run: &Run) -> bool {
+    let applied = [Outcome::Succeeded, Outcome::SucceededWithQuarantine, Outcome::Unchanged];
+    applied.iter().any(|outcome| run.outcome.as_deref() == Some(outcome.as_str()))
+}
+
+type Read = Result<(crate::report::Report, Plan, Vec<crate::delta::Verdict>), crate::sync::Problem>;
+
+/// One kept report: how it was read then, and how it is read now.
+fn line(spec: &SyncTypeSpec, agent: &AgentId, report: &KeptReport, then: Option<&Run>, read: &Read) -> Json {
+    let then = then.map(|run| {
+        let counts = &run.counts;
+        json!({ "runId": run.id, "outcome": run.outcome, "error": run.error, "read": counts.read,
+                "quarantined": counts.quarantined, "skipped": counts.skipped })
+    });
+    let now = match read {
+        Ok((read, _, _)) => json!({ "read": read.rows(), "quarantined": read.quarantined.len(),
+                                    "skipped": read.skipped, "drift": read.drift }),
+        Err(problem) => json!({ "refused": problem.code(), "error": problem.to_string() }),
+    };
+    json!({ "report": report.id, "type": spec.name, "agentId": agent, "fetchedAt": report.fetched_at,
+            "bytes": report.size, "then": then, "now": now })
+}

@@ -1,0 +1,299 @@
+//! Which fetched documents are kept, compressed? The last reports of each type and agent, and single documents
+//! that somebody asked for.
+
+use std::{
+    io::{Read as _, Write as _},
+    pin::Pin,
+    sync::Arc,
+    time::Duration,
+};
+
+use flate2::{Compression, read::ZlibDecoder, write::ZlibEncoder};
+use sea_orm::{
+    ActiveValue::NotSet, Condition, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select,
+    Set, prelude::*,
+};
+use sha2::{Digest, Sha256};
+
+use super::{Store, StoreError, entity};
+use crate::domain::{AgentId, RunId, SyncType, Timestamp};
+
+use entity::kept_document::{ActiveModel, Column as C, Entity};
+
+/// The two kinds.
+const REPORT: &str = "report";
+const SINGLE: &str = "single";
+/// Rows that one statement forgets.
+const AT_ONCE: u64 = 200;
+
+/// How much is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeepLimits {
+    /// Reports of each type and agent; 0 keeps none.
+    pub reports: u64,
+    /// Bytes of all single documents together, as they are stored; 0 keeps none.
+    pub single_bytes: u64,
+    /// How long a single document is given out without asking the source again.
+    pub fresh: Duration,
+    /// How old any of them becomes.
+    pub age: Duration,
+}
+
+/// A kept report, without its bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptReport {
+    /// Its number.
+    pub id: i64,
+    /// The run that read it.
+    pub run: Option<RunId>,
+    /// SHA-256 of its bytes.
+    pub sha256: String,
+    /// Its size in bytes.
+    pub size: i64,
+    /// When it was fetched.
+    pub fetched_at: Timestamp,
+}
+
+#[derive(Debug, sea_orm::FromQueryResult)]
+struct Head {
+    id: i64,
+    run_id: Option<i64>,
+    sha256: String,
+    size: i64,
+    fetched_at: Timestamp,
+}
+
+/// What is kept, and for whom.
+struct What {
+    kind: &'static str,
+    name: String,
+    agent: String,
+    number: String,
+}
+
+impl What {
+    fn rows(&self) -> Select<Entity> {
+        Entity::find()
+            .filter(C::Kind.eq(self.kind))
+            .filter(C::Name.eq(&self.name))
+            .filter(C::AgentId.eq(&self.agent))
+            .filter(C::Number.eq(&self.number))
+            .order_by_desc(C::Id)
+    }
+}
+
+fn report(sync_type: &SyncType, agent: &AgentId) -> What {
+    What { kind: REPORT, name: sync_type.to_string(), agent: agent.to_string(), number: String::new() }
+}
+
+fn single(folder: &str, agent: &AgentId, number: &str) -> What {
+    What { kind: SINGLE, name: folder.to_owned(), agent: agent.to_string(), number: number.to_owned() }
+}
+
+impl Store {
+    /// Keeps the report that `run` has read, unless the last one kept is the same; forgets what is more than
+    /// `limits` allow.
+    ///
+    /// # Errors
+    /// [`StoreError`] if a statement fails.
+    pub async fn keep_report(
+        &self,
+        (sync_type, agent): (&SyncType, &AgentId),
+        run: RunId,
+        bytes: Arc<Vec<u8>>,
+        limits: KeepLimits,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        if limits.reports == 0 {
+            return Ok(());
+        }
+        let what = report(sync_type, agent);
+        self.keep(what, (Some(run), bytes), limits, now, move |tx, what| {
+            Box::pin(async move {
+                let more = what.rows().select_only().column(C::Id).offset(limits.reports).limit(AT_ONCE);
+                forget(tx, more.into_tuple().all(tx).await?).await
+            })
+        })
+        .await
+    }
+
+    /// Keeps a single document in place of the one before; forgets the oldest where all together are more than
+    /// `limits` allow.
+    ///
+    /// # Errors
+    /// [`StoreError`] if a statement fails.
+    pub async fn keep_single(
+        &self,
+        (folder, agent, number): (&str, &AgentId, &str),
+        bytes: Arc<Vec<u8>>,
+        limits: KeepLimits,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        if limits.single_bytes == 0 {
+            return Ok(());
+        }
+        let what = single(folder, agent, number);
+        self.keep(what, (None, bytes), limits, now, move |tx, what| {
+            Box::pin(async move {
+                let older = what.rows().select_only().column(C::Id).offset(1).limit(AT_ONCE);
+                forget(tx, older.into_tuple().all(tx).await?).await?;
+                let sizes = Entity::find().select_only().columns([C::Id, C::PackedSize]).filter(C::Kind.eq(SINGLE));
+                let sizes: Vec<(i64, i64)> = sizes.order_by_desc(C::Id).into_tuple().all(tx).await?;
+                let mut bytes = 0;
+                let is_over = |(id, size): (i64, i64)| {
+                    bytes += size.unsigned_abs();
+                    (bytes > limits.single_bytes).then_some(id)
+                };
+                forget(tx, sizes.into_iter().filter_map(is_over).collect()).await
+            })
+        })
+        .await
+    }
+
+    async fn keep<F>(
+        &self,
+        what: What,
+        (run, bytes): (Option<RunId>, Arc<Vec<u8>>),
+        limits: KeepLimits,
+        now: Timestamp,
+        tidy: F,
+    ) -> Result<(), StoreError>
+    where
+        F: for<'c> FnOnce(
+                &'c DatabaseTransaction,
+                &'c What,
+            ) -> Pin<Box<dyn Future<Output = Result<(), DbErr>> + Send + 'c>>
+            + Send
+            + 'static,
+    {
+        let failed = StoreError::while_doing("keep a document");
+        let sha256 = hex::encode(Sha256::digest(&*bytes));
+        let age = chrono::Duration::from_std(limits.age).unwrap_or(chrono::Duration::days(36_500));
+        let size = i64::try_from(bytes.len()).unwrap_or(i64::MAX);
+        let packing = self.inner.runtime.spawn_blocking(move || pack(&bytes));
+        let packed = super::join(packing.await)?;
+        self.write_beside(move |tx| {
+            Box::pin(async move {
+                let last = what.rows().select_only().columns([C::Id, C::RunId, C::Sha256, C::Size, C::FetchedAt]);
+                let last = last.into_model::<Head>().one(tx).await.map_err(&failed)?;
+                if let Some(same) = last.filter(|last| last.sha256 == sha256) {
+                    // a report is kept from when it was new; a single document is as fresh as its last fetch
+                    let seen = Entity::update_many().col_expr(C::FetchedAt, Expr::val(now));
+                    let seen = seen.filter(C::Id.eq(same.id)).filter(C::Kind.eq(SINGLE));
+                    return seen.exec(tx).await.map(|_| ()).map_err(failed);
+                }
+                let row = ActiveModel {
+                    id: NotSet,
+                    kind: Set(what.kind.to_owned()),
+                    name: Set(what.name.clone()),
+                    agent_id: Set(what.agent.clone()),
+                    number: Set(what.number.clone()),
+                    run_id: Set(run),
+                    sha256: Set(sha256),
+                    size: Set(size),
+                    packed_size: Set(i64::try_from(packed.len()).unwrap_or(i64::MAX)),
+                    packed: Set(packed),
+                    fetched_at: Set(now),
+                };
+                Entity::insert(row).exec_without_returning(tx).await.map_err(&failed)?;
+                forget_old(tx, now - age).await.map_err(&failed)?;
+                tidy(tx, &what).await.map_err(failed)
+            })
+        })
+        .await
+    }
+
+    /// The kept reports of a type and agent, oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the query fails.
+    pub async fn kept_reports(&self, sync_type: &SyncType, agent: &AgentId) -> Result<Vec<KeptReport>, StoreError> {
+        let what = report(sync_type, agent);
+        self.read(move |db| {
+            Box::pin(async move {
+                let heads = what.rows().select_only().columns([C::Id, C::RunId, C::Sha256, C::Size, C::FetchedAt]);
+                let heads = heads.into_model::<Head>().all(db).await;
+                let heads = heads.map_err(StoreError::while_doing("list kept reports"))?;
+                let kept = |head: Head| KeptReport {
+                    id: head.id,
+                    run: head.run_id,
+                    sha256: head.sha256,
+                    size: head.size,
+                    fetched_at: head.fetched_at,
+                };
+                Ok(heads.into_iter().rev().map(kept).collect())
+            })
+        })
+        .await
+    }
+
+    /// The bytes of a kept report.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`] if it was forgotten.
+    pub async fn kept_bytes(&self, id: i64) -> Result<Vec<u8>, StoreError> {
+        self.read(move |db| {
+            Box::pin(async move {
+                let row =
+                    Entity::find_by_id(id).one(db).await.map_err(StoreError::while_doing("read a kept report"))?;
+                unpack(&row.ok_or_else(|| StoreError::Missing(format!("kept report {id}")))?.packed)
+            })
+        })
+        .await
+    }
+
+    /// A single document that was fetched after `since`, if one is kept.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the query fails.
+    pub async fn kept_single(
+        &self,
+        (folder, agent, number): (&str, &AgentId, &str),
+        since: Timestamp,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        let what = single(folder, agent, number);
+        self.read(move |db| {
+            Box::pin(async move {
+                let row = what.rows().filter(C::FetchedAt.gt(since)).one(db).await;
+                let row = row.map_err(StoreError::while_doing("read a kept document"))?;
+                row.map(|row| unpack(&row.packed)).transpose()
+            })
+        })
+        .await
+    }
+}
+
+/// Forgets what is older than `before`, but never the last report of a type and agent: it is the one that holds.
+async fn forget_old(tx: &DatabaseTransaction, before: Timestamp) -> Result<(), DbErr> {
+    let newer = "EXISTS (SELECT 1 FROM kept_document AS newer WHERE newer.kind = kept_document.kind \
+                 AND newer.name = kept_document.name AND newer.agent_id = kept_document.agent_id \
+                 AND newer.number = kept_document.number AND newer.id > kept_document.id)";
+    let replaceable = Condition::any().add(C::Kind.eq(SINGLE)).add(Expr::cust(newer));
+    // one after the other, so that each finds its index
+    for kind in [REPORT, SINGLE] {
+        let old = Entity::delete_many().filter(C::Kind.eq(kind)).filter(C::FetchedAt.lt(before));
+        old.filter(replaceable.clone()).exec(tx).await?;
+    }
+    Ok(())
+}
+
+async fn forget(tx: &DatabaseTransaction, ids: Vec<i64>) -> Result<(), DbErr> {
+    if !ids.is_empty() {
+        Entity::delete_many().filter(C::Id.is_in(ids)).exec(tx).await?;
+    }
+    Ok(())
+}
+
+fn pack(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
+    // writing to memory cannot fail
+    encoder.write_all(bytes).ok();
+    encoder.finish().unwrap_or_default()
+}
+
+fn unpack(packed: &[u8]) -> Result<Vec<u8>, StoreError> {
+    let mut bytes = Vec::new();
+    let unpacked = ZlibDecoder::new(packed).read_to_end(&mut bytes);
+    unpacked.map_err(|error| StoreError::Interrupted(format!("a kept document cannot be unpacked: {error}")))?;
+    Ok(bytes)
+}

@@ -1,0 +1,100 @@
+//! How does a run come by its report? From its job, or from the source, unless that has nothing new.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use super::{
+    end::learnt,
+    pipeline::{Context, Pipeline, Problem, tell},
+    port::Progress,
+};
+use crate::{
+    coordination::Permit,
+    domain::{Outcome, Stage},
+    source::{self, Ask, Fetched},
+    store::{Run, SourceReport},
+};
+
+/// Bytes of a report between two tellings of how far its fetch is.
+const TOLD_EVERY: u64 = 256 << 10;
+
+impl Context {
+    /// Waits until the source may be asked once more.
+    pub async fn may_fetch(&self) {
+        let Some(most) = self.fetches_per_minute else { return };
+        let name = format!("fetch:{}", self.breaker.source);
+        while let Permit::Wait(rest) = self.coordination.permit(&name, most, self.minute).await {
+            tokio::time::sleep(rest).await;
+        }
+    }
+}
+
+impl Pipeline {
+    /// The report's bytes; `None` if the source says that it is still the `known` version.
+    pub(super) async fn fetch(&mut self, known: Option<String>) -> Result<Option<Vec<u8>>, Problem> {
+        if let Some(document) = self.job.document {
+            return Ok(Some(self.context.store.document(document).await?));
+        }
+        self.or_stop(self.context.may_fetch()).await?;
+        // a time-out ends the fetch from outside; a stop says nothing of the source
+        let failed = Some("the attempt ended while the source was asked".to_owned());
+        self.finish.source = Some(SourceReport { failed, ..self.context.breaker.clone() });
+        let ask = Ask::report(&self.spec.name, &self.job.agent).knowing(known.clone()).telling(self.fetching());
+        let fetched = self.or_stop(self.context.source.fetch(&ask)).await;
+        if let Ok(answer) = &fetched {
+            self.finish.source = learnt(&self.context.breaker, answer.as_ref().map(|_| ()));
+        }
+        Ok(match fetched?? {
+            Fetched::New { bytes, version } => {
+                self.finish.version = version;
+                Some(bytes)
+            }
+            Fetched::Unchanged => {
+                self.finish.version = known;
+                None
+            }
+        })
+    }
+
+    /// Told how much of the report has come; passes on no more often than people can see.
+    fn fetching(&self) -> source::Progress {
+        let (bus, job, watch) = (self.context.bus.clone(), self.job.clone(), self.watch.clone());
+        let told = AtomicU64::new(0);
+        Arc::new(move |come, of| {
+            if come / TOLD_EVERY > told.swap(come / TOLD_EVERY, Ordering::Relaxed) {
+                let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+                let (done, total) = (size(come), of.map_or(0, size));
+                tell(&bus, &job, &watch, Progress { stage: Some(Stage::Fetch), done, total, rows: 0 });
+            }
+        })
+    }
+
+    /// The last run, if it wholly applied its report under the same spec and left nothing open: the same bytes
+    /// would change nothing. A forced run and an approved one want to know nothing of it.
+    pub(super) async fn known(&self) -> Result<Option<Run>, Problem> {
+        if self.job.force || self.job.approves.is_some() {
+            return Ok(None);
+        }
+        let store = &self.context.store;
+        let Some(last) = store.last_run(&self.spec.name, &self.job.agent).await? else { return Ok(None) };
+        let applied = [Outcome::Succeeded, Outcome::SucceededWithQuarantine, Outcome::Unchanged];
+        let was_applied = applied.iter().any(|outcome| last.outcome.as_deref() == Some(outcome.as_str()));
+        let is_same_spec = last.spec_fingerprint == self.spec.fingerprint;
+        let is_settled = was_applied && is_same_spec && !store.has_unsettled(&self.spec, &self.job.agent).await?;
+        Ok(Some(last).filter(|_| is_settled))
+    }
+
+    /// Keeps the report for replays; a run does not fail because of that.
+    pub(super) async fn keep(&self, bytes: Arc<Vec<u8>>) {
+        if self.job.approves.is_some() {
+            return;
+        }
+        let (store, now) = (&self.context.store, self.context.clock.now());
+        let whose = (&self.spec.name, &self.job.agent);
+        if let Err(error) = store.keep_report(whose, self.job.run, bytes, self.context.keep, now).await {
+            tracing::warn!(%error, "the report could not be kept for replays");
+        }
+    }
+}
