@@ -24,3 +24,4 @@ pub mod sync;
 pub mod sync_type;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod ui;

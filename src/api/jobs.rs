@@ -35,6 +35,7 @@ async fn list(api: web::Data<Api>, query: web::Query<Query>) -> Result<HttpRespo
         state: query.state,
         sync_type: query.r#type,
         agent: query.agent,
+        class: None,
         root: query.root,
         before: query.cursor,
         limit,

@@ -32,7 +32,6 @@ use actix_web_httpauth::middleware::HttpAuthentication;
 use tokio_util::sync::CancellationToken;
 use tracing_actix_web::TracingLogger;
 
-pub use auth::token_hash;
 pub use problem::Problem;
 
 use crate::{
@@ -99,7 +98,10 @@ impl Api {
 
     /// The agents for which a type runs: the one asked for, else every active one. A 404 names the
     /// known ones.
-    async fn agents_for(&self, spec: &SyncTypeSpec, asked: Option<&str>) -> Result<Vec<AgentId>, Problem> {
+    ///
+    /// # Errors
+    /// [`Problem`] if there is no such agent, or the database cannot be asked.
+    pub async fn agents_for(&self, spec: &SyncTypeSpec, asked: Option<&str>) -> Result<Vec<AgentId>, Problem> {
         if spec.agent_for(&AgentId::from("")) == AgentId::service_account() {
             return Ok(vec![AgentId::service_account()]);
         }
@@ -129,11 +131,15 @@ fn limit(asked: Option<u64>) -> u64 {
     asked.unwrap_or(LIST.0).clamp(1, LIST.1)
 }
 
-/// Starts the server; answers where it listens and how it is stopped.
+/// Starts the server, with `pages` beside its own routes; answers where it listens and how it is stopped.
 ///
 /// # Errors
 /// If the listener cannot be used.
-pub fn serve(api: Api, listener: TcpListener) -> std::io::Result<(SocketAddr, ServerHandle)> {
+pub fn serve(
+    api: Api,
+    listener: TcpListener,
+    pages: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
+) -> std::io::Result<(SocketAddr, ServerHandle)> {
     let bytes = api.report_bytes;
     let state = web::Data::new(api);
     let server = HttpServer::new(move || {
@@ -145,6 +151,7 @@ pub fn serve(api: Api, listener: TcpListener) -> std::io::Result<(SocketAddr, Se
             .app_data(web::QueryConfig::default().error_handler(|error, _| problem::bad_query(&error)))
             .app_data(web::PathConfig::default().error_handler(|error, _| problem::bad_path(&error)))
             .configure(health::routes)
+            .configure(pages.clone())
             .service(web::scope("/metrics").wrap(HttpAuthentication::with_fn(auth::check)).configure(health::metrics))
             .service(
                 web::scope("/api")

@@ -73,38 +73,57 @@ fn not_open(run: &Run) -> Problem {
     Problem::conflict("not_held", format!("run {} cannot be decided on any more: it is {state}", run.id))
 }
 
+impl Api {
+    /// Applies a held report, if it would still do what was shown.
+    ///
+    /// # Errors
+    /// [`Problem`] saying why that cannot be any more.
+    pub async fn approve(&self, id: RunId) -> Result<(Run, Admission), Problem> {
+        let run = find(self, id).await?;
+        let (Some("open"), Some(document)) = (run.hold.as_deref(), run.document) else { return Err(not_open(&run)) };
+        let spec = self.sync_type(run.sync_type.as_str())?;
+        let bytes = self.store().document(document).await?;
+        let (_, plan, _) = preview(&self.context, &spec, &run.agent_id, bytes, true).await?;
+        if Some(plan.digest()) != run.plan_digest {
+            let text = format!(
+                "the stored records have changed since run {} was held: sync again and look at the new run",
+                run.id
+            );
+            return Err(Problem::conflict("hold_changed", text));
+        }
+        let ask = Approve { run: run.id, sync_type: run.sync_type.clone(), agent: run.agent_id.clone() };
+        match self.queue.send(ask).await?? {
+            None => Err(not_open(&run)),
+            Some(Admission::AlreadyQueued { job }) => {
+                let text = format!("job {job} of this type and agent is under way: approve again when it is done");
+                Err(Problem::conflict("busy", text).of_job(job))
+            }
+            Some(answer) => Ok((run, answer)),
+        }
+    }
+
+    /// Drops a held report.
+    ///
+    /// # Errors
+    /// [`Problem`] if it is not held any more.
+    pub async fn reject(&self, id: RunId) -> Result<Run, Problem> {
+        let run = find(self, id).await?;
+        if !self.store().reject(run.id).await? {
+            return Err(not_open(&run));
+        }
+        find(self, id).await
+    }
+}
+
 /// `POST /api/runs/{id}/approve`: applies the held report, if it would still do what was shown.
 #[post("/runs/{id}/approve")]
 async fn approve(api: web::Data<Api>, id: web::Path<RunId>) -> Result<HttpResponse, Problem> {
-    let run = find(&api, *id).await?;
-    let (Some("open"), Some(document)) = (run.hold.as_deref(), run.document) else { return Err(not_open(&run)) };
-    let spec = api.sync_type(run.sync_type.as_str())?;
-    let bytes = api.store().document(document).await?;
-    let (_, plan, _) = preview(&api.context, &spec, &run.agent_id, bytes, true).await?;
-    if Some(plan.digest()) != run.plan_digest {
-        let text = format!(
-            "the stored records have changed since run {} was held: sync again and look at the new run",
-            run.id
-        );
-        return Err(Problem::conflict("hold_changed", text));
-    }
-    let ask = Approve { run: run.id, sync_type: run.sync_type.clone(), agent: run.agent_id.clone() };
-    match api.queue.send(ask).await?? {
-        None => Err(not_open(&run)),
-        Some(Admission::AlreadyQueued { job }) => {
-            let text = format!("job {job} of this type and agent is under way: approve again when it is done");
-            Err(Problem::conflict("busy", text).of_job(job))
-        }
-        Some(answer) => answer_one(&api, answer, body_of(spec.name.as_str(), &run.agent_id, answer)).await,
-    }
+    let (run, answer) = api.approve(*id).await?;
+    answer_one(&api, answer, body_of(run.sync_type.as_str(), &run.agent_id, answer)).await
 }
 
 /// `POST /api/runs/{id}/reject`: drops the held report.
 #[post("/runs/{id}/reject")]
 async fn reject(api: web::Data<Api>, id: web::Path<RunId>) -> Result<HttpResponse, Problem> {
-    let run = find(&api, *id).await?;
-    if !api.store().reject(run.id).await? {
-        return Err(not_open(&run));
-    }
-    Ok(HttpResponse::Ok().json(find(&api, *id).await?))
+    Ok(HttpResponse::Ok().json(api.reject(*id).await?))
 }

@@ -22,7 +22,7 @@ pub use clock::SystemClock;
 pub use source::vault;
 
 use crate::{
-    api::{self, Api, token_hash},
+    api::{self, Api},
     coordination::{Coordination, Memory, Redis},
     domain::{BreakerPolicy, Class, Clock, JobType, SyncType},
     event::{Bus, Metrics, Observer, Pulses},
@@ -33,9 +33,10 @@ use crate::{
     scheduler::{Halt, SchedulerActor, SchedulerSettings},
     settings::Settings,
     source::Source,
-    store::{Setting, SourceReport, Store},
+    store::{Setting, SourceReport, Store, token_hash},
     sync::{Context, RunJob, Runner, SyncActor},
     sync_type::{SyncTypeSpec, SyncTypes},
+    ui::{self, Sessions},
 };
 
 /// Parts that tests replace; the default is what the settings say.
@@ -71,6 +72,8 @@ pub struct App {
     pub bus: Bus,
     /// The loops of this process.
     pub pulses: Pulses,
+    /// Who may look at the pages.
+    pub sessions: Sessions,
     /// The admin's token, if it was made at this start.
     pub new_token: Option<String>,
     server: ServerHandle,
@@ -250,6 +253,7 @@ impl App {
         )
         .start();
         let closing = CancellationToken::new();
+        let sessions = Sessions::default();
         let api = Api {
             context: context.clone(),
             operations,
@@ -265,7 +269,7 @@ impl App {
             report_bytes: usize::try_from(settings.limits.report_bytes).unwrap_or(usize::MAX),
         };
         let listener_of_words = words::listen(&context.coordination, queue.clone(), scheduler.clone(), outbox.clone());
-        let (addr, server) = api::serve(api, listener).context("cannot start the API")?;
+        let (addr, server) = api::serve(api, listener, ui::routes(sessions.clone())).context("cannot start the API")?;
         Ok(Self {
             addr,
             scheduler,
@@ -275,6 +279,7 @@ impl App {
             store: context.store.clone(),
             bus: context.bus.clone(),
             pulses,
+            sessions,
             new_token,
             server,
             hearing: listener_of_words,

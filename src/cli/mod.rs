@@ -3,6 +3,7 @@
 mod bench_report;
 mod config;
 mod credentials;
+mod demo;
 mod extract;
 mod healthcheck;
 mod migrate;
@@ -40,6 +41,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Show the whole product, with an ERP of its own, on this machine alone.
+    Demo(demo::Demo),
     /// Run the service: timers, queue, control API.
     #[command(after_help = "Example:\n  lockstep serve --config config/sample.toml")]
     Serve,
@@ -112,6 +115,7 @@ pub fn run() -> anyhow::Result<Exit> {
         Command::Extract(extract) => extract.run(&load(file)?),
         Command::BenchReport(bench_report) => bench_report.run(&types(file)?),
         Command::Config(config) => config.run(file),
+        Command::Demo(demo) => demo.run(),
         Command::Serve => serve::run(settings(file)?),
         Command::Sync(sync) => sync.run(&settings(file)?),
         Command::Migrate(migrate) => migrate.run(&settings(file)?),

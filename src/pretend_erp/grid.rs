@@ -32,13 +32,15 @@ pub struct Layout {
     pub columns: Option<Vec<usize>>,
     /// Print a totals row.
     pub totals: bool,
+    /// Cells that are printed otherwise than they are: record, column of the spec, text.
+    pub misprints: Vec<(usize, usize, String)>,
     /// Makes every column wider or narrower, which moves the page boundaries.
     pub zoom: f32,
 }
 
 impl Default for Layout {
     fn default() -> Self {
-        Self { columns: None, totals: true, zoom: 1.0 }
+        Self { columns: None, totals: true, misprints: Vec::new(), zoom: 1.0 }
     }
 }
 
@@ -57,7 +59,7 @@ struct Column {
 pub fn print(spec: &SyncTypeSpec, records: &[Record], layout: &Layout) -> anyhow::Result<Vec<u8>> {
     let mut font = Font::load()?;
     let shown = layout.columns.clone().unwrap_or_else(|| (0..spec.columns.len()).collect());
-    let mut columns: Vec<Column> = shown.iter().map(|number| column(spec, *number, records, layout.totals)).collect();
+    let mut columns: Vec<Column> = shown.iter().map(|number| column(spec, *number, records, layout)).collect();
     for column in &mut columns {
         fit(&mut font, column, layout.zoom);
     }
@@ -76,7 +78,7 @@ pub fn print(spec: &SyncTypeSpec, records: &[Record], layout: &Layout) -> anyhow
 }
 
 /// One column's texts: header, rows, totals.
-fn column(spec: &SyncTypeSpec, number: usize, records: &[Record], totals: bool) -> Column {
+fn column(spec: &SyncTypeSpec, number: usize, records: &[Record], layout: &Layout) -> Column {
     let column = &spec.columns[number];
     let fields: Vec<usize> = spec.fields_of(number).collect();
     let cell = |record: &Record| match (column.value_type, &fields[..]) {
@@ -91,7 +93,12 @@ fn column(spec: &SyncTypeSpec, number: usize, records: &[Record], totals: bool) 
     };
     let mut texts = vec![column.headers[0].clone()];
     texts.extend(records.iter().map(cell));
-    if totals {
+    for (record, _, text) in layout.misprints.iter().filter(|(_, column, _)| *column == number) {
+        if let Some(printed) = texts.get_mut(record + 1) {
+            printed.clone_from(text);
+        }
+    }
+    if layout.totals {
         let sum = |field: usize| records.iter().filter_map(|record| record.values[field].as_decimal()).sum::<Decimal>();
         texts.push(match (column.value_type, &fields[..]) {
             (_, fields) if fields.contains(&spec.key) => {
@@ -300,7 +307,7 @@ mod tests {
             for layout in [
                 Layout::default(),
                 Layout { zoom: 1.4, ..Layout::default() },
-                Layout { columns: Some(reversed), totals: false, zoom: 0.8 },
+                Layout { columns: Some(reversed), totals: false, zoom: 0.8, ..Layout::default() },
             ] {
                 let pdf = print(spec, &records, &layout).unwrap();
                 let read =

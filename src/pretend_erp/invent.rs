@@ -18,24 +18,27 @@ const STATES: [&str; 4] = ["Consegnato", "Fatturato", "Ordine aperto", "Document
 /// number alone: other seeds change everything else. Seven of eight rows have a parent of their own.
 #[must_use]
 pub fn invent(types: &SyncTypes, spec: &SyncTypeSpec, rows: usize, seed: u64) -> Vec<Record> {
+    (0..rows).map(|row| invent_row(types, spec, (0, row), seed)).collect()
+}
+
+/// Row number `row` of an agent whose numbers begin at `first`.
+#[must_use]
+pub fn invent_row(types: &SyncTypes, spec: &SyncTypeSpec, (first, row): (usize, usize), seed: u64) -> Record {
     let linked: Vec<&str> =
         types.children_of(&spec.name).filter_map(|child| Some(child.parent.as_ref()?.matches.as_str())).collect();
-    let record = |row: usize| {
-        let mut random = fastrand::Rng::with_seed(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ row as u64);
-        let value = |(number, field): (usize, &Field)| {
-            if number == spec.key || linked.contains(&field.name.as_str()) {
-                return identity(spec.name.as_str(), field.value_type, row);
-            }
-            if let Some(parent) = spec.parent.as_ref().filter(|parent| parent.field == field.name) {
-                return identity(parent.sync_type.as_str(), field.value_type, row * 7 / 8);
-            }
-            value(field, spec.required.contains(&number), &mut random)
-        };
-        let mut record = Record { values: spec.fields.iter().enumerate().map(value).collect() };
-        pair_tracking(spec, &mut record, &mut random);
-        record
+    let mut random = fastrand::Rng::with_seed(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (first + row) as u64);
+    let value = |(number, field): (usize, &Field)| {
+        if number == spec.key || linked.contains(&field.name.as_str()) {
+            return identity(spec.name.as_str(), field.value_type, first + row);
+        }
+        if let Some(parent) = spec.parent.as_ref().filter(|parent| parent.field == field.name) {
+            return identity(parent.sync_type.as_str(), field.value_type, first + row * 7 / 8);
+        }
+        value(field, spec.required.contains(&number), &mut random)
     };
-    (0..rows).map(record).collect()
+    let mut record = Record { values: spec.fields.iter().enumerate().map(value).collect() };
+    pair_tracking(spec, &mut record, &mut random);
+    record
 }
 
 /// What names row number `row` of a type: digits for an id, a prefixed number for a text.

@@ -22,6 +22,14 @@ fn yes() -> bool {
     true
 }
 
+impl Agent {
+    /// An active agent whose name is its id.
+    #[must_use]
+    pub fn named(id: &str) -> Self {
+        Self { id: id.into(), name: id.to_owned(), active: true }
+    }
+}
+
 impl Store {
     /// All agents, by id.
     ///

@@ -67,6 +67,8 @@ pub struct JobQuery {
     pub state: Option<String>,
     /// Only this type.
     pub sync_type: Option<String>,
+    /// Only this class.
+    pub class: Option<Class>,
     /// Only this agent.
     pub agent: Option<String>,
     /// Only the jobs of the flow that this job began.
@@ -157,6 +159,7 @@ impl Store {
                     .apply_if(wanted.state, |query, state| query.filter(C::State.eq(state)))
                     .apply_if(wanted.sync_type, |query, name| query.filter(C::JobType.eq(name)))
                     .apply_if(wanted.agent, |query, agent| query.filter(C::AgentId.eq(agent)))
+                    .apply_if(wanted.class, |query, class| query.filter(C::Class.eq(class.rank())))
                     .apply_if(wanted.root, |query, id| query.filter(C::RootJobId.eq(id)))
                     .apply_if(wanted.before, |query, id| query.filter(C::Id.lt(id)))
                     .order_by_desc(C::Id)

@@ -69,6 +69,7 @@ pub use retry::Retry;
 pub use runs::{Run, RunQuery};
 pub use settings::{Amendments, Setting};
 pub use stop::Meant;
+pub use tokens::token_hash;
 
 use crate::{domain::Timestamp, sync_type::SyncTypes};
 use connect::Connections;

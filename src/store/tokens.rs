@@ -2,8 +2,16 @@
 
 use sea_orm::{ActiveValue::NotSet, EntityTrait, PaginatorTrait, QueryFilter, Set, prelude::*};
 
+use sha2::{Digest, Sha256};
+
 use super::{Store, StoreError, entity};
 use crate::domain::Timestamp;
+
+/// Hex of SHA-256: how tokens are stored and compared.
+#[must_use]
+pub fn token_hash(token: &str) -> String {
+    hex::encode(Sha256::digest(token))
+}
 
 impl Store {
     /// Is there any token of `role`?

@@ -85,7 +85,7 @@ async fn a_source_that_fails_opens_its_agents_breaker_which_is_shown_and_reset()
     let (_, breakers) = app.get("/api/breakers").await;
     let breaker = &breakers["items"][0];
     assert_eq!((&breaker["agentId"], &breaker["state"]), (&json!("a"), &json!("open")), "{breakers}");
-    assert_eq!(breaker["lastError"], "the ERP is away");
+    assert_eq!(breaker["lastError"], "the source cannot be read: the ERP is away");
     let path = "/api/sync/trigger/orders";
     let request = app.raw(Method::POST, path).bearer_auth(app.token()).json(&json!({ "agentId": "a" }));
     let refused = request.send().await.unwrap();

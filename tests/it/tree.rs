@@ -6,7 +6,7 @@ use std::{
 };
 
 /// From the words that all use to the command line; rooms of one line may not import each other.
-const ORDER: [&[&str]; 13] = [
+const ORDER: [&[&str]; 14] = [
     &["domain"],
     &["sync_type", "operation", "http"],
     &["report", "delta", "source", "store", "coordination", "event"],
@@ -14,7 +14,8 @@ const ORDER: [&[&str]; 13] = [
     &["outbox"],
     &["queue"],
     &["scheduler", "monitor"],
-    &["api", "ui"],
+    &["api"],
+    &["ui"],
     &["settings"],
     &["app"],
     &["testing"],

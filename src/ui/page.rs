@@ -1,0 +1,352 @@
+//! What is on the page? What runs, what changed, what waits for a person and why.
+
+use maud::{DOCTYPE, Markup, html};
+
+use super::session::Visitor;
+use crate::{
+    api::{Api, Problem},
+    domain::{AgentId, Class, Outcome, SyncType, Timestamp},
+    report::Quarantined,
+    scheduler::Snapshot as ScheduleState,
+    store::{Job, JobQuery, Run, RunQuery},
+    sync::{Running, Status},
+};
+
+/// Runs that are looked through for what is new.
+const RUNS: u64 = 60;
+/// Lines of a list.
+const LINES: usize = 12;
+
+/// Everything on the overview.
+pub struct Overview {
+    now: Timestamp,
+    agents: Vec<AgentId>,
+    types: Vec<Row>,
+    holds: Vec<Run>,
+    quarantine: Vec<(Run, Quarantined)>,
+    operations: Vec<Job>,
+    changes: Vec<Run>,
+    waiting: i64,
+    auto_sync: bool,
+    pause: Option<String>,
+}
+
+/// One sync type, and its last run for each agent.
+struct Row {
+    sync_type: SyncType,
+    cells: Vec<Cell>,
+}
+
+struct Cell {
+    agent: AgentId,
+    last: Option<Run>,
+    running: Option<Running>,
+}
+
+impl Overview {
+    /// Looks at everything, as it is now.
+    ///
+    /// # Errors
+    /// [`Problem`] if the database or an actor cannot be asked.
+    pub async fn look(api: &Api) -> Result<Self, Problem> {
+        let store = &api.context.store;
+        let agents: Vec<AgentId> =
+            store.agents().await?.into_iter().filter(|agent| agent.active).map(|agent| agent.id).collect();
+        let mut types = Vec::new();
+        for spec in api.context.types.iter() {
+            let running = match api.syncs.get(&spec.name) {
+                Some(sync) => sync.send(Status).await?,
+                None => Vec::new(),
+            };
+            let mut cells = Vec::new();
+            for agent in api.agents_for(spec, None).await? {
+                let last = store.last_run(&spec.name, &agent).await?;
+                let running = running.iter().find(|one| one.agent_id == agent).cloned();
+                cells.push(Cell { agent, last, running });
+            }
+            types.push(Row { sync_type: spec.name.clone(), cells });
+        }
+        let mut holds = Vec::new();
+        for id in store.open_holds().await? {
+            holds.extend(store.run(id).await?);
+        }
+        let recent = store.runs(RunQuery { ended: true, limit: RUNS, ..RunQuery::default() }).await?;
+        let mut operations = Vec::new();
+        for class in [Class::Write, Class::Download] {
+            let wanted = JobQuery { class: Some(class), limit: LINES as u64, ..JobQuery::default() };
+            operations.extend(store.jobs(wanted).await?);
+        }
+        operations.sort_by_key(|job| std::cmp::Reverse(job.id));
+        operations.truncate(LINES);
+        let waiting = store.job_counts().await?.iter().filter(|(_, state, _)| state != "active").map(|(.., n)| n).sum();
+        let pause = store.pause().await?.map(|pause| format!("{} paused everything: {}", pause.by, pause.reason));
+        Ok(Self {
+            now: api.context.clock.now(),
+            quarantine: quarantine(api, &types).await?,
+            agents,
+            types,
+            holds,
+            operations,
+            changes: recent.into_iter().filter(changed).take(LINES).collect(),
+            waiting,
+            auto_sync: api.scheduler.send(ScheduleState).await?.running,
+            pause,
+        })
+    }
+
+    /// The page, for this visitor.
+    #[must_use]
+    pub fn render(&self, visitor: &Visitor) -> Markup {
+        let running = self.types.iter().flat_map(|row| &row.cells).filter(|cell| cell.running.is_some()).count();
+        let button = |what: &str, text: &str, run: Option<i64>| {
+            html! {
+                form method="post" action={ "/act/" (what) } {
+                    input type="hidden" name="form_key" value=(visitor.form_key);
+                    @if let Some(run) = run { input type="hidden" name="run" value=(run); }
+                    button type="submit" { (text) }
+                }
+            }
+        };
+        let body = html! {
+            header {
+                h1 { "lockstep" }
+                p role="status" {
+                    @match &self.pause {
+                        Some(pause) => strong.wait { (pause) },
+                        None if running > 0 => strong { (running) " syncs running" },
+                        None if self.auto_sync => strong { "Waiting for the next sync" },
+                        None => strong.wait { "Automatic syncs are off" },
+                    }
+                    ", " (self.waiting) " jobs wait. " (self.now.format("%H:%M:%S")) " UTC"
+                }
+                (button("sync", "Sync all now", None))
+                (button("stop", "Stop syncs", None))
+                form method="post" action="/logout" {
+                    input type="hidden" name="form_key" value=(visitor.form_key);
+                    button type="submit" { "Log out" }
+                }
+            }
+            @if !self.holds.is_empty() {
+                h2 { "Held: nothing was changed, please decide" }
+                @for run in &self.holds { (held(run, self.now, &button)) }
+            }
+            h2 { "Sync types by agent" }
+            div.scroll { (self.table()) }
+            h2 { "What changed last" }
+            (self.changed())
+            h2 { "Sent to the ERP, and fetched from it" }
+            (self.operated())
+            h2 { "Quarantine: rows that did not fit, and are not stored" }
+            (self.quarantined())
+        };
+        page("lockstep", true, &body)
+    }
+
+    fn table(&self) -> Markup {
+        html! {
+            table {
+                thead { tr {
+                    th scope="col" { "Type" }
+                    @for agent in &self.agents { th scope="col" { (agent) } }
+                } }
+                tbody {
+                    @for row in &self.types {
+                        tr {
+                            th scope="row" { (row.sync_type) }
+                            @if row.cells.len() == 1 && row.cells[0].agent == AgentId::service_account() {
+                                td colspan=(self.agents.len().max(1)) { (cell(&row.cells[0], self.now)) small { "shared by all agents" } }
+                            } @else {
+                                @for one in &row.cells { td { (cell(one, self.now)) } }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn changed(&self) -> Markup {
+        html! {
+            @if self.changes.is_empty() { p { "Nothing yet." } }
+            table { tbody {
+                @for run in &self.changes {
+                    tr {
+                        td { (ago(run.finished_at, self.now)) }
+                        td { (run.sync_type) " of " (run.agent_id) }
+                        td { (counts(run)) }
+                        td { "run " (run.id) ", " (run.duration_ms.unwrap_or_default()) " ms" }
+                    }
+                }
+            } }
+        }
+    }
+
+    fn operated(&self) -> Markup {
+        html! {
+            @if self.operations.is_empty() { p { "Nothing yet." } }
+            table { tbody {
+                @for job in &self.operations {
+                    tr {
+                        td { (ago(Some(job.enqueued_at), self.now)) }
+                        td { (job.job_type) " for " (job.agent_id) }
+                        td { (outcome(job.outcome.as_deref().unwrap_or(&job.state))) @if let Some(error) = &job.error { small { (error) } } }
+                        td { "job " (job.id) }
+                    }
+                }
+            } }
+        }
+    }
+
+    fn quarantined(&self) -> Markup {
+        html! {
+            @if self.quarantine.is_empty() { p { "Empty." } }
+            table { tbody {
+                @for (run, row) in &self.quarantine {
+                    tr {
+                        td { (run.sync_type) " of " (run.agent_id) small { "run " (run.id) } }
+                        td { "page " (row.page) ", row " (row.row) @if let Some(key) = &row.key { small { "record " (key) } } }
+                        td { (row.column) ": " code { (row.text) } }
+                        td { (row.why) }
+                    }
+                }
+            } }
+        }
+    }
+}
+
+/// The quarantined rows of each type's and agent's last run that read something.
+async fn quarantine(api: &Api, types: &[Row]) -> Result<Vec<(Run, Quarantined)>, Problem> {
+    let mut found = Vec::new();
+    for cell in types.iter().flat_map(|row| row.cells.iter().map(move |cell| (&row.sync_type, cell))) {
+        let (sync_type, Cell { agent, .. }) = cell;
+        let wanted = RunQuery {
+            sync_type: Some(sync_type.to_string()),
+            agent: Some(agent.to_string()),
+            outcome: Some(Outcome::SucceededWithQuarantine.as_str().to_owned()),
+            limit: 1,
+            ..RunQuery::default()
+        };
+        for run in api.context.store.runs(wanted).await? {
+            let rows = api.context.store.quarantined(run.id).await?;
+            found.extend(rows.into_iter().map(|row| (run.clone(), row)));
+        }
+    }
+    found.sort_by_key(|(run, _)| std::cmp::Reverse(run.id));
+    found.truncate(LINES);
+    Ok(found)
+}
+
+fn changed(run: &Run) -> bool {
+    run.counts.wrote() || run.counts.missing > 0 || run.counts.deleted > 0
+}
+
+fn held(run: &Run, now: Timestamp, button: &dyn Fn(&str, &str, Option<i64>) -> Markup) -> Markup {
+    html! {
+        div.card {
+            strong { (run.sync_type) " of " (run.agent_id) }
+            p { (run.error.as_deref().unwrap_or("A guard holds it.")) " (run " (run.id) ", " (ago(run.finished_at, now)) ")" }
+            (button("approve", "Approve: apply it", Some(run.id)))
+            " "
+            (button("reject", "Reject: drop it", Some(run.id)))
+        }
+    }
+}
+
+fn cell(cell: &Cell, now: Timestamp) -> Markup {
+    html! {
+        @if let Some(running) = &cell.running {
+            @let progress = &running.progress;
+            strong { @match progress.stage { Some(stage) => (stage.as_str()), None => "starting" } }
+            @if progress.total > 0 { " " (progress.done) " of " (progress.total) }
+        } @else {
+            @match &cell.last {
+                Some(run) => { (outcome(run.outcome.as_deref().unwrap_or("running"))) }
+                None => { "not yet" }
+            }
+        }
+        @if let Some(run) = &cell.last {
+            small { (ago(run.finished_at, now)) @if run.counts.read > 0 { ": " (counts(run)) } }
+            @if let Some(error) = run.error.as_ref().filter(|_| run.outcome.as_deref() != Some("held")) { small { (error) } }
+        }
+    }
+}
+
+fn counts(run: &Run) -> Markup {
+    let counts = &run.counts;
+    let parts: Vec<String> = [
+        (counts.inserted, "new"),
+        (counts.updated, "changed"),
+        (counts.refreshed, "refreshed"),
+        (counts.restored, "back"),
+        (counts.missing, "missing"),
+        (counts.deleted, "deleted"),
+        (counts.quarantined, "in quarantine"),
+    ]
+    .iter()
+    .filter(|(count, _)| *count > 0)
+    .map(|(count, what)| format!("{count} {what}"))
+    .collect();
+    html! { (counts.read) " rows" @if !parts.is_empty() { ", " (parts.join(", ")) } }
+}
+
+fn outcome(name: &str) -> Markup {
+    let class = match name {
+        "succeeded" | "unchanged" => "good",
+        "succeeded_with_quarantine" | "held" | "stopped" | "waiting" | "delayed" | "active" | "running" | "kept" => {
+            "wait"
+        }
+        _ => "bad",
+    };
+    html! { span class=(class) { (name.replace('_', " ")) } }
+}
+
+fn ago(moment: Option<Timestamp>, now: Timestamp) -> String {
+    let Some(moment) = moment else { return "now".to_owned() };
+    match (now - moment).num_seconds() {
+        ..=0 => "just now".to_owned(),
+        seconds @ 1..=119 => format!("{seconds} s ago"),
+        seconds @ 120..=7199 => format!("{} min ago", seconds / 60),
+        seconds => format!("{} h ago", seconds / 3600),
+    }
+}
+
+fn page(title: &str, refresh: bool, body: &Markup) -> Markup {
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                @if refresh { meta http-equiv="refresh" content="2"; }
+                title { (title) }
+                link rel="stylesheet" href="/style.css";
+            }
+            body { (body) }
+        }
+    }
+}
+
+/// Asks for a token.
+pub fn login(said: Option<&str>) -> Markup {
+    let body = html! {
+        main.login {
+            h1 { "lockstep" }
+            @if let Some(said) = said { p.bad role="alert" { (said) } }
+            form method="post" action="/login" {
+                label for="token" { "An admin's token" }
+                input id="token" name="token" type="password" autocomplete="current-password" required;
+                button type="submit" { "Log in" }
+            }
+        }
+    };
+    page("lockstep: log in", false, &body)
+}
+
+/// Says what was wrong.
+pub fn problem(text: &str) -> Markup {
+    page(
+        "lockstep: not done",
+        false,
+        &html! { main.login { h1 { "Not done" } p.bad role="alert" { (text) } p { a href="/" { "Back" } } } },
+    )
+}
