@@ -330,6 +330,7 @@ async fn end_runs(tx: &DatabaseTransaction, runs: Vec<entity::sync_run::ActiveMo
         R::LayoutFingerprint,
         R::PlanDigest,
         R::DocumentSha256,
+        R::DocumentVersion,
         R::FinishedAt,
     ];
     let fill = OnConflict::column(R::Id).update_columns(ends).to_owned();

@@ -17,6 +17,7 @@ use crate::{
     report::sandbox::ReadReports,
     scheduler::SchedulerActor,
     settings::Settings,
+    source::Source,
     store::{Agent, DataQuery, Run, RunQuery},
     sync::SyncActor,
     sync_type::SyncTypes,
@@ -38,9 +39,17 @@ pub struct Builder {
     agents: Vec<String>,
     environment: HashMap<String, String>,
     observers: Vec<Observer>,
+    real_source: bool,
 }
 
 impl Builder {
+    /// Fetches from the source that the settings name, not from the scripted one.
+    #[must_use]
+    pub fn real_source(mut self) -> Self {
+        self.real_source = true;
+        self
+    }
+
     /// Keeps the database that belongs to this folder instead of a throwaway one: for restarts.
     #[must_use]
     pub fn folder(mut self, folder: impl Into<PathBuf>) -> Self {
@@ -94,7 +103,7 @@ impl Builder {
         let source = Arc::new(ScriptedSource::default());
         let sink = Arc::new(ScriptedSink::default());
         let parts = Parts {
-            source: Some(source.clone()),
+            source: (!self.real_source).then(|| source.clone() as Arc<dyn Source>),
             sink: Some(sink.clone()),
             // child processes only where the test says which program they are
             reader: settings.sandbox.worker.is_none().then(|| Arc::new(ReadHere) as Arc<dyn ReadReports>),
@@ -182,6 +191,18 @@ impl TestApp {
         while !self.app.store.job_counts().await.unwrap().is_empty() {
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
         }
+    }
+
+    /// Waits until no job waits or runs, while the clock goes on by up to `most`: for attempts that are apart.
+    pub async fn idle_after(&self, most: std::time::Duration) {
+        for _ in 0..100 {
+            if self.app.store.job_counts().await.unwrap().is_empty() {
+                return;
+            }
+            self.clock.advance(most / 100);
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        self.idle().await;
     }
 
     /// The live records of a type for an agent, by key, with the fields of the reports alone.

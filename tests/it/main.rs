@@ -19,6 +19,7 @@ mod queue;
 mod readers;
 mod reports;
 mod schedule;
+mod sources;
 mod stops;
 mod storage;
 mod stories;

@@ -1,0 +1,289 @@
+//! An ERP over HTTP: log-ins, sessions, redirects, sizes, silence.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use lockstep::{
+    pretend_erp::{Erp, Trouble, World},
+    source::{Ask, Auth, Credential, Fetched, HttpConfig, HttpSource, LoginConfig, Source as _},
+    testing::types,
+};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpListener,
+};
+use wiremock::{
+    Mock, MockServer, ResponseTemplate,
+    matchers::{header, header_exists, method, path},
+};
+
+use super::{Everybody, told};
+
+const LIMIT: u64 = 1_000_000;
+
+fn ask() -> Ask {
+    Ask::report(&"orders".into(), &"anna".into())
+}
+
+fn config(root: &str) -> HttpConfig {
+    HttpConfig {
+        report_url: format!("{root}/export/{{type}}"),
+        document_url: Some(format!("{root}/documents/{{folder}}/{{number}}")),
+        silence_ms: 1_000,
+        ..HttpConfig::default()
+    }
+}
+
+fn form(root: &str) -> HttpConfig {
+    let login = LoginConfig {
+        url: format!("{root}/login"),
+        page_url: format!("{root}/login"),
+        username_field: "user".into(),
+        ..LoginConfig::default()
+    };
+    HttpConfig { auth: Auth::Form, login, ..config(root) }
+}
+
+fn source(config: HttpConfig, credential: Option<Credential>) -> HttpSource {
+    HttpSource::new(config, Arc::new(Everybody(credential)), LIMIT).unwrap()
+}
+
+fn anna() -> Option<Credential> {
+    Some(Credential::password("anna", "a password of the tests"))
+}
+
+/// A pretend ERP with a few rows, and where it listens.
+fn erp() -> (Erp, String, actix_web::dev::ServerHandle) {
+    let types = Arc::new(types());
+    let world = World::new(types.clone(), &["anna".into()], |_| 8, 1);
+    let erp = Erp::new(types, world, "a password of the tests", Duration::from_secs(3_600));
+    let (addr, server) = erp.serve().unwrap();
+    (erp, format!("http://{addr}"), server)
+}
+
+async fn logins(root: &str) -> u64 {
+    let state = lockstep::http::client().build().unwrap().get(format!("{root}/state.json"));
+    let state: serde_json::Value = state.send().await.unwrap().json().await.unwrap();
+    state["logins"].as_u64().unwrap()
+}
+
+#[actix::test]
+async fn a_session_is_kept_and_an_expired_one_is_renewed_at_once() {
+    let (erp, root, server) = erp();
+    let source = source(form(&root), anna());
+    let Ok(Fetched::New { bytes, version }) = source.fetch(&ask()).await else { panic!() };
+    let types = types();
+    assert_eq!(lockstep::report::read(&bytes, types.get("orders").unwrap(), &types).unwrap().records.len(), 8);
+    for _ in 0..3 {
+        assert_eq!(told(&source.fetch(&ask().knowing(version.clone())).await), "unchanged");
+    }
+    assert_eq!(logins(&root).await, 1);
+
+    erp.trouble(Trouble::ExpiredSession, &"orders".into(), &"anna".into(), true);
+    let begun = Instant::now();
+    assert_eq!(told(&source.fetch(&ask()).await), "new");
+    assert!(begun.elapsed() < Duration::from_secs(5), "at once: {:?}", begun.elapsed());
+    assert_eq!(logins(&root).await, 2);
+
+    // two at once find the same expired session, and log in once
+    erp.trouble(Trouble::ExpiredSession, &"orders".into(), &"anna".into(), true);
+    let (one, two) = (ask(), Ask::report(&"ddt".into(), &"anna".into()));
+    let (one, two) = tokio::join!(source.fetch(&one), source.fetch(&two));
+    assert_eq!((told(&one), told(&two)), ("new", "new"));
+    assert_eq!(logins(&root).await, 3);
+    let document = Ask::document("ddt", &"anna".into(), "no such number");
+    assert_eq!(told(&source.fetch(&document).await), "report_not_found");
+    server.stop(false).await;
+}
+
+#[actix::test]
+async fn a_session_is_renewed_before_it_ends() {
+    let (_, root, server) = erp();
+    let mut config = form(&root);
+    config.login.session_minutes = 30;
+    let source = source(config, anna());
+    assert_eq!(told(&source.fetch(&ask()).await), "new");
+    let after = async |minutes: u64| {
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_mins(minutes)).await;
+        tokio::time::resume();
+        assert_eq!(told(&source.fetch(&ask()).await), "new");
+        logins(&root).await
+    };
+    assert_eq!(after(26).await, 1);
+    assert_eq!(after(2).await, 2, "nine tenths of it are over");
+    server.stop(false).await;
+}
+
+#[actix::test]
+async fn credentials_that_were_refused_are_not_shown_again_until_they_change() {
+    let server = MockServer::start().await;
+    let page = ResponseTemplate::new(200).set_body_string("<html><form><input type=password name=p></form></html>");
+    Mock::given(method("GET")).respond_with(page.clone()).mount(&server).await;
+    Mock::given(method("POST")).respond_with(page).expect(1).mount(&server).await;
+    let source = source(form(&server.uri()), anna());
+    for said in ["did not accept the credentials", "were refused before", "were refused before"] {
+        let error = source.fetch(&ask()).await.unwrap_err();
+        assert_eq!(error.code(), "source_refused");
+        assert!(error.to_string().contains(said) && !error.is_retryable(), "{error}");
+    }
+    server.verify().await;
+}
+
+#[actix::test]
+async fn a_log_in_that_does_not_help_is_told_and_not_repeated() {
+    let server = MockServer::start().await;
+    let page = ResponseTemplate::new(200).set_body_string("<html><form><input type=password name=p></form></html>");
+    Mock::given(method("GET")).and(path("/export/orders")).respond_with(page).expect(2).mount(&server).await;
+    Mock::given(method("GET")).and(path("/login")).respond_with(ResponseTemplate::new(200)).mount(&server).await;
+    let fine = ResponseTemplate::new(200).set_body_string("<h1>Welcome</h1><a>change your password</a>");
+    Mock::given(method("POST")).respond_with(fine).expect(2).mount(&server).await;
+    let error = source(form(&server.uri()), anna()).fetch(&ask()).await.unwrap_err();
+    assert_eq!(error.code(), "session_expired");
+    assert!(error.is_retryable());
+    server.verify().await;
+}
+
+#[actix::test]
+async fn credentials_are_shown_as_configured() {
+    let server = MockServer::start().await;
+    let pdf = ResponseTemplate::new(200).set_body_string("%PDF-1.4");
+    let basic = header("authorization", "Basic YW5uYTphIHBhc3N3b3JkIG9mIHRoZSB0ZXN0cw==");
+    Mock::given(basic).respond_with(pdf.clone()).mount(&server).await;
+    Mock::given(header("authorization", "Bearer t-7")).respond_with(pdf).mount(&server).await;
+    let fetch = async |auth, credential: Option<Credential>| {
+        let source = source(HttpConfig { auth, ..form(&server.uri()) }, credential);
+        told(&source.fetch(&ask()).await)
+    };
+    let token = || Some(Credential::token("t-7"));
+    assert_eq!(fetch(Auth::Basic, anna()).await, "new");
+    assert_eq!(fetch(Auth::Bearer, token()).await, "new");
+    assert_eq!(fetch(Auth::None, anna()).await, "report_not_found", "wiremock knows no request without credentials");
+    for (auth, credential) in [(Auth::Basic, token()), (Auth::Bearer, anna()), (Auth::Form, None), (Auth::Basic, None)]
+    {
+        assert_eq!(fetch(auth, credential).await, "no_credentials", "{auth:?}");
+    }
+}
+
+#[actix::test]
+async fn redirects_stay_within_the_hosts_that_are_named() {
+    let (near, far) = (MockServer::start().await, MockServer::start().await);
+    let pdf = ResponseTemplate::new(200).set_body_string("%PDF-1.4");
+    Mock::given(path("/there")).respond_with(pdf).mount(&far).await;
+    // the same machine under another name
+    let there = format!("http://localhost:{}/there", far.address().port());
+    let moved = ResponseTemplate::new(302).insert_header("location", there.as_str());
+    Mock::given(path("/export/orders")).respond_with(moved).mount(&near).await;
+    let round = ResponseTemplate::new(302).insert_header("location", "/export/ddt");
+    Mock::given(path("/export/ddt")).respond_with(round).mount(&near).await;
+
+    let error = source(config(&near.uri()), None).fetch(&ask()).await.unwrap_err();
+    assert_eq!(error.code(), "source_refused");
+    assert!(
+        error.to_string().contains("redirected to localhost, which source.http.allow_hosts does not name"),
+        "{error}"
+    );
+    assert!(far.received_requests().await.unwrap().is_empty());
+
+    let allowed = HttpConfig { allow_hosts: vec!["localhost".into()], ..config(&near.uri()) };
+    let allowed = source(allowed, None);
+    assert_eq!(told(&allowed.fetch(&ask()).await), "new");
+    let round = allowed.fetch(&Ask::report(&"ddt".into(), &"anna".into())).await;
+    assert!(round.unwrap_err().to_string().contains("again and again"));
+}
+
+#[actix::test]
+async fn what_a_server_answers_is_told_as_what_it_is() {
+    for (status, body, told_as) in [
+        (200, "%PDF-1.4", "new"),
+        (200, "", "not_a_report"),
+        (200, "<html>the export is being made</html>", "not_a_report"),
+        (204, "", "not_a_report"),
+        (206, "%PDF-1.4", "not_a_report"),
+        (304, "", "source_unreachable"),
+        (401, "", "source_refused"),
+        (403, "", "source_refused"),
+        (404, "", "report_not_found"),
+        (410, "", "report_not_found"),
+        (429, "", "source_unreachable"),
+        (500, "%PDF-1.4", "source_unreachable"),
+    ] {
+        let server = MockServer::start().await;
+        let answer = ResponseTemplate::new(status).set_body_string(body);
+        Mock::given(method("GET")).respond_with(answer).mount(&server).await;
+        assert_eq!(told(&source(config(&server.uri()), None).fetch(&ask()).await), told_as, "{status} {body}");
+    }
+    assert_eq!(told(&source(config("http://127.0.0.1:9"), None).fetch(&ask()).await), "source_unreachable");
+}
+
+#[actix::test]
+async fn a_report_is_known_by_its_tag_or_by_its_time_once_that_has_passed() {
+    const MADE: &str = "Fri, 27 Nov 2026 06:00:00 GMT";
+    const LATER: &str = "Fri, 27 Nov 2026 06:00:09 GMT";
+    for (tag, made, date, kept) in [
+        (Some("\"v7\""), None, LATER, true),
+        (None, Some(MADE), LATER, true),
+        (None, Some(MADE), MADE, false),
+        (None, None, LATER, false),
+    ] {
+        let server = MockServer::start().await;
+        let mut answer = ResponseTemplate::new(200).set_body_string("%PDF-1.4").insert_header("date", date);
+        if let Some(tag) = tag {
+            answer = answer.insert_header("etag", tag);
+            Mock::given(header("if-none-match", tag)).respond_with(ResponseTemplate::new(304)).mount(&server).await;
+        }
+        if let Some(made) = made {
+            answer = answer.insert_header("last-modified", made);
+            // a date has a comma, at which the mock parts values
+            let since = header_exists("if-modified-since");
+            Mock::given(since).respond_with(ResponseTemplate::new(304)).mount(&server).await;
+        }
+        Mock::given(method("GET")).respond_with(answer).mount(&server).await;
+        let source = source(config(&server.uri()), None);
+        let Ok(Fetched::New { version, .. }) = source.fetch(&ask()).await else { panic!() };
+        assert_eq!(version.is_some(), kept, "{tag:?} {made:?} {date}");
+        let again = source.fetch(&ask().knowing(version.clone())).await;
+        assert_eq!(told(&again), if kept { "unchanged" } else { "new" });
+        // another URL's version says nothing here
+        let other = Ask::report(&"ddt".into(), &"anna".into()).knowing(version);
+        assert_eq!(told(&source.fetch(&other).await), "new");
+    }
+}
+
+/// A server that answers each connection with these bytes, and then says nothing, or the last of them for ever.
+async fn raw(head: &'static str, forever: bool) -> String {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let root = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut talk, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                drop(talk.read(&mut [0; 4_096]).await);
+                drop(talk.write_all(head.as_bytes()).await);
+                while forever && talk.write_all(&[b'x'; 65_536]).await.is_ok() {}
+                tokio::time::sleep(Duration::from_mins(1)).await;
+            });
+        }
+    });
+    root
+}
+
+#[actix::test]
+async fn what_is_too_large_or_silent_is_given_up() {
+    let promised = raw("HTTP/1.1 200 OK\r\ncontent-length: 5000000\r\n\r\n%PDF-1.4", false).await;
+    let endless = raw("HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n%PDF-1.4", true).await;
+    let half = raw("HTTP/1.1 200 OK\r\ncontent-length: 500000\r\n\r\n%PDF-1.4", false).await;
+    let mute = raw("", false).await;
+    for (root, told_as) in [
+        (promised, "report_too_large"),
+        (endless, "report_too_large"),
+        (half, "source_unreachable"),
+        (mute, "source_unreachable"),
+    ] {
+        let begun = Instant::now();
+        let error = source(config(&root), None).fetch(&ask()).await.unwrap_err();
+        assert_eq!(error.code(), told_as, "{error}");
+        assert!(begun.elapsed() < Duration::from_secs(10), "{error}: {:?}", begun.elapsed());
+    }
+}
