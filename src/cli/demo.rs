@@ -77,7 +77,8 @@ impl Demo {
         erp.trouble(Trouble::BadRow, &"customers".into(), &"anna".into(), true);
         let (erp_addr, erp_server) = erp.serve().context("the pretend ERP cannot listen")?;
 
-        let mut settings = Settings::load(None, environment(self.port, folder, &erp_addr.to_string())?)?;
+        let token = Vault::new_key()?;
+        let mut settings = Settings::load(None, environment(self.port, folder, &erp_addr.to_string(), &token)?)?;
         settings.agents = AGENTS.map(crate::store::Agent::named).to_vec();
         start_log(&settings)?;
         let vault = app::vault(&settings)?.context("there is no key")?;
@@ -94,6 +95,7 @@ impl Demo {
         let key = app.sessions.one_time_key().context("the system gives no random numbers")?;
         println!("dashboard http://{}/login?key={key}", app.addr);
         println!("erp       http://{erp_addr}/state.json");
+        println!("token     {token}");
         eprintln!("\nOpen the first link (it works once). Ctrl-C ends the demo.\n");
 
         let story = tell(app.queue.clone(), app.store.clone(), types, erp);
@@ -120,17 +122,17 @@ fn rows(sync_type: &SyncType) -> usize {
 }
 
 /// The settings of the demo, as the environment would have them: an own folder, the pretend ERP, short minutes.
-fn environment(port: u16, folder: &Path, erp: &str) -> anyhow::Result<HashMap<String, String>> {
+fn environment(port: u16, folder: &Path, erp: &str, token: &str) -> anyhow::Result<HashMap<String, String>> {
     let url = |path: &str| format!("http://{erp}{path}");
     let database = format!("sqlite://{}/lockstep.db?mode=rwc", folder.display());
     let nowhere = folder.join("none").display().to_string();
-    let (port, key, secret, token) = (port.to_string(), Vault::new_key()?, Vault::new_key()?, Vault::new_key()?);
+    let (port, key, secret) = (port.to_string(), Vault::new_key()?, Vault::new_key()?);
     let (report, document) = (url("/export/{type}"), url("/documents/{folder}/{number}"));
     let (login, orders) = (url("/login"), url("/orders"));
     let settings = [
         ("SERVER__PORT", port.as_str()),
         ("DATABASE__URL", &database),
-        ("AUTH__ADMIN_TOKEN", &token),
+        ("AUTH__ADMIN_TOKEN", token),
         ("SYNC__TYPES_DIR", &nowhere),
         ("QUEUE__OPERATIONS_DIR", &nowhere),
         ("QUEUE__BREAKER_OPEN_MS", "8000"),

@@ -135,7 +135,9 @@ impl World {
     /// Takes one record out, or puts one back that was taken out.
     pub fn take_or_put_back(&mut self, sync_type: &SyncType, agent: &AgentId) -> Option<()> {
         let table = self.tables.get_mut(&(sync_type.clone(), agent.clone()))?;
-        if self.random.bool() && !table.gone.is_empty() {
+        // never so many at once that it looks like a leftover filter
+        let is_full = table.gone.len() * 10 >= table.records.len();
+        if (is_full || self.random.bool()) && !table.gone.is_empty() {
             table.records.push(table.gone.remove(0));
             return Some(());
         }

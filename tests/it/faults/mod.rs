@@ -3,6 +3,7 @@
 
 mod database;
 mod kills;
+mod oracle;
 mod outbox;
 mod processes;
 mod redis;

@@ -69,15 +69,20 @@ impl World {
                 for record in &mut records {
                     fill(spec, record);
                 }
-                let folder = self.root.path().join("reports").join(agent);
-                fs::create_dir_all(&folder).unwrap();
-                // whole or not at all, as a careful exporter does it
-                fs::write(folder.join("new"), print(spec, &records)).unwrap();
-                fs::rename(folder.join("new"), folder.join(format!("{name}.pdf"))).unwrap();
-                truth.insert(((*name).to_owned(), (*agent).to_owned()), objects(spec, &records));
+                truth.insert(((*name).to_owned(), (*agent).to_owned()), self.put(spec, agent, &records));
             }
         }
         truth
+    }
+
+    /// Makes these records the report of a type for an agent. Answers what is to be stored then.
+    pub fn put(&self, spec: &SyncTypeSpec, agent: &str, records: &[Record]) -> Vec<Map<String, Json>> {
+        let folder = self.root.path().join("reports").join(agent);
+        fs::create_dir_all(&folder).unwrap();
+        // whole or not at all, as a careful exporter does it
+        fs::write(folder.join("new"), print(spec, records)).unwrap();
+        fs::rename(folder.join("new"), folder.join(format!("{}.pdf", spec.name))).unwrap();
+        objects(spec, records)
     }
 
     pub async fn serve(&self, name: &str) -> Service {
@@ -245,6 +250,9 @@ impl Service {
             loop {
                 let page = self.get(&path).await;
                 for row in page["items"].as_array().unwrap_or_else(|| panic!("{page}")) {
+                    if !row["missing_since"].is_null() {
+                        continue;
+                    }
                     let fields = spec.fields.iter();
                     records.push(fields.map(|field| (field.name.clone(), row[&field.name].clone())).collect());
                 }
