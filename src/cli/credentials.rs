@@ -6,7 +6,7 @@ use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::Exit;
+use super::{Exit, known_agent};
 use crate::{
     app::{self, Io},
     domain::AgentId,
@@ -30,7 +30,7 @@ pub struct Credentials {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Print a new key, a line for the file that source.credentials_key_file names.
+    /// Print a new key, a line for the file of `source.credentials_key_file`.
     NewKey,
     /// Set or replace an agent's credentials: the password or token is the first line of standard input.
     Set {
@@ -83,7 +83,7 @@ impl Credentials {
         match &self.command {
             What::NewKey => {}
             What::Set { agent, username, token: _ } => {
-                let agent = known(store, agent).await?;
+                let agent = holder(store, agent).await?;
                 let secret = std::io::stdin().lock().lines().next().transpose()?.unwrap_or_default();
                 let credential = match username {
                     Some(username) => Credential::password(username, secret),
@@ -126,12 +126,10 @@ fn seal(vault: &Vault, agent: &AgentId, credential: &Credential) -> anyhow::Resu
     Ok(SealedCredential { agent: agent.clone(), key_name, sealed, updated_at: chrono::Utc::now() })
 }
 
-async fn known(store: &Store, asked: &str) -> anyhow::Result<AgentId> {
-    let agents = store.agents().await?;
-    let agent = AgentId::from(asked);
-    if agent == AgentId::service_account() || agents.iter().any(|one| one.id == agent) {
-        return Ok(agent);
+/// An agent, or who fetches the shared reports.
+async fn holder(store: &Store, asked: &str) -> anyhow::Result<AgentId> {
+    match AgentId::from(asked) {
+        shared if shared == AgentId::service_account() => Ok(shared),
+        _ => known_agent(store, Some(asked)).await,
     }
-    let known = agents.iter().map(|agent| agent.id.as_str()).collect::<Vec<_>>().join(", ");
-    bail!("there is no agent '{asked}'; known are: {known}, and service-account")
 }

@@ -19,12 +19,15 @@ use std::{
     process::{ExitCode, Termination},
 };
 
+use anyhow::{Context as _, bail};
 use clap::{Parser, Subcommand};
 use tracing_subscriber::{EnvFilter, fmt, prelude::*};
 
 use crate::{
+    domain::AgentId,
     report,
     settings::{LogFormat, Settings},
+    store::Store,
     sync_type::SyncTypes,
 };
 
@@ -135,6 +138,18 @@ fn settings(file: Option<&Path>) -> anyhow::Result<Settings> {
     let settings = load(file)?;
     start_log(&settings)?;
     Ok(settings)
+}
+
+/// The agent of this name.
+///
+/// # Errors
+/// None is named or known; then those that are.
+async fn known_agent(store: &Store, asked: Option<&str>) -> anyhow::Result<AgentId> {
+    let agents = store.agents().await?;
+    let known = agents.iter().map(|agent| agent.id.as_str()).collect::<Vec<_>>().join(", ");
+    let Some(asked) = asked else { bail!("say for whom with --agent; known are: {known}") };
+    let found = agents.into_iter().find(|agent| agent.id.as_str() == asked);
+    found.map(|agent| agent.id).with_context(|| format!("there is no agent '{asked}'; known are: {known}"))
 }
 
 /// The sync types of the settings; commands that need no other setting stay quiet.

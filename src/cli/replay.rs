@@ -2,23 +2,23 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use clap::Args;
 use serde_json::{Value as Json, json};
 
 use super::{
-    Exit,
+    Exit, known_agent,
     progress::Bar,
     sync::{plan_json, sync},
 };
 use crate::{
     app::{self, Io, Parts},
     delta::Plan,
-    domain::{AgentId, Outcome, SERVICE_ACCOUNT},
+    domain::{AgentId, Outcome},
     settings::Settings,
     store::{KeptReport, Run},
     sync::{Context, preview},
-    sync_type::SyncTypeSpec,
+    sync_type::{SyncTypeSpec, spec::Scope},
 };
 
 /// Reads the kept reports of a type again, after a change of its file.
@@ -70,19 +70,12 @@ impl Replay {
     }
 
     async fn agents(&self, context: &Context, spec: &SyncTypeSpec) -> anyhow::Result<Vec<AgentId>> {
-        if spec.agent_for(&AgentId::from("")).as_str() == SERVICE_ACCOUNT {
+        if spec.scope == Scope::Shared {
             return Ok(vec![AgentId::service_account()]);
         }
-        let known: Vec<AgentId> = context.store.agents().await?.into_iter().map(|agent| agent.id).collect();
         match &self.agent {
-            None => Ok(known),
-            Some(asked) => match known.iter().find(|agent| agent.as_str() == asked) {
-                Some(agent) => Ok(vec![agent.clone()]),
-                None => {
-                    let known = known.iter().map(AgentId::as_str).collect::<Vec<_>>().join(", ");
-                    bail!("there is no agent '{asked}'; known are: {known}")
-                }
-            },
+            Some(asked) => Ok(vec![known_agent(&context.store, Some(asked)).await?]),
+            None => Ok(context.store.agents().await?.into_iter().map(|agent| agent.id).collect()),
         }
     }
 

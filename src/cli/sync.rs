@@ -11,7 +11,7 @@ use clap::Args;
 use serde_json::{Value as Json, json};
 use sha2::{Digest, Sha256};
 
-use super::{Exit, progress::Bar};
+use super::{Exit, known_agent, progress::Bar};
 use crate::{
     app::{self, Io, Parts},
     delta::{ChangeKind, Plan, Verdict},
@@ -20,7 +20,7 @@ use crate::{
     settings::Settings,
     source::{Ask, Fetched, SourceError},
     sync::{Context, Problem, RunEnd, RunJob, Runner, StopHandle, StopReason, Watch, preview},
-    sync_type::SyncTypeSpec,
+    sync_type::{SyncTypeSpec, spec::Scope},
 };
 
 /// Runs one sync: fetches (or reads the file), plans, applies; prints the counts as JSON.
@@ -75,18 +75,10 @@ impl Sync {
     }
 
     async fn agent(&self, context: &Context, spec: &SyncTypeSpec) -> anyhow::Result<AgentId> {
-        let asked = self.agent.as_deref().map(AgentId::from);
-        let agent = spec.agent_for(asked.as_ref().unwrap_or(&AgentId::from("")));
-        if agent == AgentId::service_account() {
-            return Ok(agent);
+        if spec.scope == Scope::Shared {
+            return Ok(AgentId::service_account());
         }
-        let agents = context.store.agents().await?;
-        let known = agents.iter().map(|agent| agent.id.as_str()).collect::<Vec<_>>().join(", ");
-        match asked {
-            None => bail!("say for whom with --agent; known are: {known}"),
-            Some(agent) if agents.iter().any(|one| one.id == agent) => Ok(agent),
-            Some(agent) => bail!("there is no agent '{agent}'; known are: {known}"),
-        }
+        known_agent(&context.store, self.agent.as_deref()).await
     }
 }
 
