@@ -5,8 +5,9 @@ COPY Cargo.toml Cargo.lock ./
 COPY migration migration
 COPY config config
 COPY src src
-# the manifest names the test and bench files; a build does not need them
-RUN mkdir -p tests/it benches && touch tests/it/main.rs benches/real_size.rs benches/reader.rs benches/queue.rs benches/cluster.rs benches/records.rs benches/cycle.rs
+# the manifest names the benches and the tests' main file
+COPY benches/*.rs benches/
+COPY tests/it/main.rs tests/it/
 RUN cargo build --release --locked --bin lockstep
 
 # Run: one binary, one data folder, no root.
