@@ -126,6 +126,7 @@ impl Bench {
             heartbeat: Duration::from_secs(5),
             lease: Duration::from_secs(20),
             keep_jobs: Duration::from_secs(86_400),
+            keep_documents: Duration::from_secs(86_400),
             owner: "bench".to_owned(),
         };
         let queue = QueueActor::new(parts, settings).start();

@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     domain::{AgentId, Class, JobId},
+    event::Event,
     operation::OperationSpec,
     queue::Enqueue,
     store::{Job, RunQuery},
@@ -35,8 +36,9 @@ async fn document(api: web::Data<Api>, path: web::Path<(String, String, String)>
     let (folder, agent, number) = path.into_inner();
     let spec = download_of(&api, &folder)?;
     let agent = api.agent(&agent).await?;
-    if number.trim().is_empty() || number.chars().count() > NUMBER {
-        return Err(Problem::unprocessable("bad_number", "/number", format!("a number has 1 to {NUMBER} characters")));
+    if number.trim().is_empty() || number.chars().count() > NUMBER || number.chars().any(char::is_control) {
+        let text = format!("a number has 1 to {NUMBER} characters, none of them a control character");
+        return Err(Problem::unprocessable("bad_number", "/number", text));
     }
     if let Some(bytes) = kept(&api, &folder, &agent, &number).await? {
         return Ok(pdf(bytes));
@@ -90,7 +92,17 @@ async fn end_of(api: &Api, job: JobId) -> Result<Option<Job>, Problem> {
         if Instant::now() >= until {
             return Ok(None);
         }
-        drop(tokio::time::timeout(LOOK, events.recv()).await);
+        let end = async {
+            loop {
+                match events.recv().await {
+                    Ok(Event::Finished { job: ended, .. }) if ended == job => return,
+                    Ok(_) => {}
+                    // what was missed may have been its end
+                    Err(_) => return tokio::time::sleep(LOOK).await,
+                }
+            }
+        };
+        drop(tokio::time::timeout(LOOK, end).await);
     }
 }
 

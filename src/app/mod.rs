@@ -356,6 +356,7 @@ fn start_queue(
         heartbeat: Duration::from_millis(settings.queue.heartbeat_ms),
         lease: Duration::from_millis(settings.queue.lease_ms),
         keep_jobs: Duration::from_secs(settings.queue.keep_jobs_days * 86_400),
+        keep_documents: context.keep.age,
         owner: context.owner.clone(),
     };
     QueueActor::new(parts, settings).start()

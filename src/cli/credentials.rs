@@ -22,7 +22,10 @@ use crate::{
   lockstep credentials new-key > /run/secrets/lockstep-credentials
   lockstep credentials set anna --username anna < password.txt
   lockstep credentials set service-account --token < token.txt
-  lockstep credentials reseal     # after a new first line in the key's file")]
+  lockstep credentials reseal
+
+A new key: put it as the first line into the file, start every process anew, then reseal, and only when that is
+done take the old line out.")]
 pub struct Credentials {
     #[command(subcommand)]
     command: What,
@@ -50,7 +53,7 @@ enum What {
         /// The agent.
         agent: String,
     },
-    /// Seal all anew with the first key of the file; then the others may be taken out of it.
+    /// Seal all anew with the first key of the file.
     Reseal,
 }
 

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     app::{self, Io, Parts},
     delta::Plan,
-    domain::{AgentId, Outcome},
+    domain::{AgentId, Reason},
     settings::Settings,
     store::{KeptReport, Run},
     sync::{Context, preview},
@@ -23,9 +23,9 @@ use crate::{
 
 /// Reads the kept reports of a type again, after a change of its file.
 ///
-/// Every kept report is read, and compared with how it was read then. The last one that was applied is also
-/// planned against the stored records; without --dry-run it is applied like an upload, guards and all. Older
-/// ones are never applied: they would undo newer ones.
+/// Every kept report is read, and shown beside how it was read then. The one that was applied last is also
+/// planned against the stored records; without --dry-run it is applied like an upload, guards and all, but what it
+/// misses is not missed a second time because of that. Others are never applied: they would undo newer ones.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   lockstep replay --type orders --dry-run
@@ -93,7 +93,6 @@ impl Replay {
             return Ok(Exit::Done);
         }
         let bar = Bar::new();
-        let mut last = None;
         for (place, report) in kept.iter().enumerate() {
             bar.show("report", place, kept.len());
             let then = match report.run {
@@ -101,21 +100,35 @@ impl Replay {
                 None => None,
             };
             let bytes = context.store.kept_bytes(report.id).await?;
-            let read = preview(context, spec, agent, bytes.clone(), false).await;
+            let read = preview(context, spec, agent, bytes, true).await;
             bar.clear();
             println!("{}", line(spec, agent, report, then.as_ref(), &read));
-            if then.is_some_and(|run| was_applied(&run)) {
-                last = Some((report, bytes, read));
-            }
         }
-        let Some((report, bytes, read)) = last else {
-            eprintln!("none of the kept {} reports of agent {agent} was applied: there is nothing to apply", spec.name);
+        // asked for only now: a service may have applied another meanwhile
+        let Some(last) = context.store.last_applied(&spec.name, agent).await? else {
+            eprintln!("no {} report of agent {agent} was ever applied: there is nothing to apply again", spec.name);
             return Ok(Exit::Done);
         };
+        let kept = context.store.kept_reports(&spec.name, agent).await?;
+        let Some(report) = kept.iter().rfind(|report| Some(&report.sha256) == last.document_sha256.as_ref()) else {
+            eprintln!(
+                "the {} report of agent {agent} that was applied last (run {}) is not kept: sync instead",
+                spec.name, last.id
+            );
+            return Ok(Exit::Refused);
+        };
+        let bytes = context.store.kept_bytes(report.id).await?;
         if !self.dry_run {
-            return sync(settings, context, io, spec, agent, Some(bytes)).await.context("the last report");
+            let again = Some((bytes, Reason::Replay));
+            return sync(settings, context, io, spec, agent, again).await.context("the last report");
         }
-        let Ok((read, plan, verdicts)) = read else { return Ok(Exit::Refused) };
+        let (read, plan, verdicts) = match preview(context, spec, agent, bytes, true).await {
+            Ok(read) => read,
+            Err(problem) => {
+                eprintln!("refused: {}: {problem}", problem.code());
+                return Ok(Exit::Refused);
+            }
+        };
         let mut shown = plan_json(&read, &plan, &verdicts);
         shown["wouldApply"] = report.id.into();
         shown["agentId"] = json!(agent);
@@ -126,11 +139,6 @@ impl Replay {
             (true, true) => Exit::Done,
         })
     }
-}
-
-fn was_applied(run: &Run) -> bool {
-    let applied = [Outcome::Succeeded, Outcome::SucceededWithQuarantine, Outcome::Unchanged];
-    applied.iter().any(|outcome| run.outcome.as_deref() == Some(outcome.as_str()))
 }
 
 type Read = Result<(crate::report::Report, Plan, Vec<crate::delta::Verdict>), crate::sync::Problem>;

@@ -67,7 +67,7 @@ impl Sync {
             let exit = if self.dry_run {
                 dry_run(&context, &spec, &agent, file).await
             } else {
-                sync(settings, &context, &io, &spec, &agent, file).await
+                sync(settings, &context, &io, &spec, &agent, file.map(|bytes| (bytes, Reason::Upload))).await
             };
             context.store.close().await;
             exit
@@ -146,14 +146,14 @@ pub(super) async fn sync(
     io: &Io,
     spec: &Arc<SyncTypeSpec>,
     agent: &AgentId,
-    file: Option<Vec<u8>>,
+    file: Option<(Vec<u8>, Reason)>,
 ) -> anyhow::Result<Exit> {
     let owner = context.owner.clone();
     let mut job = spec.job(agent, Reason::Manual);
-    if let Some(bytes) = file {
+    if let Some((bytes, reason)) = file {
         let sha256 = hex::encode(Sha256::digest(&bytes));
         job.dedup_key = Some(format!("{}:{agent}:{sha256}", spec.name));
-        job.reason = Reason::Upload;
+        job.reason = reason;
         job.document = Some(context.store.keep_document(bytes, context.clock.now()).await?);
     }
     let document = job.document;

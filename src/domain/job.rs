@@ -20,6 +20,8 @@ pub enum Reason {
     Flow,
     /// A report was uploaded or named as a file.
     Upload,
+    /// A kept report is read again, because its type's file has changed.
+    Replay,
     /// A held run was approved.
     Approval,
     /// A person or a program asked for an operation.
@@ -30,7 +32,7 @@ impl Reason {
     /// The reason that `name` stands for; an unknown one reads as manual.
     #[must_use]
     pub fn from_name(name: &str) -> Self {
-        [Reason::Timer, Reason::Flow, Reason::Upload, Reason::Approval, Reason::Operation]
+        [Reason::Timer, Reason::Flow, Reason::Upload, Reason::Replay, Reason::Approval, Reason::Operation]
             .into_iter()
             .find(|reason| reason.as_str() == name)
             .unwrap_or(Reason::Manual)
@@ -40,7 +42,7 @@ impl Reason {
     #[must_use]
     pub fn has_document(self) -> bool {
         match self {
-            Reason::Upload | Reason::Approval => true,
+            Reason::Upload | Reason::Replay | Reason::Approval => true,
             Reason::Timer | Reason::Manual | Reason::Flow | Reason::Operation => false,
         }
     }
@@ -53,6 +55,7 @@ impl Reason {
             Reason::Manual => "manual",
             Reason::Flow => "flow",
             Reason::Upload => "upload",
+            Reason::Replay => "replay",
             Reason::Approval => "approval",
             Reason::Operation => "operation",
         }

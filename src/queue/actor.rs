@@ -44,6 +44,8 @@ pub struct QueueSettings {
     pub lease: Duration,
     /// Jobs that ended so long ago are forgotten.
     pub keep_jobs: Duration,
+    /// How old kept documents become.
+    pub keep_documents: Duration,
     /// This process's name, different from every other's.
     pub owner: String,
 }

@@ -96,11 +96,13 @@ impl QueueActor {
         }
         self.cleaned = Some(Instant::now());
         let (jobs, now) = (self.parts.jobs.clone(), self.parts.clock.now());
-        let Ok(keep) = chrono::Duration::from_std(self.settings.keep_jobs) else { return };
-        let clean = async move { jobs.clean(now - keep, now).await }.into_actor(self);
+        let before = |keep| chrono::Duration::from_std(keep).ok().and_then(|keep| now.checked_sub_signed(keep));
+        let (own, documents) = (before(self.settings.keep_jobs), before(self.settings.keep_documents));
+        let (Some(own), Some(documents)) = (own, documents) else { return };
+        let clean = async move { jobs.clean(own, documents, now).await }.into_actor(self);
         ctx.spawn(clean.map(|cleaned, _, _| match cleaned {
             Ok(0) => {}
-            Ok(jobs) => tracing::info!(jobs, "old jobs forgotten"),
+            Ok(rows) => tracing::info!(rows, "old jobs and documents forgotten"),
             Err(error) => tracing::error!(%error, "old jobs could not be forgotten"),
         }));
     }

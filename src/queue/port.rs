@@ -76,8 +76,8 @@ pub trait JobBoard: Send + Sync + 'static {
     ) -> Result<BTreeMap<String, usize>, StoreError>;
     /// See [`Store::reset_breaker`].
     async fn reset_breaker(&self, id: i64, now: Timestamp) -> Result<bool, StoreError>;
-    /// See [`Store::clean_jobs`].
-    async fn clean(&self, before: Timestamp, now: Timestamp) -> Result<u64, StoreError>;
+    /// See [`Store::clean_jobs`], and [`Store::clean_kept`] with `documents`.
+    async fn clean(&self, jobs: Timestamp, documents: Timestamp, now: Timestamp) -> Result<u64, StoreError>;
     /// See [`Store::jobs`].
     async fn jobs(&self, wanted: JobQuery) -> Result<Vec<Job>, StoreError>;
 }
@@ -165,8 +165,8 @@ impl JobBoard for Store {
         Ok(Store::reset_breaker(self, id, now).await?.is_some())
     }
 
-    async fn clean(&self, before: Timestamp, now: Timestamp) -> Result<u64, StoreError> {
-        Store::clean_jobs(self, before, now).await
+    async fn clean(&self, jobs: Timestamp, documents: Timestamp, now: Timestamp) -> Result<u64, StoreError> {
+        Ok(Store::clean_jobs(self, jobs, now).await? + self.clean_kept(documents).await?)
     }
 
     async fn jobs(&self, wanted: JobQuery) -> Result<Vec<Job>, StoreError> {

@@ -8,6 +8,7 @@ use std::{
 use config::{Config, File, FileFormat, Map, Source, Value, ValueKind};
 
 use super::{Settings, SettingsError};
+use crate::domain::text::on_record;
 
 const DEFAULTS: &str = include_str!("../../config/default.toml");
 /// Settings that are never shown, and can each be read from the file that `<key>_file` names.
@@ -49,7 +50,12 @@ impl Settings {
                 flatten(&key, &value, &mut flat);
             }
             for (key, value) in flat {
-                let value = if is_secret(&key) { "***".to_owned() } else { value };
+                let value = match &key {
+                    key if is_secret(key) => "***".to_owned(),
+                    // people put tokens into URLs and arguments
+                    key if key.starts_with("source.") => on_record(&value),
+                    _ => value,
+                };
                 shown.insert(key.clone(), Shown { key, value, origin: origin.clone() });
             }
         }

@@ -8,6 +8,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use rustix::process::{Pid, Signal, kill_process_group};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
@@ -16,7 +17,7 @@ use tokio::{
     process,
 };
 
-use super::{Ask, Credentials, Fetched, Source, SourceError, Wanted};
+use super::{Ask, Credentials, Fetched, Source, SourceError, Wanted, refused::Refused};
 use crate::domain::text::{list, on_record};
 
 /// What the program says on standard error beyond this is not kept.
@@ -50,6 +51,7 @@ pub struct CommandConfig {
 pub struct Command {
     config: CommandConfig,
     credentials: Arc<dyn Credentials>,
+    refused: Refused,
     limit: u64,
 }
 
@@ -57,7 +59,7 @@ impl Command {
     /// Reports of at most `limit` bytes each.
     #[must_use]
     pub fn new(config: CommandConfig, credentials: Arc<dyn Credentials>, limit: u64) -> Self {
-        Self { config, credentials, limit }
+        Self { config, credentials, refused: Refused::default(), limit }
     }
 
     fn start(&self, ask: &Ask) -> std::io::Result<process::Child> {
@@ -108,7 +110,18 @@ impl Drop for Group {
 #[async_trait]
 impl Source for Command {
     async fn fetch(&self, ask: &Ask) -> Result<Fetched, SourceError> {
+        // what begins with a dash would be an option
+        let names = match &ask.wanted {
+            Wanted::Report(sync_type) => [sync_type.as_str(), ""],
+            Wanted::Document { folder, number } => [folder.as_str(), number.as_str()],
+        };
+        if let Some(bad) = names.into_iter().chain([ask.agent.as_str()]).find(|name| name.starts_with('-')) {
+            return Err(SourceError::BadName(bad.to_owned()));
+        }
         let credential = self.credentials.of(&ask.agent).await?;
+        if let Some(known) = &credential {
+            self.refused.check(&ask.agent, known)?;
+        }
         let line = credential.as_ref().map_or("{}".to_owned(), |known| known.exposed().to_string());
         let line = SecretString::from(line + "\n");
         let program = self.config.program.display();
@@ -149,7 +162,12 @@ impl Source for Command {
         let text = format!("{ask}: {program} ended with {status}: {}", said_last(&kept, secret));
         Err(match status.code() {
             Some(EXPIRED) => SourceError::Expired(text),
-            Some(REFUSED) => SourceError::Refused(text),
+            Some(REFUSED) => {
+                if let Some(known) = &credential {
+                    self.refused.note(&ask.agent, known);
+                }
+                SourceError::Refused(text)
+            }
             Some(NOT_FOUND) => SourceError::NotFound(text),
             Some(_) | None => SourceError::Unreachable(text),
         })
@@ -170,8 +188,14 @@ async fn hear(mut stderr: impl AsyncRead + Unpin, said: &Mutex<Vec<u8>>) {
 /// The last line of what it said, without the secret and whatever else is not to be kept.
 fn said_last(stderr: &[u8], secret: Option<&SecretString>) -> String {
     let mut text = String::from_utf8_lossy(stderr).into_owned();
-    if let Some(secret) = secret {
-        text = text.replace(secret.expose_secret(), "[secret]");
+    // as it was handed over, and as pages and URLs have it
+    let spellings = secret.map(SecretString::expose_secret).into_iter().flat_map(|secret| {
+        let json = serde_json::Value::from(secret).to_string();
+        let url = utf8_percent_encode(secret, NON_ALPHANUMERIC).to_string();
+        [secret.to_owned(), json[1..json.len() - 1].to_owned(), url.replace("%20", "+"), url]
+    });
+    for spelling in spellings.filter(|spelling| !spelling.is_empty()) {
+        text = text.replace(&spelling, "[secret]");
     }
     on_record(text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it said nothing"))
 }
@@ -232,6 +256,14 @@ mod tests {
             assert_eq!(error.code(), code, "{script}: {error}");
             assert!(error.to_string().contains(said) && !error.to_string().contains("hunter2"), "{script}: {error}");
         }
+        let secret = SecretString::from(r#"p"w,tail 9\"#.to_owned());
+        let handed_over = Credential::password("anna", secret.expose_secret()).exposed().to_string();
+        for said in [&handed_over, "GET /?p=p%22w%2Ctail%209%5C", "POST p=p%22w%2Ctail+9%5C", r#"typed p"w,tail 9\"#] {
+            let kept = said_last(said.as_bytes(), Some(&secret));
+            assert!(!kept.contains("tail"), "{kept}");
+        }
+        let dash = shell("exit 0").fetch(&Ask::document("ddt", &"anna".into(), "--config=x")).await;
+        assert_eq!(dash, Err(SourceError::BadName("--config=x".into())));
         let nowhere = CommandConfig { program: "/nowhere/robot".into(), args: vec![] };
         let nowhere = Command::new(nowhere, Arc::new(Anna), 1).fetch(&Ask::report(&"x".into(), &"a".into())).await;
         assert!(nowhere.unwrap_err().to_string().contains("/nowhere/robot cannot be started"));

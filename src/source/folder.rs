@@ -120,8 +120,12 @@ impl Folder {
 
     /// By what a later look tells whether it is the same object.
     fn version(&self, meta: &ObjectMeta) -> Option<String> {
+        // a time in the future is a clock that is ahead: nothing is known of the age
         let age = chrono::Utc::now() - meta.last_modified;
-        if age.to_std().is_ok_and(|age| age < SETTLED) {
+        let is_young = age.to_std().map_or(true, |age| age < SETTLED);
+        // a server that says nothing of the time is taken to say 1970, and a size alone is no version
+        let is_dateless = meta.e_tag.is_none() && meta.last_modified.timestamp() == 0;
+        if is_young || is_dateless {
             return None;
         }
         let time_and_size = || format!("{}-{}", meta.last_modified.timestamp_micros(), meta.size);
@@ -249,6 +253,9 @@ mod tests {
         assert_eq!(fetch(&version).await, Fetched::Unchanged);
         age(30);
         assert!(matches!(fetch(&version).await, Fetched::New { .. }), "another time");
+        let ahead = fs::File::options().write(true).open(&path).unwrap();
+        ahead.set_modified(SystemTime::now() + Duration::from_secs(60)).unwrap();
+        assert_eq!(fetch(&None).await, Fetched::unversioned(b"12345".to_vec()), "a clock that is ahead");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::{
 
 use async_trait::async_trait;
 use tokio::{
-    sync::{Mutex as AsyncMutex, Semaphore},
+    sync::{Mutex as AsyncMutex, MutexGuard, Semaphore},
     time::Instant,
 };
 
@@ -37,25 +37,21 @@ pub struct Limits {
 /// A gate: so many inside at once, so far apart.
 struct Gate {
     inside: Semaphore,
-    next: AsyncMutex<Option<Instant>>,
+    next: AsyncMutex<Instant>,
     pause: Duration,
 }
 
 impl Gate {
     fn new(parallel: usize, pause: Duration) -> Self {
-        Self { inside: Semaphore::new(parallel), next: AsyncMutex::new(None), pause }
+        Self { inside: Semaphore::new(parallel), next: AsyncMutex::new(Instant::now()), pause }
     }
 
-    /// Waits until the last start is long enough ago. Whoever gives up while waiting leaves no trace.
-    async fn rest(&self) {
-        if self.pause.is_zero() {
-            return;
-        }
-        let mut next = self.next.lock().await;
-        if let Some(next) = *next {
-            tokio::time::sleep_until(next).await;
-        }
-        *next = Some(Instant::now() + self.pause);
+    /// Waits until the last start is long enough ago. Whoever holds the answer starts next, and notes when;
+    /// whoever gives up while waiting leaves no trace.
+    async fn turn(&self) -> MutexGuard<'_, Instant> {
+        let next = self.next.lock().await;
+        tokio::time::sleep_until(*next).await;
+        next
     }
 }
 
@@ -88,9 +84,12 @@ impl Source for Guarded {
         let agent = self.agent(&ask.agent);
         // the agent's turn first, so that one busy agent does not fill the places of all
         let own = agent.inside.acquire().await;
-        agent.rest().await;
+        let mut own_turn = agent.turn().await;
         let all = self.all.inside.acquire().await;
-        self.all.rest().await;
+        let mut turn = self.all.turn().await;
+        let start = Instant::now();
+        (*own_turn, *turn) = (start + agent.pause, start + self.all.pause);
+        drop((own_turn, turn));
         let limit = self.limits.time;
         let late = |_| SourceError::TooSlow { what: ask.to_string(), limit };
         let fetched = tokio::time::timeout(limit, self.source.fetch(ask)).await.map_err(late)??;
@@ -165,6 +164,9 @@ mod tests {
         assert_eq!(fetch_all(pause, &["a", "b", "c"]).await.1, secs(&[0, 3, 6]));
         let own = Limits { agent_pause: Duration::from_secs(3), ..limits() };
         assert_eq!(fetch_all(own, &["a", "a", "b"]).await.1, secs(&[0, 0, 3]));
+        // the second of a waits for its place, and its pause counts from its start, not from its turn
+        let busy = Limits { parallel: 1, agent_parallel: 2, agent_pause: Duration::from_secs(3), ..limits() };
+        assert_eq!(fetch_all(busy, &["b", "a", "a"]).await.1, secs(&[0, 1, 4]));
     }
 
     #[tokio::test(start_paused = true)]

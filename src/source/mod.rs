@@ -7,6 +7,7 @@ mod error;
 mod folder;
 mod guarded;
 mod http;
+mod refused;
 mod vault;
 
 use async_trait::async_trait;

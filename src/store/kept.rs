@@ -10,8 +10,8 @@ use std::{
 
 use flate2::{Compression, read::ZlibDecoder, write::ZlibEncoder};
 use sea_orm::{
-    ActiveValue::NotSet, Condition, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select,
-    Set, prelude::*,
+    ActiveValue::NotSet, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select, Set,
+    prelude::*,
 };
 use sha2::{Digest, Sha256};
 
@@ -25,6 +25,12 @@ const REPORT: &str = "report";
 const SINGLE: &str = "single";
 /// Rows that one statement forgets.
 const AT_ONCE: u64 = 200;
+
+/// Is it another report than the one that was applied last?
+const IS_NOT_IN_FORCE: &str = "sha256 <> COALESCE((SELECT last.document_sha256 FROM sync_run AS last \
+     WHERE last.sync_type = kept_document.name AND last.agent_id = kept_document.agent_id \
+     AND last.outcome IN ('succeeded', 'succeeded_with_quarantine', 'unchanged') \
+     ORDER BY last.id DESC LIMIT 1), '')";
 
 /// How much is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,14 +110,16 @@ impl Store {
         limits: KeepLimits,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        if limits.reports == 0 {
-            return Ok(());
-        }
         let what = report(sync_type, agent);
-        self.keep(what, (Some(run), bytes), limits, now, move |tx, what| {
+        if limits.reports == 0 {
+            return self.forget_all(what).await;
+        }
+        self.keep(what, (Some(run), bytes), now, move |tx, what| {
             Box::pin(async move {
                 let more = what.rows().select_only().column(C::Id).offset(limits.reports).limit(AT_ONCE);
-                forget(tx, more.into_tuple().all(tx).await?).await
+                let more: Vec<i64> = more.into_tuple().all(tx).await?;
+                let spent = Entity::delete_many().filter(C::Id.is_in(more)).filter(Expr::cust(IS_NOT_IN_FORCE));
+                spent.exec(tx).await.map(|_| ())
             })
         })
         .await
@@ -129,11 +137,11 @@ impl Store {
         limits: KeepLimits,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        if limits.single_bytes == 0 {
-            return Ok(());
-        }
         let what = single(folder, agent, number);
-        self.keep(what, (None, bytes), limits, now, move |tx, what| {
+        if limits.single_bytes == 0 {
+            return self.forget_all(what).await;
+        }
+        self.keep(what, (None, bytes), now, move |tx, what| {
             Box::pin(async move {
                 let older = what.rows().select_only().column(C::Id).offset(1).limit(AT_ONCE);
                 forget(tx, older.into_tuple().all(tx).await?).await?;
@@ -154,7 +162,6 @@ impl Store {
         &self,
         what: What,
         (run, bytes): (Option<RunId>, Arc<Vec<u8>>),
-        limits: KeepLimits,
         now: Timestamp,
         tidy: F,
     ) -> Result<(), StoreError>
@@ -168,7 +175,6 @@ impl Store {
     {
         let failed = StoreError::while_doing("keep a document");
         let sha256 = hex::encode(Sha256::digest(&*bytes));
-        let age = chrono::Duration::from_std(limits.age).unwrap_or(chrono::Duration::days(36_500));
         let size = i64::try_from(bytes.len()).unwrap_or(i64::MAX);
         let packing = self.inner.runtime.spawn_blocking(move || pack(&bytes));
         let packed = super::join(packing.await)?;
@@ -177,9 +183,9 @@ impl Store {
                 let last = what.rows().select_only().columns([C::Id, C::RunId, C::Sha256, C::Size, C::FetchedAt]);
                 let last = last.into_model::<Head>().one(tx).await.map_err(&failed)?;
                 if let Some(same) = last.filter(|last| last.sha256 == sha256) {
-                    // a report is kept from when it was new; a single document is as fresh as its last fetch
-                    let seen = Entity::update_many().col_expr(C::FetchedAt, Expr::val(now));
-                    let seen = seen.filter(C::Id.eq(same.id)).filter(C::Kind.eq(SINGLE));
+                    // it has been read again, by this run; a single document is as fresh as its last fetch
+                    let seen = Entity::update_many().col_expr(C::RunId, Expr::val(run)).filter(C::Id.eq(same.id));
+                    let seen = if what.kind == SINGLE { seen.col_expr(C::FetchedAt, Expr::val(now)) } else { seen };
                     return seen.exec(tx).await.map(|_| ()).map_err(failed);
                 }
                 let row = ActiveModel {
@@ -196,8 +202,38 @@ impl Store {
                     fetched_at: Set(now),
                 };
                 Entity::insert(row).exec_without_returning(tx).await.map_err(&failed)?;
-                forget_old(tx, now - age).await.map_err(&failed)?;
                 tidy(tx, &what).await.map_err(failed)
+            })
+        })
+        .await
+    }
+
+    async fn forget_all(&self, what: What) -> Result<(), StoreError> {
+        self.write_beside(move |tx| {
+            Box::pin(async move {
+                let ids = what.rows().select_only().column(C::Id).limit(AT_ONCE).into_tuple().all(tx).await;
+                let ids = ids.map_err(StoreError::while_doing("forget documents"))?;
+                forget(tx, ids).await.map_err(StoreError::while_doing("forget documents"))
+            })
+        })
+        .await
+    }
+
+    /// Forgets documents from before `before`, but never the report that was applied last: it is the one that
+    /// the records come from. Answers how many.
+    ///
+    /// # Errors
+    /// [`StoreError`] if a statement fails.
+    pub async fn clean_kept(&self, before: Timestamp) -> Result<u64, StoreError> {
+        self.write_beside(move |tx| {
+            Box::pin(async move {
+                let mut forgotten = 0;
+                for kind in [REPORT, SINGLE] {
+                    let old = Entity::delete_many().filter(C::Kind.eq(kind)).filter(C::FetchedAt.lt(before));
+                    let done = old.filter(Expr::cust(IS_NOT_IN_FORCE)).exec(tx).await;
+                    forgotten += done.map_err(StoreError::while_doing("forget old documents"))?.rows_affected;
+                }
+                Ok(forgotten)
             })
         })
         .await
@@ -261,20 +297,6 @@ impl Store {
         })
         .await
     }
-}
-
-/// Forgets what is older than `before`, but never the last report of a type and agent: it is the one that holds.
-async fn forget_old(tx: &DatabaseTransaction, before: Timestamp) -> Result<(), DbErr> {
-    let newer = "EXISTS (SELECT 1 FROM kept_document AS newer WHERE newer.kind = kept_document.kind \
-                 AND newer.name = kept_document.name AND newer.agent_id = kept_document.agent_id \
-                 AND newer.number = kept_document.number AND newer.id > kept_document.id)";
-    let replaceable = Condition::any().add(C::Kind.eq(SINGLE)).add(Expr::cust(newer));
-    // one after the other, so that each finds its index
-    for kind in [REPORT, SINGLE] {
-        let old = Entity::delete_many().filter(C::Kind.eq(kind)).filter(C::FetchedAt.lt(before));
-        old.filter(replaceable.clone()).exec(tx).await?;
-    }
-    Ok(())
 }
 
 async fn forget(tx: &DatabaseTransaction, ids: Vec<i64>) -> Result<(), DbErr> {

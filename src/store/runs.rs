@@ -199,6 +199,22 @@ impl Store {
         Ok(self.latest(sync_type, agent, C::FinishedAt.is_not_null()).await?.map(Run::from))
     }
 
+    /// The newest run that applied its report, or found that there was nothing to apply.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the query fails.
+    pub async fn last_applied(&self, sync_type: &SyncType, agent: &AgentId) -> Result<Option<Run>, StoreError> {
+        Ok(self.latest(sync_type, agent, was_applied()).await?.map(Run::from))
+    }
+
+    /// The newest run that read a report and applied it.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the query fails.
+    pub async fn last_read(&self, sync_type: &SyncType, agent: &AgentId) -> Result<Option<Run>, StoreError> {
+        Ok(self.latest(sync_type, agent, was_applied().and(C::Read.gt(0))).await?.map(Run::from))
+    }
+
     /// How the last report of a type and agent that was read was laid out.
     ///
     /// # Errors
@@ -360,6 +376,12 @@ impl Store {
         })
         .await
     }
+}
+
+/// The outcomes of runs that leave the records as their report has them.
+fn was_applied() -> Expr {
+    let applied = [Outcome::Succeeded, Outcome::SucceededWithQuarantine, Outcome::Unchanged];
+    C::Outcome.is_in(applied.map(Outcome::as_str))
 }
 
 async fn open_hold(tx: &DatabaseTransaction, run: RunId) -> Result<Option<entity::sync_run::Model>, StoreError> {

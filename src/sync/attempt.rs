@@ -161,7 +161,7 @@ impl Runner {
     async fn skip(&self, job: &ClaimedJob) -> Option<Finish> {
         let is_asked = match job.reason {
             Reason::Timer | Reason::Flow => false,
-            Reason::Manual | Reason::Upload | Reason::Approval | Reason::Operation => true,
+            Reason::Manual | Reason::Upload | Reason::Replay | Reason::Approval | Reason::Operation => true,
         };
         if is_asked || job.agent == AgentId::service_account() {
             return None;

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     coordination::Coordination,
     delta::{self, ChangeKind, Plan},
-    domain::{ClaimedJob, Clock, Counts, Outcome, Stage, Timestamp},
+    domain::{ClaimedJob, Clock, Counts, Outcome, Reason, Stage, Timestamp},
     event::{Bus, Event},
     report::{
         Refusal, Report,
@@ -159,9 +159,10 @@ impl Pipeline {
         self.note_report(&report).await?;
 
         self.enter(Stage::Plan);
-        let second_miss = match self.job.approves {
-            Some(_) => None,
-            None => Some(second_miss(&self.context, &self.spec).await?),
+        // a miss is seen twice only in two reports: neither an approved one nor one read again is another
+        let second_miss = match (self.job.approves, self.job.reason) {
+            (Some(_), _) | (None, Reason::Replay) => None,
+            (None, _) => Some(second_miss(&self.context, &self.spec).await?),
         };
         self.finish.missed_at = Some(started);
         let plan = make_plan(&self.context, &self.spec, &self.job.agent, &report, started, second_miss);

@@ -248,8 +248,8 @@ impl JobBoard for MemoryBoard {
         })
     }
 
-    async fn clean(&self, before: Timestamp, now: Timestamp) -> Result<u64, StoreError> {
-        self.with(|state| state.queue.clean(before, now))
+    async fn clean(&self, jobs: Timestamp, _: Timestamp, now: Timestamp) -> Result<u64, StoreError> {
+        self.with(|state| state.queue.clean(jobs, now))
     }
 
     async fn jobs(&self, wanted: JobQuery) -> Result<Vec<Job>, StoreError> {

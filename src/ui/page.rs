@@ -5,7 +5,7 @@ use maud::{DOCTYPE, Markup, html};
 use super::session::Visitor;
 use crate::{
     api::{Api, Problem},
-    domain::{AgentId, Class, Outcome, SyncType, Timestamp},
+    domain::{AgentId, Class, SyncType, Timestamp},
     report::Quarantined,
     scheduler::Snapshot as ScheduleState,
     store::{Job, JobQuery, Run, RunQuery},
@@ -14,6 +14,8 @@ use crate::{
 
 /// Runs that are looked through for what is new.
 const RUNS: u64 = 60;
+/// Agents that are shown.
+const AGENTS: usize = 50;
 /// Lines of a list.
 const LINES: usize = 12;
 
@@ -21,6 +23,7 @@ const LINES: usize = 12;
 pub struct Overview {
     now: Timestamp,
     agents: Vec<AgentId>,
+    more_agents: usize,
     types: Vec<Row>,
     holds: Vec<Run>,
     quarantine: Vec<(Run, Quarantined)>,
@@ -50,8 +53,10 @@ impl Overview {
     /// [`Problem`] if the database or an actor cannot be asked.
     pub async fn look(api: &Api) -> Result<Self, Problem> {
         let store = &api.context.store;
-        let agents: Vec<AgentId> =
-            store.agents().await?.into_iter().filter(|agent| agent.active).map(|agent| agent.id).collect();
+        let active = store.agents().await?.into_iter().filter(|agent| agent.active);
+        let mut agents: Vec<AgentId> = active.map(|agent| agent.id).collect();
+        let more_agents = agents.len().saturating_sub(AGENTS);
+        agents.truncate(AGENTS);
         let mut types = Vec::new();
         for spec in api.context.types.iter() {
             let running = match api.syncs.get(&spec.name) {
@@ -59,7 +64,7 @@ impl Overview {
                 None => Vec::new(),
             };
             let mut cells = Vec::new();
-            for agent in api.agents_for(spec, None).await? {
+            for agent in api.agents_for(spec, None).await?.into_iter().take(AGENTS) {
                 let last = store.last_run(&spec.name, &agent).await?;
                 let running = running.iter().find(|one| one.agent_id == agent).cloned();
                 cells.push(Cell { agent, last, running });
@@ -84,6 +89,7 @@ impl Overview {
             now: api.context.clock.now(),
             quarantine: quarantine(api, &types).await?,
             agents,
+            more_agents,
             types,
             holds,
             operations,
@@ -132,6 +138,7 @@ impl Overview {
             }
             h2 { "Sync types by agent" }
             div.scroll { (self.table()) }
+            @if self.more_agents > 0 { p { "And " (self.more_agents) " agents more: GET /api/sync/status." } }
             h2 { "What changed last" }
             (self.changed())
             h2 { "Sent to the ERP, and fetched from it" }
@@ -214,21 +221,14 @@ impl Overview {
     }
 }
 
-/// The quarantined rows of each type's and agent's last run that read something.
+/// The quarantined rows of the last report of each type and agent that was applied.
 async fn quarantine(api: &Api, types: &[Row]) -> Result<Vec<(Run, Quarantined)>, Problem> {
     let mut found = Vec::new();
-    for cell in types.iter().flat_map(|row| row.cells.iter().map(move |cell| (&row.sync_type, cell))) {
-        let (sync_type, Cell { agent, .. }) = cell;
-        let wanted = RunQuery {
-            sync_type: Some(sync_type.to_string()),
-            agent: Some(agent.to_string()),
-            outcome: Some(Outcome::SucceededWithQuarantine.as_str().to_owned()),
-            limit: 1,
-            ..RunQuery::default()
-        };
-        for run in api.context.store.runs(wanted).await? {
+    for (sync_type, cell) in types.iter().flat_map(|row| row.cells.iter().map(|cell| (&row.sync_type, cell))) {
+        let last = api.context.store.last_read(sync_type, &cell.agent).await?;
+        if let Some(run) = last.filter(|run| run.counts.quarantined > 0) {
             let rows = api.context.store.quarantined(run.id).await?;
-            found.extend(rows.into_iter().map(|row| (run.clone(), row)));
+            found.extend(rows.into_iter().take(LINES).map(|row| (run.clone(), row)));
         }
     }
     found.sort_by_key(|(run, _)| std::cmp::Reverse(run.id));

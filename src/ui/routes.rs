@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     api::{Api, Problem},
-    domain::{Class, Reason, RunId},
+    domain::{Admission, Class, Reason, RunId},
     queue::{Enqueue, EnqueueMany, StopJobs},
 };
 
@@ -95,9 +95,9 @@ struct Link {
 /// `GET /login?key=`: a link that lets in once.
 async fn follow(sessions: web::Data<Sessions>, request: HttpRequest, link: web::Query<Link>) -> HttpResponse {
     match &link.key {
-        // who is in already does not need the link again
-        _ if visitor(&sessions, &request).is_some() => to_overview(),
+        // used up also by who is in already: nobody else is to find it
         Some(key) if sessions.follow(key) => let_in(&sessions),
+        _ if visitor(&sessions, &request).is_some() => to_overview(),
         Some(_) => html(StatusCode::UNAUTHORIZED, &page::login(Some("This link was used before, or is too old."))),
         None => html(StatusCode::OK, &page::login(None)),
     }
@@ -151,9 +151,20 @@ async fn act(
     }
 }
 
+/// Was any of it taken, or on its way already? Otherwise, why not.
+fn taken(answers: &[Admission]) -> Result<(), Problem> {
+    match answers.first() {
+        Some(first) if answers.iter().all(|answer| answer.job().is_none()) => {
+            let why = first.as_str().replace('_', " ");
+            Err(Problem::conflict(first.as_str(), format!("nothing was started: {why}")))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
 async fn perform(api: &Api, what: &str, run: Option<RunId>) -> Result<(), Problem> {
     match (what, run) {
-        ("approve", Some(run)) => api.approve(run).await.map(|_| ()),
+        ("approve", Some(run)) => taken(&[api.approve(run).await?.1]),
         ("reject", Some(run)) => api.reject(run).await.map(|_| ()),
         ("sync", None) => {
             let mut asks = Vec::new();
@@ -161,8 +172,7 @@ async fn perform(api: &Api, what: &str, run: Option<RunId>) -> Result<(), Proble
                 let agents = api.agents_for(spec, None).await?;
                 asks.extend(agents.into_iter().map(|agent| Enqueue::new(spec.name.job_type(), agent, Reason::Manual)));
             }
-            api.queue.send(EnqueueMany(asks)).await??;
-            Ok(())
+            taken(&api.queue.send(EnqueueMany(asks)).await??)
         }
         ("stop", None) => {
             api.queue.send(StopJobs { class: Some(Class::Sync), ..StopJobs::default() }).await??;

@@ -44,6 +44,7 @@ fn stage(agents: &[&str], concurrency: usize) -> Stage {
         heartbeat: Duration::from_secs(5),
         lease: Duration::from_secs(20),
         keep_jobs: Duration::from_secs(30 * 86_400),
+        keep_documents: Duration::from_secs(30 * 86_400),
         owner: "this process".to_owned(),
     };
     let mut workers: HashMap<_, _> = syncs.iter().map(|(name, sync)| (name.as_str().into(), worker(sync))).collect();

@@ -47,7 +47,10 @@ async fn a_link_works_once_and_a_token_every_time_and_nothing_else_lets_in() {
     let link = format!("/login?key={}", app.app.sessions.one_time_key().unwrap());
     assert_eq!(first.get(&link).await.0, 303);
     assert!(first.page().await.0.contains("anna"));
-    assert_eq!(first.get(&link).await.0, 303, "who is in may follow it again");
+    assert_eq!(first.get(&link).await.0, 303, "who is in is in");
+    let other = format!("/login?key={}", app.app.sessions.one_time_key().unwrap());
+    assert_eq!(first.get(&other).await.0, 303);
+    assert_eq!(second.get(&other).await.0, 401, "used up by who was in already");
     assert_eq!(second.get(&link).await.0, 401);
     assert_eq!(second.get("/").await.0, 401);
 
@@ -105,6 +108,15 @@ async fn a_held_run_is_decided_on_and_what_is_stored_is_never_markup() {
     assert!(said.contains("it is rejected"), "{said}");
 
     let run = hold().await;
+    let pause = serde_json::json!({ "reason": "stocktaking", "emergency": true });
+    assert_eq!(app.post("/api/sync/pause", pause).await.0, 200);
+    for fields in [vec![("form_key", key.as_str()), ("run", run.as_str())], vec![("form_key", key.as_str())]] {
+        let what = if fields.len() == 2 { "/act/approve" } else { "/act/sync" };
+        let (status, said) = browser.send(what, &fields).await;
+        assert_eq!(status, 409, "{what}");
+        assert!(said.contains("nothing was started: paused"), "{said}");
+    }
+    assert_eq!(app.post("/api/sync/resume", serde_json::json!({})).await.0, 200);
     assert_eq!(browser.send("/act/approve", &[("form_key", &key), ("run", &run)]).await.0, 303);
     app.idle().await;
     let rows = app.rows("customers", agent).await;

@@ -9,19 +9,22 @@ use std::{
 };
 
 use async_trait::async_trait;
+use chrono::{DateTime, FixedOffset, TimeDelta};
 use futures_util::StreamExt as _;
-use reqwest::{RequestBuilder, Response, StatusCode, Url, header};
+use reqwest::{
+    RequestBuilder, Response, StatusCode, Url,
+    header::{self, HeaderMap},
+};
 use secrecy::ExposeSecret as _;
 use sha2::{Digest, Sha256};
 
 pub use config::{Auth, HttpConfig, LoginConfig};
 
-use super::{Ask, Credential, Credentials, Fetched, Source, SourceError, guarded::check};
+use super::{Ask, Credential, Credentials, Fetched, Source, SourceError, guarded::check, refused::Refused};
 use session::{Client, Sessions, sent};
 
-/// Before the two kinds of version: what the server says, and when it says that the report was made.
-const ETAG: &str = "etag";
-const TIME: &str = "time";
+/// A report that was made so shortly before it was sent may be made again within the same second.
+const SETTLED: TimeDelta = TimeDelta::seconds(2);
 
 /// Reports of an HTTP server.
 pub struct HttpSource {
@@ -30,6 +33,7 @@ pub struct HttpSource {
     shared: OnceLock<reqwest::Client>,
     sessions: Sessions,
     credentials: Arc<dyn Credentials>,
+    refused: Arc<Refused>,
     limit: u64,
 }
 
@@ -41,10 +45,11 @@ impl HttpSource {
     pub fn new(config: HttpConfig, credentials: Arc<dyn Credentials>, limit: u64) -> Result<Self, String> {
         let silence = if config.silence_ms == 0 { 30_000 } else { config.silence_ms };
         let client = Client { hosts: config.hosts()?.into(), silence: Duration::from_millis(silence) };
-        let sessions = Sessions::new(config.login.clone(), client.clone());
+        let refused = Arc::new(Refused::default());
+        let sessions = Sessions::new(config.login.clone(), client.clone(), refused.clone());
         // what cannot be made is known at the start
         client.build(true)?;
-        Ok(Self { config, client, shared: OnceLock::new(), sessions, credentials, limit })
+        Ok(Self { config, client, shared: OnceLock::new(), sessions, credentials, refused, limit })
     }
 
     /// The agent's credentials, where the server asks for some.
@@ -58,8 +63,9 @@ impl HttpSource {
             (Some(Credential::Password(_)), auth) => auth != Auth::Bearer,
             (None, _) => false,
         };
-        if fits {
-            return Ok(found);
+        if let Some(known) = found.filter(|_| fits) {
+            self.refused.check(&ask.agent, &known)?;
+            return Ok(Some(known));
         }
         let wanted = if self.config.auth == Auth::Bearer { "a token" } else { "a username and a password" };
         Err(SourceError::NoCredentials(format!("agent {} needs {wanted}", ask.agent)))
@@ -67,25 +73,37 @@ impl HttpSource {
 
     /// One request, with the client of its session.
     async fn get(&self, client: &reqwest::Client, url: Url, ask: &Ask, credential: Option<&Credential>) -> Answer {
-        let mark = hex::encode(&Sha256::digest(url.as_str())[..4]);
-        let request = with_credential(client.get(url), self.config.auth, credential);
-        let response = with_condition(request, ask, &mark).send().await.map_err(|error| sent(&error, ask))?;
-        if self.config.auth == Auth::Form && self.sessions.is_login(response.url()) {
+        // a version belongs to the URL, and to whom it was shown to
+        let shown_to = credential.map(Credential::digest).unwrap_or_default();
+        let mark = hex::encode(&Sha256::digest([url.as_str().as_bytes(), &shown_to].concat())[..8]);
+        let known = ask.known.as_deref().and_then(|known| known.strip_prefix(&mark)?.strip_prefix(':'));
+        let mut request = with_credential(client.get(url.clone()), self.config.auth, credential);
+        if let Some(tag) = known {
+            request = request.header(header::IF_NONE_MATCH, tag);
+        }
+        let response = request.send().await.map_err(|error| sent(&error, ask))?;
+        if self.config.auth == Auth::Form && *response.url() != url && self.sessions.is_login(response.url()) {
             return Err(SourceError::Expired(format!("{ask}: the server sent us to its log-in page")));
         }
         let status = response.status();
         let said = format!("{ask}: the server answered {status}");
         match status {
-            StatusCode::NOT_MODIFIED if ask.known.is_some() => return Ok(Fetched::Unchanged),
+            StatusCode::NOT_MODIFIED if known.is_some() => return Ok(Fetched::Unchanged),
             StatusCode::UNAUTHORIZED if self.config.auth == Auth::Form => return Err(SourceError::Expired(said)),
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => return Err(SourceError::Refused(said)),
+            StatusCode::UNAUTHORIZED => {
+                if let Some(known) = credential {
+                    self.refused.note(&ask.agent, known);
+                }
+                return Err(SourceError::Refused(said));
+            }
+            StatusCode::FORBIDDEN => return Err(SourceError::Refused(said)),
             StatusCode::NOT_FOUND | StatusCode::GONE => return Err(SourceError::NotFound(ask.to_string())),
             // a part of a report, or none, is not the report
             StatusCode::OK => {}
             status if status.is_success() => return Err(SourceError::NotAReport(said)),
             _ => return Err(SourceError::Unreachable(said)),
         }
-        let version = version(&response).map(|version| format!("{mark}:{version}"));
+        let version = tag(response.headers()).map(|tag| format!("{mark}:{tag}"));
         let bytes = self.body(response, ask).await?;
         check(&bytes, ask)?;
         Ok(Fetched::New { bytes, version })
@@ -124,22 +142,14 @@ fn with_credential(request: RequestBuilder, auth: Auth, credential: Option<&Cred
     }
 }
 
-/// Asks for what is newer than the known version, if that is one of this server's and of this URL's.
-fn with_condition(request: RequestBuilder, ask: &Ask, mark: &str) -> RequestBuilder {
-    let known = ask.known.as_deref().and_then(|known| known.strip_prefix(mark)?.strip_prefix(':'));
-    match known.and_then(|known| known.split_once(':')) {
-        Some((ETAG, tag)) => request.header(header::IF_NONE_MATCH, tag),
-        Some((TIME, time)) => request.header(header::IF_MODIFIED_SINCE, time),
-        Some(_) | None => request,
-    }
-}
-
-fn version(response: &Response) -> Option<String> {
-    let of = |name| response.headers().get(name)?.to_str().ok();
-    let tag = of(header::ETAG).map(|tag| format!("{ETAG}:{tag}"));
-    // a time has whole seconds: what was made in the same second as it was sent may be made again in it
-    let is_settled = |made: &&str| Some(*made) != of(header::DATE);
-    tag.or_else(|| of(header::LAST_MODIFIED).filter(is_settled).map(|time| format!("{TIME}:{time}")))
+/// The tag by which a server tells whether its report is still the same: a strong one, of a report that was not
+/// made just now. A time alone is none: it has whole seconds, and goes backwards where an older file is put back.
+fn tag(headers: &HeaderMap) -> Option<&str> {
+    let of = |name| headers.get(name)?.to_str().ok();
+    let time = |name| DateTime::parse_from_rfc2822(of(name)?).ok();
+    let is_young = |made: DateTime<FixedOffset>| time(header::DATE).is_none_or(|sent| sent - made < SETTLED);
+    let tag = of(header::ETAG).filter(|tag| !tag.starts_with("W/"))?;
+    time(header::LAST_MODIFIED).is_none_or(|made| !is_young(made)).then_some(tag)
 }
 
 #[async_trait]
@@ -151,14 +161,18 @@ impl Source for HttpSource {
             let client = self.client.shared(&self.shared)?;
             return self.get(&client, url, ask, credential.as_ref()).await;
         };
-        let session = self.sessions.of(&ask.agent, known).await?;
-        match self.get(&session.client, url.clone(), ask, None).await {
-            Err(SourceError::Expired(text)) => {
-                tracing::info!(agent = %ask.agent, "{text}: logging in afresh");
-                let fresh = self.sessions.renew(&ask.agent, known, &session).await?;
-                self.get(&fresh.client, url, ask, None).await
-            }
-            answer => answer,
+        let mut session = self.sessions.of(&ask.agent, known).await?;
+        let mut answer = self.get(&session.client, url.clone(), ask, Some(known)).await;
+        if let Err(SourceError::Expired(text)) = &answer
+            && session.may_be_renewed()
+        {
+            tracing::info!(agent = %ask.agent, "{text}: logging in afresh");
+            session = self.sessions.renew(&ask.agent, known, &session).await?;
+            answer = self.get(&session.client, url, ask, Some(known)).await;
         }
+        if answer.is_ok() {
+            session.has_worked();
+        }
+        answer
     }
 }

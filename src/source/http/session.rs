@@ -2,22 +2,28 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
+use futures_util::StreamExt as _;
 use reqwest::{StatusCode, Url, redirect};
 use scraper::{Html, Selector};
 use secrecy::ExposeSecret as _;
 use tokio::{sync::Mutex as AsyncMutex, time::Instant};
 
-use super::{Credential, LoginConfig, SourceError};
+use super::{Credential, LoginConfig, Refused, SourceError};
 use crate::domain::{AgentId, text::on_record};
 
 /// Redirects that one request may follow.
 const REDIRECTS: usize = 10;
-/// Credentials that were refused are not shown again for so long: that locks accounts.
-const REFUSED_FOR: Duration = Duration::from_mins(10);
+/// How long a log-in that did not help is not repeated.
+const REST: Duration = Duration::from_mins(10);
+/// The largest page that is looked at on the way in.
+const PAGE: usize = 1 << 20;
 const CONNECT: Duration = Duration::from_secs(10);
 
 /// How clients are made: cookies of their own, redirects to known hosts alone.
@@ -77,28 +83,38 @@ pub(super) struct Session {
     pub client: reqwest::Client,
     opened: Instant,
     credential: [u8; 32],
+    worked: AtomicBool,
 }
 
-#[derive(Default)]
-struct Slot {
-    session: Option<Arc<Session>>,
-    /// Which credentials were refused, and when.
-    refused: Option<([u8; 32], Instant)>,
+impl Session {
+    /// May one log in afresh because of a log-in page? Not soon after a log-in that did not help: that locks
+    /// accounts, and it is not the session that is wrong.
+    pub fn may_be_renewed(&self) -> bool {
+        self.worked.load(Ordering::Relaxed) || self.opened.elapsed() >= REST
+    }
+
+    /// It has brought something.
+    pub fn has_worked(&self) {
+        self.worked.store(true, Ordering::Relaxed);
+    }
 }
+
+type Slot = Arc<AsyncMutex<Option<Arc<Session>>>>;
 
 /// The sessions of all agents.
 pub(super) struct Sessions {
     login: LoginConfig,
     client: Client,
-    slots: Mutex<HashMap<AgentId, Arc<AsyncMutex<Slot>>>>,
+    slots: Mutex<HashMap<AgentId, Slot>>,
+    refused: Arc<Refused>,
 }
 
 impl Sessions {
-    pub fn new(login: LoginConfig, client: Client) -> Self {
-        Self { login, client, slots: Mutex::default() }
+    pub fn new(login: LoginConfig, client: Client, refused: Arc<Refused>) -> Self {
+        Self { login, client, slots: Mutex::default(), refused }
     }
 
-    fn slot(&self, agent: &AgentId) -> Arc<AsyncMutex<Slot>> {
+    fn slot(&self, agent: &AgentId) -> Slot {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner).entry(agent.clone()).or_default().clone()
     }
 
@@ -110,7 +126,7 @@ impl Sessions {
         let is_fresh = |session: &Session| {
             session.credential == credential.digest() && (life.is_zero() || session.opened.elapsed() < life)
         };
-        match &slot.session {
+        match &*slot {
             Some(session) if is_fresh(session) => Ok(session.clone()),
             _ => self.open(agent, credential, &mut slot).await,
         }
@@ -125,7 +141,7 @@ impl Sessions {
     ) -> Result<Arc<Session>, SourceError> {
         let slot = self.slot(agent);
         let mut slot = slot.lock().await;
-        match &slot.session {
+        match &*slot {
             Some(session) if !Arc::ptr_eq(session, stale) => Ok(session.clone()),
             _ => self.open(agent, credential, &mut slot).await,
         }
@@ -133,29 +149,33 @@ impl Sessions {
 
     /// Does this URL ask to log in?
     pub fn is_login(&self, url: &Url) -> bool {
-        let same = |own: &String| {
-            Url::parse(own).is_ok_and(|own| own.path() == url.path() && own.host_str() == url.host_str())
+        let is_there = |own: &String| {
+            let Ok(own) = Url::parse(own) else { return false };
+            let place =
+                |url: &Url| (url.host_str().map(str::to_owned), url.port_or_known_default(), url.path().to_owned());
+            place(&own) == place(url) && (own.query().is_none() || own.query() == url.query())
         };
-        same(&self.login.url) || same(&self.login.page_url)
+        is_there(&self.login.url) || is_there(&self.login.page_url)
     }
 
     async fn open(
         &self,
         agent: &AgentId,
         credential: &Credential,
-        slot: &mut Slot,
+        slot: &mut Option<Arc<Session>>,
     ) -> Result<Arc<Session>, SourceError> {
-        let digest = credential.digest();
-        slot.session = None;
-        if slot.refused.is_some_and(|(refused, at)| refused == digest && at.elapsed() < REFUSED_FOR) {
-            let text = format!("the credentials of agent {agent} were refused before: set others, or wait");
-            return Err(SourceError::Refused(text));
-        }
+        *slot = None;
         let opened = self.log_in(agent, credential).await;
-        slot.refused = matches!(opened, Err(SourceError::Refused(_))).then(|| (digest, Instant::now()));
-        let session = Arc::new(Session { client: opened?, opened: Instant::now(), credential: digest });
-        slot.session = Some(session.clone());
-        Ok(session)
+        if matches!(opened, Err(SourceError::Refused(_))) {
+            self.refused.note(agent, credential);
+        }
+        let session = Session {
+            client: opened?,
+            opened: Instant::now(),
+            credential: credential.digest(),
+            worked: AtomicBool::new(false),
+        };
+        Ok(slot.insert(Arc::new(session)).clone())
     }
 
     async fn log_in(&self, agent: &AgentId, credential: &Credential) -> Result<reqwest::Client, SourceError> {
@@ -167,7 +187,7 @@ impl Sessions {
         let mut fields = BTreeMap::new();
         if !self.login.page_url.is_empty() {
             let page = client.get(&self.login.page_url).send().await.and_then(reqwest::Response::error_for_status);
-            let page = page.map_err(|error| sent(&error, &what))?.text().await.map_err(|error| sent(&error, &what))?;
+            let page = page_of(page.map_err(|error| sent(&error, &what))?, &what).await?;
             fields.extend(hidden_fields(&page));
         }
         fields.extend(self.login.fields.clone());
@@ -175,15 +195,32 @@ impl Sessions {
         fields.insert(self.login.password_field.clone(), known.password.expose_secret().to_owned());
         let answer = client.post(&self.login.url).form(&fields).send().await.map_err(|error| sent(&error, &what))?;
         let status = answer.status();
+        let said = format!("{what}: the server answered {status}");
         if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
-            return Err(SourceError::Unreachable(format!("{what}: the server answered {status}")));
+            return Err(SourceError::Unreachable(said));
         }
-        let page = answer.text().await.map_err(|error| sent(&error, &what))?;
-        if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) || asks_for_password(&page) {
-            return Err(SourceError::Refused(format!("{what}: the server did not accept the credentials ({status})")));
+        let page = page_of(answer, &what).await?;
+        if status.is_client_error() || asks_for_password(&page) {
+            return Err(SourceError::Refused(format!("{said} and did not accept the credentials")));
+        }
+        if !status.is_success() {
+            return Err(SourceError::Unreachable(said));
         }
         Ok(client)
     }
+}
+
+/// A page's text, as far as it is looked at: what is longer is no page of a log-in.
+async fn page_of(answer: reqwest::Response, what: &str) -> Result<String, SourceError> {
+    let mut parts = answer.bytes_stream();
+    let mut bytes = Vec::new();
+    while let Some(part) = parts.next().await {
+        bytes.extend_from_slice(&part.map_err(|error| sent(&error, &what))?);
+        if bytes.len() > PAGE {
+            return Err(SourceError::NotAReport(format!("{what}: the server sent more than {PAGE} bytes as a page")));
+        }
+    }
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// The hidden fields of a page's forms: what a browser would send along.

@@ -10,6 +10,7 @@ use super::{
     servers::Server,
     service::{AGENTS, Records, Service, World},
 };
+use crate::fixtures::objects;
 
 const ROWS: usize = 40;
 /// Changes in the ERP between two rounds, at most.
@@ -26,20 +27,23 @@ struct Done {
     changed_in_mid_run: u32,
 }
 
-fn print(world: &World, erp: &pretend_erp::World) -> Records {
-    let table = |(name, agent): (&lockstep::domain::SyncType, &AgentId)| {
+/// Prints what has changed since it was printed last; answers what is in the ERP.
+fn print(world: &World, erp: &pretend_erp::World, printed: &mut Records) -> Records {
+    for (name, agent) in erp.tables() {
         let spec = world.types.get(name.as_str()).unwrap();
-        let stored = world.put(spec, agent.as_str(), erp.records(name, agent));
-        ((name.to_string(), agent.to_string()), stored)
-    };
-    erp.tables().map(table).collect()
+        let (of, records) = ((name.to_string(), agent.to_string()), erp.records(name, agent));
+        if printed.get(&of) != Some(&objects(spec, records)) {
+            printed.insert(of, world.put(spec, agent.as_str(), records));
+        }
+    }
+    printed.clone()
 }
 
 /// Strikes the service once; answers the service that runs then.
 async fn strike(
     world: &World,
     service: Service,
-    erp: &mut pretend_erp::World,
+    (erp, printed): (&mut pretend_erp::World, &mut Records),
     random: &mut fastrand::Rng,
     done: &mut Done,
 ) -> Service {
@@ -65,7 +69,7 @@ async fn strike(
         }
         _ => {
             erp.stir();
-            print(world, erp);
+            print(world, erp, printed);
             done.changed_in_mid_run += 1;
             service.post("/api/sync/trigger-all", json!({})).await;
             service
@@ -82,21 +86,21 @@ async fn rounds(world: World, count: u32) {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut erp = pretend_erp::World::new(Arc::new(types()), &AGENTS.map(AgentId::from), |_| ROWS, seed);
     let mut service = world.serve("victim").await;
-    let (mut done, mut changes) = (Done::default(), 0);
+    let (mut done, mut changes, mut printed) = (Done::default(), 0, Records::new());
     for round in 0..count {
         let now = random.u32(1..=CHANGES);
         changes += now;
         for _ in 0..now {
             erp.stir();
         }
-        print(&world, &erp);
+        print(&world, &erp, &mut printed);
         service.post("/api/sync/trigger-all", json!({})).await;
         for _ in 0..random.u32(..=BLOWS) {
-            service = strike(&world, service, &mut erp, &mut random, &mut done).await;
+            service = strike(&world, service, (&mut erp, &mut printed), &mut random, &mut done).await;
         }
         service.idle(Duration::from_secs(60)).await;
         // what was stopped, or began before the last change, is asked for once more
-        let truth = print(&world, &erp);
+        let truth = print(&world, &erp, &mut printed);
         service.post("/api/sync/trigger-all", json!({})).await;
         service.idle(Duration::from_secs(60)).await;
         service.assert_truth(&world, &truth, &format!("round {round} of seed {seed}")).await;

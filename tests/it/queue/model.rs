@@ -292,8 +292,8 @@ impl Pair {
             }
             Command::Clean { seconds } => {
                 let before = now - chrono::Duration::seconds((*seconds).into());
-                let cleaned = real.clean(before, now).await.unwrap();
-                assert_eq!(model.clean(before, now).await.unwrap(), cleaned);
+                let cleaned = real.clean(before, before, now).await.unwrap();
+                assert_eq!(model.clean(before, before, now).await.unwrap(), cleaned);
             }
             Command::Heartbeat { owner } => {
                 let owner = OWNERS[*owner].to_owned();

@@ -105,6 +105,7 @@ async fn a_day(agents: usize, concurrency: usize) {
         heartbeat: Duration::from_secs(5),
         lease: Duration::from_secs(20),
         keep_jobs: Duration::from_secs(60),
+        keep_documents: Duration::from_secs(60),
         owner: "simulation".to_owned(),
     };
     let queue = QueueActor::new(parts, settings).start();

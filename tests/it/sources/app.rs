@@ -282,11 +282,20 @@ async fn the_last_reports_are_kept_and_no_more() {
     let kept = app.app.store.kept_reports(&"orders".into(), &"a".into()).await.unwrap();
     assert_eq!(kept[2].run, Some(refused.id));
 
-    // by age, but never the last of its kind
+    // however many are refused or held after it, the one that the records come from stays
+    let types = app.app.store.types().clone();
+    for rows in 6..12 {
+        app.source.set("orders", "a", print(types.get("ddt").unwrap(), &invent(&types, "ddt", rows)));
+        app.sync("orders", "a").await;
+    }
+    let kept = app.app.store.kept_reports(&"orders".into(), &"a".into()).await.unwrap();
+    assert_eq!(kept.len(), 4);
+    assert_eq!(app.app.store.kept_bytes(kept[0].id).await.unwrap(), last);
+    // and by age, too
     app.clock.advance(Duration::from_hours(24 * 31));
-    serve(&app, "orders", "a", &records[..15]);
-    app.sync("orders", "a").await;
-    assert_eq!(app.app.store.kept_reports(&"orders".into(), &"a".into()).await.unwrap().len(), 1);
+    let before = lockstep::domain::Clock::now(&app.clock) - chrono::Duration::days(30);
+    assert_eq!(app.app.store.clean_kept(before).await.unwrap(), 3);
+    assert_eq!(app.app.store.kept_reports(&"orders".into(), &"a".into()).await.unwrap(), kept[..1]);
     app.stop().await;
 }
 
@@ -317,7 +326,7 @@ async fn a_replay_shows_what_a_changed_type_would_read_and_applies_the_last_repo
         folder.path().join("lockstep.toml"),
         format!(
             "database.url = \"{database}\"\nsource.kind = \"folder\"\nsource.folder.url = \"reports\"\n\
-             sync.types_dir = \"types\"\n[[agents]]\nid = \"a\"\nname = \"A\"\n"
+             sync.types_dir = \"types\"\nscheduler.minute_ms = 1\n[[agents]]\nid = \"a\"\nname = \"A\"\n"
         ),
     )
     .unwrap();
@@ -327,9 +336,12 @@ async fn a_replay_shows_what_a_changed_type_would_read_and_applies_the_last_repo
     let (spec, records) = (types.get("invoices").unwrap(), invent(&types, "invoices", 30));
     let code = |output: &Output| output.status.code().unwrap();
     let said = |output: &Output| String::from_utf8_lossy(&output.stderr).into_owned();
-    for rows in [28, 30] {
+    let sync = |rows: usize| {
         fs::write(folder.path().join("reports/a/invoices.pdf"), print(spec, &records[..rows])).unwrap();
-        let synced = lockstep(folder.path(), &["sync", "invoices", "--agent", "a"], "");
+        lockstep(folder.path(), &["sync", "invoices", "--agent", "a"], "")
+    };
+    for rows in [28, 30] {
+        let synced = sync(rows);
         assert_eq!(code(&synced), 0, "{}", said(&synced));
     }
     let replay = |more: &[&str]| lockstep(folder.path(), &[&["replay", "--type", "invoices"], more].concat(), "");
@@ -355,6 +367,22 @@ async fn a_replay_shows_what_a_changed_type_would_read_and_applies_the_last_repo
     let again = lines(&replay(&["--dry-run"])).pop().unwrap();
     assert_eq!(again["unchanged"], 30, "{again}");
     assert_eq!(code(&lockstep(folder.path(), &["replay", "--type", "colours"], "")), 2);
+
+    // a newer report that is held is shown, and not applied
+    assert_eq!(code(&sync(5)), 5, "held");
+    let shown = lines(&replay(&["--dry-run"]));
+    assert_eq!(shown.len(), 4, "{shown:?}");
+    assert_eq!((&shown[2]["then"]["outcome"], &shown[2]["now"]["read"]), (&json!("held"), &json!(5)));
+    assert_eq!(shown[3]["wouldApply"], shown[1]["report"]);
+
+    // what is missing once is not missing twice because the same report is read again, an interval later
+    assert_eq!(code(&sync(29)), 0);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    fs::remove_file(folder.path().join("types/invoices.toml")).unwrap();
+    let counted = replay(&[]);
+    assert_eq!(code(&counted), 0, "{}", said(&counted));
+    let text = String::from_utf8_lossy(&counted.stdout).into_owned();
+    assert!(text.contains("\"deleted\": 0") && text.contains("\"read\": 29"), "{text}");
 }
 
 #[actix::test]

@@ -16,7 +16,7 @@ use tokio::{
 };
 use wiremock::{
     Mock, MockServer, ResponseTemplate,
-    matchers::{header, header_exists, method, path},
+    matchers::{header, method, path},
 };
 
 use super::{Everybody, told};
@@ -136,14 +136,56 @@ async fn credentials_that_were_refused_are_not_shown_again_until_they_change() {
 async fn a_log_in_that_does_not_help_is_told_and_not_repeated() {
     let server = MockServer::start().await;
     let page = ResponseTemplate::new(200).set_body_string("<html><form><input type=password name=p></form></html>");
-    Mock::given(method("GET")).and(path("/export/orders")).respond_with(page).expect(2).mount(&server).await;
+    Mock::given(method("GET")).and(path("/export/orders")).respond_with(page).expect(3).mount(&server).await;
+    let pdf = ResponseTemplate::new(200).set_body_string("%PDF-1.4");
+    Mock::given(method("GET")).and(path("/export/ddt")).respond_with(pdf).mount(&server).await;
     Mock::given(method("GET")).and(path("/login")).respond_with(ResponseTemplate::new(200)).mount(&server).await;
     let fine = ResponseTemplate::new(200).set_body_string("<h1>Welcome</h1><a>change your password</a>");
-    Mock::given(method("POST")).respond_with(fine).expect(2).mount(&server).await;
-    let error = source(form(&server.uri()), Some(anna())).fetch(&ask()).await.unwrap_err();
-    assert_eq!(error.code(), "session_expired");
-    assert!(error.is_retryable());
+    Mock::given(method("POST")).respond_with(fine).expect(1).mount(&server).await;
+    let source = source(form(&server.uri()), Some(anna()));
+    for _ in 0..3 {
+        let error = source.fetch(&ask()).await.unwrap_err();
+        assert_eq!(error.code(), "session_expired");
+        assert!(error.is_retryable());
+    }
+    // one export that answers so takes nothing from the others
+    assert_eq!(told(&source.fetch(&Ask::report(&"ddt".into(), &"anna".into())).await), "new");
     server.verify().await;
+}
+
+#[actix::test]
+async fn a_log_in_is_accepted_only_with_a_success() {
+    for (status, told_as) in [
+        (400, "source_refused"),
+        (401, "source_refused"),
+        (403, "source_refused"),
+        (422, "source_refused"),
+        (429, "source_unreachable"),
+        (500, "source_unreachable"),
+        (304, "source_unreachable"),
+    ] {
+        let server = MockServer::start().await;
+        Mock::given(method("GET")).and(path("/login")).respond_with(ResponseTemplate::new(200)).mount(&server).await;
+        Mock::given(method("POST")).respond_with(ResponseTemplate::new(status)).mount(&server).await;
+        let source = source(form(&server.uri()), Some(anna()));
+        assert_eq!(told(&source.fetch(&ask()).await), told_as, "{status}");
+        let exports = server.received_requests().await.unwrap();
+        assert!(exports.iter().all(|request| request.url.path() == "/login"), "{status}");
+    }
+}
+
+#[actix::test]
+async fn an_erp_that_routes_by_query_is_not_taken_for_its_log_in_page() {
+    let server = MockServer::start().await;
+    let query = |page: &str| wiremock::matchers::query_param("page", page);
+    Mock::given(query("login")).respond_with(ResponseTemplate::new(200)).mount(&server).await;
+    let pdf = ResponseTemplate::new(200).set_body_string("%PDF-1.4");
+    Mock::given(query("export")).respond_with(pdf).mount(&server).await;
+    let mut config = form(&server.uri());
+    config.login.url = format!("{}/index?page=login", server.uri());
+    config.login.page_url.clear();
+    config.report_url = format!("{}/index?page=export&type={{type}}", server.uri());
+    assert_eq!(told(&source(config, Some(anna())).fetch(&ask()).await), "new");
 }
 
 #[actix::test]
@@ -219,13 +261,16 @@ async fn what_a_server_answers_is_told_as_what_it_is() {
 }
 
 #[actix::test]
-async fn a_report_is_known_by_its_tag_or_by_its_time_once_that_has_passed() {
+async fn a_report_is_known_by_a_strong_tag_once_it_has_settled() {
     const MADE: &str = "Fri, 27 Nov 2026 06:00:00 GMT";
+    const SOON: &str = "Fri, 27 Nov 2026 06:00:01 GMT";
     const LATER: &str = "Fri, 27 Nov 2026 06:00:09 GMT";
     for (tag, made, date, kept) in [
         (Some("\"v7\""), None, LATER, true),
-        (None, Some(MADE), LATER, true),
-        (None, Some(MADE), MADE, false),
+        (Some("\"v7\""), Some(MADE), LATER, true),
+        (Some("\"v7\""), Some(MADE), SOON, false),
+        (Some("W/\"v7\""), None, LATER, false),
+        (None, Some(MADE), LATER, false),
         (None, None, LATER, false),
     ] {
         let server = MockServer::start().await;
@@ -236,19 +281,20 @@ async fn a_report_is_known_by_its_tag_or_by_its_time_once_that_has_passed() {
         }
         if let Some(made) = made {
             answer = answer.insert_header("last-modified", made);
-            // a date has a comma, at which the mock parts values
-            let since = header_exists("if-modified-since");
-            Mock::given(since).respond_with(ResponseTemplate::new(304)).mount(&server).await;
         }
         Mock::given(method("GET")).respond_with(answer).mount(&server).await;
-        let source = source(config(&server.uri()), None);
-        let Ok(Fetched::New { version, .. }) = source.fetch(&ask()).await else { panic!() };
+        let basic = |name: &str| {
+            let config = HttpConfig { auth: Auth::Basic, ..config(&server.uri()) };
+            source(config, Some(Credential::password(name, "p")))
+        };
+        let Ok(Fetched::New { version, .. }) = basic("anna").fetch(&ask()).await else { panic!() };
         assert_eq!(version.is_some(), kept, "{tag:?} {made:?} {date}");
-        let again = source.fetch(&ask().knowing(version.clone())).await;
+        let again = basic("anna").fetch(&ask().knowing(version.clone())).await;
         assert_eq!(told(&again), if kept { "unchanged" } else { "new" });
-        // another URL's version says nothing here
-        let other = Ask::report(&"ddt".into(), &"anna".into()).knowing(version);
-        assert_eq!(told(&source.fetch(&other).await), "new");
+        // another URL's version, or that of another user of the ERP, says nothing here
+        let other = Ask::report(&"ddt".into(), &"anna".into()).knowing(version.clone());
+        assert_eq!(told(&basic("anna").fetch(&other).await), "new");
+        assert_eq!(told(&basic("bruno").fetch(&ask().knowing(version)).await), "new");
     }
 }
 
@@ -275,6 +321,11 @@ async fn what_is_too_large_or_silent_is_given_up() {
     let endless = raw("HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n%PDF-1.4", true).await;
     let half = raw("HTTP/1.1 200 OK\r\ncontent-length: 500000\r\n\r\n%PDF-1.4", false).await;
     let mute = raw("", false).await;
+    // a log-in page without end, too
+    let begun = Instant::now();
+    let error = source(form(&endless), Some(anna())).fetch(&ask()).await.unwrap_err();
+    assert!(error.to_string().contains("more than 1048576 bytes as a page"), "{error}");
+    assert!(begun.elapsed() < Duration::from_secs(10));
     for (root, told_as) in [
         (promised, "report_too_large"),
         (endless, "report_too_large"),

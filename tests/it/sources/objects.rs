@@ -59,6 +59,23 @@ async fn an_object_is_fetched_once_for_each_of_its_tags() {
 }
 
 #[actix::test]
+async fn a_server_that_tells_neither_tag_nor_time_is_asked_for_the_whole_each_time() {
+    let server = MockServer::start().await;
+    for (body, price) in [("7.50", "first"), ("8.50", "of the same size")] {
+        server.reset().await;
+        let answer = ResponseTemplate::new(200).set_body_raw(body.as_bytes().to_vec(), "application/pdf");
+        Mock::given(path("/erp/anna/orders.pdf")).respond_with(answer).mount(&server).await;
+        let config = FolderConfig {
+            url: Some(format!("{}/erp", server.uri())),
+            options: [("allow_http".to_owned(), "true".to_owned())].into(),
+        };
+        let folder = Folder::new(&config, std::iter::empty(), LIMIT).unwrap();
+        let fetched = folder.fetch(&ask()).await;
+        assert_eq!(fetched, Ok(Fetched::unversioned(body.as_bytes().to_vec())), "{price}");
+    }
+}
+
+#[actix::test]
 async fn what_goes_wrong_with_objects_is_told_as_what_it_is() {
     let server = MockServer::start().await;
     put(&server, "/erp/anna/orders.pdf", "\"one\"", &"x".repeat(101)).await;
