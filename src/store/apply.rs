@@ -8,12 +8,12 @@ use std::{
 use sea_orm::{
     ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, EntityTrait, QueryFilter,
     prelude::*,
-    sea_query::{ExprTrait, OnConflict, Query, Value as SqlValue},
+    sea_query::{ExprTrait, Query, Value as SqlValue},
 };
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Store, StoreError, entity, lane, link, value, writer::Writer};
+use super::{Store, StoreError, entity, lane, link, upsert::Upsert, writer::Writer};
 use crate::{
     delta::{Change, ChangeKind, Plan},
     domain::{ClaimedJob, JobState, Timestamp},
@@ -70,6 +70,7 @@ impl Store {
         self.write_beside(move |tx| {
             Box::pin(async move {
                 hold_lease(tx, &job).await?;
+                let upsert = Upsert::new(&batches.spec, tx.get_database_backend());
                 let is_waited_for = || writer.as_ref().is_some_and(Writer::is_waited_for);
                 let started = Instant::now();
                 let mut upto = from;
@@ -84,7 +85,8 @@ impl Store {
                     }
                     let batch = &plan.changes[upto..plan.changes.len().min(upto + batches.size)];
                     let spec = &batches.spec;
-                    upsert(tx, spec, &job, batch, now)
+                    upsert
+                        .write(tx, &job, batch, now)
                         .await
                         .map_err(StoreError::while_doing("write a batch of records"))?;
                     keep_history(tx, spec, &job, batch, now)
@@ -119,55 +121,6 @@ async fn hold_lease(tx: &DatabaseTransaction, job: &ClaimedJob) -> Result<(), St
         .await
         .map_err(StoreError::while_doing("check the lease"))?;
     if held.rows_affected == 1 { Ok(()) } else { Err(StoreError::LeaseLost { job: job.id, lease: job.lease }) }
-}
-
-async fn upsert(
-    tx: &DatabaseTransaction,
-    spec: &SyncTypeSpec,
-    job: &ClaimedJob,
-    batch: &[Change],
-    now: Timestamp,
-) -> Result<(), DbErr> {
-    let marks = [
-        "change_hash",
-        "content_hash",
-        "spec_fingerprint",
-        "updated_at",
-        "missing_since",
-        "missing_run_id",
-        "deleted_at",
-        "run_id",
-    ];
-    let backend = tx.get_database_backend();
-    let names = || spec.fields.iter().map(|field| field.name.clone());
-    let mut insert = Query::insert();
-    insert.into_table(spec.name.as_str().to_owned()).columns(
-        std::iter::once("agent_id".to_owned())
-            .chain(std::iter::once("first_seen_at".to_owned()))
-            .chain(marks.map(str::to_owned))
-            .chain(names()),
-    );
-    for change in batch {
-        let fixed: [SqlValue; 10] = [
-            job.agent.as_str().into(),
-            now.into(),
-            change.change_hash.clone().into(),
-            change.content_hash.clone().into(),
-            spec.fingerprint.clone().into(),
-            now.into(),
-            Option::<Timestamp>::None.into(),
-            Option::<i64>::None.into(),
-            Option::<Timestamp>::None.into(),
-            job.run.into(),
-        ];
-        let values =
-            spec.fields.iter().zip(&change.record.values).map(|(field, v)| value::bind(field.value_type, v, backend));
-        insert.values_panic(fixed.into_iter().chain(values).map(Expr::val));
-    }
-    let mut conflict = OnConflict::columns(["agent_id".to_owned(), spec.key_name().to_owned()]);
-    conflict.update_columns(marks.map(str::to_owned).into_iter().chain(names().filter(|name| name != spec.key_name())));
-    insert.on_conflict(conflict);
-    tx.execute(&insert).await.map(|_| ())
 }
 
 async fn keep_history(

@@ -112,19 +112,24 @@ pub(super) enum Change {
     Refuse,
 }
 
-/// Compares a column with the type that its field has now. SQLite keeps any value in any column.
-pub(super) fn change(column: &Column, value_type: ValueType, backend: DbBackend) -> Change {
-    if backend != DbBackend::Postgres {
-        return Change::None;
-    }
-    let wanted = match value_type {
+/// PostgreSQL's name for a field's type, as the catalogue has it.
+pub(super) fn type_name(value_type: ValueType) -> &'static str {
+    match value_type {
         ValueType::Int => "bigint",
         ValueType::Bool => "boolean",
         ValueType::Money | ValueType::Number | ValueType::Percent => "numeric",
         ValueType::Date => "date",
         ValueType::Datetime => "timestamp without time zone",
         ValueType::Text | ValueType::Id | ValueType::Tracking | ValueType::Skip => "text",
-    };
+    }
+}
+
+/// Compares a column with the type that its field has now. SQLite keeps any value in any column.
+pub(super) fn change(column: &Column, value_type: ValueType, backend: DbBackend) -> Change {
+    if backend != DbBackend::Postgres {
+        return Change::None;
+    }
+    let wanted = type_name(value_type);
     match (column.kind.as_str(), wanted) {
         (kind, wanted) if kind == wanted => Change::None,
         (_, "text") => Change::Widen("text COLLATE \"C\""),

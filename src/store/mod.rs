@@ -41,6 +41,7 @@ mod stop;
 #[cfg(feature = "testing")]
 pub mod throwaway;
 mod tokens;
+mod upsert;
 mod value;
 mod writer;
 

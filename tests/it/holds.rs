@@ -213,7 +213,7 @@ async fn another_agents_report_is_held() {
 #[actix::test]
 async fn an_expired_session_is_not_an_empty_report() {
     let (app, _) = app_with(30).await;
-    for (file, code) in [("login-page", "login_page"), ("empty-body", "empty_body"), ("truncated", "damaged")] {
+    for (file, code) in [("login-page", "session_expired"), ("empty-body", "not_a_report"), ("truncated", "damaged")] {
         app.source.set("customers", "a", bytes(&format!("edge/{file}.pdf")));
         let job = app.enqueue("customers", "a").await;
         for _ in 0..3 {
