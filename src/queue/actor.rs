@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     coordination::Coordination,
-    domain::{AgentId, ClaimedJob, Clock, JobId, JobType, LeaseWatch, Pause, Timestamp},
+    domain::{AgentId, ClaimedJob, Clock, Held, JobId, JobType, LeaseWatch, Pause, Timestamp},
     event::{Bus, Event, Pulses},
     operation::Operations,
     store::{Claim, Claimed, StoreError},
@@ -104,6 +104,9 @@ pub struct QueueActor {
     pub(super) looking: (bool, bool),
     /// How often the pause or the limits were set here: what a look has read before is old then.
     pub(super) steered: u64,
+    /// What ran here and is not over by the database: taken over when the lease runs out, and never given back as
+    /// if it had not been begun.
+    pub(super) unsettled: HashMap<Held, Instant>,
     /// Is a claim to follow the ends that have come?
     ends_told: bool,
 }
@@ -129,6 +132,7 @@ impl QueueActor {
             preempted: BTreeSet::new(),
             looking: (false, false),
             steered: 0,
+            unsettled: HashMap::new(),
             ends_told: false,
         }
     }
@@ -218,6 +222,7 @@ impl QueueActor {
         let (id, lease) = (job.id, job.lease);
         let Some(worker) = self.parts.workers.get(&job.job_type) else {
             tracing::error!(job = id, r#type = %job.job_type, "no actor runs this type");
+            self.unsettled.insert((id, lease), Instant::now());
             self.board.finished(id, lease);
             return;
         };
@@ -238,6 +243,9 @@ impl QueueActor {
     fn ended(&mut self, (job, lease): (JobId, i64), end: &Result<RunEnd, MailboxError>, ctx: &mut Context<Self>) {
         self.board.finished(job, lease);
         self.preempted.remove(&job);
+        if end.as_ref().map_or(true, |end| end.not_recorded.is_some()) {
+            self.unsettled.insert((job, lease), Instant::now());
+        }
         if let Err(error) = end {
             // without a heartbeat the job is taken over when its lease runs out
             tracing::error!(job, %error, "the actor of this job's type is gone");

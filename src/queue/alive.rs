@@ -6,10 +6,17 @@ use actix::prelude::*;
 use tokio::time::Instant;
 
 use super::actor::QueueActor;
-use crate::{domain::Beat, event::Event, store::Heartbeat, sync::StopReason};
+use crate::{
+    domain::{Beat, Held},
+    event::Event,
+    store::Heartbeat,
+    sync::StopReason,
+};
 
 /// Old jobs are looked for so often.
 const CLEAN_EVERY: Duration = Duration::from_secs(3_600);
+/// How long an end that could not be recorded is remembered at least.
+const UNSETTLED: Duration = Duration::from_mins(1);
 /// Dead jobs that one heartbeat takes over; the next takes more.
 const RESCUES: usize = 500;
 
@@ -46,13 +53,41 @@ impl QueueActor {
         let now = self.parts.clock.now();
         let beat = async move { jobs.heartbeat(owner, running, now).await }.into_actor(self);
         let steered = self.steered;
+        let is_quiet = !self.board.is_claiming();
         Box::pin(beat.map(move |heard, actor, ctx| match heard {
             Ok(heard) => {
                 actor.parts.pulses.beat("rescue", (actor.settings.heartbeat * 4).max(Duration::from_secs(20)));
+                if is_quiet && !actor.board.is_claiming() {
+                    actor.give_back_unknown(&heard.active, ctx);
+                }
                 actor.heard(heard, steered == actor.steered, ctx);
             }
             Err(error) => tracing::error!(%error, "no heartbeat could be sent"),
         }))
+    }
+
+    /// Jobs that are this process's by the database, and of which it knows nothing: their claim's answer was lost
+    /// on the way. They were never begun. A claim that is under way may still bring them, so this is only asked
+    /// when none was while the database was read.
+    fn give_back_unknown(&mut self, active: &[Beat], ctx: &mut Context<Self>) {
+        let held = |beat: &Beat| (beat.id, beat.lease);
+        // one that ended after the database was read is not among these, and is not forgotten yet
+        self.unsettled.retain(|one, since| since.elapsed() < UNSETTLED || active.iter().any(|beat| held(beat) == *one));
+        let here = self.board.held();
+        let own = active.iter().filter(|beat| beat.owner == self.settings.owner).map(held);
+        let unknown: Vec<Held> = own.filter(|one| !here.contains(one) && !self.unsettled.contains_key(one)).collect();
+        for job in unknown {
+            let (jobs, owner, now) = (self.parts.jobs.clone(), self.settings.owner.clone(), self.parts.clock.now());
+            let undo = async move { jobs.undo_claim(job, owner, now).await }.into_actor(self);
+            ctx.spawn(undo.map(move |undone, actor, ctx| match undone {
+                Ok(true) => {
+                    tracing::warn!(job = job.0, "gave back a job whose claim was not answered");
+                    actor.claim(ctx);
+                }
+                Ok(false) => {}
+                Err(error) => tracing::error!(job = job.0, %error, "a job could not be given back"),
+            }));
+        }
     }
 
     fn heard(&mut self, heard: Heartbeat, is_fresh: bool, ctx: &mut Context<Self>) {

@@ -58,6 +58,8 @@ pub trait JobBoard: Send + Sync + 'static {
         heartbeat: i64,
         now: Timestamp,
     ) -> Result<Option<Outcome>, StoreError>;
+    /// See [`Store::undo_claim`].
+    async fn undo_claim(&self, job: Held, owner: String, now: Timestamp) -> Result<bool, StoreError>;
     /// See [`Store::request_stop`].
     async fn request_stop(&self, meant: Meant, now: Timestamp) -> Result<(Vec<JobId>, Vec<JobId>), StoreError>;
     /// See [`Store::retry`].
@@ -131,6 +133,10 @@ impl JobBoard for Store {
         now: Timestamp,
     ) -> Result<Option<Outcome>, StoreError> {
         Store::rescue(self, job, lease, heartbeat, now).await
+    }
+
+    async fn undo_claim(&self, job: Held, owner: String, now: Timestamp) -> Result<bool, StoreError> {
+        Store::undo_claim(self, job, owner, now).await
     }
 
     async fn request_stop(&self, meant: Meant, now: Timestamp) -> Result<(Vec<JobId>, Vec<JobId>), StoreError> {

@@ -174,6 +174,44 @@ impl Store {
         .await
     }
 
+    /// Gives back a job that `owner` claimed without learning so, because the answer to its commit was lost:
+    /// nothing of it was begun, so it costs no attempt and leaves no run. False if it is not held so (any more).
+    ///
+    /// # Errors
+    /// [`StoreError`] if a statement fails.
+    pub async fn undo_claim(&self, (job, lease): Held, owner: String, now: Timestamp) -> Result<bool, StoreError> {
+        self.write(move |tx| {
+            Box::pin(async move {
+                let failed = StoreError::while_doing("give a job back");
+                let found = entity::job::Entity::find_by_id(job).lock_exclusive().one(tx).await.map_err(&failed)?;
+                let is_held = |row: &entity::job::Model| {
+                    row.state == "active" && row.lease == lease && row.owner.as_deref() == Some(owner.as_str())
+                };
+                let Some(row) = found.filter(is_held) else { return Ok(false) };
+                entity::job::Entity::update_many()
+                    .col_expr(C::State, Expr::val(state_after(&row.state, JobEvent::Released)?))
+                    .col_expr(C::Lease, Expr::val(lease + 1))
+                    .col_expr(C::Attempt, Expr::val(row.attempt - 1))
+                    .col_expr(C::Owner, Expr::val(Option::<String>::None))
+                    .col_expr(C::DueAt, Expr::val(now))
+                    .filter(C::Id.eq(job))
+                    .exec(tx)
+                    .await
+                    .map_err(&failed)?;
+                entity::sync_run::Entity::delete_many()
+                    .filter(entity::sync_run::Column::JobId.eq(job))
+                    .filter(entity::sync_run::Column::Outcome.is_null())
+                    .exec(tx)
+                    .await
+                    .map_err(&failed)?;
+                release_agent(tx, job).await?;
+                lane::refresh(tx, &row.job_type, &row.agent_id).await?;
+                Ok(true)
+            })
+        })
+        .await
+    }
+
     /// Notes, durably and under the lease, that an operation is about to have its effect.
     ///
     /// # Errors

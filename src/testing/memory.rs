@@ -203,6 +203,10 @@ impl JobBoard for MemoryBoard {
         self.with(|state| state.queue.rescue(job, (lease, heartbeat), now))
     }
 
+    async fn undo_claim(&self, job: Held, owner: String, now: Timestamp) -> Result<bool, StoreError> {
+        self.with(|state| state.queue.undo_claim(job, &owner, now))
+    }
+
     async fn request_stop(&self, meant: Meant, now: Timestamp) -> Result<(Vec<JobId>, Vec<JobId>), StoreError> {
         self.with(|state| state.queue.stop(&meant, now))
     }

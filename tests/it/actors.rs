@@ -4,13 +4,14 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use actix::prelude::*;
 use lockstep::{
-    domain::{Admission, JobState, Outcome, Reason},
+    domain::{Admission, Clock as _, JobState, NewJob, Outcome, Reason},
     event::{Bus, Pulses},
     operation::Operations,
-    queue::{Drain, Enqueue, Parts, QueueActor, QueueError, QueueSettings, StopJobs, Worker},
+    queue::{Drain, Enqueue, JobBoard as _, Parts, QueueActor, QueueError, QueueSettings, StopJobs, Worker},
     scheduler::{
         Change, Reschedule, ScheduleError, SchedulerActor, SchedulerSettings, SetAutoSync, Snapshot, UpdateInterval,
     },
+    store::Claim,
     sync::{Status, SyncActor},
     testing::{MemoryBoard, PausedClock, ScriptedRunner, types},
 };
@@ -91,6 +92,32 @@ async fn settle() {
 async fn minutes(count: u64) {
     tokio::time::sleep(Duration::from_secs(count * 60)).await;
     settle().await;
+}
+
+#[actix::test]
+async fn a_claim_whose_answer_is_lost_is_given_back_at_the_next_heartbeat_and_costs_no_attempt() {
+    let stage = stage(&[], 1);
+    settle().await;
+    // what the database did, and this process never heard of
+    let job = NewJob::sync(&"orders".into(), "a".into(), 4, Reason::Manual);
+    let claim = Claim { owner: "this process".into(), any: 1, known: vec!["orders".into()], ..Claim::default() };
+    let (_, claimed) = stage.board.enqueue(vec![job], Some(claim), stage.clock.now()).await.unwrap();
+    let unheard = claimed.unwrap().jobs.remove(0);
+    assert_eq!(unheard.attempt, 1);
+
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    settle().await;
+    let started = stage.runner.started();
+    assert_eq!(started.len(), 1, "long before its lease runs out");
+    assert_eq!((started[0].id, started[0].attempt), (unheard.id, 1));
+    assert!(started[0].lease > unheard.lease);
+
+    // what runs here is never given back, however often the heart beats
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(stage.runner.started().len(), 1);
+    stage.runner.end(unheard.id, Outcome::Succeeded);
+    settle().await;
+    assert_eq!(stage.board.job(unheard.id).0, JobState::Done);
 }
 
 #[actix::test]

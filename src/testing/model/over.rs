@@ -3,8 +3,8 @@
 use super::{Model, Row, later};
 use crate::{
     domain::{
-        AgentId, Breaker, BreakerEvent, BreakerPolicy, ClaimedJob, JobId, JobState, Mode, NextStep, Outcome, Timestamp,
-        job::JobEvent,
+        AgentId, Breaker, BreakerEvent, BreakerPolicy, ClaimedJob, Held, JobId, JobState, Mode, NextStep, Outcome,
+        Timestamp, job::JobEvent,
     },
     queue::End,
     store::SourceReport,
@@ -165,5 +165,17 @@ impl Model {
             self.apply(id, JobEvent::Released);
         }
         Some(Outcome::Lost)
+    }
+
+    /// Gives back what `owner` claimed without learning so.
+    pub(in crate::testing) fn undo_claim(&mut self, (id, lease): Held, owner: &str, now: Timestamp) -> bool {
+        let is_held = |row: &&mut Row| row.state == JobState::Active && row.lease == lease && row.owner == owner;
+        let Some(row) = self.jobs.get_mut(&id).filter(is_held) else { return false };
+        row.lease += 1;
+        row.attempt -= 1;
+        row.owner.clear();
+        self.change(id, |row| row.due = now);
+        self.apply(id, JobEvent::Released);
+        true
     }
 }

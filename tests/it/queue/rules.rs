@@ -21,6 +21,7 @@ over_every_board!(
     a_purge_frees_the_keys_of_winners_that_never_ran,
     cleaning_frees_no_key_and_opens_no_window,
     a_rescued_winner_keeps_its_key,
+    a_claim_that_was_not_answered_is_given_back_without_a_trace,
     of_fifty_adds_at_once_one_is_accepted,
     fifty_adds_in_one_request_are_one_job,
     an_old_jobs_end_never_frees_a_newer_owners_key,
@@ -133,6 +134,22 @@ async fn a_rescued_winner_keeps_its_key(rig: Rig) {
     let late = lockstep::queue::End { outcome: Outcome::Succeeded, next: NextStep::Done, source: None };
     assert!(rig.board.end(&dead, late, rig.now).await.is_err(), "the dead process's late word is refused");
     assert_eq!(rig.ask(sync("orders", "a")).await, refused(winner));
+}
+
+async fn a_claim_that_was_not_answered_is_given_back_without_a_trace(rig: Rig) {
+    let job = rig.add(sync("orders", "a")).await;
+    let unheard = rig.claim_one().await;
+    let undo =
+        async |owner: &str, lease: i64| rig.board.undo_claim((job, lease), owner.to_owned(), rig.now).await.unwrap();
+    assert!(!undo("another process", unheard.lease).await);
+    assert!(!undo("one", unheard.lease + 1).await);
+    assert!(undo("one", unheard.lease).await);
+    assert!(!undo("one", unheard.lease).await, "only once");
+    assert_eq!(rig.ask(sync("orders", "a")).await, refused(job));
+    let again = rig.claim_one().await;
+    assert_eq!((again.id, again.attempt), (job, 1), "it costs no attempt");
+    let late = lockstep::queue::End { outcome: Outcome::Succeeded, next: NextStep::Done, source: None };
+    assert!(rig.board.end(&unheard, late, rig.now).await.is_err(), "and whoever heard after all is refused");
 }
 
 async fn of_fifty_adds_at_once_one_is_accepted(rig: Rig) {
