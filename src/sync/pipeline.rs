@@ -224,6 +224,8 @@ impl Pipeline {
         self.finish.counts.read = report.rows();
         self.finish.counts.quarantined = report.quarantined.len() as u64;
         self.finish.counts.skipped = report.skipped;
+        // until the plan says what becomes of them
+        self.finish.counts.not_applied = report.records.len() as u64;
         self.finish.quarantined.clone_from(&report.quarantined);
         let mut notes = json!({ "drift": report.drift, "pages": report.pages, "cycle": report.cycle });
         if report.unclean > 0 {

@@ -9,6 +9,7 @@ use actix::Addr;
 use lockstep::{
     domain::Stage,
     event::Event,
+    queue::{QueueActor, StopJobs},
     sync::{Status, Stop, StopReason, SyncActor},
     testing::TestApp,
 };
@@ -116,6 +117,29 @@ async fn a_run_that_takes_too_long_comes_to_its_next_batch_and_tells_what_it_wro
     app.post("/api/sync/stop", json!({})).await;
     app.idle().await;
     assert_eq!(app.records("customers", "a").await.len(), 10);
+    app.stop().await;
+}
+
+#[actix::test]
+async fn a_stop_between_reading_and_planning_leaves_counts_that_balance() {
+    let queue: Arc<OnceLock<Addr<QueueActor>>> = Arc::default();
+    let to_stop = queue.clone();
+    let stop_at_plan = move |event: &Event| {
+        if let (Event::Progressed { stage: Stage::Plan, .. }, Some(queue)) = (event, to_stop.get()) {
+            queue.do_send(StopJobs::default());
+            // until the run's handle is set
+            std::thread::sleep(std::time::Duration::from_millis(300));
+        }
+    };
+    let app = TestApp::builder().agents(&["a"]).observe(stop_at_plan).start().await;
+    queue.set(app.queue.clone()).unwrap();
+    let types = app.app.store.types().clone();
+    serve(&app, "customers", "a", &invent(&types, "customers", 12));
+    let run = app.sync("customers", "a").await;
+    assert_eq!((run.outcome.as_deref(), run.stage.as_deref()), (Some("stopped"), Some("plan")));
+    assert_eq!((run.counts.read, run.counts.not_applied), (12, 12));
+    assert!(run.counts.balance(), "{:?}", run.counts);
+    assert!(app.records("customers", "a").await.is_empty());
     app.stop().await;
 }
 
