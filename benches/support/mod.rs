@@ -21,7 +21,7 @@ use lockstep::{
     domain::{Admission, AgentId, ClaimedJob, Clock, JobId, NextStep, Outcome, Reason},
     event::{Bus, Pulses},
     operation::Operations,
-    queue::{End, Enqueue, JobBoard, Parts, QueueActor, QueueSettings, Snapshot, Worker},
+    queue::{End, Enqueue, JobBoard, Keep, Parts, QueueActor, QueueSettings, Snapshot, Worker},
     store::Store,
     sync::{RunEnd, RunJob, StopHandle, SyncActor, Watch},
     sync_type::SyncTypes,
@@ -125,8 +125,7 @@ impl Bench {
             throttle: Duration::from_secs(30),
             heartbeat: Duration::from_secs(5),
             lease: Duration::from_secs(20),
-            keep_jobs: Duration::from_secs(86_400),
-            keep_documents: Duration::from_secs(86_400),
+            keep: Keep::all_for(Duration::from_secs(86_400)),
             owner: "bench".to_owned(),
         };
         let queue = QueueActor::new(parts, settings).start();

@@ -28,7 +28,7 @@ use crate::{
     event::{Bus, Metrics, Observer, Pulses},
     operation::Operations,
     outbox::{DrainOutbox, OperationRunner, OutboxActor, Routes, Sink},
-    queue::{self, Drain, QueueActor, QueueSettings, Worker},
+    queue::{self, Drain, Keep, QueueActor, QueueSettings, Worker},
     report::sandbox::{ReadReports, Sandbox},
     scheduler::{Halt, SchedulerActor, SchedulerSettings},
     settings::Settings,
@@ -355,8 +355,11 @@ fn start_queue(
         throttle: Duration::from_millis(settings.queue.throttle_ms),
         heartbeat: Duration::from_millis(settings.queue.heartbeat_ms),
         lease: Duration::from_millis(settings.queue.lease_ms),
-        keep_jobs: Duration::from_secs(settings.queue.keep_jobs_days * 86_400),
-        keep_documents: context.keep.age,
+        keep: Keep {
+            jobs: Duration::from_secs(settings.queue.keep_jobs_days * 86_400),
+            runs: Duration::from_secs(settings.queue.keep_runs_days * 86_400),
+            documents: context.keep.age,
+        },
         owner: context.owner.clone(),
     };
     QueueActor::new(parts, settings).start()

@@ -31,6 +31,25 @@ const CLAIM_LATE: Duration = Duration::from_secs(90);
 /// Ends that come within so short a time are followed by one claim.
 const TOGETHER: Duration = Duration::from_millis(5);
 
+/// For how long what is over stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Keep {
+    /// Jobs.
+    pub jobs: Duration,
+    /// Runs, but never those that say how things stand.
+    pub runs: Duration,
+    /// Fetched documents, but never the report that was applied last.
+    pub documents: Duration,
+}
+
+impl Keep {
+    /// Everything for the same time.
+    #[must_use]
+    pub fn all_for(time: Duration) -> Self {
+        Self { jobs: time, runs: time, documents: time }
+    }
+}
+
 /// The queue's own settings.
 #[derive(Debug, Clone)]
 pub struct QueueSettings {
@@ -42,10 +61,8 @@ pub struct QueueSettings {
     pub heartbeat: Duration,
     /// How long a heartbeat may stand still before its job is taken over.
     pub lease: Duration,
-    /// Jobs that ended so long ago are forgotten.
-    pub keep_jobs: Duration,
-    /// How old kept documents become.
-    pub keep_documents: Duration,
+    /// For how long what is over stays.
+    pub keep: Keep,
     /// This process's name, different from every other's.
     pub owner: String,
 }

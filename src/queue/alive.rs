@@ -5,7 +5,7 @@ use std::time::Duration;
 use actix::prelude::*;
 use tokio::time::Instant;
 
-use super::actor::QueueActor;
+use super::{actor::QueueActor, port::Before};
 use crate::{
     domain::{Beat, Held},
     event::Event,
@@ -132,12 +132,15 @@ impl QueueActor {
         self.cleaned = Some(Instant::now());
         let (jobs, now) = (self.parts.jobs.clone(), self.parts.clock.now());
         let before = |keep| chrono::Duration::from_std(keep).ok().and_then(|keep| now.checked_sub_signed(keep));
-        let (own, documents) = (before(self.settings.keep_jobs), before(self.settings.keep_documents));
-        let (Some(own), Some(documents)) = (own, documents) else { return };
-        let clean = async move { jobs.clean(own, documents, now).await }.into_actor(self);
+        let keep = self.settings.keep;
+        let (Some(own), Some(runs), Some(documents)) = (before(keep.jobs), before(keep.runs), before(keep.documents))
+        else {
+            return;
+        };
+        let clean = async move { jobs.clean(Before { jobs: own, runs, documents }, now).await }.into_actor(self);
         ctx.spawn(clean.map(|cleaned, _, _| match cleaned {
             Ok(0) => {}
-            Ok(rows) => tracing::info!(rows, "old jobs and documents forgotten"),
+            Ok(jobs) => tracing::info!(jobs, "old jobs forgotten"),
             Err(error) => tracing::error!(%error, "old jobs could not be forgotten"),
         }));
     }

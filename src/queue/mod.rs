@@ -8,9 +8,9 @@ pub mod message;
 pub mod port;
 mod steer;
 
-pub use actor::{Parts, QueueActor, QueueSettings, Worker};
+pub use actor::{Keep, Parts, QueueActor, QueueSettings, Worker};
 pub use message::{
     Approve, Drain, Enqueue, EnqueueMany, EnqueueTick, Look, PurgeJobs, QueueError, QueueSnapshot, ResetBreaker,
     RetryJob, SetLimits, SetPause, Snapshot, StopJobs, StopReport, Wake,
 };
-pub use port::{End, JobBoard};
+pub use port::{Before, End, JobBoard};

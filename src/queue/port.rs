@@ -23,6 +23,17 @@ pub struct End {
     pub source: Option<SourceReport>,
 }
 
+/// What ended or was fetched before these moments is forgotten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Before {
+    /// Jobs.
+    pub jobs: Timestamp,
+    /// Runs.
+    pub runs: Timestamp,
+    /// Kept documents.
+    pub documents: Timestamp,
+}
+
 /// The durable side of the queue; each call is one transaction.
 #[async_trait]
 pub trait JobBoard: Send + Sync + 'static {
@@ -78,8 +89,8 @@ pub trait JobBoard: Send + Sync + 'static {
     ) -> Result<BTreeMap<String, usize>, StoreError>;
     /// See [`Store::reset_breaker`].
     async fn reset_breaker(&self, id: i64, now: Timestamp) -> Result<bool, StoreError>;
-    /// See [`Store::clean_jobs`], and [`Store::clean_kept`] with `documents`.
-    async fn clean(&self, jobs: Timestamp, documents: Timestamp, now: Timestamp) -> Result<u64, StoreError>;
+    /// See [`Store::clean_jobs`], [`Store::clean_runs`] and [`Store::clean_kept`]. Answers how many jobs are gone.
+    async fn clean(&self, before: Before, now: Timestamp) -> Result<u64, StoreError>;
     /// See [`Store::jobs`].
     async fn jobs(&self, wanted: JobQuery) -> Result<Vec<Job>, StoreError>;
 }
@@ -171,8 +182,10 @@ impl JobBoard for Store {
         Ok(Store::reset_breaker(self, id, now).await?.is_some())
     }
 
-    async fn clean(&self, jobs: Timestamp, documents: Timestamp, now: Timestamp) -> Result<u64, StoreError> {
-        Ok(Store::clean_jobs(self, jobs, now).await? + self.clean_kept(documents).await?)
+    async fn clean(&self, before: Before, now: Timestamp) -> Result<u64, StoreError> {
+        self.clean_runs(before.runs).await?;
+        self.clean_kept(before.documents).await?;
+        self.clean_jobs(before.jobs, now).await
     }
 
     async fn jobs(&self, wanted: JobQuery) -> Result<Vec<Job>, StoreError> {

@@ -142,6 +142,8 @@ pub struct Queue {
     pub breaker_open_ms: u64,
     /// Jobs that ended so many days ago are forgotten.
     pub keep_jobs_days: u64,
+    /// Runs that ended so many days ago are forgotten, but for those that say how things stand.
+    pub keep_runs_days: u64,
     /// Operations that override or join the built-in ones.
     pub operations_dir: PathBuf,
 }
@@ -239,6 +241,9 @@ impl Settings {
         }
         if self.queue.heartbeat_ms == 0 || self.queue.lease_ms < self.queue.heartbeat_ms * 2 {
             return invalid("queue.lease_ms", "must be at least two heartbeats");
+        }
+        if self.queue.keep_jobs_days.max(self.queue.keep_runs_days) > 36_500 {
+            return invalid("queue.keep_runs_days", "neither jobs nor runs can be kept for more than a hundred years");
         }
         if self.queue.breaker_failures == 0 {
             return invalid("queue.breaker_failures", "must be at least 1");

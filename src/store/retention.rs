@@ -1,4 +1,5 @@
-//! Which jobs are old enough to be forgotten? Never one whose window is open or whose flow is under way.
+//! Which jobs and runs are old enough to be forgotten? Never a job whose window is open or whose flow is under
+//! way, nor a run that says how things stand.
 
 use sea_orm::{EntityTrait, QueryFilter, QueryOrder, QuerySelect, prelude::*, sea_query::ExprTrait};
 
@@ -44,6 +45,61 @@ impl Store {
                         dropped.await.map_err(&failed)?;
                         let ids = old.iter().map(|row| row.id);
                         let gone = entity::job::Entity::delete_many().filter(C::Id.is_in(ids)).exec(tx).await;
+                        Ok(gone.map_err(failed)?.rows_affected)
+                    })
+                })
+                .await?;
+            forgotten += done;
+            if done < AT_ONCE {
+                return Ok(forgotten);
+            }
+        }
+    }
+
+    /// Forgets runs that ended before `before`, and their quarantine. Those that say how things stand stay: an open
+    /// hold, and of each type and agent the last run, the last that was applied, and the last that read a report.
+    /// Answers how many.
+    ///
+    /// # Errors
+    /// [`StoreError`] if a statement fails; what was forgotten before stays so.
+    pub async fn clean_runs(&self, before: Timestamp) -> Result<u64, StoreError> {
+        use entity::sync_run::Column as R;
+        let newer = |that: &str| {
+            format!(
+                "EXISTS (SELECT 1 FROM sync_run AS newer WHERE newer.sync_type = sync_run.sync_type \
+                 AND newer.agent_id = sync_run.agent_id AND newer.id > sync_run.id AND {that})"
+            )
+        };
+        let applied =
+            |table: &str| format!("{table}.outcome IN ('succeeded', 'succeeded_with_quarantine', 'unchanged')");
+        let (was_applied, newer_applied) = (applied("sync_run"), newer(&applied("newer")));
+        // of what was not applied, the last says enough
+        let says_less = format!("{} AND (NOT {was_applied} OR {newer_applied})", newer("1 = 1"));
+        let newer_read = newer(&format!("{} AND newer.layout IS NOT NULL", applied("newer")));
+        let is_old_news = format!("({says_less} AND (layout IS NULL OR {newer_read}))");
+        let mut forgotten = 0;
+        loop {
+            let is_old_news = is_old_news.clone();
+            let done = self
+                .write_beside(move |tx| {
+                    Box::pin(async move {
+                        let failed = StoreError::while_doing("forget old runs");
+                        let old: Vec<i64> = entity::sync_run::Entity::find()
+                            .filter(R::FinishedAt.lt(before))
+                            .filter(Expr::cust("(hold IS NULL OR hold NOT IN ('open', 'approved'))"))
+                            .filter(Expr::cust(is_old_news))
+                            .order_by_asc(R::Id)
+                            .limit(AT_ONCE)
+                            .select_only()
+                            .column(R::Id)
+                            .into_tuple()
+                            .all(tx)
+                            .await
+                            .map_err(&failed)?;
+                        let quarantine = entity::quarantine::Entity::delete_many()
+                            .filter(entity::quarantine::Column::RunId.is_in(old.clone()));
+                        quarantine.exec(tx).await.map_err(&failed)?;
+                        let gone = entity::sync_run::Entity::delete_many().filter(R::Id.is_in(old)).exec(tx).await;
                         Ok(gone.map_err(failed)?.rows_affected)
                     })
                 })

@@ -12,7 +12,7 @@ use crate::{
     domain::{
         Admission, AgentId, Beat, ClaimedJob, Held, JobId, JobState, NewJob, Outcome, Pause, RunId, SyncType, Timestamp,
     },
-    queue::{End, JobBoard},
+    queue::{Before, End, JobBoard},
     scheduler::SettingsBoard,
     store::{Amendments, Claim, Claimed, Heartbeat, Job, JobQuery, KeyState, Meant, Retry, Setting, Slot, StoreError},
 };
@@ -252,8 +252,8 @@ impl JobBoard for MemoryBoard {
         })
     }
 
-    async fn clean(&self, jobs: Timestamp, _: Timestamp, now: Timestamp) -> Result<u64, StoreError> {
-        self.with(|state| state.queue.clean(jobs, now))
+    async fn clean(&self, before: Before, now: Timestamp) -> Result<u64, StoreError> {
+        self.with(|state| state.queue.clean(before.jobs, now))
     }
 
     async fn jobs(&self, wanted: JobQuery) -> Result<Vec<Job>, StoreError> {

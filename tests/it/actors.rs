@@ -7,7 +7,7 @@ use lockstep::{
     domain::{Admission, Clock as _, JobState, NewJob, Outcome, Reason},
     event::{Bus, Pulses},
     operation::Operations,
-    queue::{Drain, Enqueue, JobBoard as _, Parts, QueueActor, QueueError, QueueSettings, StopJobs, Worker},
+    queue::{Drain, Enqueue, JobBoard as _, Keep, Parts, QueueActor, QueueError, QueueSettings, StopJobs, Worker},
     scheduler::{
         Change, Reschedule, ScheduleError, SchedulerActor, SchedulerSettings, SetAutoSync, Snapshot, UpdateInterval,
     },
@@ -44,8 +44,7 @@ fn stage(agents: &[&str], concurrency: usize) -> Stage {
         throttle: Duration::from_secs(30),
         heartbeat: Duration::from_secs(5),
         lease: Duration::from_secs(20),
-        keep_jobs: Duration::from_secs(30 * 86_400),
-        keep_documents: Duration::from_secs(30 * 86_400),
+        keep: Keep::all_for(Duration::from_secs(30 * 86_400)),
         owner: "this process".to_owned(),
     };
     let mut workers: HashMap<_, _> = syncs.iter().map(|(name, sync)| (name.as_str().into(), worker(sync))).collect();

@@ -7,8 +7,9 @@ use std::{
 
 use actix::Addr;
 use lockstep::{
-    domain::{Record, Stage},
+    domain::{Clock, Record, Stage},
     event::Event,
+    source::SourceError,
     sync::{Stop, StopReason, SyncActor},
     testing::TestApp,
 };
@@ -234,5 +235,33 @@ async fn an_expired_session_is_not_an_empty_report() {
         assert_eq!(breakers["items"][0]["state"], "open", "{breakers}");
         app.post(&format!("/api/breakers/{}/reset", breakers["items"][0]["id"]), serde_json::json!({})).await;
     }
+    app.stop().await;
+}
+
+#[actix::test]
+async fn old_runs_are_forgotten_but_not_those_that_say_how_things_stand() {
+    let (app, records) = app_with(60).await;
+    let ids = async || -> Vec<i64> {
+        let runs = app.get("/api/runs?type=customers").await.1;
+        runs["items"].as_array().unwrap().iter().rev().map(|run| run["id"].as_i64().unwrap()).collect()
+    };
+    let read = ids().await[0];
+    let unchanged = [app.sync("customers", "a").await.id, app.sync("customers", "a").await.id];
+    serve(&app, "customers", "a", &records[..20]);
+    let held = app.sync("customers", "a").await.id;
+    app.source.fail("customers", "a", SourceError::Refused("not today".into()));
+    let failed = [app.sync("customers", "a").await.id, app.sync("customers", "a").await.id];
+    app.clock.advance(Duration::from_hours(24 * 100));
+    let before = Clock::now(&app.clock) - chrono::Duration::days(90);
+    app.app.store.clean_runs(before).await.unwrap();
+    assert_eq!(ids().await, [read, unchanged[1], held, failed[1]]);
+
+    serve(&app, "customers", "a", &records[..58]);
+    let newest = app.sync("customers", "a").await;
+    assert_eq!(newest.outcome.as_deref(), Some("succeeded"));
+    app.app.store.clean_runs(before).await.unwrap();
+    assert_eq!(ids().await, [newest.id], "the hold was closed by the newer run");
+    // what a run knows of the one before is still known
+    assert_eq!(app.sync("customers", "a").await.outcome.as_deref(), Some("unchanged"));
     app.stop().await;
 }

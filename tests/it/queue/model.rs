@@ -14,7 +14,7 @@ use proptest::{
     test_runner::{Config, RngAlgorithm, TestRng, TestRunner},
 };
 
-use super::rig::{Rig, room, sync};
+use super::rig::{Rig, all_before, room, sync};
 
 /// One thing that can happen.
 #[derive(Debug, Clone)]
@@ -292,8 +292,8 @@ impl Pair {
             }
             Command::Clean { seconds } => {
                 let before = now - chrono::Duration::seconds((*seconds).into());
-                let cleaned = real.clean(before, before, now).await.unwrap();
-                assert_eq!(model.clean(before, before, now).await.unwrap(), cleaned);
+                let cleaned = real.clean(all_before(before), now).await.unwrap();
+                assert_eq!(model.clean(all_before(before), now).await.unwrap(), cleaned);
             }
             Command::Heartbeat { owner } => {
                 let owner = OWNERS[*owner].to_owned();

@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use lockstep::{
     domain::{Admission, ClaimedJob, Class, JobId, NewJob, NextStep, Outcome, Reason, Timestamp, Window},
     operation::Operations,
-    queue::{End, JobBoard},
+    queue::{Before, End, JobBoard},
     store::{Claim, Job, JobQuery, SourceReport, Store},
     testing::{Backend, MemoryBoard, print_jobs, types},
 };
@@ -124,6 +124,11 @@ impl Rig {
 }
 
 /// Room for so many jobs of all types that there are.
+/// Everything from before this moment is forgotten.
+pub fn all_before(moment: Timestamp) -> Before {
+    Before { jobs: moment, runs: moment, documents: moment }
+}
+
 pub fn room(any: usize, urgent: usize) -> Claim {
     let types = types();
     let syncs = types.iter().map(|spec| spec.name.job_type());

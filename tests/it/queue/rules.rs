@@ -7,7 +7,7 @@ use lockstep::{
     store::{Meant, Retry},
 };
 
-use super::rig::{Rig, keyed, operation, over_every_board, sync};
+use super::rig::{Rig, all_before, keyed, operation, over_every_board, sync};
 
 over_every_board!(
     a_waiting_winner_refuses,
@@ -115,11 +115,11 @@ async fn cleaning_frees_no_key_and_opens_no_window(mut rig: Rig) {
     rig.done(&rig.claim_one().await).await;
     let waiting = rig.add(sync("orders", "a")).await;
     rig.pass(10);
-    assert_eq!(rig.board.clean(rig.now, rig.now, rig.now).await.unwrap(), 0, "its window is open");
+    assert_eq!(rig.board.clean(all_before(rig.now), rig.now).await.unwrap(), 0, "its window is open");
     assert!(matches!(rig.ask(keyed("a", "k", 1)).await, Admission::Throttled { job, .. } if job == winner));
     assert_eq!(rig.ask(sync("orders", "a")).await, refused(waiting));
     rig.pass(20);
-    assert_eq!(rig.board.clean(rig.now, rig.now, rig.now).await.unwrap(), 1);
+    assert_eq!(rig.board.clean(all_before(rig.now), rig.now).await.unwrap(), 1);
     assert!(rig.jobs().await.iter().all(|job| job.id != winner));
     rig.add(keyed("a", "k", 1)).await;
 }

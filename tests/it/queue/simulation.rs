@@ -13,7 +13,7 @@ use lockstep::{
     domain::{Admission, AgentId, ClaimedJob, Clock, JobType, NextStep, Outcome, SyncType},
     event::{Bus, Event, Pulses},
     operation::Operations,
-    queue::{End, JobBoard, Parts, QueueActor, QueueSettings, Worker},
+    queue::{End, JobBoard, Keep, Parts, QueueActor, QueueSettings, Worker},
     scheduler::{SchedulerActor, SchedulerSettings},
     sync::{RunEnd, RunJob, StopHandle, SyncActor, Watch},
     sync_type::Scope,
@@ -104,8 +104,7 @@ async fn a_day(agents: usize, concurrency: usize) {
         throttle: Duration::from_secs(30),
         heartbeat: Duration::from_secs(5),
         lease: Duration::from_secs(20),
-        keep_jobs: Duration::from_secs(60),
-        keep_documents: Duration::from_secs(60),
+        keep: Keep::all_for(Duration::from_secs(60)),
         owner: "simulation".to_owned(),
     };
     let queue = QueueActor::new(parts, settings).start();
