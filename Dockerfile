@@ -12,6 +12,8 @@ RUN cargo build --release --locked --bin lockstep
 
 # Run: one binary, one data folder, no root.
 FROM debian:bookworm-slim
+# whom to trust: sources and sinks over https ask the system
+RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates && rm -rf /var/lib/apt/lists/*
 RUN useradd --uid 10001 --home-dir /data --create-home --shell /usr/sbin/nologin lockstep
 COPY --from=build /build/target/release/lockstep /usr/local/bin/lockstep
 USER lockstep

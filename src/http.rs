@@ -8,3 +8,16 @@ pub fn client() -> ClientBuilder {
     drop(rustls::crypto::ring::default_provider().install_default());
     reqwest::Client::builder().no_proxy().user_agent(concat!("lockstep/", env!("CARGO_PKG_VERSION")))
 }
+
+/// What kept a client from being made or a request from being answered: the last cause, because the first says only
+/// that it was so. It holds no URL.
+#[must_use]
+pub fn why(error: &reqwest::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        text = inner.to_string();
+        cause = inner.source();
+    }
+    text
+}

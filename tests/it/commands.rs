@@ -178,8 +178,14 @@ fn migrate_and_healthcheck_tell_how_things_are() {
     assert!(status("up").contains("applied"));
     assert!(status("down").contains("pending"));
     std::fs::write(folder.path().join("port.toml"), "[server]\nport = 1\n").unwrap();
-    let sick = lockstep(folder.path(), &["healthcheck", "--config", "port.toml"]);
-    assert!(code(&sick) == 1 && stderr(&sick).contains("does not answer"));
+    // also in an image where nobody is to be trusted
+    let sick = Command::new(env!("CARGO_BIN_EXE_lockstep"))
+        .args(["healthcheck", "--config", "port.toml"])
+        .current_dir(folder.path())
+        .envs([("SSL_CERT_FILE", "/nonexistent"), ("SSL_CERT_DIR", "/nonexistent")])
+        .output()
+        .unwrap();
+    assert!(code(&sick) == 1 && stderr(&sick).contains("does not answer"), "{}", stderr(&sick));
 }
 
 #[test]

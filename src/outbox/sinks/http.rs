@@ -42,7 +42,7 @@ pub(super) fn client(url: &Url, timeout: Duration, allow_private: bool) -> Resul
     if !allow_private {
         builder = builder.dns_resolver(Arc::new(PublicOnly));
     }
-    builder.build().map_err(|error| error.to_string())
+    builder.build().map_err(|error| format!("no client can be made for it: {}", crate::http::why(&error)))
 }
 
 fn follow(attempt: redirect::Attempt<'_>) -> redirect::Action {

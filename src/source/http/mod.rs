@@ -48,7 +48,7 @@ impl HttpSource {
         let refused = Arc::new(Refused::default());
         let sessions = Sessions::new(config.login.clone(), client.clone(), refused.clone());
         // what cannot be made is known at the start
-        client.build(true)?;
+        client.build(true).map_err(|why| format!("report_url: no client can be made for it: {why}"))?;
         Ok(Self { config, client, shared: OnceLock::new(), sessions, credentials, refused, limit })
     }
 

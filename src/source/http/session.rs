@@ -52,7 +52,7 @@ impl Client {
             }
         });
         let client = crate::http::client().cookie_store(cookies).redirect(policy);
-        client.connect_timeout(CONNECT).read_timeout(self.silence).build().map_err(|error| error.to_string())
+        client.connect_timeout(CONNECT).read_timeout(self.silence).build().map_err(|error| crate::http::why(&error))
     }
 
     /// The client of all who have no session: no agent's cookie may reach another.
@@ -67,13 +67,7 @@ impl Client {
 
 /// What an error of a request means.
 pub(super) fn sent(error: &reqwest::Error, what: &impl std::fmt::Display) -> SourceError {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(inner) = cause {
-        text = inner.to_string();
-        cause = inner.source();
-    }
-    let text = format!("{what}: {}", on_record(&text));
+    let text = format!("{what}: {}", on_record(&crate::http::why(error)));
     if error.is_redirect() { SourceError::Refused(text) } else { SourceError::Unreachable(text) }
 }
 
