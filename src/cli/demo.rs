@@ -182,13 +182,13 @@ async fn tell(
     types: Arc<SyncTypes>,
     erp: Erp,
 ) -> anyhow::Result<()> {
-    let all: Vec<(SyncType, AgentId)> =
+    let mut all: Vec<(SyncType, AgentId)> =
         types.iter().flat_map(|spec| AGENTS.map(|agent| (spec.name.clone(), spec.agent_for(&agent.into())))).collect();
+    // a shared type is the same for each of them
+    all.dedup();
     let ask = |(name, agent): &(SyncType, AgentId)| Enqueue::new(name.job_type(), agent.clone(), Reason::Manual);
-    let mut once = all.clone();
-    once.dedup();
-    queue.send(EnqueueMany(once.iter().map(ask).collect())).await??;
-    while !have_synced(&store, &once).await? {
+    queue.send(EnqueueMany(all.iter().map(ask).collect())).await??;
+    while !have_synced(&store, &all).await? {
         tokio::time::sleep(LOOK).await;
     }
     eprintln!("Everything is synced once; now the ERP's day begins.\n");

@@ -17,6 +17,7 @@ use std::{
     io::IsTerminal,
     path::{Path, PathBuf},
     process::{ExitCode, Termination},
+    sync::Arc,
 };
 
 use anyhow::{Context as _, bail};
@@ -24,11 +25,13 @@ use clap::{Parser, Subcommand};
 use tracing_subscriber::{EnvFilter, fmt, prelude::*};
 
 use crate::{
+    app::{self, Io, Parts},
     domain::AgentId,
     report,
     settings::{LogFormat, Settings},
     store::Store,
-    sync_type::SyncTypes,
+    sync::Context,
+    sync_type::{SyncTypeSpec, SyncTypes},
 };
 
 /// Keeps a database in step with an ERP whose only export is PDF reports.
@@ -138,6 +141,17 @@ fn settings(file: Option<&Path>) -> anyhow::Result<Settings> {
     let settings = load(file)?;
     start_log(&settings)?;
     Ok(settings)
+}
+
+/// What a run of the sync type called `name` needs; says so where there is none.
+async fn open(settings: &Settings, io: &Io, name: &str) -> anyhow::Result<Option<(Arc<Context>, Arc<SyncTypeSpec>)>> {
+    let context = Arc::new(app::context(settings, io, &mut Parts::default()).await?);
+    app::prepare(settings, &context).await?;
+    let Some(spec) = context.types.get(name).cloned() else {
+        eprintln!("there is no sync type '{name}'; known are {}", context.types.names());
+        return Ok(None);
+    };
+    Ok(Some((context, spec)))
 }
 
 /// The agent of this name.

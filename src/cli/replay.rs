@@ -7,12 +7,12 @@ use clap::Args;
 use serde_json::{Value as Json, json};
 
 use super::{
-    Exit, known_agent,
+    Exit, known_agent, open,
     progress::Bar,
     sync::{plan_json, sync},
 };
 use crate::{
-    app::{self, Io, Parts},
+    app::Io,
     delta::Plan,
     domain::{AgentId, Reason},
     settings::Settings,
@@ -53,12 +53,7 @@ impl Replay {
     pub fn run(&self, settings: &Settings) -> anyhow::Result<Exit> {
         let io = Io::start()?;
         io.handle().block_on(async {
-            let context = Arc::new(app::context(settings, &io, &mut Parts::default()).await?);
-            app::prepare(settings, &context).await?;
-            let Some(spec) = context.types.get(&self.name).cloned() else {
-                eprintln!("there is no sync type '{}'; known are {}", self.name, context.types.names());
-                return Ok(Exit::Usage);
-            };
+            let Some((context, spec)) = open(settings, &io, &self.name).await? else { return Ok(Exit::Usage) };
             let mut exit = Exit::Done;
             for agent in self.agents(&context, &spec).await? {
                 let one = self.agent(settings, &context, &io, &spec, &agent).await?;

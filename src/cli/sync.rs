@@ -11,9 +11,9 @@ use clap::Args;
 use serde_json::{Value as Json, json};
 use sha2::{Digest, Sha256};
 
-use super::{Exit, known_agent, progress::Bar};
+use super::{Exit, known_agent, open, progress::Bar};
 use crate::{
-    app::{self, Io, Parts},
+    app::Io,
     delta::{ChangeKind, Plan, Verdict},
     domain::{AgentId, Beat, ClaimedJob, Class, LeaseWatch, NewJob, Outcome, Reason, Stage},
     report::Report,
@@ -53,12 +53,7 @@ impl Sync {
     pub fn run(&self, settings: &Settings) -> anyhow::Result<Exit> {
         let io = Io::start()?;
         io.handle().block_on(async {
-            let context = Arc::new(app::context(settings, &io, &mut Parts::default()).await?);
-            app::prepare(settings, &context).await?;
-            let Some(spec) = context.types.get(&self.name).cloned() else {
-                eprintln!("there is no sync type '{}'; known are {}", self.name, context.types.names());
-                return Ok(Exit::Usage);
-            };
+            let Some((context, spec)) = open(settings, &io, &self.name).await? else { return Ok(Exit::Usage) };
             let agent = self.agent(&context, &spec).await?;
             let file = match &self.file {
                 Some(path) => Some(std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?),

@@ -75,6 +75,9 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// The outcomes for which [`Outcome::is_applied`] holds.
+    pub const APPLIED: [Outcome; 3] = [Outcome::Succeeded, Outcome::SucceededWithQuarantine, Outcome::Unchanged];
+
     /// Was the whole report applied? Only these close a hold, count as a success and may make the
     /// next identical report `unchanged`.
     #[must_use]

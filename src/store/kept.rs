@@ -15,7 +15,7 @@ use sea_orm::{
 };
 use sha2::{Digest, Sha256};
 
-use super::{Store, StoreError, entity};
+use super::{Store, StoreError, entity, runs::was_applied_in};
 use crate::domain::{AgentId, RunId, SyncType, Timestamp};
 
 use entity::kept_document::{ActiveModel, Column as C, Entity};
@@ -27,10 +27,14 @@ const SINGLE: &str = "single";
 const AT_ONCE: u64 = 200;
 
 /// Is it another report than the one that was applied last?
-const IS_NOT_IN_FORCE: &str = "sha256 <> COALESCE((SELECT last.document_sha256 FROM sync_run AS last \
-     WHERE last.sync_type = kept_document.name AND last.agent_id = kept_document.agent_id \
-     AND last.outcome IN ('succeeded', 'succeeded_with_quarantine', 'unchanged') \
-     ORDER BY last.id DESC LIMIT 1), '')";
+fn is_not_in_force() -> Expr {
+    Expr::cust(format!(
+        "sha256 <> COALESCE((SELECT last.document_sha256 FROM sync_run AS last \
+         WHERE last.sync_type = kept_document.name AND last.agent_id = kept_document.agent_id AND {} \
+         ORDER BY last.id DESC LIMIT 1), '')",
+        was_applied_in("last")
+    ))
+}
 
 /// How much is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,7 +122,7 @@ impl Store {
             Box::pin(async move {
                 let more = what.rows().select_only().column(C::Id).offset(limits.reports).limit(AT_ONCE);
                 let more: Vec<i64> = more.into_tuple().all(tx).await?;
-                let spent = Entity::delete_many().filter(C::Id.is_in(more)).filter(Expr::cust(IS_NOT_IN_FORCE));
+                let spent = Entity::delete_many().filter(C::Id.is_in(more)).filter(is_not_in_force());
                 spent.exec(tx).await.map(|_| ())
             })
         })
@@ -230,7 +234,7 @@ impl Store {
                 let mut forgotten = 0;
                 for kind in [REPORT, SINGLE] {
                     let old = Entity::delete_many().filter(C::Kind.eq(kind)).filter(C::FetchedAt.lt(before));
-                    let done = old.filter(Expr::cust(IS_NOT_IN_FORCE)).exec(tx).await;
+                    let done = old.filter(is_not_in_force()).exec(tx).await;
                     forgotten += done.map_err(StoreError::while_doing("forget old documents"))?.rows_affected;
                 }
                 Ok(forgotten)

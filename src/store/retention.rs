@@ -3,7 +3,7 @@
 
 use sea_orm::{EntityTrait, QueryFilter, QueryOrder, QuerySelect, prelude::*, sea_query::ExprTrait};
 
-use super::{Store, StoreError, entity, lane::is};
+use super::{Store, StoreError, entity, lane::is, runs::was_applied_in};
 use crate::domain::{JobState, Timestamp};
 
 use entity::job::Column as C;
@@ -70,12 +70,10 @@ impl Store {
                  AND newer.agent_id = sync_run.agent_id AND newer.id > sync_run.id AND {that})"
             )
         };
-        let applied =
-            |table: &str| format!("{table}.outcome IN ('succeeded', 'succeeded_with_quarantine', 'unchanged')");
-        let (was_applied, newer_applied) = (applied("sync_run"), newer(&applied("newer")));
+        let (was_applied, newer_applied) = (was_applied_in("sync_run"), newer(&was_applied_in("newer")));
         // of what was not applied, the last says enough
         let says_less = format!("{} AND (NOT {was_applied} OR {newer_applied})", newer("1 = 1"));
-        let newer_read = newer(&format!("{} AND newer.layout IS NOT NULL", applied("newer")));
+        let newer_read = newer(&format!("{} AND newer.layout IS NOT NULL", was_applied_in("newer")));
         let is_old_news = format!("({says_less} AND (layout IS NULL OR {newer_read}))");
         let mut forgotten = 0;
         loop {

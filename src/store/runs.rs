@@ -1,18 +1,13 @@
-//! What happened in which run, which rows are in quarantine, and which runs are held?
+//! What happened in which run, and which run says how things stand?
 
-use sea_orm::{
-    DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, prelude::*,
-    sea_query::ExprTrait,
-};
+use sea_orm::{EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, prelude::*, sea_query::ExprTrait};
 use serde::Serialize;
 use serde_json::Value as Json;
 
-use super::{Store, StoreError, admit::admit, entity};
+use super::{Store, StoreError, entity};
 use crate::{
-    domain::{
-        Admission, AgentId, ClaimedJob, Counts, JobId, NewJob, Outcome, RunId, SyncType, Timestamp, run::GIVEN_UP,
-    },
-    report::{Layout, Quarantined},
+    domain::{AgentId, ClaimedJob, Counts, JobId, Outcome, RunId, SyncType, Timestamp, run::GIVEN_UP},
+    report::Layout,
     sync_type::SyncTypeSpec,
 };
 
@@ -138,6 +133,12 @@ impl From<entity::sync_run::Model> for Run {
 }
 
 impl Run {
+    /// Did it leave the records as its report has them?
+    #[must_use]
+    pub fn was_applied(&self) -> bool {
+        Outcome::APPLIED.iter().any(|outcome| self.outcome.as_deref() == Some(outcome.as_str()))
+    }
+
     /// Did it end in a way that a person should look at? A stop was asked for; a hold that was decided
     /// on is settled.
     #[must_use]
@@ -294,122 +295,15 @@ impl Store {
         })
         .await
     }
-
-    /// The quarantined rows of a run.
-    ///
-    /// # Errors
-    /// [`StoreError`] if the query fails.
-    pub async fn quarantined(&self, run: RunId) -> Result<Vec<Quarantined>, StoreError> {
-        self.read(move |db| {
-            Box::pin(async move {
-                let rows = entity::quarantine::Entity::find()
-                    .filter(entity::quarantine::Column::RunId.eq(run))
-                    .order_by_asc(entity::quarantine::Column::Id)
-                    .all(db)
-                    .await
-                    .map_err(StoreError::while_doing("read the quarantine"))?;
-                let number = |number: i32| usize::try_from(number).unwrap_or_default();
-                let row = |row: entity::quarantine::Model| Quarantined {
-                    page: number(row.page),
-                    row: number(row.row_number),
-                    column: row.column_header,
-                    text: row.printed,
-                    why: row.why,
-                    key: row.record_key,
-                };
-                Ok(rows.into_iter().map(row).collect())
-            })
-        })
-        .await
-    }
-
-    /// The runs that wait for a person.
-    ///
-    /// # Errors
-    /// [`StoreError`] if the query fails.
-    pub async fn open_holds(&self) -> Result<Vec<RunId>, StoreError> {
-        self.read(|db| {
-            Box::pin(async move {
-                let ids = entity::sync_run::Entity::find()
-                    .filter(C::Hold.eq("open"))
-                    .select_only()
-                    .column(C::Id)
-                    .into_tuple::<i64>()
-                    .all(db)
-                    .await;
-                ids.map_err(StoreError::while_doing("list the holds"))
-            })
-        })
-        .await
-    }
-
-    /// Rejects an open hold and drops its document; false if it is not open (any more).
-    ///
-    /// # Errors
-    /// [`StoreError`] if a statement fails.
-    pub async fn reject(&self, run: RunId) -> Result<bool, StoreError> {
-        self.write(move |tx| {
-            Box::pin(async move {
-                let Some(row) = open_hold(tx, run).await? else { return Ok(false) };
-                close_hold(tx, &row, "rejected").await.map(|()| true)
-            })
-        })
-        .await
-    }
-
-    /// Approves an open hold and admits the job that applies it, in one transaction. `None` if the
-    /// hold is not open (any more); a refused job leaves the hold open.
-    ///
-    /// # Errors
-    /// [`StoreError`] if a statement fails.
-    pub async fn approve(&self, run: RunId, job: NewJob, now: Timestamp) -> Result<Option<Admission>, StoreError> {
-        self.write(move |tx| {
-            Box::pin(async move {
-                let Some(row) = open_hold(tx, run).await? else { return Ok(None) };
-                let job = NewJob { document: row.document_id, approves: Some(run), ..job };
-                let admission = admit(tx, job, now).await?;
-                if admission.is_taken() {
-                    set_hold(tx, run, "approved").await?;
-                }
-                Ok(Some(admission))
-            })
-        })
-        .await
-    }
 }
 
 /// The outcomes of runs that leave the records as their report has them.
 fn was_applied() -> Expr {
-    let applied = [Outcome::Succeeded, Outcome::SucceededWithQuarantine, Outcome::Unchanged];
-    C::Outcome.is_in(applied.map(Outcome::as_str))
+    C::Outcome.is_in(Outcome::APPLIED.map(Outcome::as_str))
 }
 
-async fn open_hold(tx: &DatabaseTransaction, run: RunId) -> Result<Option<entity::sync_run::Model>, StoreError> {
-    let row = entity::sync_run::Entity::find_by_id(run).one(tx).await;
-    let row = row.map_err(StoreError::while_doing("look for a hold"))?;
-    Ok(row.filter(|row| row.hold.as_deref() == Some("open")))
-}
-
-async fn set_hold(tx: &DatabaseTransaction, run: RunId, hold: &str) -> Result<(), StoreError> {
-    entity::sync_run::Entity::update_many()
-        .col_expr(C::Hold, Expr::val(hold))
-        .filter(C::Id.eq(run))
-        .exec(tx)
-        .await
-        .map(|_| ())
-        .map_err(StoreError::while_doing("move a hold"))
-}
-
-/// Ends a hold and drops its document.
-pub(super) async fn close_hold(
-    tx: &DatabaseTransaction,
-    row: &entity::sync_run::Model,
-    hold: &str,
-) -> Result<(), StoreError> {
-    set_hold(tx, row.id, hold).await?;
-    if let Some(document) = row.document_id {
-        let dropped = entity::document::Entity::delete_by_id(document).exec(tx).await;
-        dropped.map_err(StoreError::while_doing("drop a held document"))?;
-    }
-    Ok(())
+/// The same as text, for a table of this name in a subquery.
+pub(super) fn was_applied_in(table: &str) -> String {
+    let names = Outcome::APPLIED.map(|outcome| format!("'{}'", outcome.as_str())).join(", ");
+    format!("{table}.outcome IN ({names})")
 }

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     coordination::Permit,
-    domain::{Outcome, Stage},
+    domain::Stage,
     source::{self, Ask, Fetched},
     store::{Run, SourceReport},
 };
@@ -79,10 +79,9 @@ impl Pipeline {
         }
         let store = &self.context.store;
         let Some(last) = store.last_run(&self.spec.name, &self.job.agent).await? else { return Ok(None) };
-        let applied = [Outcome::Succeeded, Outcome::SucceededWithQuarantine, Outcome::Unchanged];
-        let was_applied = applied.iter().any(|outcome| last.outcome.as_deref() == Some(outcome.as_str()));
         let is_same_spec = last.spec_fingerprint == self.spec.fingerprint;
-        let is_settled = was_applied && is_same_spec && !store.has_unsettled(&self.spec, &self.job.agent).await?;
+        let is_settled =
+            last.was_applied() && is_same_spec && !store.has_unsettled(&self.spec, &self.job.agent).await?;
         Ok(Some(last).filter(|_| is_settled))
     }
 

@@ -2,6 +2,7 @@
 
 mod app;
 mod http;
+mod kept;
 mod objects;
 
 use async_trait::async_trait;
