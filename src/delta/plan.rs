@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use super::hash::{change_hash, content_hash};
@@ -12,6 +13,9 @@ use crate::{
     domain::{Record, Timestamp, Value},
     sync_type::SyncTypeSpec,
 };
+
+/// Records that one thread compares at least: fewer are not worth waking another.
+const AT_ONCE: usize = 500;
 
 /// What is stored of one record, as far as a plan needs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -164,18 +168,18 @@ pub fn plan(
     second_miss: Option<Duration>,
 ) -> Plan {
     let mut plan = Plan { live: snapshot.live(), ..Plan::default() };
-    let mut keys: HashSet<String> = seen.quarantined_keys.iter().cloned().collect();
-    for record in seen.records {
+    let compare = |record: &Record| {
         let key = record.text(spec.key);
         let stored = snapshot.rows.get(&key);
         let record = merge(spec, record, seen.present, snapshot, stored);
-        match change(spec, key.clone(), record, snapshot, stored) {
-            Some(change) => plan.changes.push(change),
-            None => plan.unchanged += 1,
-        }
-        keys.insert(key);
-    }
-    let unseen = snapshot.rows.iter().filter(|(key, row)| !row.deleted && !keys.contains(*key));
+        let change = change(spec, key.clone(), record, snapshot, stored);
+        (key, change)
+    };
+    // hashing is most of the work
+    let compared: Vec<(String, Option<Change>)> = seen.records.par_iter().with_min_len(AT_ONCE).map(compare).collect();
+    let mut keys: HashSet<&str> = seen.quarantined_keys.iter().map(String::as_str).collect();
+    keys.extend(compared.iter().map(|(key, _)| key.as_str()));
+    let unseen = snapshot.rows.iter().filter(|(key, row)| !row.deleted && !keys.contains(key.as_str()));
     for (key, row) in unseen {
         match row.missing_since {
             None => {
@@ -192,6 +196,9 @@ pub fn plan(
             }
         }
     }
+    drop(keys);
+    plan.changes = compared.into_iter().filter_map(|(_, change)| change).collect();
+    plan.unchanged = (seen.records.len() - plan.changes.len()) as u64;
     plan.unseen.sort();
     plan.missing.sort();
     plan.deleted.sort();

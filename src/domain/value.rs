@@ -40,7 +40,7 @@ impl Value {
             Value::Text(text) => Cow::Borrowed(text),
             Value::Int(number) => Cow::Owned(number.to_string()),
             Value::Decimal(number) => Cow::Owned(format!("{number:.2}")),
-            Value::Date(day) => Cow::Owned(day.format("%Y-%m-%d").to_string()),
+            Value::Date(day) => Cow::Owned(day.to_string()),
             Value::DateTime(moment) => Cow::Owned(moment.format("%Y-%m-%dT%H:%M:%S").to_string()),
             Value::Bool(true) => Cow::Borrowed("true"),
             Value::Bool(false) => Cow::Borrowed("false"),

@@ -29,6 +29,8 @@ const TIME_A_COMMIT: Duration = Duration::from_millis(50);
 /// Where others wait to write, a commit makes room for them after this long.
 const TIME_BESIDE_OTHERS: Duration = Duration::from_millis(5);
 
+const WRITE: &str = "write a batch of records";
+
 /// What one commit stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Applied {
@@ -70,7 +72,8 @@ impl Store {
         self.write_beside(move |tx| {
             Box::pin(async move {
                 hold_lease(tx, &job).await?;
-                let upsert = Upsert::new(&batches.spec, tx.get_database_backend());
+                let spec = &batches.spec;
+                let mut upsert = Upsert::new(spec, tx.get_database_backend());
                 let is_waited_for = || writer.as_ref().is_some_and(Writer::is_waited_for);
                 let started = Instant::now();
                 let mut upto = from;
@@ -84,21 +87,19 @@ impl Store {
                         break;
                     }
                     let batch = &plan.changes[upto..plan.changes.len().min(upto + batches.size)];
-                    let spec = &batches.spec;
-                    upsert
-                        .write(tx, &job, batch, now)
-                        .await
-                        .map_err(StoreError::while_doing("write a batch of records"))?;
-                    keep_history(tx, spec, &job, batch, now)
-                        .await
-                        .map_err(StoreError::while_doing("write the history"))?;
-                    link::join(tx, &types, spec, &job.agent, batch)
-                        .await
-                        .map_err(StoreError::while_doing("join records with their parents"))?;
+                    upsert.add(tx, &job, batch, now).await.map_err(StoreError::while_doing(WRITE))?;
                     upto += batch.len();
                     (batches.progress)(upto);
                 }
-                if plan.changes[from..upto].iter().any(|change| change.triggers) {
+                upsert.flush(tx, &job, now).await.map_err(StoreError::while_doing(WRITE))?;
+                let written = &plan.changes[from..upto];
+                keep_history(tx, spec, &job, written, now)
+                    .await
+                    .map_err(StoreError::while_doing("write the history"))?;
+                link::join(tx, &types, spec, &job.agent, written)
+                    .await
+                    .map_err(StoreError::while_doing("join records with their parents"))?;
+                if written.iter().any(|change| change.triggers) {
                     mark_follow_up(tx, &job).await.map_err(StoreError::while_doing("remember the follow-up"))?;
                 }
                 Ok(Applied { upto, stopped })
@@ -127,7 +128,7 @@ async fn keep_history(
     tx: &DatabaseTransaction,
     spec: &SyncTypeSpec,
     job: &ClaimedJob,
-    batch: &[Change],
+    written: &[Change],
     now: Timestamp,
 ) -> Result<(), DbErr> {
     let Some(history) = &spec.history else { return Ok(()) };
@@ -142,7 +143,7 @@ async fn keep_history(
     ]);
     let text = |v: &crate::domain::Value| (!v.is_null()).then(|| v.canonical().into_owned());
     let mut any = false;
-    for change in batch.iter().filter(|change| change.kind != ChangeKind::Insert) {
+    for change in written.iter().filter(|change| change.kind != ChangeKind::Insert) {
         let Some((old, new)) = &change.history else { continue };
         any = true;
         let values: [SqlValue; 6] = [

@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use chrono::Duration;
 use sea_orm::{
-    ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect, Set,
-    prelude::*,
-    sea_query::{ExprTrait, Query},
+    ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect, Set, prelude::*, sea_query::Query,
 };
 use serde_json::Value as Json;
 
@@ -21,7 +19,7 @@ use super::{
     lease::SENT,
     link,
     over::{Over, drop_upload, follow, keep_window, release_agent},
-    record_table::{equals, keys as typed},
+    record_table::{equals, has_key},
 };
 use crate::{
     delta::Verdict,
@@ -221,7 +219,7 @@ async fn mark_missing(
                 .value(column, moment)
                 .value("missing_run_id", job.run)
                 .and_where(equals("agent_id", job.agent.as_str()))
-                .and_where(Expr::col(spec.key_name().to_owned()).is_in(typed(spec, chunk, tx.get_database_backend())));
+                .and_where(has_key(spec, chunk, tx.get_database_backend()));
             tx.execute(&update).await?;
         }
     }

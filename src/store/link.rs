@@ -10,8 +10,8 @@ use sea_orm::{
 use serde_json::Value as Json;
 
 use super::{
-    record_table::{equals, keys},
-    value,
+    among::among,
+    record_table::{equals, has_key},
 };
 use crate::{
     delta::Change,
@@ -19,28 +19,29 @@ use crate::{
     sync_type::{Scope, SyncTypeSpec, SyncTypes, ValueType, spec::Parent},
 };
 
-/// Joins a written batch with its parents, and its children with it.
+/// Joins what a commit has written with its parents, and its children with it.
 pub(super) async fn join(
     tx: &DatabaseTransaction,
     types: &SyncTypes,
     spec: &SyncTypeSpec,
     agent: &AgentId,
-    batch: &[Change],
+    written: &[Change],
 ) -> Result<(), DbErr> {
     if let Some(parent) = &spec.parent
         && let Some((parent_spec, parent_agent)) = types.parent_agent(spec, agent)
     {
-        let keys = keys(spec, batch.iter().map(|change| &change.key), tx.get_database_backend());
         let mut update = set_parent(spec, parent, &parent_spec, &parent_agent);
-        update
-            .and_where(equals("agent_id", agent.as_str()))
-            .and_where(Expr::col(spec.key_name().to_owned()).is_in(keys));
+        update.and_where(equals("agent_id", agent.as_str())).and_where(has_key(
+            spec,
+            written.iter().map(|change| &change.key),
+            tx.get_database_backend(),
+        ));
         tx.execute(&update).await?;
     }
-    let keys: Vec<String> = batch.iter().map(|change| change.key.clone()).collect();
+    let keys: Vec<String> = written.iter().map(|change| change.key.clone()).collect();
     for child in types.children_of(&spec.name) {
         let Some(matches) = child.parent.as_ref().and_then(|parent| spec.field(&parent.matches)) else { continue };
-        let links = batch.iter().map(|change| change.record.text(matches)).filter(|text| !text.is_empty());
+        let links = written.iter().map(|change| change.record.text(matches)).filter(|text| !text.is_empty());
         join_children(tx, spec, child, agent, links.collect(), &keys).await?;
     }
     Ok(())
@@ -72,12 +73,14 @@ async fn join_children(
     keys: &[String],
 ) -> Result<(), DbErr> {
     let Some(parent) = &child.parent else { return Ok(()) };
-    let mut concerned = Cond::any().add(Expr::col("parent_key").is_in(keys.to_vec()));
-    if !links.is_empty() {
-        let value_type = child.field(&parent.field).map_or(ValueType::Text, |field| child.fields[field].value_type);
-        let links = links.iter().map(|link| value::bind_text(value_type, link, tx.get_database_backend()));
-        concerned = concerned.add(Expr::col(parent.field.clone()).is_in(links));
-    }
+    let backend = tx.get_database_backend();
+    let value_type = child.field(&parent.field).map_or(ValueType::Text, |field| child.fields[field].value_type);
+    let concerned = Cond::any().add(among(Expr::col("parent_key"), ValueType::Text, keys, backend)).add(among(
+        Expr::col(parent.field.clone()),
+        value_type,
+        links,
+        backend,
+    ));
     let mut update = set_parent(child, parent, spec, agent);
     update.cond_where(concerned);
     // an agent's parents have children under the same agent; shared ones under every agent

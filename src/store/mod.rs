@@ -5,6 +5,7 @@
 
 mod admit;
 mod agents;
+mod among;
 mod apply;
 mod asked;
 mod breakers;

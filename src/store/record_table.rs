@@ -10,8 +10,8 @@ use sea_orm::{
 
 use super::{
     StoreError,
+    among::among,
     dialect::{self, Change},
-    value,
 };
 use crate::sync_type::{SyncTypeSpec, SyncTypes};
 
@@ -135,14 +135,13 @@ async fn check(tx: &DatabaseTransaction, spec: &SyncTypeSpec) -> Result<(), Stor
     Ok(())
 }
 
-/// Keys in canonical spelling, as parameters of the key's type.
-pub(super) fn keys<'k>(
+/// Is a record's key one of these, in canonical spelling?
+pub(super) fn has_key<K: AsRef<str>>(
     spec: &SyncTypeSpec,
-    keys: impl IntoIterator<Item = &'k String>,
+    keys: impl IntoIterator<Item = K>,
     backend: DbBackend,
-) -> Vec<SqlValue> {
-    let value_type = spec.fields[spec.key].value_type;
-    keys.into_iter().map(|key| value::bind_text(value_type, key, backend)).collect()
+) -> Expr {
+    among(Expr::col(spec.key_name().to_owned()), spec.fields[spec.key].value_type, keys, backend)
 }
 
 /// `column = value` for statements built from text names.

@@ -2,12 +2,12 @@
 
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DbErr, QueryResult,
-    sea_query::{Expr, ExprTrait, Func, Query},
+    sea_query::{Expr, Func, Query},
 };
 
 use super::{
     Store, StoreError,
-    record_table::{equals, keys as typed},
+    record_table::{equals, has_key},
     value,
 };
 use crate::{
@@ -64,11 +64,7 @@ impl Store {
                         .from(spec.name.as_str().to_owned())
                         .column("agent_id")
                         .expr_as(Func::count(Expr::col("agent_id")), "known")
-                        .and_where(Expr::col(spec.key_name().to_owned()).is_in(typed(
-                            &spec,
-                            chunk,
-                            db.get_database_backend(),
-                        )))
+                        .and_where(has_key(&spec, chunk, db.get_database_backend()))
                         .group_by_col("agent_id");
                     let rows = db.query_all(&query).await.map_err(StoreError::while_doing("count known keys"))?;
                     for row in rows {
