@@ -3,12 +3,15 @@
 use std::sync::Arc;
 
 use lockstep::{
-    domain::{Admission, Class, NewJob, NextStep, Outcome, Reason, Timestamp, Window},
-    store::{Claim, DataQuery, Finish, Meant, Setting, Slot, Store, StoreError, throwaway::execute},
+    delta::{self, Seen, Snapshot},
+    domain::{Admission, AgentId, Class, NewJob, NextStep, Outcome, Reason, Timestamp, Window},
+    store::{Batches, Claim, DataQuery, Finish, Meant, Setting, Slot, Store, StoreError, throwaway::execute},
     sync_type::SyncTypes,
     testing::{Backend, types},
 };
+use serde_json::json;
 use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
 
 async fn open(folder: &tempfile::TempDir) -> Store {
     let url = Backend::of_suite().database(folder.path()).await;
@@ -306,5 +309,46 @@ async fn a_change_of_the_schedule_keeps_what_another_process_changed_a_moment_be
     assert!(store.enqueue_slot(slot, vec![], at(3)).await.unwrap().is_none(), "the slot does not fire again");
     let gone = store.amend_settings(vec![("bells".into(), Box::new(|old| old))], at(4)).await;
     assert!(gone.unwrap_err().to_string().contains("bells"));
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn any_text_is_stored_as_it_is_and_found_again_by_its_key() {
+    let odd = ["NULL", "null", "a,b", "{c}", "\"", "\\", "d\"\\\"e\\", "perché 😀", "line\nbreak\ttab", "'; --", "[1]"];
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder).await;
+    store.migrate().await.unwrap();
+    let spec = store.types().get("orders").unwrap().clone();
+    let agent = AgentId::from("a");
+    let present = vec![true; spec.fields.len()];
+    // new records first, then other ones in their place
+    for round in ["first", "second"] {
+        let now = at(0);
+        store.enqueue(vec![NewJob::sync(&"orders".into(), agent.clone(), 4, Reason::Manual)], None, now).await.unwrap();
+        let job = store.claim(claim("one", 1), now).await.unwrap().jobs.pop().unwrap();
+        let order = |text: &&str| {
+            let json = json!({ "order_id": text, "order_number": format!("{round} {text}"), "customer_name": text });
+            spec.from_json(json.as_object().unwrap()).unwrap()
+        };
+        let records: Vec<_> = odd.iter().map(order).collect();
+        let snapshot = store.snapshot(&spec, &agent, Snapshot::needed(&spec, &present)).await.unwrap();
+        let seen = Seen { records: &records, present: &present, unreadable_key: false, quarantined_keys: &[] };
+        let plan = Arc::new(delta::plan(&spec, seen, &snapshot, now, None));
+        assert_eq!(plan.changes.len(), odd.len());
+        let (stop, progress) = (CancellationToken::new(), Arc::new(|_| {}));
+        let batches = Arc::new(Batches { spec: spec.clone(), size: 10, stop, progress });
+        assert_eq!(store.apply(&job, &plan, 0, &batches, now).await.unwrap().upto, odd.len());
+        let missing = odd[1..].iter().map(|key| (*key).to_owned()).collect();
+        let end = Finish { outcome: Some(Outcome::Succeeded), missing, ..Finish::default() };
+        store.finish(&job, end, NextStep::Done, now).await.unwrap();
+        let stored = store.data(&spec, DataQuery { limit: 100, ..DataQuery::default() }).await.unwrap().items;
+        assert_eq!(stored.len(), odd.len());
+        for row in stored {
+            let text = row["order_id"].as_str().unwrap();
+            assert_eq!(row["customer_name"], text);
+            assert_eq!(row["order_number"], format!("{round} {text}"));
+            assert_eq!(row["missing_since"].is_null(), text == odd[0], "{row:?}");
+        }
+    }
     store.close().await;
 }
