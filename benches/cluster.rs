@@ -150,20 +150,35 @@ async fn measure(postgres: &str, at: &impl Fn(&str) -> String, io: &tokio::runti
             Command::new("npm").args(["install", "--no-package-lock", "--silent"]).current_dir(&peers).status()?;
         assert!(done.success(), "npm install failed in benches/peers");
     }
+    println!("\nas they are:");
+    show_peers(postgres, at, io, false).await?;
+    println!("\nwith what lockstep promises, as far as they can: one live job a key, one running job an agent:");
+    show_peers(postgres, at, io, true).await
+}
+
+async fn show_peers(
+    postgres: &str,
+    at: &impl Fn(&str) -> String,
+    io: &tokio::runtime::Handle,
+    promises: bool,
+) -> Done<()> {
+    let peers = root().join("benches/peers");
+    let told = |name: &'static str, url: String| [(name, url), ("PROMISES", u8::from(promises).to_string())];
     for (script, database) in [("graphile.mjs", "graphile"), ("pgboss.mjs", "pgboss")] {
-        let url = create_database(postgres, database, io).await?;
-        show(&peer(&mut node(&peers, script), &[("POSTGRES_URL", url)])?);
+        let url = create_database(postgres, &format!("{database}{}", u8::from(promises)), io).await?;
+        show(&peer(&mut node(&peers, script), &told("POSTGRES_URL", url))?);
     }
-    let url = create_database(postgres, "river", io).await?;
+    let url = create_database(postgres, &format!("river{}", u8::from(promises)), io).await?;
     let mut river = Command::new("cargo");
     river.args(["run", "--release", "--quiet"]).current_dir(peers.join("river"));
     river.env("CARGO_TARGET_DIR", root().join("target/peers"));
-    show(&peer(&mut river, &[("POSTGRES_URL", url)])?);
+    show(&peer(&mut river, &told("POSTGRES_URL", url))?);
     for sync in ["always", "everysec"] {
-        let redis = servers(&["start", "redis", &at(sync), "--appendonly", "yes", "--appendfsync", sync])?;
-        let told = [("REDIS_URL", redis), ("REDIS_SYNC", format!("appendfsync {sync}"))];
-        let result = peer(&mut node(&peers, "bullmq.mjs"), &told);
-        servers(&["stop", "redis", &at(sync)])?;
+        let folder = at(&format!("{sync}{}", u8::from(promises)));
+        let redis = servers(&["start", "redis", &folder, "--appendonly", "yes", "--appendfsync", sync])?;
+        let [url, kept] = told("REDIS_URL", redis);
+        let result = peer(&mut node(&peers, "bullmq.mjs"), &[url, kept, ("REDIS_SYNC", format!("appendfsync {sync}"))]);
+        servers(&["stop", "redis", &folder])?;
         show(&result?);
     }
     Ok(())

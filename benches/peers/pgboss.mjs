@@ -1,18 +1,20 @@
 // pg-boss on PostgreSQL, with LISTEN/NOTIFY, batches and bursts.
 import { PgBoss } from "pg-boss";
 import pg from "pg";
-import { concurrency, measure } from "./work.mjs";
+import { concurrency, measure, promises } from "./work.mjs";
 
 const boss = new PgBoss({ connectionString: process.env.POSTGRES_URL, max: 20, useListenNotify: true });
 boss.on("error", (error) => console.error(error));
 await boss.start();
-await boss.createQueue("noop", { notify: true });
+// exclusive: of each key one job, queued or active, which is one running job an agent besides
+await boss.createQueue("noop", { notify: true, ...(promises ? { policy: "exclusive" } : {}) });
+const opts = ({ agent }) => (promises ? { singletonKey: agent } : {});
 const pool = new pg.Pool({ connectionString: process.env.POSTGRES_URL, max: 2 });
 
 await measure({
-  name: "pg-boss 12.35.0",
-  single: (data) => boss.send("noop", data),
-  bulk: (all) => boss.insert("noop", all.map((data) => ({ data }))),
+  name: `pg-boss 12.35.0${promises ? " (dedup, exclusion)" : ""}`,
+  single: (data) => boss.send("noop", data, opts(data)),
+  bulk: (all) => boss.insert("noop", all.map((data) => ({ data, ...opts(data) }))),
   clear: () => boss.deleteAllJobs("noop"),
   start: (ran) =>
     boss.work(

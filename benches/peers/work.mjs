@@ -5,7 +5,9 @@ const rate = (n, ms) => Math.round((n / ms) * 1000);
 const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 
 export const concurrency = count("CONCURRENCY");
-export const jobs = (from, n) => Array.from({ length: n }, (_, i) => ({ agent: `agent-${from + i}` }));
+/** Is the peer to promise what lockstep promises, as far as it can: one live job a key, one running job an agent? */
+export const promises = process.env.PROMISES === "1";
+const jobs = (phase, from, n) => Array.from({ length: n }, (_, i) => ({ agent: `${phase}-${from + i}` }));
 
 async function concurrently(n, callers, ask) {
   let next = 0;
@@ -18,11 +20,11 @@ async function concurrently(n, callers, ask) {
 
 export async function measure(peer) {
   let began = now();
-  await concurrently(count("SINGLE"), 64, (i) => peer.single({ agent: `agent-${i}` }));
+  await concurrently(count("SINGLE"), 64, (i) => peer.single({ agent: `single-${i}` }));
   const single = rate(count("SINGLE"), now() - began);
 
   began = now();
-  for (let i = 0; i < count("BULK"); i += 1000) await peer.bulk(jobs(i, 1000));
+  for (let i = 0; i < count("BULK"); i += 1000) await peer.bulk(jobs("bulk", i, 1000));
   const bulk = rate(count("BULK"), now() - began);
   await peer.clear();
 
@@ -30,7 +32,7 @@ export async function measure(peer) {
   await peer.start(() => started());
   await sleep(500);
   began = now();
-  for (let i = 0; i < count("THROUGH"); i += 1000) await peer.bulk(jobs(i, 1000));
+  for (let i = 0; i < count("THROUGH"); i += 1000) await peer.bulk(jobs("through", i, 1000));
   while ((await peer.left()) > 0) await sleep(5);
   const through = rate(count("THROUGH"), now() - began);
 
@@ -38,7 +40,7 @@ export async function measure(peer) {
   for (let i = 0; i < count("LATENCY"); i++) {
     const asked = now();
     const ran = new Promise((done) => (started = done));
-    await peer.single({ agent: `agent-${i}` });
+    await peer.single({ agent: `late-${i}` });
     await ran;
     times.push(now() - asked);
     await sleep(5);
