@@ -10,6 +10,7 @@ mod m20261122_000002_layout;
 mod m20261122_000003_queue;
 mod m20261127_000004_outbox;
 mod m20261127_000005_sources;
+mod m20261127_000006_running;
 
 pub use sea_orm_migration::{MigrationStatus, MigratorTrait};
 
@@ -25,6 +26,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000003_queue::Migration),
             Box::new(m20261127_000004_outbox::Migration),
             Box::new(m20261127_000005_sources::Migration),
+            Box::new(m20261127_000006_running::Migration),
         ]
     }
 }

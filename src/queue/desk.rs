@@ -178,7 +178,6 @@ impl QueueActor {
             (board.enqueue(open.collect(), claim, now).await, windows)
         };
         ctx.spawn(stored.into_actor(self).map(move |(stored, windows), actor, ctx| {
-            actor.storing = false;
             let (answers, claimed) = match stored {
                 Ok((answers, claimed)) => {
                     let merged = actor.merge(&jobs, answers, windows, ctx);
@@ -195,7 +194,11 @@ impl QueueActor {
             } else {
                 actor.claim(ctx);
             }
-            actor.store_waiting(ctx);
+            // whoever was answered may ask for more at once: that shares the next transaction with what came meanwhile
+            ctx.spawn(tokio::task::yield_now().into_actor(actor).map(|(), actor, ctx| {
+                actor.storing = false;
+                actor.store_waiting(ctx);
+            }));
         }));
     }
 

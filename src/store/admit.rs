@@ -2,28 +2,27 @@
 
 use std::collections::{HashMap, HashSet};
 
-use sea_orm::{ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryTrait, Set, prelude::*};
+use sea_orm::{DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect, Set, prelude::*};
 
 use super::{
     Store, StoreError,
-    asked::{delay_ms, owners, roots, row, windows},
+    asked::{delay_ms, row},
     claim::{Claim, Claimed, claim_in},
-    control::{open_breakers, pause_at},
-    entity, lane,
+    entity,
+    facts::{Facts, facts},
+    lane::{self, is_live},
     live::LiveKeys,
+    rows,
     settings::move_tick,
     statistics::Queue,
 };
 use crate::domain::{
-    Admission, AgentId, ClaimedJob, JobId, JobState, NewJob, Pause, SyncType, Timestamp,
+    Admission, ClaimedJob, JobId, JobState, NewJob, SyncType, Timestamp,
     admission::{Decision, OpenWindow, Owner, decide},
     gate,
 };
 
 use entity::job::Column as C;
-
-/// Rows in one statement.
-const CHUNK: usize = 200;
 
 /// The timer slot that a batch of jobs belongs to: moved in the same transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,9 +62,9 @@ impl Store {
         let write = self.inner.writer.write(
             move |tx| {
                 Box::pin(async move {
-                    let answers = admit_again(tx, &live.live, jobs, now).await?;
+                    let (answers, facts) = admit_again(tx, &live.live, jobs, now).await?;
                     let claimed = match claim {
-                        Some(claim) => Some(claim_in(tx, &types, &claim, now).await?),
+                        Some(claim) => Some(claim_in(tx, &types, &claim, facts, now).await?),
                         None => None,
                     };
                     Ok((answers, claimed))
@@ -99,7 +98,7 @@ impl Store {
                 if !move_tick(tx, &slot.sync_type, slot.due, slot.next).await? {
                     return Ok(None);
                 }
-                admit_all(tx, jobs, now).await.map(Some)
+                admit_all(tx, jobs, now).await.map(|(answers, _)| Some(answers))
             })
         })
         .await
@@ -121,15 +120,16 @@ impl Store {
         self.write(move |tx| {
             Box::pin(async move {
                 let failed = StoreError::while_doing("claim a job");
-                let busy = entity::agent_lock::Entity::find_by_id(job.agent.as_str()).one(tx).await.map_err(&failed)?;
+                let running = entity::job::Entity::find().filter(lane::is(JobState::Active));
+                let busy = running.filter(C::AgentId.eq(job.agent.as_str())).one(tx).await.map_err(&failed)?;
                 let heads = lane::heads(tx, [job.agent.as_str()].into()).await?;
                 // writes and downloads have negative keys: they come first
                 if busy.is_some() || heads.values().any(|(order, _)| *order < 0) {
                     return Ok(None);
                 }
-                let answers = admit_all(tx, vec![job], now).await?;
+                let (answers, _) = admit_all(tx, vec![job], now).await?;
                 let Some(id) = answers.first().and_then(|answer| answer.job()) else { return Ok(None) };
-                let row = entity::job::Entity::find_by_id(id).one(tx).await.map_err(&failed)?;
+                let row = entity::job::Entity::find_by_id(id).into_partial_model().one(tx).await.map_err(&failed)?;
                 let row = row.ok_or_else(|| StoreError::Missing(format!("job {id}")))?;
                 Ok(super::claim::take(tx, &types, vec![row], &owner, now).await?.pop())
             })
@@ -138,17 +138,12 @@ impl Store {
     }
 }
 
-/// What the database holds of the jobs that are asked for together.
+/// The jobs that are asked for together.
 struct Desk<'t> {
     tx: &'t DatabaseTransaction,
     now: Timestamp,
-    pause: Option<Pause>,
-    open: HashMap<AgentId, Timestamp>,
-    owners: HashMap<String, Owner>,
-    windows: HashMap<String, OpenWindow>,
-    roots: HashMap<JobId, JobId>,
-    /// The first of each lane that these jobs may join.
-    heads: HashMap<(String, String), (i64, JobId)>,
+    /// What the database holds of them, and what was accepted here since.
+    facts: Facts,
     /// Accepted, but not yet inserted: by their place among the answers.
     pending: Vec<(usize, entity::job::ActiveModel)>,
     pending_keys: HashSet<String>,
@@ -162,47 +157,40 @@ async fn admit_again(
     live: &LiveKeys,
     jobs: Vec<NewJob>,
     now: Timestamp,
-) -> Result<Vec<Admission>, StoreError> {
+) -> Result<(Vec<Admission>, Facts), StoreError> {
     let rightly = |job: &NewJob| job.refused_for.filter(|winner| live.has_ended(*winner));
     let refused: Vec<Option<JobId>> = jobs.iter().map(rightly).collect();
     let open = jobs.into_iter().zip(&refused).filter(|(_, refused)| refused.is_none()).map(|(job, _)| job);
-    let mut answers = admit_all(tx, open.collect(), now).await?.into_iter();
+    let (answers, facts) = admit_all(tx, open.collect(), now).await?;
+    let mut answers = answers.into_iter();
     let told = refused.into_iter().map(|refused| match refused {
         Some(job) => Some(Admission::AlreadyQueued { job }),
         None => answers.next(),
     });
-    told.collect::<Option<_>>().ok_or_else(|| StoreError::Missing("answer to a job".to_owned()))
+    let told = told.collect::<Option<_>>().ok_or_else(|| StoreError::Missing("answer to a job".to_owned()))?;
+    Ok((told, facts))
 }
 
-/// Admits jobs one after the other, each knowing those before it.
+/// Admits jobs one after the other, each knowing those before it. What was looked at is answered, too: it is what a
+/// claim looks at.
 pub(super) async fn admit_all(
     tx: &DatabaseTransaction,
     jobs: Vec<NewJob>,
     now: Timestamp,
-) -> Result<Vec<Admission>, StoreError> {
-    let mut desk = Desk {
-        tx,
-        now,
-        pause: pause_at(tx, now).await?,
-        open: open_breakers(tx, jobs.iter().map(|job| job.agent.as_str()).collect(), now).await?,
-        owners: owners(tx, &jobs).await?,
-        windows: windows(tx, &jobs, now).await?,
-        roots: roots(tx, &jobs).await?,
-        heads: lane::heads(tx, jobs.iter().map(|job| job.agent.as_str()).collect()).await?,
-        pending: Vec::new(),
-        pending_keys: HashSet::new(),
-        answers: Vec::with_capacity(jobs.len()),
-    };
+) -> Result<(Vec<Admission>, Facts), StoreError> {
+    let facts = facts(tx, &jobs, now).await?;
+    let answers = Vec::with_capacity(jobs.len());
+    let mut desk = Desk { tx, now, facts, pending: Vec::new(), pending_keys: HashSet::new(), answers };
     for job in jobs {
         desk.admit(&job).await?;
     }
     desk.flush().await?;
-    Ok(desk.answers)
+    Ok((desk.answers, desk.facts))
 }
 
 /// Admits one job.
 pub(super) async fn admit(tx: &DatabaseTransaction, job: NewJob, now: Timestamp) -> Result<Admission, StoreError> {
-    let answers = admit_all(tx, vec![job], now).await?;
+    let (answers, _) = admit_all(tx, vec![job], now).await?;
     answers.into_iter().next().ok_or_else(|| StoreError::Missing("answer to a job".to_owned()))
 }
 
@@ -213,10 +201,10 @@ impl Desk<'_> {
             // its winner is among those just accepted: their numbers are needed now
             self.flush().await?;
         }
-        let window = job.window.as_ref().and_then(|window| self.windows.get(&window.key));
-        let owner = job.dedup_key.as_ref().and_then(|key| self.owners.get(key));
+        let window = job.window.as_ref().and_then(|window| self.facts.windows.get(&window.key));
+        let owner = job.dedup_key.as_ref().and_then(|key| self.facts.owners.get(key));
         let work = (job.class, job.reason, job.force, job.fetches());
-        let shut = gate::shut(self.pause.as_ref(), self.open.get(&job.agent).copied(), work, self.now);
+        let shut = gate::shut(self.facts.pause.as_ref(), self.facts.open.get(&job.agent).copied(), work, self.now);
         let decision = decide(job, window, shut, owner, self.now);
         let answer = match decision {
             Decision::Refuse(refusal) => refusal,
@@ -234,11 +222,16 @@ impl Desk<'_> {
                 Admission::Kept { job: kept, behind }
             }
             Decision::Keep { behind, over: None } => {
+                if !self.still_lives(behind).await? {
+                    // it has ended since it was looked at, and its key is free
+                    self.facts.owners.retain(|_, owner| owner.job != behind);
+                    return Box::pin(self.admit(job)).await;
+                }
                 self.insert_later(job, JobState::Kept, self.now, None);
                 self.flush().await?;
                 let kept = self.answers.last().and_then(|answer| answer.job()).unwrap_or_default();
                 self.answers.pop();
-                if let Some(owner) = job.dedup_key.as_ref().and_then(|key| self.owners.get_mut(key)) {
+                if let Some(owner) = job.dedup_key.as_ref().and_then(|key| self.facts.owners.get_mut(key)) {
                     (owner.job, owner.kept) = (behind, Some(kept));
                 }
                 Admission::Kept { job: kept, behind }
@@ -248,14 +241,31 @@ impl Desk<'_> {
         Ok(())
     }
 
+    /// Ends are written beside the queue's transactions: whoever is to wait behind a job keeps it from ending unseen.
+    async fn still_lives(&self, job: JobId) -> Result<bool, StoreError> {
+        let found = entity::job::Entity::find_by_id(job).filter(is_live()).lock_exclusive().one(self.tx).await;
+        Ok(found.map_err(StoreError::while_doing("look whether a job has ended"))?.is_some())
+    }
+
     fn insert_later(&mut self, job: &NewJob, state: JobState, due: Timestamp, latest_start: Option<Timestamp>) {
+        self.note_due(state, due);
         let place = self.answers.len();
         // its number comes with the insert
         self.answers.push(Admission::Accepted { job: 0 });
-        let root = job.parent.map(|parent| self.roots.get(&parent).copied().unwrap_or(parent));
+        let root = job.parent.map(|parent| self.facts.roots.get(&parent).copied().unwrap_or(parent));
         self.pending_keys.extend(job.dedup_key.clone());
         self.pending_keys.extend(job.window.as_ref().map(|window| window.key.clone()));
         self.pending.push((place, row(job, state, (due, latest_start), root, self.now)));
+    }
+
+    fn note_due(&mut self, state: JobState, due: Timestamp) {
+        if state == JobState::Delayed {
+            self.facts.next_due = self.facts.next_due.into_iter().chain([due]).min();
+        }
+    }
+
+    fn note_first(&mut self, order_key: i64) {
+        self.facts.first = self.facts.first.into_iter().chain([order_key]).min();
     }
 
     /// Inserts what is pending, and remembers it as the owner of its keys.
@@ -264,17 +274,11 @@ impl Desk<'_> {
         let mut pending = std::mem::take(&mut self.pending);
         let overtaken = self.find_heads(&mut pending);
         lane::mark(self.tx, overtaken, false).await?;
-        for chunk in pending.chunks(CHUNK) {
-            let mut insert = entity::job::Entity::insert_many(chunk.iter().map(|(_, row)| row.clone())).into_query();
-            let failed = StoreError::while_doing("admit jobs");
-            let rows = self.tx.query_all(insert.returning_col(C::Id)).await.map_err(&failed)?;
-            let mut ids = rows.iter().map(|row| row.try_get("", "id")).collect::<Result<Vec<i64>, _>>();
-            // numbers are given in the order of the rows; answers may come in any
-            ids.as_mut().map(|ids| ids.sort_unstable()).ok();
-            for (id, (place, row)) in ids.map_err(failed)?.into_iter().zip(chunk) {
-                self.answers[*place] = Admission::Accepted { job: id };
-                self.remember(id, row);
-            }
+        let inserted = pending.iter().map(|(_, row)| row.clone()).collect();
+        let ids = rows::insert(self.tx, inserted).await.map_err(StoreError::while_doing("admit jobs"))?;
+        for (id, (place, row)) in ids.into_iter().zip(&pending) {
+            self.answers[*place] = Admission::Accepted { job: id };
+            self.remember(id, row);
         }
         Ok(())
     }
@@ -290,7 +294,7 @@ impl Desk<'_> {
         }
         let mut overtaken = Vec::new();
         for (lane, (order, number)) in best {
-            match self.heads.get(&lane) {
+            match self.facts.heads.get(&lane) {
                 Some((head, _)) if *head <= order => continue,
                 Some((_, id)) => overtaken.push(*id),
                 None => {}
@@ -306,13 +310,14 @@ impl Desk<'_> {
         if let Some(key) = row.dedup_key.as_ref().clone().filter(|_| state != JobState::Kept) {
             let latest_start = *row.latest_start.as_ref();
             let owner = Owner { job: id, state, has_begun: false, latest_start, kept: None, digest: digest.clone() };
-            self.owners.insert(key, owner);
+            self.facts.owners.insert(key, owner);
         }
         if *row.is_next.as_ref() {
-            self.heads.insert(lane_of(row), (*row.order_key.as_ref(), id));
+            self.note_first(*row.order_key.as_ref());
+            self.facts.heads.insert(lane_of(row), (*row.order_key.as_ref(), id));
         }
         if let (Some(key), Some(until)) = (row.throttle_key.as_ref().clone(), *row.throttle_until.as_ref()) {
-            self.windows.insert(key, OpenWindow { job: id, until, digest });
+            self.facts.windows.insert(key, OpenWindow { job: id, until, digest });
         }
     }
 
@@ -335,14 +340,16 @@ impl Desk<'_> {
             .col_expr(C::DelayMs, Expr::val(delay_ms(job)))
             .col_expr(C::DueAt, Expr::val(start))
             .filter(C::Id.eq(id));
+        self.note_first(job.class.order_key(job.priority, accepted));
         if is_later {
+            self.note_due(JobState::Delayed, start);
             update =
                 update.col_expr(C::State, Expr::val(JobState::Delayed.as_str())).col_expr(C::IsNext, Expr::val(false));
         }
         update.exec(self.tx).await.map_err(failed)?;
         lane::refresh(self.tx, &old.job_type, &old.agent_id).await?;
-        self.heads.remove(&(old.job_type, old.agent_id.clone()));
-        self.heads.extend(lane::heads(self.tx, [old.agent_id.as_str()].into()).await?);
+        self.facts.heads.remove(&(old.job_type, old.agent_id.clone()));
+        self.facts.heads.extend(lane::heads(self.tx, [old.agent_id.as_str()].into()).await?);
         Ok(start)
     }
 }

@@ -39,8 +39,8 @@ impl ArrayText {
     }
 }
 
-/// Is `column`, of this type, one of `values`, which are in canonical spelling? What is no value of the type is
-/// equal to none.
+/// Is `column`, of this type, one of `values`, which are in canonical spelling? What is no value of the type, and the
+/// empty text, which stands for null, is equal to none.
 pub(super) fn among<V: AsRef<str>>(
     column: Expr,
     value_type: ValueType,
@@ -48,6 +48,7 @@ pub(super) fn among<V: AsRef<str>>(
     backend: DbBackend,
 ) -> Expr {
     let values = values.into_iter().filter_map(|text| value_type.from_canonical(text.as_ref()));
+    let values = values.filter(|value| !value.is_null());
     if backend == DbBackend::Postgres {
         let mut array = ArrayText::default();
         values.for_each(|value| array.push(Some(&value.canonical())));
@@ -56,8 +57,23 @@ pub(super) fn among<V: AsRef<str>>(
     }
     // numbers and booleans are numbers in SQLite; the rest is text in canonical spelling
     let array: serde_json::Value = values.map(|value| value.to_json()).collect();
-    Expr::cust_with_exprs("? IN (SELECT value FROM json_each(?))", [column, Expr::val(array.to_string())])
+    Expr::cust_with_exprs(IN_JSON, [column, Expr::val(array.to_string())])
 }
+
+/// Is `column` one of these numbers?
+pub(super) fn among_ids(column: Expr, ids: impl IntoIterator<Item = i64>, backend: DbBackend) -> Expr {
+    let ids: Vec<String> = ids.into_iter().map(|id| id.to_string()).collect();
+    let ids = ids.join(",");
+    match backend {
+        DbBackend::Postgres => {
+            Expr::cust_with_exprs("$1 = ANY (($2)::text::bigint[])", [column, Expr::val(format!("{{{ids}}}"))])
+        }
+        _ => Expr::cust_with_exprs(IN_JSON, [column, Expr::val(format!("[{ids}]"))]),
+    }
+}
+
+/// SQLite has no arrays; what it can take apart is JSON.
+const IN_JSON: &str = "? IN (SELECT value FROM json_each(?))";
 
 #[cfg(test)]
 mod tests {

@@ -1,22 +1,9 @@
-//! What does the database hold of the jobs that are asked for, and how is a new one written?
+//! How is a job that is asked for written?
 
-use std::collections::HashMap;
+use sea_orm::{ActiveValue::NotSet, Set};
 
-use sea_orm::{ActiveValue::NotSet, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, Set, prelude::*};
-
-use super::{
-    StoreError, entity,
-    lane::{self, is_live},
-};
-use crate::domain::{
-    JobId, JobState, Mode, NewJob, Timestamp,
-    admission::{OpenWindow, Owner},
-};
-
-use entity::job::Column as C;
-
-/// Keys in one `IN (...)`.
-const CHUNK: usize = 200;
+use super::entity;
+use crate::domain::{JobId, JobState, Mode, NewJob, Timestamp};
 
 /// How long it waits before its start, when it has to start later than now or after another.
 pub(super) fn delay_ms(job: &NewJob) -> i64 {
@@ -79,71 +66,4 @@ pub(super) fn row(
         started_at: Set(None),
         finished_at: Set(None),
     }
-}
-
-/// The live jobs that have the keys of these jobs.
-pub(super) async fn owners(tx: &DatabaseTransaction, jobs: &[NewJob]) -> Result<HashMap<String, Owner>, StoreError> {
-    let keys: Vec<&str> = jobs.iter().filter_map(|job| job.dedup_key.as_deref()).collect();
-    let failed = StoreError::while_doing("look for live jobs");
-    let mut owners = HashMap::new();
-    for chunk in keys.chunks(CHUNK) {
-        let find = || entity::job::Entity::find().filter(C::DedupKey.is_in(chunk.iter().copied()));
-        for row in find().filter(is_live()).all(tx).await.map_err(&failed)? {
-            let owner = Owner {
-                job: row.id,
-                state: JobState::from_name(&row.state).unwrap_or(JobState::Waiting),
-                has_begun: row.started_at.is_some(),
-                latest_start: row.latest_start,
-                kept: None,
-                digest: row.payload_digest,
-            };
-            owners.insert(row.dedup_key.unwrap_or_default(), owner);
-        }
-        if owners.is_empty() {
-            // nobody is kept behind nobody
-            continue;
-        }
-        for row in find().filter(lane::is(JobState::Kept)).all(tx).await.map_err(&failed)? {
-            if let Some(owner) = row.dedup_key.and_then(|key| owners.get_mut(&key)) {
-                owner.kept = Some(row.id);
-            }
-        }
-    }
-    Ok(owners)
-}
-
-/// The windows that are open for the keys of these jobs: of several, the one that closes last.
-pub(super) async fn windows(
-    tx: &DatabaseTransaction,
-    jobs: &[NewJob],
-    now: Timestamp,
-) -> Result<HashMap<String, OpenWindow>, StoreError> {
-    let keys: Vec<&str> = jobs.iter().filter_map(|job| Some(job.window.as_ref()?.key.as_str())).collect();
-    let mut windows = HashMap::new();
-    for chunk in keys.chunks(CHUNK) {
-        let rows = entity::job::Entity::find()
-            .filter(Expr::cust("throttle_key IS NOT NULL"))
-            .filter(C::ThrottleKey.is_in(chunk.iter().copied()))
-            .filter(C::ThrottleUntil.gt(now))
-            .order_by_asc(C::ThrottleUntil)
-            .all(tx)
-            .await
-            .map_err(StoreError::while_doing("look for throttle windows"))?;
-        for row in rows {
-            let open = OpenWindow { job: row.id, until: row.throttle_until.unwrap_or(now), digest: row.payload_digest };
-            windows.insert(row.throttle_key.unwrap_or_default(), open);
-        }
-    }
-    Ok(windows)
-}
-
-/// The first job of each parent's flow.
-pub(super) async fn roots(tx: &DatabaseTransaction, jobs: &[NewJob]) -> Result<HashMap<JobId, JobId>, StoreError> {
-    let parents: Vec<JobId> = jobs.iter().filter_map(|job| job.parent).collect();
-    if parents.is_empty() {
-        return Ok(HashMap::new());
-    }
-    let rows = entity::job::Entity::find().filter(C::Id.is_in(parents)).all(tx).await;
-    let rows = rows.map_err(StoreError::while_doing("look for a flow's first job"))?;
-    Ok(rows.into_iter().filter_map(|row| Some((row.id, row.root_job_id?))).collect())
 }

@@ -3,20 +3,23 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use sea_orm::{
-    ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Set,
+    ConnectionTrait, DatabaseTransaction, DerivePartialModel, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    QueryTrait, Set,
     prelude::*,
     sea_query::{ExprTrait, Query},
 };
 
 use super::{
     Store, StoreError,
-    control::pause_at,
+    among::{among, among_ids},
     entity,
+    facts::{self, Facts, look},
     lane::{self, is, is_next},
+    rows,
 };
 use crate::{
-    domain::{ClaimedJob, Class, JobState, JobType, Reason, Timestamp, job::JobEvent},
-    sync_type::SyncTypes,
+    domain::{ClaimedJob, Class, JobId, JobState, JobType, Reason, RunId, Timestamp, job::JobEvent},
+    sync_type::{SyncTypes, ValueType},
 };
 
 use entity::job::Column as C;
@@ -56,25 +59,42 @@ impl Store {
     /// [`StoreError`] if a statement fails; then nothing was claimed.
     pub async fn claim(&self, claim: Claim, now: Timestamp) -> Result<Claimed, StoreError> {
         let types = self.types().clone();
-        self.write(move |tx| Box::pin(async move { claim_in(tx, &types, &claim, now).await })).await
+        self.write(move |tx| {
+            Box::pin(async move {
+                let look = look(tx, now).await?;
+                claim_in(tx, &types, &claim, look, now).await
+            })
+        })
+        .await
     }
 }
 
-/// Claims within a transaction.
+impl Claim {
+    /// May it bring anything? Nothing does where nothing waits, or only syncs and the one free slot is not for them.
+    fn may_bring(&self, facts: &Facts, now: Timestamp) -> bool {
+        let has_room = self.any > 0 || (self.urgent > 0 && facts.urgent_waits());
+        (facts.first.is_some() && has_room) || facts.next_due.is_some_and(|due| due <= now)
+    }
+}
+
+/// Claims within a transaction, by what a look has found in it.
 pub(super) async fn claim_in(
     tx: &DatabaseTransaction,
     types: &SyncTypes,
     claim: &Claim,
+    mut look: Facts,
     now: Timestamp,
 ) -> Result<Claimed, StoreError> {
-    let mut next = next_due(tx).await?;
-    if next.is_some_and(|due| due <= now) {
+    if look.next_due.is_some_and(|due| due <= now) {
         // what is more than one statement's worth is for the next claim, which follows at once
         promote_due(tx, now).await?;
-        next = next_due(tx).await?;
+        look = facts::look(tx, now).await?;
     }
-    let chosen = choose(tx, claim, now).await?;
-    Ok(Claimed { jobs: take(tx, types, chosen, &claim.owner, now).await?, next_due: next })
+    if !claim.may_bring(&look, now) {
+        return Ok(Claimed { jobs: Vec::new(), next_due: look.next_due });
+    }
+    let chosen = choose(tx, claim, &look, now).await?;
+    Ok(Claimed { jobs: take(tx, types, chosen, &claim.owner, now).await?, next_due: look.next_due })
 }
 
 /// Delayed jobs whose time has come wait from now on; many at a time.
@@ -105,31 +125,39 @@ async fn promote_due(tx: &DatabaseTransaction, now: Timestamp) -> Result<(), Sto
 async fn choose(
     tx: &DatabaseTransaction,
     claim: &Claim,
+    look: &Facts,
     now: Timestamp,
-) -> Result<Vec<entity::job::Model>, StoreError> {
-    let pause = pause_at(tx, now).await?;
-    if pause.as_ref().is_some_and(|pause| pause.emergency) {
+) -> Result<Vec<Candidate>, StoreError> {
+    let pause = look.pause.as_ref();
+    if pause.is_some_and(|pause| pause.emergency) {
         return Ok(Vec::new());
     }
-    let mut choice = Choice { any: claim.any, urgent: claim.urgent, room: rooms(tx, claim).await?, chosen: Vec::new() };
-    // writes and downloads have negative keys; a plain pause leaves these, and the few syncs that are forced
-    let urgent = || Look::Only(C::OrderKey.lt(0_i64));
+    let mut choice = Choice {
+        any: claim.any,
+        urgent: claim.urgent,
+        urgent_waits: look.urgent_waits(),
+        room: rooms(tx, claim).await?,
+        chosen: Vec::new(),
+    };
     if pause.is_some() {
-        choice.fill(tx, claim, now, &urgent()).await?;
-        choice.fill(tx, claim, now, &Look::Forced).await?;
-    } else if choice.any > 0 {
-        choice.fill(tx, claim, now, &Look::All).await?;
+        // a plain pause leaves these, and the few syncs that are forced
+        choice.fill(tx, claim, now, Look::Urgent).await?;
+        choice.fill(tx, claim, now, Look::Forced).await?;
+    } else if choice.any > 0 && choice.fill(tx, claim, now, Look::All).await? {
+        // no write or download is left that was not looked at
+        return Ok(choice.chosen);
     }
-    choice.fill(tx, claim, now, &urgent()).await?;
+    choice.fill(tx, claim, now, Look::Urgent).await?;
     Ok(choice.chosen)
 }
 
 /// Which candidates are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Look {
     /// All.
     All,
-    /// Those that are so.
-    Only(Expr),
+    /// Writes and downloads: their order keys are negative.
+    Urgent,
     /// Syncs that a person forces: few, with an index of their own.
     Forced,
 }
@@ -138,32 +166,37 @@ enum Look {
 struct Choice {
     any: usize,
     urgent: usize,
+    /// Does any write or download wait, so that a sync may have to?
+    urgent_waits: bool,
     room: HashMap<String, usize>,
-    chosen: Vec<entity::job::Model>,
+    chosen: Vec<Candidate>,
 }
 
 impl Choice {
-    /// Chooses among the candidates that are `only` so, until there is no room or nothing more.
+    /// Chooses among these candidates, until there is no room or nothing more. Answers whether every write and
+    /// download that could start was among them: they come first.
     async fn fill(
         &mut self,
         tx: &DatabaseTransaction,
         claim: &Claim,
         now: Timestamp,
-        look: &Look,
-    ) -> Result<(), StoreError> {
+        look: Look,
+    ) -> Result<bool, StoreError> {
         while self.any + self.urgent > 0 {
             let wanted = self.any + self.urgent;
             let mut found = self.find(tx, claim, now, look).await?;
             found.sort_by_key(|row| (row.order_key, row.id));
             let (is_last, before) = (found.len() < wanted, self.chosen.len());
-            for row in found.into_iter().take(wanted) {
+            found.truncate(wanted);
+            let is_past_urgent = is_last || found.last().is_some_and(|row| row.order_key >= 0);
+            for row in found {
                 self.consider(row);
             }
-            if is_last || self.chosen.len() == before {
-                break;
+            if is_last || self.chosen.len() == before || (is_past_urgent && self.any == 0) {
+                return Ok(is_past_urgent);
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// The next candidates. Where a type is at its limit, each other type is looked at by itself: the first of
@@ -173,15 +206,16 @@ impl Choice {
         tx: &DatabaseTransaction,
         claim: &Claim,
         now: Timestamp,
-        look: &Look,
-    ) -> Result<Vec<entity::job::Model>, StoreError> {
+        look: Look,
+    ) -> Result<Vec<Candidate>, StoreError> {
         let has_room = |name: &&JobType| self.room.get(name.as_str()).is_none_or(|room| *room > 0);
         let open: Vec<&str> = claim.known.iter().filter(has_room).map(JobType::as_str).collect();
-        if let Look::Forced = look {
+        if look == Look::Forced {
             let forced =
-                candidates(now).filter(Expr::cust("force")).filter(Expr::cust("class = 2 AND reason = 'manual'"));
-            let rows = forced.all(tx).await.map_err(StoreError::while_doing("claim a job"))?;
-            let is_free = |row: &entity::job::Model| self.chosen.iter().all(|one| one.agent_id != row.agent_id);
+                self.candidates(now).filter(Expr::cust("force")).filter(Expr::cust("class = 2 AND reason = 'manual'"));
+            let rows: Vec<Candidate> =
+                forced.into_partial_model().all(tx).await.map_err(StoreError::while_doing("claim a job"))?;
+            let is_free = |row: &Candidate| self.chosen.iter().all(|one| one.agent_id != row.agent_id);
             return Ok(rows.into_iter().filter(|row| open.contains(&row.job_type.as_str()) && is_free(row)).collect());
         }
         let looks: Vec<Vec<&str>> = if open.len() == claim.known.len() {
@@ -190,19 +224,21 @@ impl Choice {
             open.into_iter().map(|name| vec![name]).collect()
         };
         let taken: Vec<&str> = self.chosen.iter().map(|row| row.agent_id.as_str()).collect();
-        let only = if let Look::Only(only) = look { Some(only.clone()) } else { None };
-        let mut found = Vec::new();
+        let backend = tx.get_database_backend();
+        let mut found: Vec<Candidate> = Vec::new();
         for types in looks {
-            let rows = candidates(now)
+            let rows = self
+                .candidates(now)
                 .filter(match types[..] {
                     [one] => C::JobType.eq(one),
                     _ => C::JobType.is_in(types),
                 })
-                .apply_if((!taken.is_empty()).then_some(taken.clone()), |query, taken| {
-                    query.filter(C::AgentId.is_not_in(taken))
+                .apply_if((!taken.is_empty()).then_some(&taken), |query, taken| {
+                    query.filter(among(Expr::col(C::AgentId), ValueType::Text, taken, backend).not())
                 })
-                .apply_if(only.clone(), QueryFilter::filter)
+                .apply_if((look == Look::Urgent).then(|| C::OrderKey.lt(0_i64)), QueryFilter::filter)
                 .limit((self.any + self.urgent) as u64)
+                .into_partial_model()
                 .all(tx)
                 .await;
             found.extend(rows.map_err(StoreError::while_doing("claim a job"))?);
@@ -210,7 +246,22 @@ impl Choice {
         Ok(found)
     }
 
-    fn consider(&mut self, row: entity::job::Model) {
+    /// The first of each lane whose agent is free; a sync only if no write or download waits for its agent.
+    fn candidates(&self, now: Timestamp) -> Select<entity::job::Entity> {
+        let mut busy = Query::select();
+        busy.column(C::AgentId).from(entity::job::Entity).and_where(is(JobState::Active));
+        // what asks the source of an agent whose breaker is open was postponed when that opened; here is the rest
+        let shut = Expr::cust("class > 0 AND document_id IS NULL").and(lane::breaker_is_open(now));
+        entity::job::Entity::find()
+            .filter(is_next())
+            .filter(shut.not())
+            .filter(C::AgentId.not_in_subquery(busy))
+            .apply_if(self.urgent_waits.then(|| lane::is_overtaken(now).not()), QueryFilter::filter)
+            .order_by_asc(C::OrderKey)
+            .order_by_asc(C::Id)
+    }
+
+    fn consider(&mut self, row: Candidate) {
         let has_place = self.any > 0 || (Class::from_rank(row.class) != Class::Sync && self.urgent > 0);
         let has_room = self.room.get(&row.job_type).is_none_or(|room| *room > 0);
         if !has_place || !has_room || self.chosen.iter().any(|one| one.agent_id == row.agent_id) {
@@ -227,21 +278,6 @@ impl Choice {
         }
         self.chosen.push(row);
     }
-}
-
-/// The first of each lane whose agent is free; a sync only if no write or download waits for its agent.
-fn candidates(now: Timestamp) -> Select<entity::job::Entity> {
-    let mut busy = Query::select();
-    busy.column(entity::agent_lock::Column::AgentId).from(entity::agent_lock::Entity);
-    // what asks the source of an agent whose breaker is open was postponed when that opened; here is the rest
-    let shut = Expr::cust("class > 0 AND document_id IS NULL").and(lane::breaker_is_open(now));
-    entity::job::Entity::find()
-        .filter(is_next())
-        .filter(shut.not())
-        .filter(C::AgentId.not_in_subquery(busy))
-        .filter(lane::is_overtaken(now).not())
-        .order_by_asc(C::OrderKey)
-        .order_by_asc(C::Id)
 }
 
 /// How many more jobs of each limited type may run.
@@ -270,11 +306,37 @@ pub(super) fn state_after(state: &str, event: JobEvent) -> Result<&'static str, 
     Ok(known.on(event)?.as_str())
 }
 
-/// Takes the agents' rows and raises the leases.
+/// What a claim needs of a job's row.
+#[derive(Debug, Clone, DerivePartialModel)]
+#[sea_orm(entity = "entity::job::Entity")]
+pub(super) struct Candidate {
+    id: JobId,
+    job_type: String,
+    class: i16,
+    agent_id: String,
+    reason: String,
+    state: String,
+    force: bool,
+    order_key: i64,
+    attempt: i32,
+    max_attempts: i32,
+    repeatable: bool,
+    payload: Option<serde_json::Value>,
+    dedup_key: Option<String>,
+    document_id: Option<i64>,
+    approves_run_id: Option<RunId>,
+    lease: i64,
+    enqueued_at: Timestamp,
+    /// The first of the jobs behind it in its lane.
+    #[sea_orm(from_expr = "lane::first_behind()")]
+    behind: Option<JobId>,
+}
+
+/// Makes the jobs their agents' running ones, which is refused if one has another, and raises the leases.
 pub(super) async fn take(
     tx: &DatabaseTransaction,
     types: &SyncTypes,
-    rows: Vec<entity::job::Model>,
+    rows: Vec<Candidate>,
     owner: &str,
     now: Timestamp,
 ) -> Result<Vec<ClaimedJob>, StoreError> {
@@ -282,12 +344,6 @@ pub(super) async fn take(
     if rows.is_empty() {
         return Ok(Vec::new());
     }
-    let locks = rows.iter().map(|row| entity::agent_lock::ActiveModel {
-        agent_id: Set(row.agent_id.clone()),
-        job_id: Set(row.id),
-        lease: Set(row.lease + 1),
-    });
-    entity::agent_lock::Entity::insert_many(locks).exec_without_returning(tx).await.map_err(&failed)?;
     for row in &rows {
         state_after(&row.state, JobEvent::Claimed)?;
     }
@@ -300,13 +356,13 @@ pub(super) async fn take(
         .col_expr(C::StartedAt, Expr::val(now))
         .col_expr(C::Outcome, Expr::val(Option::<String>::None))
         .col_expr(C::Error, Expr::val(Option::<String>::None))
-        .filter(C::Id.is_in(rows.iter().map(|row| row.id)))
+        .filter(among_ids(Expr::col(C::Id), rows.iter().map(|row| row.id), tx.get_database_backend()))
         .exec(tx)
         .await
         .map_err(&failed)?;
     let runs = begin_runs(tx, types, &rows, now).await?;
-    lane::advance(tx, rows.iter().map(|row| row.id)).await?;
-    let claim = |(row, run): (entity::job::Model, i64)| ClaimedJob {
+    lane::mark(tx, rows.iter().filter_map(|row| row.behind).collect(), true).await?;
+    let claim = |(row, run): (Candidate, RunId)| ClaimedJob {
         id: row.id,
         run,
         lease: row.lease + 1,
@@ -331,43 +387,19 @@ pub(super) async fn take(
 async fn begin_runs(
     tx: &DatabaseTransaction,
     types: &SyncTypes,
-    jobs: &[entity::job::Model],
+    jobs: &[Candidate],
     now: Timestamp,
-) -> Result<Vec<i64>, StoreError> {
-    let mut insert = Query::insert();
-    insert
-        .into_table(entity::sync_run::Entity)
-        .columns(["job_id", "sync_type", "agent_id", "reason", "attempt", "spec_fingerprint", "started_at"])
-        .returning_col("id");
-    for job in jobs {
-        let fingerprint = types.get(&job.job_type).map_or("", |spec| spec.fingerprint.as_str());
-        insert.values_panic([
-            Expr::val(job.id),
-            Expr::val(job.job_type.as_str()),
-            Expr::val(job.agent_id.as_str()),
-            Expr::val(job.reason.as_str()),
-            Expr::val(job.attempt + 1),
-            Expr::val(fingerprint),
-            Expr::val(now),
-        ]);
-    }
-    let failed = StoreError::while_doing("begin a run");
-    let rows = tx.query_all(&insert).await.map_err(&failed)?;
-    let mut ids = rows.iter().map(|row| row.try_get("", "id")).collect::<Result<Vec<i64>, _>>().map_err(failed)?;
-    // numbers are given in the order of the rows; answers may come in any
-    ids.sort_unstable();
-    Ok(ids)
-}
-
-/// When the earliest job that is not yet due becomes so.
-async fn next_due(tx: &DatabaseTransaction) -> Result<Option<Timestamp>, StoreError> {
-    let row = entity::job::Entity::find()
-        .filter(is(JobState::Delayed))
-        .select_only()
-        .column(C::DueAt)
-        .order_by_asc(C::DueAt)
-        .into_tuple::<Timestamp>()
-        .one(tx)
-        .await;
-    row.map_err(StoreError::while_doing("look for the next job"))
+) -> Result<Vec<RunId>, StoreError> {
+    let begin = |job: &Candidate| entity::sync_run::ActiveModel {
+        job_id: Set(job.id),
+        sync_type: Set(job.job_type.clone()),
+        agent_id: Set(job.agent_id.clone()),
+        reason: Set(job.reason.clone()),
+        attempt: Set(job.attempt + 1),
+        spec_fingerprint: Set(types.get(&job.job_type).map_or("", |spec| spec.fingerprint.as_str()).to_owned()),
+        started_at: Set(now),
+        ..Default::default()
+    };
+    let runs = jobs.iter().map(begin).collect();
+    rows::insert(tx, runs).await.map_err(StoreError::while_doing("begin a run"))
 }

@@ -1,46 +1,22 @@
 //! What have people told the queue: is it paused, and how many jobs may run at once?
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeMap;
 
-use sea_orm::{ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter, Set, prelude::*, sea_query::OnConflict};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, EntityTrait, Set, sea_query::OnConflict};
 
 use super::{Store, StoreError, entity};
-use crate::domain::{AgentId, Pause, Timestamp};
+use crate::domain::{Pause, Timestamp};
 
 /// The one row of the pause.
 const PAUSE: i32 = 1;
 /// The name under which the limit of all jobs of a process stands.
 pub const ALL: &str = "*";
 
-// Admission and claims ask the same two rows, each in its transaction: is there a pause, and is the agent's
-// breaker open?
-
 /// The pause that holds at `now`.
 pub(super) async fn pause_at(tx: &DatabaseTransaction, now: Timestamp) -> Result<Option<Pause>, StoreError> {
     let row = entity::pause::Entity::find_by_id(PAUSE).one(tx).await;
     let found = row.map_err(StoreError::while_doing("look whether work is paused"))?.map(pause);
     Ok(found.filter(|pause| pause.holds(now)))
-}
-
-/// The agents among these whose breaker is open, and until when.
-pub(super) async fn open_breakers(
-    tx: &DatabaseTransaction,
-    agents: BTreeSet<&str>,
-    now: Timestamp,
-) -> Result<HashMap<AgentId, Timestamp>, StoreError> {
-    use entity::breaker::Column::{AgentId as Agent, OpenUntil};
-    let agents: Vec<&str> = agents.into_iter().collect();
-    let mut open = HashMap::new();
-    for chunk in agents.chunks(500) {
-        let rows = entity::breaker::Entity::find()
-            .filter(Agent.is_in(chunk.iter().copied()))
-            .filter(OpenUntil.gt(now))
-            .all(tx)
-            .await
-            .map_err(StoreError::while_doing("look for open breakers"))?;
-        open.extend(rows.into_iter().filter_map(|row| Some((row.agent_id.into(), row.open_until?))));
-    }
-    Ok(open)
 }
 
 fn pause(row: entity::pause::Model) -> Pause {

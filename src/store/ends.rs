@@ -7,22 +7,24 @@ use std::{
 };
 
 use sea_orm::{
-    ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Set,
+    ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Set,
     prelude::*,
-    sea_query::{ExprTrait, OnConflict},
+    sea_query::{ExprTrait, IntoTableRef, Query, TableRef, UnionType},
 };
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    Inner, Store, StoreError, entity,
+    Inner, Store, StoreError,
+    among::{among, among_ids},
+    entity,
     finish::{Finish, Finished, run_row},
     lane,
     link::{count_orphans, warn_of_orphans},
-    over::{Over, follow},
+    rows,
 };
 use crate::{
-    domain::{ClaimedJob, Class, Counts, JobId, JobState, NextStep, Outcome, Timestamp, job::JobEvent},
-    sync_type::SyncTypes,
+    domain::{ClaimedJob, Class, Counts, Held, JobId, JobState, NextStep, Outcome, Timestamp, job::JobEvent},
+    sync_type::{SyncTypes, ValueType},
 };
 
 use entity::job::Column as C;
@@ -135,34 +137,33 @@ pub(super) async fn work(inner: Weak<Inner>, mut ends: mpsc::Receiver<Ending>) {
 /// again while its given-up attempt still ends.
 #[derive(Default)]
 struct Stored {
-    done: HashMap<(JobId, i64), Counts>,
-    lost: HashSet<(JobId, i64)>,
+    done: HashMap<Held, Counts>,
+    lost: HashSet<Held>,
 }
 
 impl Store {
     async fn end_together(&self, asked: Vec<(ClaimedJob, Finish, Timestamp)>) -> Result<Stored, StoreError> {
-        let (types, before, after) = (self.types().clone(), self.inner.clone(), self.inner.clone());
+        let (types, inner) = (self.types().clone(), self.inner.clone());
         let keys: Vec<String> = asked.iter().filter_map(|(job, ..)| job.dedup_key.clone()).collect();
         let forgotten = keys.clone();
-        // as `write_ending`: before the commit, and after it
-        let write = self.inner.writer.write(
-            move |tx| {
-                Box::pin(async move {
-                    let stored = end_in(tx, &types, asked).await?;
-                    for key in &keys {
-                        before.live.forget(key);
-                    }
-                    before.live.end(stored.done.keys().map(|(job, _)| *job));
-                    Ok(stored)
-                })
-            },
-            move |_| {
-                for key in &forgotten {
-                    after.live.forget(key);
+        // they decide nothing over the queue, and what is decided meanwhile finds them running or over
+        let write = self.write_beside(move |tx| {
+            Box::pin(async move {
+                let stored = end_in(tx, &types, asked).await?;
+                // before the commit, so that nobody who sees the end is answered from memory ...
+                inner.live.end(stored.done.keys().map(|(job, _)| *job));
+                for key in &keys {
+                    inner.live.forget(key);
                 }
-            },
-        );
-        write.await
+                Ok(stored)
+            })
+        });
+        let stored = write.await;
+        // ... and after it, because the key may have been learnt meanwhile
+        for key in &forgotten {
+            self.inner.live.forget(key);
+        }
+        stored
     }
 }
 
@@ -172,86 +173,87 @@ async fn end_in(
     asked: Vec<(ClaimedJob, Finish, Timestamp)>,
 ) -> Result<Stored, StoreError> {
     let failed = StoreError::while_doing("end runs");
-    let rows = entity::job::Entity::find()
-        .filter(C::Id.is_in(asked.iter().map(|(job, ..)| job.id)))
-        .filter(lane::is(JobState::Active))
+    let ids = asked.iter().map(|(job, ..)| job.id);
+    // Locked, so that what follows sees all that was decided before, and nothing else is decided until it is written:
+    // a newer wish that is kept behind one of them, a rescue, a stop. By number alone: the index of what runs is full
+    // of what ran a moment ago.
+    let found = entity::job::Entity::find()
+        .filter(among_ids(Expr::col(C::Id), ids, tx.get_database_backend()))
         .order_by_asc(C::Id)
         .lock_exclusive()
+        .select_only()
+        .columns([C::Id, C::Lease, C::State])
+        .into_tuple::<(JobId, i64, String)>()
         .all(tx)
         .await
         .map_err(&failed)?;
-    let rows: HashMap<JobId, entity::job::Model> = rows.into_iter().map(|row| (row.id, row)).collect();
-    let busy = followed(tx, &rows).await?;
-    let orphans = orphans(tx, types, &rows).await?;
-    let mut stored = Stored::default();
-    let mut runs = Vec::new();
+    let running = found.into_iter().filter(|(.., state)| state == JobState::Active.as_str());
+    let leases: HashSet<Held> = running.map(|(id, lease, _)| (id, lease)).collect();
+    let (held, lost): (Vec<_>, Vec<_>) = asked.into_iter().partition(|(job, ..)| leases.contains(&(job.id, job.lease)));
+    let mut stored = Stored { lost: lost.iter().map(|(job, ..)| (job.id, job.lease)).collect(), ..Stored::default() };
+    let busy = leave_more(tx, held.iter().map(|(job, ..)| job).collect()).await?;
+    let plain = || held.iter().filter(|(job, ..)| !busy.contains(&job.id));
+    let Some(now) = plain().map(|(_, _, now)| *now).max() else { return Ok(stored) };
     let mut outcomes: BTreeMap<&'static str, Vec<JobId>> = BTreeMap::new();
-    let mut over = Vec::new();
-    let mut latest = None;
-    for (job, mut end, now) in asked {
-        let Some(row) = rows.get(&job.id).filter(|row| row.lease == job.lease) else {
-            stored.lost.insert((job.id, job.lease));
-            continue;
-        };
-        if busy.contains(&job.id) {
-            continue;
-        }
-        latest = Ord::max(latest, Some(now));
+    for (job, end, _) in plain() {
         outcomes.entry(end.outcome.map_or("", Outcome::as_str)).or_default().push(job.id);
-        over.push(Over::from(row));
-        let fingerprint = types.get(&row.job_type).map_or("", |spec| spec.fingerprint.as_str());
+    }
+    let mut over = HashSet::new();
+    for (outcome, ids) in outcomes {
+        over.extend(end_jobs(tx, outcome, ids, now).await?);
+    }
+    let orphans = orphans(tx, types, plain().map(|(job, ..)| job).collect()).await?;
+    let mut runs = Vec::new();
+    for (job, mut end, now) in held.into_iter().filter(|(job, ..)| over.contains(&job.id)) {
         let mut counts = end.counts;
-        if let Some(parent) = types.get(&row.job_type).and_then(|spec| spec.parent.as_ref()) {
-            let of = (row.job_type.clone(), row.agent_id.clone());
+        if let Some(parent) = types.get(job.job_type.as_str()).and_then(|spec| spec.parent.as_ref()) {
+            let of = (job.job_type.to_string(), job.agent.to_string());
             let (orphans, live) = orphans.get(&of).copied().unwrap_or_default();
             counts.orphans = orphans;
             warn_of_orphans(&mut end.notes, orphans, live, parent.sync_type.as_str());
         }
         stored.done.insert((job.id, job.lease), counts);
-        runs.push(entity::sync_run::ActiveModel {
-            id: Set(job.run),
-            job_id: Set(job.id),
-            sync_type: Set(row.job_type.clone()),
-            agent_id: Set(row.agent_id.clone()),
-            reason: Set(row.reason.clone()),
-            attempt: Set(row.attempt),
-            spec_fingerprint: Set(fingerprint.to_owned()),
-            started_at: Set(row.started_at.unwrap_or(now)),
-            ..run_row(end, counts, None, now)
-        });
+        runs.push(entity::sync_run::ActiveModel { id: Set(job.run), ..run_row(end, counts, None, now) });
     }
-    let Some(now) = latest else { return Ok(stored) };
-    end_runs(tx, runs).await.map_err(&failed)?;
-    for (outcome, ids) in outcomes {
-        entity::job::Entity::update_many()
-            .col_expr(C::Owner, Expr::val(Option::<String>::None))
-            .col_expr(C::Lease, Expr::col(C::Lease).add(1))
-            .col_expr(C::State, Expr::val(super::claim::state_after(JobState::Active.as_str(), JobEvent::Finished)?))
-            .col_expr(C::Outcome, Expr::val(outcome))
-            .col_expr(C::FinishedAt, Expr::val(now))
-            .filter(C::Id.is_in(ids))
-            .exec(tx)
-            .await
-            .map_err(&failed)?;
-    }
-    entity::agent_lock::Entity::delete_many()
-        .filter(entity::agent_lock::Column::JobId.is_in(over.iter().map(|job| job.id)))
-        .exec(tx)
-        .await
-        .map_err(&failed)?;
-    follow(tx, types, &over, now).await?;
+    // the runs began when they were claimed: their entries are there
+    rows::update(tx, runs).await.map_err(failed)?;
     Ok(stored)
+}
+
+/// Ends these jobs; answers which. One that has become part of a flow, or has a follow-up due, is left: a batch that
+/// was being written until now may have said so.
+async fn end_jobs(
+    tx: &DatabaseTransaction,
+    outcome: &'static str,
+    ids: Vec<JobId>,
+    now: Timestamp,
+) -> Result<Vec<JobId>, StoreError> {
+    let failed = StoreError::while_doing("end jobs");
+    let mut update = Query::update();
+    update
+        .table(entity::job::Entity)
+        .value(C::Owner, Option::<String>::None)
+        .value(C::Lease, Expr::col(C::Lease).add(1))
+        .value(C::State, super::claim::state_after(JobState::Active.as_str(), JobEvent::Finished)?)
+        .value(C::Outcome, outcome)
+        .value(C::FinishedAt, now)
+        .and_where(among_ids(Expr::col(C::Id), ids, tx.get_database_backend()))
+        .and_where(Expr::cust("NOT follow_up_due"))
+        .and_where(Expr::col(C::RootJobId).is_null())
+        .returning_col(C::Id);
+    let rows = tx.query_all(&update).await.map_err(&failed)?;
+    rows.iter().map(|row| row.try_get("", "id")).collect::<Result<_, _>>().map_err(failed)
 }
 
 /// `(type, agent)` -> `(records without a parent, all records)`, for the types that have parents.
 async fn orphans(
     tx: &DatabaseTransaction,
     types: &SyncTypes,
-    rows: &HashMap<JobId, entity::job::Model>,
+    jobs: Vec<&ClaimedJob>,
 ) -> Result<HashMap<(String, String), (u64, u64)>, StoreError> {
     let mut agents: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for row in rows.values() {
-        agents.entry(row.job_type.as_str()).or_default().push(&row.agent_id);
+    for job in jobs {
+        agents.entry(job.job_type.as_str()).or_default().push(job.agent.as_str());
     }
     let mut counted = HashMap::new();
     for (name, agents) in agents {
@@ -263,77 +265,47 @@ async fn orphans(
 }
 
 /// Which of these jobs leave more behind after all: follow-ups that are due, holds to settle, a breaker that
-/// has counted failures?
-async fn followed(
-    tx: &DatabaseTransaction,
-    rows: &HashMap<JobId, entity::job::Model>,
-) -> Result<HashSet<JobId>, StoreError> {
+/// has counted failures, a newer wish that was kept behind them, a flow that may end with them?
+async fn leave_more(tx: &DatabaseTransaction, jobs: Vec<&ClaimedJob>) -> Result<HashSet<JobId>, StoreError> {
     use entity::{breaker::Column as B, sync_run::Column as R};
-    let failed = StoreError::while_doing("see what a run leaves behind");
-    let agents = || rows.values().map(|row| row.agent_id.as_str());
-    let mut concerned: HashSet<(String, String)> = entity::job::Entity::find()
-        .filter(Expr::cust("follow_up_due"))
-        .filter(C::AgentId.is_in(agents()))
-        .select_only()
-        .columns([C::JobType, C::AgentId])
-        .into_tuple()
-        .all(tx)
-        .await
-        .map_err(&failed)?
-        .into_iter()
-        .collect();
-    let held: Vec<(String, String)> = entity::sync_run::Entity::find()
-        .filter(Expr::cust("hold IN ('open', 'approved')"))
-        .filter(R::AgentId.is_in(agents()))
-        .select_only()
-        .columns([R::SyncType, R::AgentId])
-        .into_tuple()
-        .all(tx)
-        .await
-        .map_err(&failed)?;
-    concerned.extend(held);
-    let failing: HashSet<String> = entity::breaker::Entity::find()
-        .filter(B::Failures.gt(0).or(B::OpenUntil.is_not_null()))
-        .filter(B::AgentId.is_in(agents()))
-        .select_only()
-        .column(B::AgentId)
-        .into_tuple()
-        .all(tx)
-        .await
-        .map_err(&failed)?
-        .into_iter()
-        .collect();
-    let is_concerned = |row: &&entity::job::Model| {
-        failing.contains(&row.agent_id) || concerned.contains(&(row.job_type.clone(), row.agent_id.clone()))
+    let backend = tx.get_database_backend();
+    let agents: HashSet<&str> = jobs.iter().map(|job| job.agent.as_str()).collect();
+    let of_agents = |column: Expr| among(column, ValueType::Text, &agents, backend);
+    let pair = |table: TableRef, columns: [&'static str; 2], those: Expr| {
+        let [first, second] = columns.map(Expr::cust);
+        Query::select().expr_as(first, "first").expr_as(second, "second").from(table).and_where(those).to_owned()
     };
-    Ok(rows.values().filter(is_concerned).map(|row| row.id).collect())
-}
-
-/// The runs began when they were claimed: their entries are there, and are filled.
-async fn end_runs(tx: &DatabaseTransaction, runs: Vec<entity::sync_run::ActiveModel>) -> Result<(), DbErr> {
-    use entity::sync_run::Column as R;
-    let ends = [
-        R::Outcome,
-        R::Stage,
-        R::Read,
-        R::Inserted,
-        R::Updated,
-        R::Refreshed,
-        R::Unchanged,
-        R::Restored,
-        R::Skipped,
-        R::Missing,
-        R::Deleted,
-        R::Orphans,
-        R::Notes,
-        R::Layout,
-        R::LayoutFingerprint,
-        R::PlanDigest,
-        R::DocumentSha256,
-        R::DocumentVersion,
-        R::FinishedAt,
-    ];
-    let fill = OnConflict::column(R::Id).update_columns(ends).to_owned();
-    let insert = entity::sync_run::Entity::insert_many(runs).on_conflict(fill).into_query();
-    tx.execute(&insert).await.map(|_| ())
+    let follow_ups = Expr::cust("follow_up_due").and(of_agents(Expr::col(C::AgentId)));
+    let holds = Expr::cust("hold IN ('open', 'approved')").and(of_agents(Expr::col(R::AgentId)));
+    let failing = Expr::col(B::Failures).gt(0).or(Expr::col(B::OpenUntil).is_not_null());
+    let keys = jobs.iter().filter_map(|job| job.dedup_key.as_deref());
+    let kept = lane::is(JobState::Kept).and(among(Expr::col(C::DedupKey), ValueType::Text, keys, backend));
+    let firsts = Expr::cust("root_job_id IS NOT NULL");
+    let firsts = firsts.and(among_ids(Expr::col(C::RootJobId), jobs.iter().map(|job| job.id), backend));
+    let job = || entity::job::Entity.into_table_ref();
+    let question = pair(job(), ["job_type", "agent_id"], follow_ups)
+        .union(UnionType::All, pair(entity::sync_run::Entity.into_table_ref(), ["sync_type", "agent_id"], holds))
+        .union(
+            UnionType::All,
+            pair(
+                entity::breaker::Entity.into_table_ref(),
+                ["''", "agent_id"],
+                failing.and(of_agents(Expr::col(B::AgentId))),
+            ),
+        )
+        .union(UnionType::All, pair(job(), ["'='", "dedup_key"], kept))
+        .union(UnionType::All, pair(job(), ["'^'", "CAST(root_job_id AS text)"], firsts))
+        .to_owned();
+    let failed = StoreError::while_doing("see what a run leaves behind");
+    let found = tx.query_all(&question).await.map_err(&failed)?;
+    let pairs = found.iter().map(|row| Ok((row.try_get("", "first")?, row.try_get("", "second")?)));
+    let concerned: HashSet<(String, String)> = pairs.collect::<Result<_, DbErr>>().map_err(failed)?;
+    let says = |first: &str, second: &str| concerned.contains(&(first.to_owned(), second.to_owned()));
+    let is_concerned = |job: &&ClaimedJob| {
+        says(job.job_type.as_str(), job.agent.as_str())
+            || says("", job.agent.as_str())
+            || job.dedup_key.as_deref().is_some_and(|key| says("=", key))
+            || says("^", &job.id.to_string())
+    };
+    Ok(jobs.into_iter().filter(is_concerned).map(|job| job.id).collect())
 }

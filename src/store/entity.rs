@@ -118,13 +118,6 @@ entity!(breaker, "breaker", {
     updated_at: DateTimeUtc,
 });
 
-entity!(agent_lock, "agent_lock", {
-    #[sea_orm(primary_key, auto_increment = false)]
-    agent_id: String,
-    job_id: i64,
-    lease: i64,
-});
-
 entity!(sync_run, "sync_run", {
     #[sea_orm(primary_key)]
     id: i64,

@@ -18,7 +18,7 @@ use super::{
     lane,
     lease::SENT,
     link,
-    over::{Over, drop_upload, follow, keep_window, release_agent},
+    over::{Over, drop_upload, follow, keep_window},
     record_table::{equals, has_key},
 };
 use crate::{
@@ -159,7 +159,6 @@ async fn finish_in(
         *pause = (*pause).max((until - now).to_std().unwrap_or_default());
     }
     end_job(tx, job, next, told, now).await?;
-    release_agent(tx, job.id).await?;
     if next == NextStep::Done {
         follow(tx, types, &[Over::from(&row)], now).await?;
     } else {
@@ -249,7 +248,8 @@ async fn follow_up(
     let children: Vec<NewJob> =
         children.map(|child| NewJob { parent: Some(job.id), ..child.job(&job.agent, Reason::Flow) }).collect();
     let names: Vec<JobType> = children.iter().map(|child| child.job_type.clone()).collect();
-    Ok(names.into_iter().zip(admit_all(tx, children, now).await?).collect())
+    let (answers, _) = admit_all(tx, children, now).await?;
+    Ok(names.into_iter().zip(answers).collect())
 }
 
 async fn end_run(

@@ -4,20 +4,26 @@
 use std::collections::{BTreeSet, HashMap};
 
 use sea_orm::{
-    DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
     prelude::*,
     sea_query::{Alias, ExprTrait, Query, SimpleExpr},
 };
 
-use super::{StoreError, entity};
-use crate::domain::{JobId, JobState, Timestamp};
+use super::{
+    StoreError,
+    among::{among, among_ids},
+    entity,
+};
+use crate::{
+    domain::{JobId, JobState, Timestamp},
+    sync_type::ValueType,
+};
 
 use entity::job::Column as C;
 
-/// Keys in one `IN (...)`.
-const CHUNK: usize = 500;
-
 // Partial indexes are used only where the query says the same words as the index: no bound values here.
+
+const WAITING: &str = "state = 'waiting'";
 
 /// Is the job in this state?
 pub(super) fn is(state: JobState) -> SimpleExpr {
@@ -61,64 +67,65 @@ pub(super) async fn heads(
     tx: &DatabaseTransaction,
     agents: BTreeSet<&str>,
 ) -> Result<HashMap<(String, String), (i64, JobId)>, StoreError> {
-    let agents: Vec<&str> = agents.into_iter().collect();
-    let mut heads = HashMap::new();
-    for chunk in agents.chunks(CHUNK) {
-        let rows = entity::job::Entity::find()
-            .filter(is_next())
-            .filter(C::AgentId.is_in(chunk.iter().copied()))
-            .select_only()
-            .columns([C::Id, C::JobType, C::AgentId, C::OrderKey])
-            .into_tuple::<(i64, String, String, i64)>()
-            .all(tx)
-            .await
-            .map_err(StoreError::while_doing("find what is next"))?;
-        heads.extend(rows.into_iter().map(|(id, job_type, agent, order)| ((job_type, agent), (order, id))));
-    }
-    Ok(heads)
+    let rows = entity::job::Entity::find()
+        .filter(is_next())
+        .filter(among(Expr::col(C::AgentId), ValueType::Text, agents, tx.get_database_backend()))
+        .select_only()
+        .columns([C::Id, C::JobType, C::AgentId, C::OrderKey])
+        .into_tuple::<(i64, String, String, i64)>()
+        .all(tx)
+        .await
+        .map_err(StoreError::while_doing("find what is next"))?;
+    Ok(rows.into_iter().map(|(id, job_type, agent, order)| ((job_type, agent), (order, id))).collect())
+}
+
+/// Of a job that is or was the first of its lane: which one is behind it?
+pub(super) fn first_behind() -> Expr {
+    // sea-query has no words for a subquery that is limited by a row outside of it
+    Expr::cust(format!(
+        "(SELECT behind.id FROM job AS behind WHERE behind.{WAITING} AND NOT behind.is_next AND behind.agent_id = \
+         job.agent_id AND behind.job_type = job.job_type ORDER BY behind.order_key, behind.id LIMIT 1)"
+    ))
 }
 
 /// These jobs have left their lanes: the next of each lane is the first.
 pub(super) async fn advance(tx: &DatabaseTransaction, left: impl Iterator<Item = JobId>) -> Result<(), StoreError> {
-    // sea-query has no words for a subquery that is limited by a row outside of it
-    let first = "(SELECT waiting.id FROM job AS waiting WHERE waiting.state = 'waiting' AND waiting.agent_id = \
-                 job.agent_id AND waiting.job_type = job.job_type ORDER BY waiting.order_key, waiting.id LIMIT 1)";
-    let left: Vec<JobId> = left.collect();
-    for chunk in left.chunks(CHUNK) {
-        let firsts = entity::job::Entity::find()
-            .filter(C::Id.is_in(chunk.to_vec()))
-            .select_only()
-            .expr_as(Expr::cust(first), "first")
-            .into_tuple::<Option<JobId>>()
-            .all(tx)
-            .await
-            .map_err(StoreError::while_doing("find what is next"))?;
-        // mostly there is none
-        mark(tx, firsts.into_iter().flatten().collect(), true).await?;
-    }
-    Ok(())
+    let firsts = entity::job::Entity::find()
+        .filter(among_ids(Expr::col(C::Id), left, tx.get_database_backend()))
+        .select_only()
+        .expr_as(first_behind(), "first")
+        .into_tuple::<Option<JobId>>()
+        .all(tx)
+        .await
+        .map_err(StoreError::while_doing("find what is next"))?;
+    // mostly there is none
+    mark(tx, firsts.into_iter().flatten().collect(), true).await
 }
 
 /// Finds the first of a lane anew.
 pub(super) async fn refresh(tx: &DatabaseTransaction, job_type: &str, agent: &str) -> Result<(), StoreError> {
     let failed = StoreError::while_doing("find what is next");
-    let lane = || entity::job::Entity::find().filter(C::AgentId.eq(agent)).filter(C::JobType.eq(job_type));
-    let ids = |query: Select<entity::job::Entity>| query.select_only().column(C::Id).into_tuple::<i64>();
-    let first = ids(lane().filter(is(JobState::Waiting)).order_by_asc(C::OrderKey).order_by_asc(C::Id)).one(tx);
-    let first = first.await.map_err(&failed)?;
-    let marked = ids(lane().filter(is_next())).all(tx).await.map_err(&failed)?;
-    mark(tx, marked.iter().copied().filter(|id| Some(*id) != first).collect(), false).await?;
-    mark(tx, first.into_iter().filter(|id| !marked.contains(id)).collect(), true).await
+    let lane = |those: SimpleExpr| {
+        let all = entity::job::Entity::find().filter(C::AgentId.eq(agent)).filter(C::JobType.eq(job_type));
+        let all = all.filter(those).order_by_asc(C::OrderKey).order_by_asc(C::Id);
+        all.select_only().columns([C::OrderKey, C::Id]).into_tuple::<(i64, JobId)>()
+    };
+    let marked = lane(is_next()).all(tx).await.map_err(&failed)?;
+    let behind = lane(is(JobState::Waiting).and(is_next().not())).one(tx).await.map_err(&failed)?;
+    let first = marked.iter().copied().chain(behind).min();
+    mark(tx, marked.iter().filter(|one| Some(**one) != first).map(|(_, id)| *id).collect(), false).await?;
+    mark(tx, first.into_iter().filter(|one| !marked.contains(one)).map(|(_, id)| id).collect(), true).await
 }
 
 pub(super) async fn mark(tx: &DatabaseTransaction, jobs: Vec<JobId>, next: bool) -> Result<(), StoreError> {
-    for chunk in jobs.chunks(CHUNK) {
-        entity::job::Entity::update_many()
-            .col_expr(C::IsNext, Expr::val(next))
-            .filter(C::Id.is_in(chunk.to_vec()))
-            .exec(tx)
-            .await
-            .map_err(StoreError::while_doing("mark what is next"))?;
+    if jobs.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    entity::job::Entity::update_many()
+        .col_expr(C::IsNext, Expr::val(next))
+        .filter(among_ids(Expr::col(C::Id), jobs, tx.get_database_backend()))
+        .exec(tx)
+        .await
+        .map(|_| ())
+        .map_err(StoreError::while_doing("mark what is next"))
 }

@@ -13,7 +13,7 @@ use super::{
     claim::state_after,
     control, entity,
     lane::{self, is},
-    over::{Over, follow, keep_window, release_agent, settle},
+    over::{Over, follow, keep_window, settle},
 };
 use crate::domain::{Beat, ClaimedJob, Held, JobId, JobState, Outcome, Pause, Timestamp, job::JobEvent};
 
@@ -151,7 +151,6 @@ impl Store {
                 if is_doubtful {
                     keep_window(tx, job, now).await?;
                 }
-                release_agent(tx, job).await?;
                 entity::sync_run::Entity::update_many()
                     .col_expr(entity::sync_run::Column::Outcome, Expr::val(outcome.as_str()))
                     .col_expr(entity::sync_run::Column::Error, Expr::val("the process that ran it died or froze"))
@@ -204,7 +203,6 @@ impl Store {
                     .exec(tx)
                     .await
                     .map_err(&failed)?;
-                release_agent(tx, job).await?;
                 lane::refresh(tx, &row.job_type, &row.agent_id).await?;
                 Ok(true)
             })

@@ -35,12 +35,12 @@ impl LiveKeys {
         self.known().owners.get(key).copied()
     }
 
+    /// Jobs that were answered to have these keys. Ends are written beside the queue's transactions: what this process
+    /// has ended may have been read just before.
     pub(super) fn learn(&self, taken: impl Iterator<Item = (String, JobId)>) {
         let mut known = self.known();
         for (key, job) in taken {
-            // it lives (again), whatever was known of an earlier attempt
-            known.is_ended.remove(&job);
-            if known.owners.len() < MOST {
+            if known.owners.len() < MOST && !known.is_ended.contains(&job) {
                 known.owners.insert(key, job);
             }
         }

@@ -182,13 +182,3 @@ pub(super) async fn drop_upload(
     let dropped = entity::document::Entity::delete_by_id(document).exec(tx).await;
     dropped.map(|_| ()).map_err(StoreError::while_doing("drop an upload"))
 }
-
-/// Gives the agent of a job free for others.
-pub(super) async fn release_agent(tx: &DatabaseTransaction, job: JobId) -> Result<(), StoreError> {
-    entity::agent_lock::Entity::delete_many()
-        .filter(entity::agent_lock::Column::JobId.eq(job))
-        .exec(tx)
-        .await
-        .map(|_| ())
-        .map_err(StoreError::while_doing("release an agent"))
-}

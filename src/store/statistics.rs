@@ -46,7 +46,7 @@ impl Store {
     /// Takes statistics if a queue has grown much, beside everything else.
     pub(super) fn note_growth(&self, queue: Queue, rows: usize) {
         let (added, analyze) = match queue {
-            Queue::Jobs => (&self.inner.growth.jobs, "ANALYZE job, sync_run, agent_lock"),
+            Queue::Jobs => (&self.inner.growth.jobs, "ANALYZE job, sync_run"),
             Queue::Items => (&self.inner.growth.items, "ANALYZE sync_queue"),
         };
         if self.backend() != DbBackend::Postgres || !added.passes(rows) {

@@ -1,6 +1,6 @@
 //! How are jobs told to stop, or taken out of the queue before they start?
 
-use sea_orm::{DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect, QueryTrait, prelude::*};
+use sea_orm::{DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, prelude::*};
 
 use super::{
     Store, StoreError,
@@ -89,7 +89,9 @@ async fn mark_stopped(tx: &DatabaseTransaction, meant: Meant) -> Result<(Vec<Job
 async fn mark_active(tx: &DatabaseTransaction, ids: Vec<JobId>) -> Result<Vec<JobId>, StoreError> {
     let failed = StoreError::while_doing("stop jobs");
     let active = entity::job::Entity::find().filter(C::Id.is_in(ids)).filter(is(JobState::Active));
-    let active = active.select_only().column(C::Id).into_tuple::<i64>().all(tx).await.map_err(&failed)?;
+    // in the order in which ends lock them, beside the queue
+    let active = active.order_by_asc(C::Id).lock_exclusive().select_only().column(C::Id);
+    let active = active.into_tuple::<i64>().all(tx).await.map_err(&failed)?;
     entity::job::Entity::update_many()
         .col_expr(C::StopRequested, Expr::val(true))
         .filter(C::Id.is_in(active.clone()))

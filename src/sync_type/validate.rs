@@ -23,15 +23,18 @@ pub const RESERVED: [&str; 11] = [
 ];
 
 /// Names that no record table may take.
-const CONTROL_TABLES: [&str; 15] = [
+const CONTROL_TABLES: [&str; 18] = [
     "agents",
     "sync_settings",
     "switch",
     "job",
-    "agent_lock",
+    "job_limit",
+    "pause",
     "sync_run",
     "quarantine",
     "document",
+    "kept_document",
+    "agent_credential",
     "sync_queue",
     "sheet_row",
     "breaker",

@@ -1,0 +1,100 @@
+//! Do ends, which are written beside the queue's transactions, lose nothing that is decided meanwhile?
+
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+use lockstep::{
+    domain::{Admission, ClaimedJob, Mode, NewJob, NextStep, Outcome, Reason, Timestamp},
+    store::{Claim, Finish, Meant, Store},
+    testing::{Backend, types},
+};
+use tokio::runtime::Handle;
+
+const AGENTS: usize = 12;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_timestamp(1_800_000_000 + second, 0).unwrap()
+}
+
+async fn open(folder: &tempfile::TempDir) -> Store {
+    let url = Backend::of_suite().database(folder.path()).await;
+    let store = Store::open(&url, Handle::current(), Arc::new(types())).await.unwrap();
+    store.migrate().await.unwrap();
+    store
+}
+
+fn order(agent: usize, mode: Mode) -> NewJob {
+    NewJob { mode, ..NewJob::sync(&"orders".into(), format!("agent-{agent}").into(), 4, Reason::Manual) }
+}
+
+async fn claim(store: &Store) -> Vec<ClaimedJob> {
+    let known = vec!["orders".into()];
+    let claim = Claim { owner: "one".to_owned(), any: 100, known, ..Claim::default() };
+    store.claim(claim, at(0)).await.unwrap().jobs
+}
+
+/// Ends each by itself, as runs do.
+async fn end(store: Store, jobs: Vec<ClaimedJob>) {
+    let ends = jobs.into_iter().map(|job| {
+        let store = store.clone();
+        tokio::spawn(async move {
+            let end = Finish { outcome: Some(Outcome::Unchanged), ..Finish::default() };
+            store.finish(&job, end, NextStep::Done, at(1)).await.unwrap()
+        })
+    });
+    for ended in join_all(ends).await {
+        ended.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wish_that_comes_while_its_winner_ends_runs_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder).await;
+    let mut kept = 0;
+    for _ in 0..40 {
+        for agent in 0..AGENTS {
+            store.enqueue(vec![order(agent, Mode::Refuse)], None, at(0)).await.unwrap();
+        }
+        let running = claim(&store).await;
+        assert_eq!(running.len(), AGENTS);
+        let ends = tokio::spawn(end(store.clone(), running));
+        let wishes = (0..AGENTS).map(|agent| {
+            let store = store.clone();
+            tokio::spawn(async move { store.enqueue(vec![order(agent, Mode::KeepLast)], None, at(0)).await.unwrap().0 })
+        });
+        for answers in join_all(wishes).await {
+            let answers = answers.unwrap();
+            assert!(answers[0].is_taken(), "{answers:?}");
+            kept += usize::from(matches!(answers[0], Admission::Kept { .. }));
+        }
+        ends.await.unwrap();
+        // whether it was kept behind the winner or came after it
+        let followers = claim(&store).await;
+        assert_eq!(followers.len(), AGENTS);
+        end(store.clone(), followers).await;
+        assert_eq!(store.job_counts().await.unwrap(), []);
+    }
+    println!("{kept} of {} wishes came before their winners had ended", 40 * AGENTS);
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stops_and_ends_of_the_same_jobs_do_not_hinder_each_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder).await;
+    for _ in 0..25 {
+        let asked = (0..AGENTS).map(|agent| order(agent, Mode::Refuse)).collect();
+        store.enqueue(asked, None, at(0)).await.unwrap();
+        let running = claim(&store).await;
+        assert_eq!(running.len(), AGENTS);
+        let ends = tokio::spawn(end(store.clone(), running));
+        let stops = (0..3).map(|_| store.request_stop(Meant::default(), at(1)));
+        for stopped in join_all(stops).await {
+            stopped.unwrap();
+        }
+        ends.await.unwrap();
+        assert_eq!(store.job_counts().await.unwrap(), []);
+    }
+    store.close().await;
+}
