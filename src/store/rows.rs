@@ -82,6 +82,9 @@ fn source<A: ActiveModelTrait>(rows: &[A]) -> Result<Source, DbErr> {
     for column in Column::<A>::iter() {
         let cells: Vec<Sql> = rows.iter().filter_map(|row| row.get(column).into_value()).collect();
         let Some(first) = cells.first() else { continue };
+        if cells.len() < rows.len() {
+            return Err(DbErr::Type(format!("some rows set {} and some do not", column.as_str())));
+        }
         let name = format!("\"{}\"", column.as_str());
         let number = values.len() + 1;
         if cells.iter().all(|cell| cell == first) {
