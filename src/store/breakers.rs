@@ -171,9 +171,12 @@ async fn keep(
 /// look at it before.
 async fn postpone(tx: &DatabaseTransaction, agent: &str, until: Timestamp) -> Result<(), StoreError> {
     let failed = StoreError::while_doing("postpone jobs");
-    let waiting = entity::job::Entity::find().filter(is(JobState::Waiting)).filter(C::AgentId.eq(agent));
-    let asking = waiting.filter(C::Class.ne(Class::Write.rank())).filter(C::DocumentId.is_null());
-    let rows = asking.all(tx).await.map_err(&failed)?;
+    let mut rows = Vec::new();
+    for waiting in lane::waiting() {
+        let of_agent = entity::job::Entity::find().filter(waiting).filter(C::AgentId.eq(agent));
+        let asking = of_agent.filter(C::Class.ne(Class::Write.rank())).filter(C::DocumentId.is_null());
+        rows.extend(asking.all(tx).await.map_err(&failed)?);
+    }
     for row in &rows {
         super::claim::state_after(&row.state, crate::domain::job::JobEvent::Postponed)?;
     }

@@ -4,8 +4,8 @@ use sea_orm::{EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, pre
 use serde::Serialize;
 use serde_json::Value as Json;
 
-use super::{Store, StoreError, entity};
-use crate::domain::{AgentId, Class, JobId, JobType, Timestamp};
+use super::{Store, StoreError, entity, lane};
+use crate::domain::{AgentId, Class, JobId, JobState, JobType, Timestamp};
 
 use entity::job::Column as C;
 
@@ -130,18 +130,21 @@ impl Store {
     pub async fn job_counts(&self) -> Result<Vec<(JobType, String, i64)>, StoreError> {
         self.read(|db| {
             Box::pin(async move {
-                let rows = entity::job::Entity::find()
-                    .filter(Expr::cust("state <> 'done'"))
-                    .select_only()
-                    .column(C::JobType)
-                    .column(C::State)
-                    .column_as(C::Id.count(), "jobs")
-                    .group_by(C::JobType)
-                    .group_by(C::State)
-                    .into_tuple::<(String, String, i64)>()
-                    .all(db)
-                    .await
-                    .map_err(StoreError::while_doing("count the jobs"))?;
+                let mut rows = Vec::new();
+                // each has an index; what is over is much more
+                for those in [lane::is_live(), lane::is(JobState::Kept)] {
+                    let counted = entity::job::Entity::find()
+                        .filter(those)
+                        .select_only()
+                        .column(C::JobType)
+                        .column(C::State)
+                        .column_as(C::Id.count(), "jobs")
+                        .group_by(C::JobType)
+                        .group_by(C::State)
+                        .into_tuple::<(String, String, i64)>()
+                        .all(db);
+                    rows.extend(counted.await.map_err(StoreError::while_doing("count the jobs"))?);
+                }
                 Ok(rows.into_iter().map(|(name, state, jobs)| (name.into(), state, jobs)).collect())
             })
         })

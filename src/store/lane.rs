@@ -40,6 +40,12 @@ pub(super) fn is_next() -> SimpleExpr {
     Expr::cust("is_next")
 }
 
+/// What waits, in the two parts that have indexes: the first of each lane, and those behind them. By its state alone
+/// it would be looked for among all jobs that ever were.
+pub(super) fn waiting() -> [SimpleExpr; 2] {
+    [is_next(), is(JobState::Waiting).and(is_next().not())]
+}
+
 /// Is the breaker of the job's agent open?
 pub(super) fn breaker_is_open(now: Timestamp) -> Expr {
     let mut open = Query::select();

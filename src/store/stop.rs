@@ -1,6 +1,9 @@
 //! How are jobs told to stop, or taken out of the queue before they start?
 
-use sea_orm::{DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, prelude::*};
+use sea_orm::{
+    DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, prelude::*,
+    sea_query::SimpleExpr,
+};
 
 use super::{
     Store, StoreError,
@@ -73,14 +76,15 @@ impl Store {
 /// nothing follows a winner that is removed with it.
 async fn mark_stopped(tx: &DatabaseTransaction, meant: Meant) -> Result<(Vec<JobId>, Vec<JobId>), StoreError> {
     let failed = StoreError::while_doing("stop jobs");
-    let ids = |state| of(&meant).filter(is(state)).select_only().column(C::Id).into_tuple::<i64>();
-    let running = if meant.only_waiting { Vec::new() } else { ids(JobState::Active).all(tx).await.map_err(&failed)? };
+    let ids = |those| of(&meant).filter::<SimpleExpr>(those).select_only().column(C::Id).into_tuple::<i64>();
+    let running =
+        if meant.only_waiting { Vec::new() } else { ids(is(JobState::Active)).all(tx).await.map_err(&failed)? };
     for chunk in running.chunks(REMOVED_AT_ONCE) {
         mark_active(tx, chunk.to_vec()).await?;
     }
     let mut waiting = Vec::new();
-    for state in [JobState::Kept, JobState::Delayed, JobState::Waiting] {
-        waiting.extend(ids(state).all(tx).await.map_err(&failed)?);
+    for those in [is(JobState::Kept), is(JobState::Delayed)].into_iter().chain(lane::waiting()) {
+        waiting.extend(ids(those).all(tx).await.map_err(&failed)?);
     }
     Ok((running, waiting))
 }
