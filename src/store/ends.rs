@@ -7,9 +7,9 @@ use std::{
 };
 
 use sea_orm::{
-    ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Set,
+    ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect, Set,
     prelude::*,
-    sea_query::{ExprTrait, IntoTableRef, Query, TableRef, UnionType},
+    sea_query::{ExprTrait, IntoTableRef, LockBehavior, LockType, Query, TableRef, UnionType},
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -118,7 +118,8 @@ pub(super) async fn work(inner: Weak<Inner>, mut ends: mpsc::Receiver<Ending>) {
                 Ok(stored) if stored.lost.contains(&(job.id, job.lease)) => {
                     Err(StoreError::LeaseLost { job: job.id, lease: job.lease })
                 }
-                // something waits behind it, or one of them could not be stored: each by itself then
+                // something waits behind it, it is being decided over, or one of them could not be stored: each by
+                // itself then, in its turn
                 Ok(_) | Err(_) => {
                     let store = store.clone();
                     tokio::spawn(async move {
@@ -175,21 +176,24 @@ async fn end_in(
     let failed = StoreError::while_doing("end runs");
     let ids = asked.iter().map(|(job, ..)| job.id);
     // Locked, so that what follows sees all that was decided before, and nothing else is decided until it is written:
-    // a newer wish that is kept behind one of them, a rescue, a stop. By number alone: the index of what runs is full
-    // of what ran a moment ago.
+    // a newer wish that is kept behind one of them, a rescue, a stop. What is locked is being decided over, and left:
+    // whoever holds one row and waits for another can be waited for in a ring. By number alone: the index of what runs
+    // is full of what ran a moment ago.
     let found = entity::job::Entity::find()
         .filter(among_ids(Expr::col(C::Id), ids, tx.get_database_backend()))
-        .order_by_asc(C::Id)
-        .lock_exclusive()
+        .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
         .select_only()
         .columns([C::Id, C::Lease, C::State])
         .into_tuple::<(JobId, i64, String)>()
         .all(tx)
         .await
         .map_err(&failed)?;
-    let running = found.into_iter().filter(|(.., state)| state == JobState::Active.as_str());
-    let leases: HashSet<Held> = running.map(|(id, lease, _)| (id, lease)).collect();
-    let (held, lost): (Vec<_>, Vec<_>) = asked.into_iter().partition(|(job, ..)| leases.contains(&(job.id, job.lease)));
+    // the lease of each that is ours to write; of one that does not run any more, none
+    let running = |state: &str| state == JobState::Active.as_str();
+    let leases: HashMap<JobId, Option<i64>> =
+        found.into_iter().map(|(id, lease, state)| (id, Some(lease).filter(|_| running(&state)))).collect();
+    let ours = asked.into_iter().filter(|(job, ..)| leases.contains_key(&job.id));
+    let (held, lost): (Vec<_>, Vec<_>) = ours.partition(|(job, ..)| leases[&job.id] == Some(job.lease));
     let mut stored = Stored { lost: lost.iter().map(|(job, ..)| (job.id, job.lease)).collect(), ..Stored::default() };
     let busy = leave_more(tx, held.iter().map(|(job, ..)| job).collect()).await?;
     let plain = || held.iter().filter(|(job, ..)| !busy.contains(&job.id));

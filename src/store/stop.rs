@@ -1,12 +1,14 @@
 //! How are jobs told to stop, or taken out of the queue before they start?
 
 use sea_orm::{
-    DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, prelude::*,
-    sea_query::SimpleExpr,
+    ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect, QueryTrait,
+    prelude::*,
+    sea_query::{Query, SimpleExpr},
 };
 
 use super::{
     Store, StoreError,
+    among::among_ids,
     claim::state_after,
     entity,
     lane::{self, is},
@@ -92,17 +94,14 @@ async fn mark_stopped(tx: &DatabaseTransaction, meant: Meant) -> Result<(Vec<Job
 /// Marks those of `ids` that run; answers them.
 async fn mark_active(tx: &DatabaseTransaction, ids: Vec<JobId>) -> Result<Vec<JobId>, StoreError> {
     let failed = StoreError::while_doing("stop jobs");
-    let active = entity::job::Entity::find().filter(C::Id.is_in(ids)).filter(is(JobState::Active));
-    // in the order in which ends lock them, beside the queue
-    let active = active.order_by_asc(C::Id).lock_exclusive().select_only().column(C::Id);
-    let active = active.into_tuple::<i64>().all(tx).await.map_err(&failed)?;
-    entity::job::Entity::update_many()
-        .col_expr(C::StopRequested, Expr::val(true))
-        .filter(C::Id.is_in(active.clone()))
-        .exec(tx)
-        .await
-        .map_err(failed)?;
-    Ok(active)
+    let mut mark = Query::update();
+    mark.table(entity::job::Entity)
+        .value(C::StopRequested, true)
+        .and_where(among_ids(Expr::col(C::Id), ids, tx.get_database_backend()))
+        .and_where(is(JobState::Active))
+        .returning_col(C::Id);
+    let marked = tx.query_all(&mark).await.map_err(&failed)?;
+    marked.iter().map(|row| row.try_get("", "id")).collect::<Result<_, _>>().map_err(failed)
 }
 
 fn of(meant: &Meant) -> Select<entity::job::Entity> {

@@ -80,6 +80,27 @@ async fn a_wish_that_comes_while_its_winner_ends_runs_all_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn wishes_that_come_together_and_ends_that_come_together_do_not_wait_for_each_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder).await;
+    for _ in 0..25 {
+        let orders = |mode| (0..AGENTS).map(move |agent| order(agent, mode));
+        store.enqueue(orders(Mode::Refuse).collect(), None, at(0)).await.unwrap();
+        let running = claim(&store).await;
+        let ends = tokio::spawn(end(store.clone(), running));
+        // the last first: the other way round than their winners end
+        let (answers, _) = store.enqueue(orders(Mode::KeepLast).rev().collect(), None, at(0)).await.unwrap();
+        assert!(answers.iter().all(|answer| answer.is_taken()), "{answers:?}");
+        ends.await.unwrap();
+        let followers = claim(&store).await;
+        assert_eq!(followers.len(), AGENTS);
+        end(store.clone(), followers).await;
+    }
+    assert_eq!(store.job_counts().await.unwrap(), []);
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn stops_and_ends_of_the_same_jobs_do_not_hinder_each_other() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(&folder).await;
