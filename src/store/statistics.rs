@@ -10,7 +10,7 @@ use super::Store;
 /// What grows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Queue {
-    /// The jobs, with their runs and locks.
+    /// The jobs, with their runs.
     Jobs,
     /// The write-back queue.
     Items,

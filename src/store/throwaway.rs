@@ -1,7 +1,9 @@
 //! Where do tests get databases of their own? Made on a server that they are told of, and dropped again.
 
-use sea_orm::{ConnectionTrait, Database};
-use tokio::runtime::Handle;
+use std::time::Duration;
+
+use sea_orm::{ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr, Statement};
+use tokio::{runtime::Handle, time::sleep};
 
 use super::{StoreError, join};
 
@@ -36,4 +38,33 @@ pub async fn execute(url: &str, sql: String, runtime: &Handle) -> Result<(), Sto
         db.close().await
     };
     join(runtime.spawn(work).await)?.map_err(StoreError::while_doing("make or drop a throwaway database"))
+}
+
+/// How many rows of this table have been read so far, whether they were wanted or only looked at? PostgreSQL counts a
+/// session when it ends: this waits until there is no other in the database.
+///
+/// # Errors
+/// [`StoreError`] if it cannot be asked.
+pub async fn rows_read(url: &str, table: &str, runtime: &Handle) -> Result<i64, StoreError> {
+    const OTHERS: &str = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND \
+                          backend_type = 'client backend' AND pid <> pg_backend_pid()";
+    let (url, table) = (url.to_owned(), table.to_owned());
+    let work = async move {
+        let db = Database::connect(url).await?;
+        while number(&db, OTHERS.to_owned()).await? > 0 {
+            sleep(Duration::from_millis(5)).await;
+        }
+        let read = format!(
+            "SELECT seq_tup_read + coalesce(idx_tup_fetch, 0) FROM pg_stat_user_tables WHERE relname = '{table}'"
+        );
+        let read = number(&db, read).await?;
+        db.close().await?;
+        Ok(read)
+    };
+    join(runtime.spawn(work).await)?.map_err(StoreError::while_doing("count the rows that were read"))
+}
+
+async fn number(db: &DatabaseConnection, sql: String) -> Result<i64, DbErr> {
+    let row = db.query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await?;
+    row.ok_or_else(|| DbErr::RecordNotFound("number".to_owned()))?.try_get_by_index(0)
 }

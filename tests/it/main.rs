@@ -16,6 +16,7 @@ mod many;
 mod operations;
 mod outbox;
 mod pages;
+mod plans;
 mod printers;
 mod queue;
 mod readers;
