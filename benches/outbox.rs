@@ -75,8 +75,8 @@ impl Bench {
         let store = Store::open(database, io.clone(), Arc::new(SyncTypes::built_in()?)).await?;
         store.migrate().await?;
         let config = WebhookConfig {
-            url,
-            secret: "a secret of the benches".to_owned(),
+            url: url.into(),
+            secret: "a secret of the benches".into(),
             previous_secret: None,
             timeout_ms: 10_000,
             allow_private: true,

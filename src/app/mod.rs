@@ -10,6 +10,7 @@ use std::{
 use actix::prelude::*;
 use actix_web::dev::ServerHandle;
 use anyhow::{Context as _, bail};
+use secrecy::ExposeSecret as _;
 use tokio::{runtime::Runtime, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
@@ -124,13 +125,13 @@ pub async fn context(settings: &Settings, io: &Io, parts: &mut Parts) -> anyhow:
     if let Some(unknown) = settings.scheduler.intervals.keys().find(|name| types.get(name).is_none()) {
         bail!("configuration: scheduler.intervals: there is no sync type '{unknown}'; known are {}", types.names());
     }
-    let store = Store::open(&settings.database.url, io.handle(), types.clone()).await?;
+    let store = Store::open(settings.database.url.expose_secret(), io.handle(), types.clone()).await?;
     let source = source::source(settings, &store, parts.source.take())?;
     let owner = owner()?;
     let coordination: Arc<dyn Coordination> = match &settings.coordination.redis_url {
         None => Arc::new(Memory::default()),
         Some(url) => {
-            let redis = Redis::start(url, &settings.coordination.prefix, &owner, &io.handle());
+            let redis = Redis::start(url.expose_secret(), &settings.coordination.prefix, &owner, &io.handle());
             Arc::new(redis.context("configuration: coordination.redis_url")?)
         }
     };
@@ -265,7 +266,7 @@ impl App {
             outbox: outbox.clone(),
             syncs: syncs.clone(),
             vault: vault(&settings)?,
-            admin_token: settings.auth.admin_token.as_deref().map(token_hash),
+            admin_token: settings.auth.admin_token.as_ref().map(|token| token_hash(token.expose_secret())),
             report_bytes: usize::try_from(settings.limits.report_bytes).unwrap_or(usize::MAX),
         };
         let listener_of_words = words::listen(&context.coordination, queue.clone(), scheduler.clone(), outbox.clone());

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
+use secrecy::ExposeSecret as _;
 
 use super::Exit;
 use crate::{app::Io, settings::Settings, store::Store, sync_type::SyncTypes};
@@ -38,7 +39,7 @@ impl Migrate {
         let types = Arc::new(SyncTypes::load(&settings.sync.types_dir)?);
         let io = Io::start()?;
         io.handle().block_on(async {
-            let store = Store::open(&settings.database.url, io.handle(), types).await?;
+            let store = Store::open(settings.database.url.expose_secret(), io.handle(), types).await?;
             match self.direction {
                 Direction::Up => store.migrate().await?,
                 Direction::Down => store.migrate_down().await?,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
+use secrecy::ExposeSecret as _;
 use serde_json::json;
 
 use super::Exit;
@@ -71,7 +72,7 @@ impl Outbox {
         let types = Arc::new(SyncTypes::load(&settings.sync.types_dir)?);
         let io = Io::start()?;
         io.handle().block_on(async {
-            let store = Store::open(&settings.database.url, io.handle(), types).await?;
+            let store = Store::open(settings.database.url.expose_secret(), io.handle(), types).await?;
             store.migrate().await?;
             let done = self.ask(&store).await;
             store.close().await;

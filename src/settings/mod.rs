@@ -7,6 +7,7 @@ use std::{
 };
 
 use config::Config;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
 mod layers;
@@ -100,7 +101,7 @@ pub struct Server {
 #[serde(deny_unknown_fields)]
 pub struct Database {
     /// `sqlite://...` or `postgres://...`
-    pub url: String,
+    pub url: SecretString,
 }
 
 /// `[coordination]`
@@ -109,7 +110,7 @@ pub struct Database {
 pub struct Coordination {
     /// `redis://...`; none is memory.
     #[serde(default)]
-    pub redis_url: Option<String>,
+    pub redis_url: Option<SecretString>,
     /// Before all names in Redis.
     pub prefix: String,
 }
@@ -119,7 +120,7 @@ pub struct Coordination {
 #[serde(default, deny_unknown_fields)]
 pub struct Auth {
     /// The admin's token.
-    pub admin_token: Option<String>,
+    pub admin_token: Option<SecretString>,
 }
 
 /// `[queue]`
@@ -254,7 +255,7 @@ impl Settings {
             let wrong = format!("'{name}' must be between 5 and 1440 minutes");
             return Err(SettingsError::Invalid { key: "scheduler.intervals", wrong });
         }
-        if self.auth.admin_token.as_ref().is_some_and(|token| token.len() < 16) {
+        if self.auth.admin_token.as_ref().is_some_and(|token| token.expose_secret().len() < 16) {
             return invalid("auth.admin_token", "must have at least 16 characters");
         }
         self.sink.check()?;
@@ -326,11 +327,30 @@ mod tests {
         let environment = [("LOCKSTEP__AUTH__ADMIN_TOKEN_FILE".to_owned(), path.display().to_string())];
         let environment: HashMap<_, _> = environment.into_iter().collect();
         let settings = Settings::load(None, environment.clone()).unwrap();
-        assert_eq!(settings.auth.admin_token.as_deref(), Some("0123456789-0123456789"));
+        let token = settings.auth.admin_token.as_ref().unwrap();
+        assert_eq!(token.expose_secret(), "0123456789-0123456789");
         let shown = Settings::show(None, environment).unwrap();
         let token = shown.iter().find(|setting| setting.key == "auth.admin_token").unwrap();
         assert_eq!((token.value.as_str(), token.origin.as_str()), ("***", "environment"));
         let port = shown.iter().find(|setting| setting.key == "server.port").unwrap();
         assert_eq!((port.value.as_str(), port.origin.as_str()), ("8080", "default"));
+    }
+
+    #[test]
+    fn no_secret_is_in_what_is_printed_for_developers() {
+        let file = r#"
+            database.url = "sqlite://whisper"
+            coordination.redis_url = "redis://:whisper@localhost"
+            auth.admin_token = "whisper-whisper-whisper"
+            source.credentials_key = "whisper"
+            source.folder.options.secret_access_key = "whisper"
+            source.http.login.fields.key = "whisper"
+            [sink.webhook.hook]
+            url = "https://example.org/whisper"
+            secret = "whisper-whisper-whisper"
+            previous_secret = "whisper-whisper-whisper"
+        "#;
+        let printed = format!("{:?}", load(file, &[]).unwrap());
+        assert!(printed.contains("secret_access_key") && !printed.contains("whisper"), "{printed}");
     }
 }

@@ -8,6 +8,7 @@ use object_store::{
     Error, GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt as _, local::LocalFileSystem, parse_url_opts, path::Path,
 };
 use reqwest::Url;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
@@ -26,7 +27,7 @@ pub struct FolderConfig {
     pub url: Option<String>,
     /// Options of the object store, such as `region` or `access_key_id`; those of the environment (`AWS_...`,
     /// `GOOGLE_...`, `AZURE_...`) hold where they are not given.
-    pub options: BTreeMap<String, String>,
+    pub options: BTreeMap<String, SecretString>,
 }
 
 /// Reports as files or objects.
@@ -75,7 +76,8 @@ impl Folder {
         drop(crate::http::client());
         let of_stores = |name: &str| ["aws_", "google_", "azure_"].iter().any(|prefix| name.starts_with(prefix));
         let environment = environment.map(|(name, value)| (name.to_ascii_lowercase(), value));
-        let options = environment.filter(|(name, _)| of_stores(name)).chain(config.options.clone());
+        let given = config.options.iter().map(|(name, value)| (name.clone(), value.expose_secret().to_owned()));
+        let options = environment.filter(|(name, _)| of_stores(name)).chain(given);
         let (store, root) =
             parse_url_opts(&url, options).map_err(|error| format!("url: {}", on_record(&error.to_string())))?;
         Ok(Self { place: Place::Objects { store: store.into(), root }, limit, mark })
@@ -261,7 +263,7 @@ mod tests {
     #[test]
     fn mistakes_are_named_by_key() {
         let new = |url: &str, option: Option<&str>| {
-            let options = option.map(|name| (name.to_owned(), "true".to_owned())).into_iter().collect();
+            let options = option.map(|name| (name.to_owned(), "true".into())).into_iter().collect();
             Folder::new(&FolderConfig { url: Some(url.to_owned()), options }, std::iter::empty(), 1).err()
         };
         assert_eq!(new("s3://reports/erp", Some("region")), None);

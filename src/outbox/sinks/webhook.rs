@@ -7,6 +7,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use futures_util::{StreamExt as _, stream};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use reqwest::{Client, Url};
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::json;
 use sha2::Sha256;
@@ -24,15 +25,15 @@ const BATCHES: usize = 4;
 const ANSWER: usize = 64 << 10;
 
 /// How a webhook is reached; `[sink.webhook.NAME]`.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WebhookConfig {
-    /// Where changes are posted to.
-    pub url: String,
+    /// Where changes are posted to; people put tokens into URLs.
+    pub url: SecretString,
     /// The key that signs: `whsec_` and base64, or any text of at least 16 bytes.
-    pub secret: String,
+    pub secret: SecretString,
     /// While the key is changed: the one before, which signs as well.
-    pub previous_secret: Option<String>,
+    pub previous_secret: Option<SecretString>,
     /// The longest request, in milliseconds.
     #[serde(default = "ten_seconds")]
     pub timeout_ms: u64,
@@ -58,12 +59,12 @@ impl Webhook {
     /// # Errors
     /// A URL or key that cannot be used, in words for people.
     pub fn new(config: &WebhookConfig) -> Result<Self, String> {
-        let url: Url = config.url.parse().map_err(|error| format!("url: {error}"))?;
+        let url: Url = config.url.expose_secret().parse().map_err(|error| format!("url: {error}"))?;
         let client = http::client(&url, Duration::from_millis(config.timeout_ms), config.allow_private)
             .map_err(|wrong| format!("url: {wrong}"))?;
         let keys = std::iter::once(&config.secret)
             .chain(&config.previous_secret)
-            .map(|secret| key(secret))
+            .map(|secret| key(secret.expose_secret()))
             .collect::<Result<Vec<_>, _>>()?;
         Ok(Self { client, url, keys })
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Url;
+use secrecy::SecretString;
 use serde::Deserialize;
 
 use super::super::{Ask, SourceError, Wanted};
@@ -59,8 +60,8 @@ pub struct LoginConfig {
     pub username_field: String,
     /// The field of the password.
     pub password_field: String,
-    /// Fields that are sent along.
-    pub fields: BTreeMap<String, String>,
+    /// Fields that are sent along; some forms want a secret of their own.
+    pub fields: BTreeMap<String, SecretString>,
     /// A page to fetch first, for its cookies and its hidden fields; none if empty.
     pub page_url: String,
     /// How long a session lives; it is renewed when nine tenths of that are over. 0: until the ERP says.

@@ -184,7 +184,8 @@ impl Sessions {
             let page = page_of(page.map_err(|error| sent(&error, &what))?, &what).await?;
             fields.extend(hidden_fields(&page));
         }
-        fields.extend(self.login.fields.clone());
+        let given = self.login.fields.iter();
+        fields.extend(given.map(|(name, value)| (name.clone(), value.expose_secret().to_owned())));
         fields.insert(self.login.username_field.clone(), known.username.clone());
         fields.insert(self.login.password_field.clone(), known.password.expose_secret().to_owned());
         let answer = client.post(&self.login.url).form(&fields).send().await.map_err(|error| sent(&error, &what))?;

@@ -42,7 +42,7 @@ async fn an_object_is_fetched_once_for_each_of_its_tags() {
         ("access_key_id", "key".into()),
         ("secret_access_key", "secret".into()),
     ];
-    let options = options.map(|(name, value)| (name.to_owned(), value)).into();
+    let options = options.map(|(name, value)| (name.to_owned(), value.into())).into();
     let config = FolderConfig { url: Some("s3://reports/erp".into()), options };
     let folder = Folder::new(&config, std::iter::empty(), LIMIT).unwrap();
     let Ok(Fetched::New { bytes, version }) = folder.fetch(&ask()).await else { panic!() };
@@ -67,7 +67,7 @@ async fn a_server_that_tells_neither_tag_nor_time_is_asked_for_the_whole_each_ti
         Mock::given(path("/erp/anna/orders.pdf")).respond_with(answer).mount(&server).await;
         let config = FolderConfig {
             url: Some(format!("{}/erp", server.uri())),
-            options: [("allow_http".to_owned(), "true".to_owned())].into(),
+            options: [("allow_http".to_owned(), "true".into())].into(),
         };
         let folder = Folder::new(&config, std::iter::empty(), LIMIT).unwrap();
         let fetched = folder.fetch(&ask()).await;
@@ -83,7 +83,7 @@ async fn what_goes_wrong_with_objects_is_told_as_what_it_is() {
     Mock::given(path("/erp/anna/prices.pdf")).respond_with(ResponseTemplate::new(403)).mount(&server).await;
     let config = FolderConfig {
         url: Some(format!("{}/erp", server.uri())),
-        options: [("allow_http".to_owned(), "true".to_owned())].into(),
+        options: [("allow_http".to_owned(), "true".into())].into(),
     };
     let folder = Folder::new(&config, std::iter::empty(), LIMIT).unwrap();
     for (sync_type, told_as) in
