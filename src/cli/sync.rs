@@ -1,4 +1,4 @@
-//! `lockstep sync`: one run without the server, under the same job row and agent lock.
+//! `lockstep sync`: one run without the server, under the same job row and the same exclusion.
 
 use std::{
     path::PathBuf,

@@ -7,10 +7,10 @@ use sea_orm::{DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect, Set, p
 use super::{
     Store, StoreError,
     asked::{delay_ms, row},
-    claim::{Claim, Claimed, claim_in},
+    claim::{Claim, Claimed, claim_in, known_state},
     entity,
     facts::{Facts, facts},
-    lane::{self, is_live},
+    lane,
     live::LiveKeys,
     rows,
     settings::move_tick,
@@ -243,8 +243,10 @@ impl Desk<'_> {
 
     /// Ends are written beside the queue's transactions: whoever is to wait behind a job keeps it from ending unseen.
     async fn still_lives(&self, job: JobId) -> Result<bool, StoreError> {
-        let found = entity::job::Entity::find_by_id(job).filter(is_live()).lock_exclusive().one(self.tx).await;
-        Ok(found.map_err(StoreError::while_doing("look whether a job has ended"))?.is_some())
+        // by its number alone, not through the index of all that lives
+        let found = entity::job::Entity::find_by_id(job).lock_exclusive().one(self.tx).await;
+        let found = found.map_err(StoreError::while_doing("look whether a job has ended"))?;
+        Ok(found.is_some_and(|row| row.state != JobState::Done.as_str()))
     }
 
     fn insert_later(&mut self, job: &NewJob, state: JobState, due: Timestamp, latest_start: Option<Timestamp>) {
@@ -278,7 +280,7 @@ impl Desk<'_> {
         let ids = rows::insert(self.tx, inserted).await.map_err(StoreError::while_doing("admit jobs"))?;
         for (id, (place, row)) in ids.into_iter().zip(&pending) {
             self.answers[*place] = Admission::Accepted { job: id };
-            self.remember(id, row);
+            self.remember(id, row)?;
         }
         Ok(())
     }
@@ -304,9 +306,9 @@ impl Desk<'_> {
         overtaken
     }
 
-    fn remember(&mut self, id: JobId, row: &entity::job::ActiveModel) {
+    fn remember(&mut self, id: JobId, row: &entity::job::ActiveModel) -> Result<(), StoreError> {
         let digest = row.payload_digest.as_ref().clone();
-        let state = JobState::from_name(row.state.as_ref()).unwrap_or(JobState::Waiting);
+        let state = known_state(row.state.as_ref())?;
         if let Some(key) = row.dedup_key.as_ref().clone().filter(|_| state != JobState::Kept) {
             let latest_start = *row.latest_start.as_ref();
             let owner = Owner { job: id, state, has_begun: false, latest_start, kept: None, digest: digest.clone() };
@@ -319,6 +321,7 @@ impl Desk<'_> {
         if let (Some(key), Some(until)) = (row.throttle_key.as_ref().clone(), *row.throttle_until.as_ref()) {
             self.facts.windows.insert(key, OpenWindow { job: id, until, digest });
         }
+        Ok(())
     }
 
     /// Gives a job that has not started the payload of `job`; answers its start.
@@ -326,7 +329,7 @@ impl Desk<'_> {
         let failed = StoreError::while_doing("replace a payload");
         let old = entity::job::Entity::find_by_id(id).one(self.tx).await.map_err(&failed)?;
         let old = old.ok_or_else(|| StoreError::Missing(format!("job {id}")))?;
-        let was = JobState::from_name(&old.state).unwrap_or(JobState::Waiting);
+        let was = known_state(&old.state)?;
         let start = due.unwrap_or(old.due_at);
         let is_later = was != JobState::Kept && start > self.now;
         let accepted = if was == JobState::Kept { self.now } else { old.enqueued_at };
@@ -340,14 +343,16 @@ impl Desk<'_> {
             .col_expr(C::DelayMs, Expr::val(delay_ms(job)))
             .col_expr(C::DueAt, Expr::val(start))
             .filter(C::Id.eq(id));
-        self.note_first(job.class.order_key(job.priority, accepted));
+        if was == JobState::Waiting {
+            self.note_first(job.class.order_key(job.priority, accepted));
+        }
         if is_later {
             self.note_due(JobState::Delayed, start);
             update =
                 update.col_expr(C::State, Expr::val(JobState::Delayed.as_str())).col_expr(C::IsNext, Expr::val(false));
         }
         update.exec(self.tx).await.map_err(failed)?;
-        lane::refresh(self.tx, &old.job_type, &old.agent_id).await?;
+        lane::refresh(self.tx, [id]).await?;
         self.facts.heads.remove(&(old.job_type, old.agent_id.clone()));
         self.facts.heads.extend(lane::heads(self.tx, [old.agent_id.as_str()].into()).await?);
         Ok(start)

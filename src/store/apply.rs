@@ -13,10 +13,10 @@ use sea_orm::{
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Store, StoreError, entity, lane, link, upsert::Upsert, writer::Writer};
+use super::{Store, StoreError, entity, lease::is_held, link, upsert::Upsert, writer::Writer};
 use crate::{
     delta::{Change, ChangeKind, Plan},
-    domain::{ClaimedJob, JobState, Timestamp},
+    domain::{ClaimedJob, Timestamp},
     sync_type::SyncTypeSpec,
 };
 
@@ -24,9 +24,10 @@ use entity::job::Column as C;
 
 /// Consecutive batches share one durable commit, up to this many records ...
 const RECORDS_A_COMMIT: usize = 500;
-/// ... or this long, so that heartbeats and other writers are never starved.
+/// ... or this long, so that heartbeats and other writers are never starved. On PostgreSQL, where the batches become
+/// one statement, their number bounds it and nobody is in its way.
 const TIME_A_COMMIT: Duration = Duration::from_millis(50);
-/// Where others wait to write, a commit makes room for them after this long.
+/// On SQLite, where others wait to write, a commit makes room for them after this long.
 const TIME_BESIDE_OTHERS: Duration = Duration::from_millis(5);
 
 const WRITE: &str = "write a batch of records";
@@ -48,7 +49,8 @@ pub struct Batches {
     pub size: usize,
     /// Polled before each batch.
     pub stop: CancellationToken,
-    /// Told after each batch: how many changes have been written so far.
+    /// Told after each batch: how many changes have been taken up so far; they are stored when
+    /// [`Store::apply`] says so.
     pub progress: Arc<dyn Fn(usize) + Send + Sync>,
 }
 
@@ -115,9 +117,7 @@ impl Store {
 async fn hold_lease(tx: &DatabaseTransaction, job: &ClaimedJob) -> Result<(), StoreError> {
     let held = entity::job::Entity::update_many()
         .col_expr(C::Heartbeat, Expr::col(C::Heartbeat).add(1))
-        .filter(C::Id.eq(job.id))
-        .filter(C::Lease.eq(job.lease))
-        .filter(lane::is(JobState::Active))
+        .filter(is_held(job))
         .exec(tx)
         .await
         .map_err(StoreError::while_doing("check the lease"))?;

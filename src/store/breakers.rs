@@ -7,7 +7,9 @@ use sea_orm::{
 use serde::Serialize;
 
 use super::{
-    Store, StoreError, entity,
+    Store, StoreError,
+    among::among_ids,
+    entity,
     lane::{self, is},
 };
 use crate::domain::{AgentId, Breaker, BreakerEvent, BreakerPolicy, Class, JobState, Timestamp};
@@ -185,7 +187,7 @@ async fn postpone(tx: &DatabaseTransaction, agent: &str, until: Timestamp) -> Re
             .col_expr(C::State, Expr::val(JobState::Delayed.as_str()))
             .col_expr(C::IsNext, Expr::val(false))
             .col_expr(C::DueAt, Expr::val(until))
-            .filter(C::Id.is_in(chunk.iter().map(|row| row.id)))
+            .filter(among_ids(Expr::col(C::Id), chunk.iter().map(|row| row.id), tx.get_database_backend()))
             .exec(tx)
             .await
             .map_err(&failed)?;

@@ -1,6 +1,6 @@
 //! Which jobs may start now? The best of the first of each lane, never two for one agent, within the limits.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use sea_orm::{
     ConnectionTrait, DatabaseTransaction, DerivePartialModel, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
@@ -13,7 +13,7 @@ use super::{
     Store, StoreError,
     among::{among, among_ids},
     entity,
-    facts::{self, Facts, look},
+    facts::{Facts, look},
     lane::{self, is, is_next},
     rows,
 };
@@ -52,8 +52,8 @@ pub struct Claimed {
 }
 
 impl Store {
-    /// Claims jobs for a process, best order key first. Takes the agents' rows and begins the runs'
-    /// history in the same transaction.
+    /// Claims jobs for a process, best order key first. Each becomes the one that its agent runs, and its
+    /// run's history begins, in the same transaction.
     ///
     /// # Errors
     /// [`StoreError`] if a statement fails; then nothing was claimed.
@@ -61,8 +61,8 @@ impl Store {
         let types = self.types().clone();
         self.write(move |tx| {
             Box::pin(async move {
-                let look = look(tx, now).await?;
-                claim_in(tx, &types, &claim, look, now).await
+                let facts = look(tx, now).await?;
+                claim_in(tx, &types, &claim, facts, now).await
             })
         })
         .await
@@ -82,78 +82,77 @@ pub(super) async fn claim_in(
     tx: &DatabaseTransaction,
     types: &SyncTypes,
     claim: &Claim,
-    mut look: Facts,
+    mut facts: Facts,
     now: Timestamp,
 ) -> Result<Claimed, StoreError> {
-    if look.next_due.is_some_and(|due| due <= now) {
+    if facts.next_due.is_some_and(|due| due <= now) {
         // what is more than one statement's worth is for the next claim, which follows at once
         promote_due(tx, now).await?;
-        look = facts::look(tx, now).await?;
+        facts = look(tx, now).await?;
     }
-    if !claim.may_bring(&look, now) {
-        return Ok(Claimed { jobs: Vec::new(), next_due: look.next_due });
+    if !claim.may_bring(&facts, now) {
+        return Ok(Claimed { jobs: Vec::new(), next_due: facts.next_due });
     }
-    let chosen = choose(tx, claim, &look, now).await?;
-    Ok(Claimed { jobs: take(tx, types, chosen, &claim.owner, now).await?, next_due: look.next_due })
+    let chosen = choose(tx, claim, &facts, now).await?;
+    Ok(Claimed { jobs: take(tx, types, chosen, &claim.owner, now).await?, next_due: facts.next_due })
 }
 
 /// Delayed jobs whose time has come wait from now on; many at a time.
 async fn promote_due(tx: &DatabaseTransaction, now: Timestamp) -> Result<(), StoreError> {
     let failed = StoreError::while_doing("look for due jobs");
-    let due = entity::job::Entity::find()
+    let due: Vec<JobId> = entity::job::Entity::find()
         .filter(is(JobState::Delayed))
         .filter(C::DueAt.lte(now))
         .order_by_asc(C::DueAt)
         .limit(DUE_AT_ONCE)
+        .select_only()
+        .column(C::Id)
+        .into_tuple()
         .all(tx)
         .await
         .map_err(&failed)?;
     entity::job::Entity::update_many()
         .col_expr(C::State, Expr::val(state_after(JobState::Delayed.as_str(), JobEvent::Due)?))
-        .filter(C::Id.is_in(due.iter().map(|row| row.id)))
+        .filter(among_ids(Expr::col(C::Id), due.iter().copied(), tx.get_database_backend()))
         .exec(tx)
         .await
         .map_err(&failed)?;
-    let lanes: HashSet<_> = due.iter().map(|row| (row.job_type.as_str(), row.agent_id.as_str())).collect();
-    for (job_type, agent) in lanes {
-        lane::refresh(tx, job_type, agent).await?;
-    }
-    Ok(())
+    lane::refresh(tx, due).await
 }
 
 /// The jobs to start: the rules beyond the order of the index are here.
 async fn choose(
     tx: &DatabaseTransaction,
     claim: &Claim,
-    look: &Facts,
+    facts: &Facts,
     now: Timestamp,
 ) -> Result<Vec<Candidate>, StoreError> {
-    let pause = look.pause.as_ref();
+    let pause = facts.pause.as_ref();
     if pause.is_some_and(|pause| pause.emergency) {
         return Ok(Vec::new());
     }
     let mut choice = Choice {
         any: claim.any,
         urgent: claim.urgent,
-        urgent_waits: look.urgent_waits(),
+        urgent_waits: facts.urgent_waits(),
         room: rooms(tx, claim).await?,
         chosen: Vec::new(),
     };
     if pause.is_some() {
         // a plain pause leaves these, and the few syncs that are forced
-        choice.fill(tx, claim, now, Look::Urgent).await?;
-        choice.fill(tx, claim, now, Look::Forced).await?;
-    } else if choice.any > 0 && choice.fill(tx, claim, now, Look::All).await? {
+        choice.fill(tx, claim, now, Scope::Urgent).await?;
+        choice.fill(tx, claim, now, Scope::Forced).await?;
+    } else if choice.any > 0 && choice.fill(tx, claim, now, Scope::All).await? {
         // no write or download is left that was not looked at
         return Ok(choice.chosen);
     }
-    choice.fill(tx, claim, now, Look::Urgent).await?;
+    choice.fill(tx, claim, now, Scope::Urgent).await?;
     Ok(choice.chosen)
 }
 
-/// Which candidates are looked at.
+/// Which candidates are asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Look {
+enum Scope {
     /// All.
     All,
     /// Writes and downloads: their order keys are negative.
@@ -180,11 +179,11 @@ impl Choice {
         tx: &DatabaseTransaction,
         claim: &Claim,
         now: Timestamp,
-        look: Look,
+        scope: Scope,
     ) -> Result<bool, StoreError> {
         while self.any + self.urgent > 0 {
             let wanted = self.any + self.urgent;
-            let mut found = self.find(tx, claim, now, look).await?;
+            let mut found = self.find(tx, claim, now, scope).await?;
             found.sort_by_key(|row| (row.order_key, row.id));
             let (is_last, before) = (found.len() < wanted, self.chosen.len());
             found.truncate(wanted);
@@ -206,11 +205,11 @@ impl Choice {
         tx: &DatabaseTransaction,
         claim: &Claim,
         now: Timestamp,
-        look: Look,
+        scope: Scope,
     ) -> Result<Vec<Candidate>, StoreError> {
         let has_room = |name: &&JobType| self.room.get(name.as_str()).is_none_or(|room| *room > 0);
         let open: Vec<&str> = claim.known.iter().filter(has_room).map(JobType::as_str).collect();
-        if look == Look::Forced {
+        if scope == Scope::Forced {
             let forced =
                 self.candidates(now).filter(Expr::cust("force")).filter(Expr::cust("class = 2 AND reason = 'manual'"));
             let rows: Vec<Candidate> =
@@ -236,7 +235,7 @@ impl Choice {
                 .apply_if((!taken.is_empty()).then_some(&taken), |query, taken| {
                     query.filter(among(Expr::col(C::AgentId), ValueType::Text, taken, backend).not())
                 })
-                .apply_if((look == Look::Urgent).then(|| C::OrderKey.lt(0_i64)), QueryFilter::filter)
+                .apply_if((scope == Scope::Urgent).then(|| C::OrderKey.lt(0_i64)), QueryFilter::filter)
                 .limit((self.any + self.urgent) as u64)
                 .into_partial_model()
                 .all(tx)
@@ -300,10 +299,14 @@ async fn rooms(tx: &DatabaseTransaction, claim: &Claim) -> Result<HashMap<String
     Ok(claim.limits.iter().map(room).collect())
 }
 
+/// The state of this name.
+pub(super) fn known_state(name: &str) -> Result<JobState, StoreError> {
+    JobState::from_name(name).ok_or_else(|| StoreError::Missing(format!("job state '{name}'")))
+}
+
 /// The name of the state that a job in `state` comes to; every change of a job's state asks here.
 pub(super) fn state_after(state: &str, event: JobEvent) -> Result<&'static str, StoreError> {
-    let known = JobState::from_name(state).ok_or_else(|| StoreError::Missing(format!("job state '{state}'")))?;
-    Ok(known.on(event)?.as_str())
+    Ok(known_state(state)?.on(event)?.as_str())
 }
 
 /// What a claim needs of a job's row.

@@ -1,5 +1,5 @@
 //! How do many plain runs end together? What most runs leave behind is a few values: those that end while a
-//! transaction is under way share the next one, in a dozen statements whatever their number.
+//! transaction is under way share the next one; on PostgreSQL in a dozen statements whatever their number.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},

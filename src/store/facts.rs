@@ -29,9 +29,9 @@ use entity::job::Column as C;
 pub(super) struct Facts {
     /// The pause that holds.
     pub pause: Option<Pause>,
-    /// When the next delayed job becomes due.
+    /// When the next delayed job becomes due, or later: not before.
     pub next_due: Option<Timestamp>,
-    /// The best order key of what waits.
+    /// The best order key of what waits; nothing that waits has a better one.
     pub first: Option<i64>,
     /// The agents whose breaker is open, and until when.
     pub open: HashMap<AgentId, Timestamp>,
@@ -193,7 +193,8 @@ impl Facts {
 
     fn note(&mut self, row: &QueryResult, is_kept: bool) -> Result<(), DbErr> {
         let kind: i32 = row.try_get("", "kind")?;
-        let Some(kind) = Kind::iter().find(|one| *one as i32 == kind) else { return Ok(()) };
+        let known = Kind::iter().find(|one| *one as i32 == kind);
+        let kind = known.ok_or_else(|| DbErr::Type(format!("a fact of the unknown kind {kind}")))?;
         if (kind == Kind::Kept) != is_kept {
             return Ok(());
         }
@@ -216,10 +217,14 @@ impl Facts {
             Kind::Due => self.next_due = moment("at")?,
             Kind::First => self.first = row.try_get("", "number")?,
             Kind::Breaker => {
-                self.open.insert(name()?.into(), row.try_get("", "until")?);
+                // of two sources that the agent has, the one that is tried again last
+                let until = row.try_get("", "until")?;
+                let open = self.open.entry(name()?.into()).or_insert(until);
+                *open = std::cmp::max(until, *open);
             }
             Kind::Owner => {
-                let state = JobState::from_name(&row.try_get::<String>("", "other")?).unwrap_or(JobState::Waiting);
+                let state: String = row.try_get("", "other")?;
+                let state = JobState::from_name(&state).ok_or(DbErr::Type(format!("no job is '{state}'")))?;
                 let (latest_start, has_begun) = (moment("until")?, number()? != 0);
                 let owner = Owner { job: id()?, state, has_begun, latest_start, kept: None, digest: digest()? };
                 self.owners.insert(name()?, owner);

@@ -1,4 +1,4 @@
-//! How does a run end? One transaction: missing rows, counts, hold, follow-ups, job, agent.
+//! How does a run end? One transaction: missing rows, counts, hold, follow-ups, job.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use super::{
     entity,
     holds::{quarantine, settle_holds},
     lane,
-    lease::SENT,
+    lease::{SENT, is_held},
     link,
     over::{Over, drop_upload, follow, keep_window},
     record_table::{equals, has_key},
@@ -32,9 +32,6 @@ use crate::{
 };
 
 use entity::job::Column as C;
-
-/// Keys in one `IN (...)`.
-const CHUNK: usize = 500;
 
 /// Everything that a run's end stores.
 #[derive(Debug, Clone, Default)]
@@ -162,7 +159,7 @@ async fn finish_in(
     if next == NextStep::Done {
         follow(tx, types, &[Over::from(&row)], now).await?;
     } else {
-        lane::refresh(tx, job.job_type.as_str(), job.agent.as_str()).await?;
+        lane::refresh(tx, [job.id]).await?;
     }
     Ok(finished)
 }
@@ -191,9 +188,8 @@ async fn end_sync(
 
 /// The job's row, if this attempt still holds it.
 async fn held(tx: &DatabaseTransaction, job: &ClaimedJob) -> Result<entity::job::Model, StoreError> {
-    let found = entity::job::Entity::find_by_id(job.id)
-        .filter(C::Lease.eq(job.lease))
-        .filter(lane::is(JobState::Active))
+    let found = entity::job::Entity::find()
+        .filter(is_held(job))
         // a batch that is being written ends first
         .lock_exclusive()
         .one(tx)
@@ -211,16 +207,17 @@ async fn mark_missing(
 ) -> Result<(), DbErr> {
     let missed_at = end.missed_at.unwrap_or(now);
     for (keys, column, moment) in [(&end.missing, "missing_since", missed_at), (&end.deleted, "deleted_at", now)] {
-        for chunk in keys.chunks(CHUNK) {
-            let mut update = Query::update();
-            update
-                .table(spec.name.as_str().to_owned())
-                .value(column, moment)
-                .value("missing_run_id", job.run)
-                .and_where(equals("agent_id", job.agent.as_str()))
-                .and_where(has_key(spec, chunk, tx.get_database_backend()));
-            tx.execute(&update).await?;
+        if keys.is_empty() {
+            continue;
         }
+        let mut update = Query::update();
+        update
+            .table(spec.name.as_str().to_owned())
+            .value(column, moment)
+            .value("missing_run_id", job.run)
+            .and_where(equals("agent_id", job.agent.as_str()))
+            .and_where(has_key(spec, keys, tx.get_database_backend()));
+        tx.execute(&update).await?;
     }
     Ok(())
 }

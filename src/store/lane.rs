@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use sea_orm::{
-    ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect,
     prelude::*,
     sea_query::{Alias, ExprTrait, Query, SimpleExpr},
 };
@@ -23,7 +23,8 @@ use entity::job::Column as C;
 
 // Partial indexes are used only where the query says the same words as the index: no bound values here.
 
-const WAITING: &str = "state = 'waiting'";
+/// What waits behind the first of its lane.
+const BEHIND: &str = "state = 'waiting' AND NOT is_next";
 
 /// Is the job in this state?
 pub(super) fn is(state: JobState) -> SimpleExpr {
@@ -43,7 +44,7 @@ pub(super) fn is_next() -> SimpleExpr {
 /// What waits, in the two parts that have indexes: the first of each lane, and those behind them. By its state alone
 /// it would be looked for among all jobs that ever were.
 pub(super) fn waiting() -> [SimpleExpr; 2] {
-    [is_next(), is(JobState::Waiting).and(is_next().not())]
+    [is_next(), Expr::cust(BEHIND)]
 }
 
 /// Is the breaker of the job's agent open?
@@ -89,7 +90,7 @@ pub(super) async fn heads(
 pub(super) fn first_behind() -> Expr {
     // sea-query has no words for a subquery that is limited by a row outside of it
     Expr::cust(format!(
-        "(SELECT behind.id FROM job AS behind WHERE behind.{WAITING} AND NOT behind.is_next AND behind.agent_id = \
+        "(SELECT behind.id FROM job AS behind WHERE {BEHIND} AND behind.agent_id = \
          job.agent_id AND behind.job_type = job.job_type ORDER BY behind.order_key, behind.id LIMIT 1)"
     ))
 }
@@ -108,19 +109,40 @@ pub(super) async fn advance(tx: &DatabaseTransaction, left: impl Iterator<Item =
     mark(tx, firsts.into_iter().flatten().collect(), true).await
 }
 
-/// Finds the first of a lane anew.
-pub(super) async fn refresh(tx: &DatabaseTransaction, job_type: &str, agent: &str) -> Result<(), StoreError> {
+/// Finds the firsts of the lanes of these jobs anew.
+pub(super) async fn refresh(tx: &DatabaseTransaction, jobs: impl IntoIterator<Item = JobId>) -> Result<(), StoreError> {
     let failed = StoreError::while_doing("find what is next");
-    let lane = |those: SimpleExpr| {
-        let all = entity::job::Entity::find().filter(C::AgentId.eq(agent)).filter(C::JobType.eq(job_type));
-        let all = all.filter(those).order_by_asc(C::OrderKey).order_by_asc(C::Id);
-        all.select_only().columns([C::OrderKey, C::Id]).into_tuple::<(i64, JobId)>()
-    };
-    let marked = lane(is_next()).all(tx).await.map_err(&failed)?;
-    let behind = lane(is(JobState::Waiting).and(is_next().not())).one(tx).await.map_err(&failed)?;
-    let first = marked.iter().copied().chain(behind).min();
-    mark(tx, marked.iter().filter(|one| Some(**one) != first).map(|(_, id)| *id).collect(), false).await?;
-    mark(tx, first.into_iter().filter(|one| !marked.contains(one)).map(|(_, id)| id).collect(), true).await
+    let backend = tx.get_database_backend();
+    // of each lane what is marked, and the best that is not: more need not be looked at
+    let ones = entity::job::Entity::find()
+        .filter(among_ids(Expr::col(C::Id), jobs, backend))
+        .select_only()
+        .columns([C::JobType, C::AgentId])
+        .expr_as(first_behind(), "behind")
+        .into_tuple::<(String, String, Option<JobId>)>()
+        .all(tx)
+        .await
+        .map_err(&failed)?;
+    let behind = entity::job::Entity::find()
+        .filter(among_ids(Expr::col(C::Id), ones.iter().filter_map(|(.., behind)| *behind), backend))
+        .select_only()
+        .columns([C::JobType, C::AgentId, C::OrderKey, C::Id])
+        .into_tuple::<(String, String, i64, JobId)>()
+        .all(tx)
+        .await
+        .map_err(failed)?;
+    let heads = heads(tx, ones.iter().map(|(_, agent, _)| agent.as_str()).collect()).await?;
+    let (mut overtaken, mut first) = (Vec::new(), Vec::new());
+    for (job_type, agent, order, id) in behind {
+        match heads.get(&(job_type, agent)) {
+            Some(head) if *head <= (order, id) => continue,
+            Some((_, head)) => overtaken.push(*head),
+            None => {}
+        }
+        first.push(id);
+    }
+    mark(tx, overtaken, false).await?;
+    mark(tx, first, true).await
 }
 
 pub(super) async fn mark(tx: &DatabaseTransaction, jobs: Vec<JobId>, next: bool) -> Result<(), StoreError> {

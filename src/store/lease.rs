@@ -41,6 +41,12 @@ const SENDING: &str = "sending";
 /// An operation has had its effect.
 pub(super) const SENT: &str = "done";
 
+/// Does this attempt still hold its job? A lease's number rises whenever its job stops running, so that it says all;
+/// if the state were named as well, the database might go through all that runs.
+pub(super) fn is_held(job: &ClaimedJob) -> Expr {
+    Expr::col(C::Id).eq(job.id).and(Expr::col(C::Lease).eq(job.lease))
+}
+
 impl Store {
     /// Moves the heartbeat of the jobs that `owner` runs now, and reads everyone's. A job that it
     /// holds but does not run gets none, and is taken over.
@@ -165,7 +171,7 @@ impl Store {
                     settle(tx, &row).await?;
                     follow(tx, &types, &[Over::from(&row)], now).await?;
                 } else {
-                    lane::refresh(tx, &row.job_type, &row.agent_id).await?;
+                    lane::refresh(tx, [row.id]).await?;
                 }
                 Ok(Some(outcome))
             })
@@ -203,7 +209,7 @@ impl Store {
                     .exec(tx)
                     .await
                     .map_err(&failed)?;
-                lane::refresh(tx, &row.job_type, &row.agent_id).await?;
+                lane::refresh(tx, [row.id]).await?;
                 Ok(true)
             })
         })
@@ -220,9 +226,7 @@ impl Store {
             Box::pin(async move {
                 let moved = entity::job::Entity::update_many()
                     .col_expr(C::Phase, Expr::val(SENDING))
-                    .filter(C::Id.eq(job.id))
-                    .filter(C::Lease.eq(job.lease))
-                    .filter(is(JobState::Active))
+                    .filter(is_held(&job))
                     .exec(tx)
                     .await
                     .map_err(StoreError::while_doing("note an operation's phase"))?;

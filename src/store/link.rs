@@ -55,10 +55,11 @@ pub(super) async fn unjoin(
     agent: &AgentId,
     deleted: &[String],
 ) -> Result<(), DbErr> {
+    if deleted.is_empty() {
+        return Ok(());
+    }
     for child in types.children_of(&spec.name) {
-        for keys in deleted.chunks(500) {
-            join_children(tx, spec, child, agent, BTreeSet::new(), keys).await?;
-        }
+        join_children(tx, spec, child, agent, BTreeSet::new(), deleted).await?;
     }
     Ok(())
 }
@@ -124,7 +125,7 @@ pub(super) async fn count_orphans(
         .column("agent_id")
         .expr_as(Func::count(Expr::col("agent_id")), "live")
         .expr_as(Func::count(Expr::col("parent_key")), "joined")
-        .and_where(Expr::col("agent_id").is_in(agents.iter().copied()))
+        .and_where(among(Expr::col("agent_id"), ValueType::Text, agents, tx.get_database_backend()))
         .and_where(Expr::col("deleted_at").is_null())
         .group_by_col("agent_id");
     let rows = tx.query_all(&query).await?;

@@ -68,6 +68,14 @@ impl LiveKeys {
         }
     }
 
+    /// A job that was over is to run again.
+    pub(super) fn revive(&self, job: JobId) {
+        let mut known = self.known();
+        if known.is_ended.remove(&job) {
+            known.ended.retain(|ended| *ended != job);
+        }
+    }
+
     /// Has this process ended this job a moment ago?
     pub(super) fn has_ended(&self, job: JobId) -> bool {
         self.known().is_ended.contains(&job)

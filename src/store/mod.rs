@@ -1,4 +1,5 @@
-//! Where do records, jobs and runs live? All SQL, on one writer and several reader connections.
+//! Where do records, jobs and runs live? All SQL: on one connection that decides over the queue, some that write
+//! beside it where the database can, and some that read.
 //!
 //! Every call runs on the app's IO runtime, whichever runtime awaits it: a pooled socket belongs to
 //! the runtime that opened it, and a transaction must not be cut off by a dropped future.

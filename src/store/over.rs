@@ -91,7 +91,7 @@ pub(super) async fn start_kept(
         .exec(tx)
         .await
         .map_err(StoreError::while_doing("start a kept job"))?;
-    lane::refresh(tx, &row.job_type, &row.agent_id).await
+    lane::refresh(tx, [row.id]).await
 }
 
 /// An effect that may have happened: the same key is answered with this job until a person has decided.

@@ -43,6 +43,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if a statement fails.
     pub async fn retry(&self, job: JobId, even_if_done: bool, now: Timestamp) -> Result<Retry, StoreError> {
+        let inner = self.inner.clone();
         self.write(move |tx| {
             Box::pin(async move {
                 let failed = StoreError::while_doing("retry a job");
@@ -79,7 +80,8 @@ impl Store {
                         .await
                         .map_err(failed)?;
                 }
-                lane::refresh(tx, &row.job_type, &row.agent_id).await?;
+                lane::refresh(tx, [row.id]).await?;
+                inner.live.revive(job);
                 Ok(Retry::Accepted)
             })
         })

@@ -16,9 +16,6 @@ use crate::{
     sync_type::SyncTypeSpec,
 };
 
-/// Keys in one `IN (...)`.
-const CHUNK: usize = 500;
-
 impl Store {
     /// Loads the snapshot that a plan over `spec` needs; `fields` are the field numbers whose values
     /// it needs besides the hashes. Where a row was stored under another spec, all are loaded.
@@ -57,26 +54,20 @@ impl Store {
         let (spec, agent) = (spec.clone(), agent.clone());
         self.read(move |db| {
             Box::pin(async move {
-                let mut by_agent = std::collections::HashMap::<String, u64>::new();
-                for chunk in keys.chunks(CHUNK) {
-                    let mut query = Query::select();
-                    query
-                        .from(spec.name.as_str().to_owned())
-                        .column("agent_id")
-                        .expr_as(Func::count(Expr::col("agent_id")), "known")
-                        .and_where(has_key(&spec, chunk, db.get_database_backend()))
-                        .group_by_col("agent_id");
-                    let rows = db.query_all(&query).await.map_err(StoreError::while_doing("count known keys"))?;
-                    for row in rows {
-                        let found = row
-                            .try_get::<String>("", "agent_id")
-                            .and_then(|id| Ok((id, row.try_get::<i64>("", "known")?)));
-                        let (id, known) = found.map_err(StoreError::while_doing("count known keys"))?;
-                        *by_agent.entry(id).or_default() += known.unsigned_abs();
-                    }
-                }
-                let here = by_agent.remove(agent.as_str()).unwrap_or(0);
-                Ok((here, by_agent.into_values().max().unwrap_or(0)))
+                let failed = StoreError::while_doing("count known keys");
+                let mut query = Query::select();
+                query
+                    .from(spec.name.as_str().to_owned())
+                    .column("agent_id")
+                    .expr_as(Func::count(Expr::col("agent_id")), "known")
+                    .and_where(has_key(&spec, keys, db.get_database_backend()))
+                    .group_by_col("agent_id");
+                let rows = db.query_all(&query).await.map_err(&failed)?;
+                let counts = rows.iter().map(|row| Ok((row.try_get("", "agent_id")?, row.try_get("", "known")?)));
+                let counts: Vec<(String, i64)> = counts.collect::<Result<_, DbErr>>().map_err(failed)?;
+                let (here, others): (Vec<_>, Vec<_>) = counts.into_iter().partition(|(id, _)| id == agent.as_str());
+                let most = |counts: Vec<(String, i64)>| counts.into_iter().map(|(_, known)| known).max().unwrap_or(0);
+                Ok((most(here).unsigned_abs(), most(others).unsigned_abs()))
             })
         })
         .await

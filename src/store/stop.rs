@@ -81,9 +81,7 @@ async fn mark_stopped(tx: &DatabaseTransaction, meant: Meant) -> Result<(Vec<Job
     let ids = |those| of(&meant).filter::<SimpleExpr>(those).select_only().column(C::Id).into_tuple::<i64>();
     let running =
         if meant.only_waiting { Vec::new() } else { ids(is(JobState::Active)).all(tx).await.map_err(&failed)? };
-    for chunk in running.chunks(REMOVED_AT_ONCE) {
-        mark_active(tx, chunk.to_vec()).await?;
-    }
+    mark_active(tx, running.clone()).await?;
     let mut waiting = Vec::new();
     for those in [is(JobState::Kept), is(JobState::Delayed)].into_iter().chain(lane::waiting()) {
         waiting.extend(ids(those).all(tx).await.map_err(&failed)?);

@@ -1,4 +1,4 @@
-//! How are writes made durable? One writer; what arrives together shares one commit.
+//! How are the writes that decide over the queue made durable? One writer; what arrives together shares one commit.
 
 use std::{
     future::Future,

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use lockstep::{
-    domain::{BreakerPolicy, ClaimedJob, Mode, NewJob, NextStep, Outcome, Reason, Timestamp},
+    domain::{BreakerPolicy, ClaimedJob, JobId, Mode, NewJob, NextStep, Outcome, Pause, Reason, Timestamp, Window},
     store::{Claim, Finish, JobQuery, Meant, RunQuery, SourceReport, Store, throwaway::rows_read},
     testing::{Backend, types},
 };
@@ -90,6 +90,39 @@ impl Past {
     }
 }
 
+/// A claim while one type is at its limit: the other's lanes are looked at alone.
+async fn full(store: &Store, now: Timestamp) -> (JobId, i64) {
+    let invoice = NewJob::sync(&"invoices".into(), "another".into(), 4, Reason::Manual);
+    store.enqueue(vec![invoice], None, now).await.unwrap();
+    let claim = Claim {
+        owner: "one".to_owned(),
+        any: 1,
+        known: vec!["orders".into(), "invoices".into()],
+        limits: [("orders".into(), 0)].into(),
+        ..Claim::default()
+    };
+    let job = store.claim(claim, now).await.unwrap().jobs.remove(0);
+    (job.id, job.lease)
+}
+
+/// A sync that a person forces while the queue is paused.
+async fn forced(store: &Store, now: Timestamp) {
+    let pause = Pause {
+        reason: "a test".to_owned(),
+        by: "one".to_owned(),
+        since: now,
+        until: None,
+        drain: false,
+        emergency: false,
+    };
+    store.set_pause(Some(pause)).await.unwrap();
+    let wanted =
+        NewJob { force: true, dedup_key: None, ..NewJob::sync(&"orders".into(), "third".into(), 4, Reason::Manual) };
+    store.enqueue(vec![wanted], None, now).await.unwrap();
+    assert_eq!(claim(store, now).await.len(), 1);
+    store.set_pause(None).await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn no_question_of_the_queue_reads_all_that_has_ended() {
     let past = Past::new().await;
@@ -129,6 +162,24 @@ async fn no_question_of_the_queue_reads_all_that_has_ended() {
     let (stopped, removed) =
         past.reads("stop of all", async |store| store.request_stop(Meant::default(), later).await.unwrap()).await;
     assert_eq!((stopped.len(), removed.len()), (AGENTS, AGENTS));
+    let held = past.reads("claim from many lanes that are full", async |store| full(store, later).await).await;
+    past.reads("claim given back", async |store| store.undo_claim(held, "one".to_owned(), later).await.unwrap()).await;
+    past.reads("forced in a pause", async |store| forced(store, later).await).await;
+    past.reads("admission with windows and parents", async |store| {
+        let window = |key| Window { key, length: Duration::from_secs(60), release_on_failure: false };
+        let parent = Some(running[0].id);
+        let own =
+            |(number, job)| NewJob { window: Some(window(format!("window-{number}"))), parent, dedup_key: None, ..job };
+        let asked: Vec<NewJob> = all().into_iter().enumerate().map(own).collect();
+        for _ in 0..2 {
+            store.enqueue(asked.clone(), None, later).await.unwrap();
+        }
+    })
+    .await;
+    past.reads("command line", async |store| {
+        store.enqueue_claimed(order(AGENTS), "two".to_owned(), later).await.unwrap().unwrap()
+    })
+    .await;
     past.reads("page of jobs", async |store| store.jobs(JobQuery { limit: 50, ..JobQuery::default() }).await.unwrap())
         .await;
     past.reads("page of runs", async |store| store.runs(RunQuery { limit: 50, ..RunQuery::default() }).await.unwrap())

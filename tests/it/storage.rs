@@ -9,6 +9,8 @@ use lockstep::{
     sync_type::SyncTypes,
     testing::{Backend, types},
 };
+use migration::{Migrator, MigratorTrait as _};
+use sea_orm::{ConnectionTrait as _, Database};
 use serde_json::json;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -42,6 +44,84 @@ async fn migrations_go_up_down_and_up_again_and_records_stay() {
         store.migrate_down().await.unwrap();
         assert!(store.agents().await.is_err(), "the control tables are gone");
         assert!(store.data(types.get("orders").unwrap(), DataQuery::default()).await.is_ok(), "record tables stay");
+    }
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_that_is_at_work_goes_back_by_a_version_and_forward_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder).await;
+    store.migrate().await.unwrap();
+    let orders = |agent: &str| NewJob::sync(&"orders".into(), agent.into(), 4, Reason::Manual);
+    let other_key = |job: NewJob| NewJob { dedup_key: None, ..job };
+    let asked = vec![orders("anna"), other_key(orders("anna")), other_key(orders("anna")), orders("bert")];
+    let (answers, claimed) = store.enqueue(asked, Some(claim("one", 1)), at(0)).await.unwrap();
+    assert!(answers.iter().all(|answer| answer.is_taken()));
+    let running = claimed.unwrap().jobs.remove(0);
+    let url = Backend::of_suite().database(folder.path()).await;
+    let before = format!("DELETE FROM agent_lock WHERE agent_id = 'anna' AND job_id = {}", running.id);
+    back_and_forward(&url, &before).await;
+    let end = Finish { outcome: Some(Outcome::Unchanged), ..Finish::default() };
+    store.finish(&running, end.clone(), NextStep::Done, at(1)).await.unwrap();
+    // one after the other: no lane lost its first, no agent stays taken
+    let mut agents = Vec::new();
+    for second in 2..5 {
+        let job = store.claim(claim("one", 1), at(second)).await.unwrap().jobs.remove(0);
+        store.finish(&job, end.clone(), NextStep::Done, at(second)).await.unwrap();
+        agents.push(job.agent.to_string());
+    }
+    agents.sort();
+    assert_eq!(agents, ["anna", "anna", "bert"]);
+    assert_eq!(store.job_counts().await.unwrap(), []);
+    store.close().await;
+}
+
+/// Takes the newest migration back, carries out a statement there that finds one row, and migrates again.
+async fn back_and_forward(url: &str, statement: &str) {
+    let db = Database::connect(url).await.unwrap();
+    Migrator::down(&db, Some(1)).await.unwrap();
+    let done = db.execute_unprepared(statement).await.unwrap();
+    assert_eq!(done.rows_affected(), 1);
+    Migrator::up(&db, None).await.unwrap();
+    db.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_database_itself_refuses_an_agent_a_second_running_job() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder).await;
+    store.migrate().await.unwrap();
+    let job = |key: &str| NewJob {
+        dedup_key: Some(key.to_owned()),
+        ..NewJob::sync(&"orders".into(), "anna".into(), 4, Reason::Manual)
+    };
+    store.enqueue(vec![job("one"), job("two")], Some(claim("one", 2)), at(0)).await.unwrap();
+    let url = Backend::of_suite().database(folder.path()).await;
+    let second = "UPDATE job SET state = 'active', owner = 'two', is_next = FALSE WHERE state = 'waiting'";
+    let refused = execute(&url, second.to_owned(), &Handle::current()).await.unwrap_err().to_string();
+    assert!(refused.to_lowercase().contains("unique"), "{refused}");
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_jobs_and_runs_that_begin_together_have_the_numbers_they_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder).await;
+    store.migrate().await.unwrap();
+    let agent = |number: usize| AgentId::from(format!("agent-{number}"));
+    let orders = |number| NewJob::sync(&"orders".into(), agent(number), 4, Reason::Manual);
+    let asked: Vec<NewJob> = (0..700).map(orders).collect();
+    let (answers, claimed) = store.enqueue(asked, Some(claim("one", 700)), at(0)).await.unwrap();
+    for (number, answer) in answers.iter().enumerate() {
+        let stored = store.job(answer.job().unwrap()).await.unwrap().unwrap();
+        assert_eq!(stored.agent_id, agent(number));
+    }
+    let claimed = claimed.unwrap().jobs;
+    assert_eq!(claimed.len(), 700);
+    for job in claimed {
+        let run = store.run(job.run).await.unwrap().unwrap();
+        assert_eq!((run.job_id, run.agent_id), (job.id, job.agent));
     }
     store.close().await;
 }

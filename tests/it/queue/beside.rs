@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use lockstep::{
     domain::{Admission, ClaimedJob, Mode, NewJob, NextStep, Outcome, Reason, Timestamp},
-    store::{Claim, Finish, Meant, Store},
+    store::{Claim, Finish, Meant, Store, StoreError},
     testing::{Backend, types},
 };
 use tokio::runtime::Handle;
@@ -50,7 +50,8 @@ async fn end(store: Store, jobs: Vec<ClaimedJob>) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wish_that_comes_while_its_winner_ends_runs_all_the_same() {
     let folder = tempfile::tempdir().unwrap();
-    let store = open(&folder).await;
+    // as two processes
+    let (store, other) = (open(&folder).await, open(&folder).await);
     let mut kept = 0;
     for _ in 0..40 {
         for agent in 0..AGENTS {
@@ -60,8 +61,8 @@ async fn a_wish_that_comes_while_its_winner_ends_runs_all_the_same() {
         assert_eq!(running.len(), AGENTS);
         let ends = tokio::spawn(end(store.clone(), running));
         let wishes = (0..AGENTS).map(|agent| {
-            let store = store.clone();
-            tokio::spawn(async move { store.enqueue(vec![order(agent, Mode::KeepLast)], None, at(0)).await.unwrap().0 })
+            let other = other.clone();
+            tokio::spawn(async move { other.enqueue(vec![order(agent, Mode::KeepLast)], None, at(0)).await.unwrap().0 })
         });
         for answers in join_all(wishes).await {
             let answers = answers.unwrap();
@@ -76,7 +77,42 @@ async fn a_wish_that_comes_while_its_winner_ends_runs_all_the_same() {
         assert_eq!(store.job_counts().await.unwrap(), []);
     }
     println!("{kept} of {} wishes came before their winners had ended", 40 * AGENTS);
+    assert!(kept > 0, "nothing was tried");
     store.close().await;
+    other.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_ends_while_it_is_taken_over_does_one_of_both() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, other) = (open(&folder).await, open(&folder).await);
+    let mut rescued = 0;
+    for _ in 0..25 {
+        let asked = (0..AGENTS).map(|agent| order(agent, Mode::Refuse)).collect();
+        store.enqueue(asked, None, at(0)).await.unwrap();
+        let running = claim(&store).await;
+        assert_eq!(running.len(), AGENTS);
+        let fates = running.into_iter().map(async |job| {
+            let end = Finish { outcome: Some(Outcome::Unchanged), ..Finish::default() };
+            let ends = store.finish(&job, end, NextStep::Done, at(1));
+            let rescue = other.rescue(job.id, job.lease, 0, at(1));
+            let (ended, rescue) = tokio::join!(ends, rescue);
+            match (ended, rescue.unwrap()) {
+                (Ok(_), None) => 0,
+                (Err(StoreError::LeaseLost { .. }), Some(Outcome::Lost)) => 1,
+                both => panic!("{both:?}"),
+            }
+        });
+        let again: usize = join_all(fates).await.into_iter().sum();
+        rescued += again;
+        let followers = claim(&store).await;
+        assert_eq!(followers.len(), again, "what was taken over waits again, and nothing else");
+        end(store.clone(), followers).await;
+        assert_eq!(store.job_counts().await.unwrap(), []);
+    }
+    println!("{rescued} of {} jobs were taken over before they ended", 25 * AGENTS);
+    store.close().await;
+    other.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
