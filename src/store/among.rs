@@ -40,24 +40,24 @@ impl ArrayText {
 }
 
 /// Is `column`, of this type, one of `values`, which are in canonical spelling? What is no value of the type, and the
-/// empty text, which stands for null, is equal to none.
+/// empty text, which stands for null, is equal to none. Each value is looked for in the index that the column has.
 pub(super) fn among<V: AsRef<str>>(
     column: Expr,
     value_type: ValueType,
     values: impl IntoIterator<Item = V>,
     backend: DbBackend,
 ) -> Expr {
-    let values = values.into_iter().filter_map(|text| value_type.from_canonical(text.as_ref()));
-    let values = values.filter(|value| !value.is_null());
-    if backend == DbBackend::Postgres {
-        let mut array = ArrayText::default();
-        values.for_each(|value| array.push(Some(&value.canonical())));
-        let is_one = format!("$1 = ANY (($2)::text::{}[])", dialect::type_name(value_type));
-        return Expr::cust_with_exprs(is_one, [column, Expr::val(array.closed())]);
-    }
-    // numbers and booleans are numbers in SQLite; the rest is text in canonical spelling
-    let array: serde_json::Value = values.map(|value| value.to_json()).collect();
-    Expr::cust_with_exprs(IN_JSON, [column, Expr::val(array.to_string())])
+    is_one_of(column, value_type, values, backend, any)
+}
+
+/// As [`among`], for a column that has no index: each row is looked for among the values, which are hashed.
+pub(super) fn among_hashed<V: AsRef<str>>(
+    column: Expr,
+    value_type: ValueType,
+    values: impl IntoIterator<Item = V>,
+    backend: DbBackend,
+) -> Expr {
+    is_one_of(column, value_type, values, backend, |name| format!("$1 IN (SELECT unnest(($2)::text::{name}[]))"))
 }
 
 /// Is `column` one of these numbers?
@@ -65,15 +65,38 @@ pub(super) fn among_ids(column: Expr, ids: impl IntoIterator<Item = i64>, backen
     let ids: Vec<String> = ids.into_iter().map(|id| id.to_string()).collect();
     let ids = ids.join(",");
     match backend {
-        DbBackend::Postgres => {
-            Expr::cust_with_exprs("$1 = ANY (($2)::text::bigint[])", [column, Expr::val(format!("{{{ids}}}"))])
-        }
+        DbBackend::Postgres => Expr::cust_with_exprs(any("bigint"), [column, Expr::val(format!("{{{ids}}}"))]),
         _ => Expr::cust_with_exprs(IN_JSON, [column, Expr::val(format!("[{ids}]"))]),
     }
 }
 
+/// A subquery is carried out once; the array alone would be taken apart again for each row that no index finds.
+fn any(type_name: &str) -> String {
+    format!("$1 = ANY ((SELECT ($2)::text::{type_name}[])::{type_name}[])")
+}
+
 /// SQLite has no arrays; what it can take apart is JSON.
 const IN_JSON: &str = "? IN (SELECT value FROM json_each(?))";
+
+fn is_one_of<V: AsRef<str>>(
+    column: Expr,
+    value_type: ValueType,
+    values: impl IntoIterator<Item = V>,
+    backend: DbBackend,
+    on_postgres: impl Fn(&str) -> String,
+) -> Expr {
+    let values = values.into_iter().filter_map(|text| value_type.from_canonical(text.as_ref()));
+    let values = values.filter(|value| !value.is_null());
+    if backend == DbBackend::Postgres {
+        let mut array = ArrayText::default();
+        values.for_each(|value| array.push(Some(&value.canonical())));
+        let condition = on_postgres(dialect::type_name(value_type));
+        return Expr::cust_with_exprs(condition, [column, Expr::val(array.closed())]);
+    }
+    // numbers and booleans are numbers in SQLite; the rest is text in canonical spelling
+    let array: serde_json::Value = values.map(|value| value.to_json()).collect();
+    Expr::cust_with_exprs(IN_JSON, [column, Expr::val(array.to_string())])
+}
 
 #[cfg(test)]
 mod tests {

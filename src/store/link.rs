@@ -84,8 +84,9 @@ async fn join_children(
     ));
     let mut update = set_parent(child, parent, spec, agent);
     update.cond_where(concerned);
-    // an agent's parents have children under the same agent; shared ones under every agent
-    if spec.scope == Scope::Agent {
+    // an agent's parents have children under the same agent, and so have shared ones whose children are shared, too;
+    // otherwise those have some under every agent
+    if spec.scope == Scope::Agent || child.scope == Scope::Shared {
         update.and_where(equals("agent_id", agent.as_str()));
     }
     tx.execute(&update).await.map(|_| ())

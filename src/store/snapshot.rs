@@ -5,11 +5,7 @@ use sea_orm::{
     sea_query::{Expr, Func, Query},
 };
 
-use super::{
-    Store, StoreError,
-    record_table::{equals, has_key},
-    value,
-};
+use super::{Store, StoreError, among::among_hashed, record_table::equals, value};
 use crate::{
     delta::{Snapshot, Stored},
     domain::{AgentId, Timestamp},
@@ -55,12 +51,14 @@ impl Store {
         self.read(move |db| {
             Box::pin(async move {
                 let failed = StoreError::while_doing("count known keys");
+                let (key, key_type) = (Expr::col(spec.key_name().to_owned()), spec.fields[spec.key].value_type);
                 let mut query = Query::select();
                 query
                     .from(spec.name.as_str().to_owned())
                     .column("agent_id")
                     .expr_as(Func::count(Expr::col("agent_id")), "known")
-                    .and_where(has_key(&spec, keys, db.get_database_backend()))
+                    // whoever's: the index of the keys begins with the agent
+                    .and_where(among_hashed(key, key_type, keys, db.get_database_backend()))
                     .group_by_col("agent_id");
                 let rows = db.query_all(&query).await.map_err(&failed)?;
                 let counts = rows.iter().map(|row| Ok((row.try_get("", "agent_id")?, row.try_get("", "known")?)));
