@@ -1,13 +1,19 @@
-//! Do the questions of the queue read what they are about, or all that ever was? As PostgreSQL counts it.
+//! Do the database's questions read what they are about, or all that there is? As PostgreSQL counts it.
 
 use std::{sync::Arc, time::Duration};
 
 use lockstep::{
-    domain::{BreakerPolicy, ClaimedJob, JobId, Mode, NewJob, NextStep, Outcome, Pause, Reason, Timestamp, Window},
-    store::{Claim, Finish, JobQuery, Meant, RunQuery, SourceReport, Store, throwaway::rows_read},
+    delta::{self, Seen, Snapshot},
+    domain::{
+        AgentId, BreakerPolicy, ClaimedJob, JobId, Mode, NewJob, NextStep, Outcome, Pause, Reason, Record, Timestamp,
+        Window,
+    },
+    pretend_erp::invent_row,
+    store::{Batches, Claim, Finish, JobQuery, Meant, RunQuery, SourceReport, Store, throwaway::rows_read},
     testing::{Backend, types},
 };
 use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
 
 const AGENTS: usize = 50;
 /// Syncs that have ended, of each agent.
@@ -44,22 +50,29 @@ fn unchanged() -> Finish {
     Finish { outcome: Some(Outcome::Unchanged), ..Finish::default() }
 }
 
-struct Past {
+struct Full {
     url: String,
     _folder: tempfile::TempDir,
 }
 
-impl Past {
+impl Full {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let new = Self { url: Backend::Postgres.database(folder.path()).await, _folder: folder };
+        let store = new.open().await;
+        store.migrate().await.unwrap();
+        store.close().await;
+        new
+    }
+
     async fn open(&self) -> Store {
         Store::open(&self.url, Handle::current(), Arc::new(types())).await.unwrap()
     }
 
     /// A database in which much has ended.
-    async fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let past = Self { url: Backend::Postgres.database(folder.path()).await, _folder: folder };
+    async fn of_the_past() -> Self {
+        let past = Self::new().await;
         let store = past.open().await;
-        store.migrate().await.unwrap();
         for round in 0..ENDED {
             let now = at(i64::try_from(round).unwrap());
             store.enqueue(all(), None, now).await.unwrap();
@@ -71,21 +84,23 @@ impl Past {
         past
     }
 
-    /// What `work` reads of the jobs, and of their runs.
+    /// Carries `work` out, which is to read few of the jobs, and of their runs.
     async fn reads<T>(&self, what: &str, work: impl AsyncFnOnce(&Store) -> T) -> T {
-        let count = async || {
-            let runtime = Handle::current();
-            let jobs = rows_read(&self.url, "job", &runtime).await.unwrap();
-            (jobs, rows_read(&self.url, "sync_run", &runtime).await.unwrap())
-        };
-        let before = count().await;
+        self.reads_of(["job", "sync_run"], FEW, what, work).await
+    }
+
+    /// Carries `work` out, which is to read at most so many rows of each of these tables.
+    async fn reads_of<T>(&self, tables: [&str; 2], few: i64, what: &str, work: impl AsyncFnOnce(&Store) -> T) -> T {
+        let count = async |table| rows_read(&self.url, table, &Handle::current()).await.unwrap();
+        let before = [count(tables[0]).await, count(tables[1]).await];
         let store = self.open().await;
         let done = work(&store).await;
         store.close().await;
-        let after = count().await;
-        let (jobs, runs) = (after.0 - before.0, after.1 - before.1);
-        println!("{what}: {jobs} jobs, {runs} runs");
-        assert!(jobs <= FEW && runs <= FEW, "{what} reads {jobs} jobs and {runs} runs of {}", AGENTS * ENDED);
+        for (table, before) in tables.into_iter().zip(before) {
+            let read = count(table).await - before;
+            println!("{what}: {read} of {table}");
+            assert!(read <= few, "{what} reads {read} rows of {table}");
+        }
         done
     }
 }
@@ -125,7 +140,7 @@ async fn forced(store: &Store, now: Timestamp) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_question_of_the_queue_reads_all_that_has_ended() {
-    let past = Past::new().await;
+    let past = Full::of_the_past().await;
     let (now, later) = (at(1_000), at(2_000));
     let kept = || all().into_iter().map(|job| NewJob { mode: Mode::KeepLast, ..job }).collect();
     let (answers, _) = past.reads("admission", async |store| store.enqueue(all(), None, now).await.unwrap()).await;
@@ -188,4 +203,57 @@ async fn no_question_of_the_queue_reads_all_that_has_ended() {
     past.reads("last run", async |store| store.last_applied(&orders, &agent).await.unwrap()).await.unwrap();
     past.reads("open holds", async |store| store.open_holds().await.unwrap()).await;
     past.reads("retention", async |store| store.clean_jobs(at(-1), later).await.unwrap()).await;
+}
+
+/// Records of each agent, of orders and of delivery notes, which belong to them.
+const RECORDS: usize = 200;
+
+/// A whole sync of one type for one agent; answers how many records it wrote, and marks the first of them missing.
+async fn sync(store: &Store, name: &str, agent: usize, seeds: impl Fn(usize) -> u64) -> usize {
+    let (types, now) = (types(), at(0));
+    let spec = types.get(name).unwrap();
+    let id = AgentId::from(format!("agent-{agent}"));
+    let records: Vec<Record> =
+        (0..RECORDS).map(|row| invent_row(&types, spec, (agent * RECORDS, row), seeds(row))).collect();
+    store.enqueue(vec![NewJob::sync(&spec.name, id.clone(), 4, Reason::Manual)], None, now).await.unwrap();
+    let known = vec![spec.name.job_type()];
+    let wanted = Claim { owner: "one".to_owned(), any: 1, known, ..Claim::default() };
+    let job = store.claim(wanted, now).await.unwrap().jobs.remove(0);
+    let present = vec![true; spec.fields.len()];
+    let snapshot = store.snapshot(spec, &id, Snapshot::needed(spec, &present)).await.unwrap();
+    let seen = Seen { records: &records, present: &present, unreadable_key: false, quarantined_keys: &[] };
+    let plan = Arc::new(delta::plan(spec, seen, &snapshot, now, None));
+    let (stop, progress) = (CancellationToken::new(), Arc::new(|_| {}));
+    let batches = Arc::new(Batches { spec: spec.clone(), size: 10, stop, progress });
+    let applied = store.apply(&job, &plan, 0, &batches, now).await.unwrap();
+    assert_eq!(applied.upto, plan.changes.len());
+    let missing = vec![records[0].text(spec.key)];
+    let end = Finish { outcome: Some(Outcome::Succeeded), missing, ..Finish::default() };
+    store.finish(&job, end, NextStep::Done, now).await.unwrap();
+    applied.upto
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_question_of_a_sync_reads_what_other_agents_have() {
+    let full = Full::new().await;
+    let store = full.open().await;
+    for agent in 0..AGENTS {
+        for name in ["orders", "ddt"] {
+            assert_eq!(sync(&store, name, agent, |_| 1).await, RECORDS);
+        }
+    }
+    store.close().await;
+    // those of the agent itself some times over; there are fifty times as many
+    let few = i64::try_from(RECORDS * 10).unwrap();
+    let seeds = |row| if row % 10 == 9 { 2 } else { 1 };
+    for name in ["orders", "ddt"] {
+        // one was marked missing, and comes again
+        let written =
+            full.reads_of(["orders", "ddt"], few, name, async |store| sync(store, name, 7, seeds).await).await;
+        assert_eq!(written, RECORDS / 10 + 1, "{name}");
+    }
+    full.reads_of(["orders", "ddt"], few, "first sync of another", async |store| {
+        sync(store, "orders", AGENTS, |_| 1).await + sync(store, "ddt", AGENTS, |_| 1).await
+    })
+    .await;
 }
