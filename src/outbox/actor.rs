@@ -13,7 +13,7 @@ use tokio::{
 };
 
 use super::{
-    message::{DrainOutbox, LookForItems, SinkState},
+    message::{DrainOutbox, IsAtRest, LookForItems, SinkState},
     routes::Routes,
     turn::{InHand, Learnt, Post},
     watch::Watch,
@@ -247,8 +247,12 @@ impl OutboxActor {
         }
     }
 
+    fn is_at_rest(&self) -> bool {
+        self.desks.values().all(|desk| desk.under_way == 0 && !desk.claiming)
+    }
+
     fn tell_if_drained(&mut self) {
-        if self.is_draining && self.desks.values().all(|desk| desk.under_way == 0 && !desk.claiming) {
+        if self.is_draining && self.is_at_rest() {
             for waiting in self.draining.drain(..) {
                 // whoever asked may have stopped waiting
                 waiting.send(()).ok();
@@ -283,6 +287,14 @@ impl Handler<LookForItems> for OutboxActor {
 
     fn handle(&mut self, _: LookForItems, ctx: &mut Self::Context) {
         self.look(ctx);
+    }
+}
+
+impl Handler<IsAtRest> for OutboxActor {
+    type Result = bool;
+
+    fn handle(&mut self, _: IsAtRest, _: &mut Self::Context) -> Self::Result {
+        self.is_at_rest()
     }
 }
 

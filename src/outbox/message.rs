@@ -193,6 +193,12 @@ pub struct SinkState {
 #[rtype(result = "()")]
 pub struct LookForItems;
 
+/// Is nothing claimed and nothing delivered at the moment? Reply: then nothing more will happen until somebody asks
+/// for something, or a moment comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Message)]
+#[rtype(result = "bool")]
+pub struct IsAtRest;
+
 /// Begin nothing more; reply when nothing is under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Message)]
 #[rtype(result = "()")]

@@ -228,6 +228,14 @@ impl QueueActor {
         self.wake.as_ref().map(|(moment, _)| *moment)
     }
 
+    pub(super) fn is_admitting(&self) -> bool {
+        self.storing || !self.waiting.is_empty() || !self.doubted.is_empty()
+    }
+
+    pub(super) fn is_looking(&self) -> bool {
+        self.board.is_claiming() || self.ends_told || self.looking.0
+    }
+
     fn start(&mut self, job: ClaimedJob, ctx: &mut Context<Self>) {
         self.parts.bus.publish(Event::Started {
             run: job.run,

@@ -215,4 +215,16 @@ pub struct QueueSnapshot {
     pub pause: Option<Pause>,
     /// When it will look for due jobs at the latest.
     pub next_look: Option<Timestamp>,
+    /// Requests wait for the database's word, also those that were refused from memory.
+    pub admitting: bool,
+    /// The database is asked, or about to be, what may run or what other processes want.
+    pub looking: bool,
+}
+
+impl QueueSnapshot {
+    /// Until somebody asks for something, or a moment comes, nothing more will happen.
+    #[must_use]
+    pub fn is_at_rest(&self) -> bool {
+        self.running.is_empty() && !self.admitting && !self.looking
+    }
 }

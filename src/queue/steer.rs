@@ -166,6 +166,8 @@ impl Handler<Snapshot> for QueueActor {
             limits: self.board.type_limits(),
             pause: self.pause.clone().filter(|pause| pause.holds(self.parts.clock.now())),
             next_look: self.next_look(),
+            admitting: self.is_admitting(),
+            looking: self.is_looking(),
         }
     }
 }

@@ -1,6 +1,11 @@
 //! The real app, started by a test.
 
-use std::{collections::HashMap, path::PathBuf, sync::Arc};
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use actix::Addr;
 use reqwest::{Method, StatusCode};
@@ -10,20 +15,22 @@ use tempfile::TempDir;
 use super::{Backend, ReadHere, ScriptedSink, ScriptedSource, TestClock};
 use crate::{
     app::{App, Parts},
-    domain::{Admission, Counts, JobId, Reason, SyncType},
+    domain::{Admission, Clock as _, Counts, JobId, Reason, SyncType, Timestamp},
     event::{Event, Observer},
-    outbox::OutboxActor,
-    queue::{Enqueue, QueueActor},
+    outbox::{IsAtRest, OutboxActor},
+    queue::{Enqueue, Look, QueueActor, Snapshot},
     report::sandbox::ReadReports,
-    scheduler::SchedulerActor,
+    scheduler::{self, SchedulerActor},
     settings::Settings,
     source::Source,
-    store::{Agent, DataQuery, Run, RunQuery},
+    store::{Agent, DataQuery, JobQuery, Run, RunQuery},
     sync::SyncActor,
     sync_type::SyncTypes,
 };
 
 const TOKEN: &str = "token-of-the-tests";
+/// How long a test waits for what must come about.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The built-in sync types.
 #[must_use]
@@ -171,7 +178,8 @@ impl TestApp {
         self.ended(job).await
     }
 
-    /// Waits until a job is over and answers its last run.
+    /// Waits until a job is over and answers its last run. Where it is to be tried again later, and nothing else is
+    /// left to do, the clock goes on to that moment.
     pub async fn ended(&self, job: JobId) -> Run {
         let mut events = self.app.bus.subscribe();
         loop {
@@ -181,28 +189,75 @@ impl TestApp {
                 let runs = self.app.store.runs(wanted).await.unwrap();
                 return runs.into_iter().find(|run| run.job_id == job).unwrap();
             }
-            // an event may come a moment before its row can be seen, so look again soon in any case
-            drop(tokio::time::timeout(std::time::Duration::from_millis(50), events.recv()).await);
-        }
-    }
-
-    /// Waits until no job waits or runs.
-    pub async fn idle(&self) {
-        while !self.app.store.job_counts().await.unwrap().is_empty() {
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-        }
-    }
-
-    /// Waits until no job waits or runs, while the clock goes on by up to `most`: for attempts that are apart.
-    pub async fn idle_after(&self, most: std::time::Duration) {
-        for _ in 0..100 {
-            if self.app.store.job_counts().await.unwrap().is_empty() {
-                return;
+            if now.state == "delayed" {
+                self.go_on_to(now.due_at).await;
             }
-            self.clock.advance(most / 100);
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            // an event may come a moment before its row can be seen, so look again soon in any case
+            drop(tokio::time::timeout(Duration::from_millis(50), events.recv()).await);
         }
-        self.idle().await;
+    }
+
+    /// Sets the clock forward to this moment if nothing is left to do before it.
+    async fn go_on_to(&self, moment: Timestamp) {
+        let rest = (moment - self.clock.now()).to_std().unwrap_or_default();
+        if !rest.is_zero() && self.is_at_rest().await {
+            self.clock.advance(rest);
+        }
+    }
+
+    /// Waits until nothing more will happen at this moment of the clock: timers that are due have fired, what they and
+    /// all requests led to is stored, nothing runs and nothing is delivered. What another process does is not waited
+    /// for, and neither is the next heartbeat: a last look at the database is part of it.
+    ///
+    /// # Panics
+    /// If that does not come about within a minute: a sync that hangs never rests.
+    pub async fn at_rest(&self) {
+        let started = Instant::now();
+        self.queue.send(Look).await.unwrap();
+        // what one actor does may be another's work: all of them rest twice in a row
+        let mut quiet = 0;
+        while quiet < 2 {
+            quiet = if self.is_at_rest().await { quiet + 1 } else { 0 };
+            assert!(started.elapsed() < PATIENCE, "it does not come to rest: {:?}", self.queue.send(Snapshot).await);
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    async fn is_at_rest(&self) -> bool {
+        // the scheduler answers when its ticks are stored
+        self.scheduler.send(scheduler::Snapshot).await.unwrap();
+        let outbox = self.outbox.send(IsAtRest).await.unwrap();
+        let queue = self.queue.send(Snapshot).await.unwrap();
+        outbox && queue.is_at_rest() && !self.clock.is_behind()
+    }
+
+    /// Waits until something is so, as people or other processes see it.
+    ///
+    /// # Panics
+    /// If it does not come about within a minute.
+    pub async fn until(&self, what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+        let started = Instant::now();
+        while !is_so().await {
+            assert!(started.elapsed() < PATIENCE, "{what}: {:?}", self.queue.send(Snapshot).await);
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Waits until no job waits or runs. Where jobs are to be tried again later, and nothing else is left to do, the
+    /// clock goes on to that moment.
+    pub async fn idle(&self) {
+        let is_idle = async || {
+            let counts = self.app.store.job_counts().await.unwrap();
+            if !counts.is_empty() && counts.iter().all(|(_, state, _)| state == "delayed") {
+                let delayed = JobQuery { state: Some("delayed".to_owned()), limit: 500, ..JobQuery::default() };
+                let delayed = self.app.store.jobs(delayed).await.unwrap();
+                if let Some(next) = delayed.iter().map(|job| job.due_at).min() {
+                    self.go_on_to(next).await;
+                }
+            }
+            counts.is_empty()
+        };
+        self.until("no job waits or runs", is_idle).await;
     }
 
     /// The live records of a type for an agent, by key, with the fields of the reports alone.

@@ -1,6 +1,10 @@
 //! What time is it in a test?
 
-use std::time::Duration;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use chrono::{SubsecRound, TimeDelta};
 use futures_util::future::BoxFuture;
@@ -12,15 +16,38 @@ use crate::domain::{Clock, Timestamp};
 #[derive(Debug, Clone)]
 pub struct TestClock {
     ahead: watch::Sender<TimeDelta>,
+    /// Who sleeps, until when.
+    sleepers: Arc<Mutex<BTreeMap<u64, Timestamp>>>,
 }
 
 impl Default for TestClock {
     fn default() -> Self {
-        Self { ahead: watch::Sender::new(TimeDelta::zero()) }
+        Self { ahead: watch::Sender::new(TimeDelta::zero()), sleepers: Arc::default() }
+    }
+}
+
+/// Somebody sleeps for as long as this lives.
+struct Sleeper(TestClock, u64);
+
+impl Drop for Sleeper {
+    fn drop(&mut self) {
+        self.0.sleepers.lock().unwrap().remove(&self.1);
     }
 }
 
 impl TestClock {
+    /// Does somebody still sleep whose moment has come?
+    pub(super) fn is_behind(&self) -> bool {
+        let now = self.now();
+        self.sleepers.lock().unwrap().values().any(|until| *until <= now)
+    }
+
+    fn sleeper(&self, until: Timestamp) -> Sleeper {
+        let number = fastrand::u64(..);
+        self.sleepers.lock().unwrap().insert(number, until);
+        Sleeper(self.clone(), number)
+    }
+
     /// Sets the clock forward; whoever waits for a moment that has come now goes on.
     pub fn advance(&self, by: Duration) {
         self.ahead.send_modify(|ahead| *ahead += TimeDelta::from_std(by).unwrap());
@@ -33,8 +60,9 @@ impl Clock for TestClock {
     }
 
     fn sleep_until(&self, moment: Timestamp) -> BoxFuture<'static, ()> {
-        let clock = self.clone();
+        let (clock, sleeper) = (self.clone(), self.sleeper(moment));
         Box::pin(async move {
+            let _until_woken = sleeper;
             let mut changes = clock.ahead.subscribe();
             while let Ok(rest) = (moment - clock.now()).to_std()
                 && !rest.is_zero()

@@ -6,8 +6,8 @@ use tokio::runtime::Handle;
 
 use crate::store::throwaway::create_database;
 
-/// What the suite runs over: `LOCKSTEP_TEST_BACKEND` is `sqlite` (the default), `postgres`, or `clustered`
-/// (PostgreSQL and Redis). `tests/run` starts the servers and sets all three variables.
+/// What the suite runs over: `LOCKSTEP_TEST_BACKEND` is `sqlite` (the default), `postgres`, `clustered`
+/// (PostgreSQL and Redis), or `none` for tests that ask for no database of the suite's. `tests/run` starts the servers and sets all three variables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Backend {
     /// A file, and memory.
@@ -26,7 +26,10 @@ impl Backend {
             Err(_) | Ok("sqlite") => Backend::Sqlite,
             Ok("postgres") => Backend::Postgres,
             Ok("clustered") => Backend::Clustered,
-            Ok(other) => panic!("LOCKSTEP_TEST_BACKEND is sqlite, postgres or clustered, not {other}"),
+            Ok("none") => {
+                panic!("this test asks for the suite's database: it is not one of those that tests/run runs once")
+            }
+            Ok(other) => panic!("LOCKSTEP_TEST_BACKEND is sqlite, postgres, clustered or none, not {other}"),
         }
     }
 

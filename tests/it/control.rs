@@ -5,7 +5,7 @@ use std::time::Duration;
 use lockstep::{
     domain::{Admission, Reason},
     event::Event,
-    queue::{Enqueue, EnqueueMany},
+    queue::{Enqueue, EnqueueMany, Snapshot},
     source::SourceError,
     sync::Status,
     testing::{Backend, TestApp},
@@ -39,10 +39,9 @@ async fn a_pause_gives_running_syncs_back_and_is_told_with_its_reason() {
     }
     let (status, paused) = app.post("/api/sync/pause", json!({ "reason": "stocktaking" })).await;
     assert_eq!((status.as_u16(), &paused["stopping"]), (200, &json!([running])), "{paused}");
-    while app.app.store.job(running).await.unwrap().unwrap().state != "waiting" {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    assert_eq!(app.app.store.job(running).await.unwrap().unwrap().attempt, 0, "it lost no attempt");
+    app.at_rest().await;
+    let back = app.app.store.job(running).await.unwrap().unwrap();
+    assert_eq!((back.state.as_str(), back.attempt), ("waiting", 0), "it lost no attempt");
     let (status, refused) = app.post("/api/sync/trigger/orders", json!({ "agentId": "b" })).await;
     assert_eq!((status.as_u16(), &refused["code"]), (409, &json!("paused")), "{refused}");
     assert!(refused["detail"].as_str().unwrap().contains("stocktaking"), "{refused}");
@@ -78,10 +77,7 @@ async fn a_source_that_fails_opens_its_agents_breaker_which_is_shown_and_reset()
     app.source.fail("orders", "a", SourceError::Unreachable("the ERP is away".into()));
     let job = app.enqueue("orders", "a").await;
     // three attempts, 5 and 10 s apart
-    while app.app.store.job(job).await.unwrap().unwrap().state != "done" {
-        app.clock.advance(Duration::from_secs(3));
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    assert_eq!(app.ended(job).await.attempt, 3);
     let (_, breakers) = app.get("/api/breakers").await;
     let breaker = &breakers["items"][0];
     assert_eq!((&breaker["agentId"], &breaker["state"]), (&json!("a"), &json!("open")), "{breakers}");
@@ -158,8 +154,10 @@ async fn every_answer_is_one_event_of_one_shape_also_of_a_duplicate_answered_fro
     let answers = app.queue.send(EnqueueMany(many)).await.unwrap().unwrap();
     assert!(answers.iter().all(|answer| *answer == Admission::AlreadyQueued { job: first }));
     let mut told = 0;
-    while let Ok(event) = tokio::time::timeout(Duration::from_millis(300), events.recv()).await {
-        if let Event::Enqueued { admission, .. } = event.unwrap() {
+    // whether it was right to refuse them from memory is asked of the database, too; that is over then
+    app.until("they are answered", async || !app.queue.send(Snapshot).await.unwrap().admitting).await;
+    while let Ok(event) = events.try_recv() {
+        if let Event::Enqueued { admission, .. } = event {
             let json = serde_json::to_value(admission).unwrap();
             assert_eq!(json["job"], first, "{json}");
             assert_eq!(json["answer"], if told == 0 { "accepted" } else { "already_queued" });
@@ -171,7 +169,7 @@ async fn every_answer_is_one_event_of_one_shape_also_of_a_duplicate_answered_fro
     app.post("/api/sync/stop", json!({})).await;
     app.ended(first).await;
     // the winner lived when the last one was refused: what was stopped does not rise again
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    app.at_rest().await;
     assert!(app.app.store.job_counts().await.unwrap().is_empty());
     assert!(matches!(
         app.queue.send(Enqueue::new("orders", "a", Reason::Manual)).await.unwrap().unwrap(),
@@ -199,14 +197,13 @@ async fn a_duplicate_refused_from_memory_is_admitted_after_all_if_another_proces
     other.request_stop(meant, chrono::Utc::now()).await.unwrap();
     let answer = app.queue.send(Enqueue::new("orders", "b", Reason::Manual)).await.unwrap().unwrap();
     assert_eq!(answer, Admission::AlreadyQueued { job: winner }, "this process could not know");
-    let admitted = loop {
-        let waiting = app.get("/api/jobs?state=waiting&agent=b").await.1["items"].clone();
-        if let Some(job) = waiting.as_array().unwrap().first() {
-            break job["id"].as_i64().unwrap();
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    };
-    assert!(admitted > winner, "what was asked for is not lost");
+    let mut admitted = Json::Null;
+    app.until("what was asked for is not lost", async || {
+        admitted = app.get("/api/jobs?state=waiting&agent=b").await.1["items"][0]["id"].clone();
+        admitted.is_number()
+    })
+    .await;
+    assert!(admitted.as_i64() > Some(winner), "{admitted}");
     other.close().await;
     app.post("/api/sync/stop", json!({})).await;
     app.idle().await;
@@ -221,7 +218,6 @@ async fn readiness_names_the_loop_that_is_late() {
     let names: Vec<_> = ready["loops"].as_array().unwrap().iter().map(|one| one["name"].clone()).collect();
     assert_eq!(names, ["claim", "outbox", "rescue", "timers"].map(|name| json!(name)));
     app.app.pulses.beat("a loop that stands still", Duration::ZERO);
-    tokio::time::sleep(Duration::from_millis(5)).await;
     let (status, red) = app.get("/readyz").await;
     assert_eq!((status.as_u16(), &red["code"]), (503, &json!("loop_late")), "{red}");
     assert!(red["detail"].as_str().unwrap().contains("a loop that stands still"));

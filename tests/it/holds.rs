@@ -216,18 +216,7 @@ async fn an_expired_session_is_not_an_empty_report() {
     let (app, _) = app_with(30).await;
     for (file, code) in [("login-page", "session_expired"), ("empty-body", "not_a_report"), ("truncated", "damaged")] {
         app.source.set("customers", "a", bytes(&format!("edge/{file}.pdf")));
-        let job = app.enqueue("customers", "a").await;
-        for _ in 0..3 {
-            app.clock.advance(Duration::from_secs(30));
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        let run = loop {
-            app.clock.advance(Duration::from_secs(30));
-            tokio::time::sleep(Duration::from_millis(20)).await;
-            if app.app.store.job(job).await.unwrap().unwrap().state == "done" {
-                break app.ended(job).await;
-            }
-        };
+        let run = app.sync("customers", "a").await;
         assert_eq!((run.outcome.as_deref(), run.error_code.as_deref(), run.attempt), (Some("failed"), Some(code), 3));
         assert_eq!(app.rows("customers", "a").await.len(), 30);
         // three answers in a row that are no report: the source is left alone until someone trusts it again

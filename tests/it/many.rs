@@ -91,7 +91,8 @@ async fn each_slot_of_a_timer_fires_once() {
     for minute in 1..=60 {
         clock.advance(Duration::from_secs(60));
         if minute % 10 == 0 {
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            one.at_rest().await;
+            two.at_rest().await;
         }
     }
     until("the last slots fire", async || {
@@ -280,14 +281,19 @@ async fn an_idempotency_key_holds_at_every_process() {
     stop(one, two).await;
 }
 
-/// Reads server-sent events of `app` until one is as wanted; answers all `(id, event)` so far.
-async fn events(app: &TestApp, after: Option<&str>, is_last: impl Fn(&Json) -> bool) -> Vec<(String, Json)> {
+/// Listens to the server-sent events of `app`: from now on, or from one on.
+async fn listen(app: &TestApp, after: Option<&str>) -> reqwest::Response {
     let mut request = app.raw(reqwest::Method::GET, "/api/events").bearer_auth(app.token());
     if let Some(after) = after {
         request = request.header("Last-Event-ID", after);
     }
-    let mut response = request.send().await.unwrap();
+    let response = request.send().await.unwrap();
     assert_eq!(response.headers()["content-type"], "text/event-stream");
+    response
+}
+
+/// Reads until an event is as wanted; answers all `(id, event)` so far.
+async fn events(mut response: reqwest::Response, is_last: impl Fn(&Json) -> bool) -> Vec<(String, Json)> {
     let (mut text, mut seen) = (String::new(), Vec::new());
     let latest = tokio::time::Instant::now() + Duration::from_secs(20);
     loop {
@@ -318,10 +324,9 @@ async fn events_are_streamed_with_ids_and_go_on_from_the_last_one() {
     serve(&one, "orders", "a", &invent(&one.app.store.types().clone(), "orders", 12));
     serve(&two, "orders", "a", &invent(&one.app.store.types().clone(), "orders", 12));
     let is_end = |event: &Json| event["event"] == "finished";
-    let (seen, job) = tokio::join!(events(watched, None, is_end), async {
-        tokio::time::sleep(Duration::from_millis(200)).await;
-        one.enqueue("orders", "a").await
-    });
+    let stream = listen(watched, None).await;
+    let job = one.enqueue("orders", "a").await;
+    let seen = events(stream, is_end).await;
     let of_job: Vec<_> = seen.iter().filter(|(_, event)| event["job"] == job).collect();
     let kinds: Vec<_> = of_job.iter().map(|(_, event)| event["event"].as_str().unwrap()).collect();
     assert!(kinds.first() == Some(&"started") && kinds.contains(&"progressed"), "{kinds:?}");
@@ -329,7 +334,7 @@ async fn events_are_streamed_with_ids_and_go_on_from_the_last_one() {
     assert_eq!((&end["outcome"], &end["counts"]["inserted"]), (&json!("succeeded"), &json!(12)));
     // who comes back gets what came after the last event that it has seen
     let after = seen.iter().position(|(_, event)| event["event"] == "started").unwrap();
-    let again = events(watched, Some(&seen[after].0), is_end).await;
+    let again = events(listen(watched, Some(&seen[after].0)).await, is_end).await;
     assert_eq!(again, seen[after + 1..]);
     // the follow-ups have no reports
     one.post("/api/sync/stop", json!({})).await;

@@ -1,8 +1,10 @@
 //! Are operations done once, whatever happens, and is a person told when nobody knows?
 
-use std::time::Duration;
+use std::{sync::Mutex, time::Duration};
 
 use lockstep::{
+    domain::Stage,
+    event::Event,
     outbox::SinkError,
     queue::{Enqueue, QueueError},
     source::SourceError,
@@ -26,13 +28,8 @@ fn order(key: Option<&str>, lines: i64) -> Json {
 
 /// Waits until a job is over and answers it.
 async fn over(app: &TestApp, job: &Json) -> Json {
-    loop {
-        let now = app.get(&format!("/api/jobs/{job}")).await.1;
-        if now["state"] == "done" {
-            return now;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    app.ended(job.as_i64().unwrap()).await;
+    app.get(&format!("/api/jobs/{job}")).await.1
 }
 
 #[actix::test]
@@ -132,10 +129,8 @@ async fn an_effect_that_may_have_happened_is_never_repeated_and_one_that_did_not
     app.sink.next(Behaviour::Error(SinkError::NotSent("connection refused".into())));
     let (_, first) = app.post("/api/operations", order(None, 1)).await;
     app.sink.wait_for(1).await;
-    while app.get(&format!("/api/jobs/{}", first["jobId"])).await.1["state"] != "delayed" {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    app.clock.advance(Duration::from_secs(7));
+    app.at_rest().await;
+    assert_eq!(app.get(&format!("/api/jobs/{}", first["jobId"])).await.1["state"], "delayed");
     let done = over(&app, &first["jobId"]).await;
     assert_eq!((&done["outcome"], &done["attempt"]), (&json!("succeeded"), &json!(2)), "{done}");
     let deliveries = app.sink.deliveries();
@@ -157,6 +152,7 @@ async fn an_effect_that_may_have_happened_is_never_repeated_and_one_that_did_not
         let done = over(&app, &doubtful["jobId"]).await;
         assert_eq!((&done["outcome"], &done["phase"]), (&json!("doubtful"), &json!("sending")), "{done}");
         app.clock.advance(Duration::from_secs(60));
+        app.at_rest().await;
         assert_eq!(app.sink.deliveries().len(), before + 1, "it is not repeated");
         let retry = format!("/api/jobs/{}/retry", doubtful["jobId"]);
         let (status, answer) = app.post(&retry, json!({})).await;
@@ -193,8 +189,8 @@ async fn a_write_cut_by_a_shutdown_is_doubtful_after_the_restart_and_not_repeate
 
 #[actix::test]
 async fn a_write_preempts_its_agents_sync_which_goes_on_from_the_same_report_without_losing_an_attempt() {
-    let slow = |event: &lockstep::event::Event| {
-        if let lockstep::event::Event::Progressed { stage: lockstep::domain::Stage::Apply, .. } = event {
+    let slow = |event: &Event| {
+        if let Event::Progressed { stage: Stage::Apply, .. } = event {
             std::thread::sleep(Duration::from_millis(10));
         }
     };
@@ -206,9 +202,7 @@ async fn a_write_preempts_its_agents_sync_which_goes_on_from_the_same_report_wit
     let job = app.enqueue("customers", "a").await;
     // in the middle of its batches
     loop {
-        if let lockstep::event::Event::Progressed { stage: lockstep::domain::Stage::Apply, done: 20.., .. } =
-            events.recv().await.unwrap()
-        {
+        if let Event::Progressed { stage: Stage::Apply, done: 20.., .. } = events.recv().await.unwrap() {
             break;
         }
     }
@@ -232,29 +226,38 @@ async fn a_write_preempts_its_agents_sync_which_goes_on_from_the_same_report_wit
 
 #[actix::test]
 async fn a_run_that_does_not_stop_is_given_up_after_the_grace_time_and_its_late_writes_are_refused() {
-    let stuck = |event: &lockstep::event::Event| {
-        if let lockstep::event::Event::Progressed { stage: lockstep::domain::Stage::Apply, done: 10, .. } = event {
-            std::thread::sleep(Duration::from_millis(2_500));
+    // the run stands still from its second batch on, until the test lets it go
+    let (arrives, mut arrived) = tokio::sync::mpsc::unbounded_channel();
+    let (let_go, gate) = std::sync::mpsc::channel::<()>();
+    let gate = Mutex::new(gate);
+    let stuck = move |event: &Event| {
+        if let Event::Progressed { stage: Stage::Apply, done: 10, .. } = event {
+            arrives.send(()).unwrap();
+            gate.lock().unwrap().recv().unwrap();
         }
     };
     let app =
         TestApp::builder().agents(&["a"]).observe(stuck).setting("LOCKSTEP__QUEUE__GRACE_MS", "200").start().await;
     let types = app.app.store.types().clone();
     serve(&app, "customers", "a", &invent(&types, "customers", 600));
-    let mut events = app.app.bus.subscribe();
+    serve(&app, "orders", "a", &invent(&types, "orders", 3));
     let job = app.enqueue("customers", "a").await;
-    while !matches!(
-        events.recv().await.unwrap(),
-        lockstep::event::Event::Progressed { stage: lockstep::domain::Stage::Plan, .. }
-    ) {}
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    app.post(&format!("/api/jobs/{job}/cancel"), json!({})).await;
+    arrived.recv().await.unwrap();
+    // it may hold the database's writer meanwhile, so its end cannot be awaited before; the grace time is real
+    let cancel = format!("/api/jobs/{job}/cancel");
+    let late = async {
+        tokio::time::sleep(Duration::from_millis(600)).await;
+        let_go.send(()).unwrap();
+    };
+    tokio::join!(app.post(&cancel, json!({})), late);
     let run = app.ended(job).await;
-    assert_eq!(run.outcome.as_deref(), Some("stopped"));
+    assert_eq!((run.outcome.as_deref(), run.error_code.as_deref()), (Some("stopped"), Some("given_up")));
     let stored = app.records("customers", "a").await.len();
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    // what it would still write comes before a whole sync that begins now
+    assert_eq!(app.sync("orders", "a").await.outcome.as_deref(), Some("succeeded"));
     assert_eq!(app.records("customers", "a").await.len(), stored, "nothing is written late");
     assert!(stored <= 20 && stored.is_multiple_of(10), "{stored}: whole batches");
+    app.idle().await;
     app.stop().await;
 }
 

@@ -61,7 +61,7 @@ async fn auto_sync_can_be_stopped_and_started_and_a_restart_keeps_it() {
     let app = builder().start().await;
     let fetched = app.source.fetches().len();
     clock.advance(Duration::from_secs(7200));
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    app.at_rest().await;
     let (_, status) = app.get("/api/sync/auto-sync/status").await;
     assert_eq!((&status["running"], &status["nextRuns"]["orders"]), (&json!(false), &json!(null)));
     assert_eq!(app.source.fetches().len(), fetched);
@@ -96,10 +96,8 @@ async fn timers_sync_the_active_agents_and_follow_the_clock() {
     }
     // customers are due 17 minutes after the first start
     app.clock.advance(Duration::from_secs(18 * 60));
-    while app.rows("customers", "b").await.len() + app.rows("customers", "a").await.len() < 6 {
-        app.clock.advance(Duration::from_secs(10));
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    app.at_rest().await;
+    assert_eq!(app.rows("customers", "b").await.len() + app.rows("customers", "a").await.len(), 6);
     assert!(app.rows("customers", "c").await.is_empty(), "an inactive agent is not synced");
     app.post("/api/sync/auto-sync/stop", json!({})).await;
     app.post("/api/sync/stop", json!({})).await;

@@ -12,7 +12,7 @@ use lockstep::{
 use migration::{Migrator, MigratorTrait as _};
 use sea_orm::{ConnectionTrait as _, Database};
 use serde_json::json;
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, sync::Notify};
 use tokio_util::sync::CancellationToken;
 
 async fn open(folder: &tempfile::TempDir) -> Store {
@@ -339,10 +339,12 @@ async fn a_stop_misses_no_job_that_another_process_claims_meanwhile() {
     // several transactions' worth: claims come in between
     let jobs = (0..1_600).map(|n| NewJob::sync(&"orders".into(), format!("agent-{n}").into(), 4, Reason::Timer));
     one.enqueue(jobs.collect(), None, at(0)).await.unwrap();
+    let begun = Notify::new();
     let claims = async {
         let mut started = Vec::new();
         loop {
             let jobs = two.claim(claim("two", 25), at(1)).await.unwrap().jobs;
+            begun.notify_one();
             if jobs.is_empty() {
                 return started;
             }
@@ -350,7 +352,7 @@ async fn a_stop_misses_no_job_that_another_process_claims_meanwhile() {
         }
     };
     let stop = async {
-        tokio::time::sleep(std::time::Duration::from_millis(30)).await;
+        begun.notified().await;
         one.request_stop(Meant::default(), at(1)).await.unwrap()
     };
     let (mut started, (mut stopping, removed)) = tokio::join!(claims, stop);

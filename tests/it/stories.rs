@@ -242,6 +242,7 @@ async fn panics_time_outs_and_failures_become_outcomes_and_the_actors_live_on() 
     for agent in ["a", "b", "c", "d"] {
         jobs.push(app.enqueue("customers", agent).await);
     }
+    app.at_rest().await;
     let mut first_runs = Vec::new();
     for (job, outcome, code, retried) in [
         (jobs[0], "panicked", "panic", true),
@@ -249,14 +250,8 @@ async fn panics_time_outs_and_failures_become_outcomes_and_the_actors_live_on() 
         (jobs[2], "failed", "source_unreachable", true),
         (jobs[3], "failed", "totals_mismatch", false),
     ] {
-        let run = loop {
-            let runs = app.get("/api/runs?type=customers&limit=500").await.1;
-            let runs = runs["items"].as_array().unwrap().clone();
-            if let Some(run) = runs.into_iter().find(|run| run["jobId"] == job && !run["outcome"].is_null()) {
-                break run;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        };
+        let runs = app.get("/api/runs?type=customers&limit=500").await.1;
+        let run = runs["items"].as_array().unwrap().iter().find(|run| run["jobId"] == job).unwrap().clone();
         assert_eq!((&run["outcome"], &run["errorCode"]), (&outcome.into(), &code.into()), "{run}");
         let state = app.app.store.job(job).await.unwrap().unwrap().state;
         assert_eq!(state, if retried { "delayed" } else { "done" });
@@ -328,9 +323,8 @@ columns = [
     app.source.set("returns", "a", print(returns, &records));
     // its timer
     app.clock.advance(std::time::Duration::from_secs(60));
-    while app.get("/api/runs?type=returns&outcome=succeeded").await.1["items"].as_array().unwrap().is_empty() {
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+    app.at_rest().await;
+    assert_eq!(app.last("returns").await.0, "succeeded");
     // its table and routes
     assert_eq!(app.records("returns", "a").await, objects(returns, &records));
     assert_eq!(app.get("/api/sync/intervals").await.1["returns"], 25);

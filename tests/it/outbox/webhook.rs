@@ -106,6 +106,7 @@ async fn what_must_not_be_repeated_is_doubtful_after_an_answer_that_did_not_come
     let failed = item_with(&app, &item["id"], "FAILED").await;
     assert_eq!((&failed["doubtful"], &failed["retries"]), (&json!(true), &json!(1)), "{failed}");
     app.clock.advance(Duration::from_secs(100_000));
+    app.at_rest().await;
     let (_, other) = app.post("/api/queue/items", bell("B-2")).await;
     item_with(&app, &other["id"], "COMPLETED").await;
     assert_eq!(server.records(), ["B-1", "B-2"], "never again by itself");
@@ -168,7 +169,7 @@ async fn a_sink_that_is_away_or_asks_for_time_is_left_alone_and_costs_no_attempt
     until("the sink is closed, and nothing is under way", closed).await;
     let asked = server.requests().len();
     app.clock.advance(Duration::from_secs(50));
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    app.at_rest().await;
     assert_eq!(server.requests().len(), asked, "not before the minute is over");
     is_full.store(false, Ordering::SeqCst);
     until("all are delivered", async || {
@@ -188,10 +189,8 @@ async fn a_sink_that_is_away_or_asks_for_time_is_left_alone_and_costs_no_attempt
     let waiting = app.get(&format!("/api/queue/items/{}", item["id"])).await.1;
     assert_eq!((&waiting["status"], &waiting["retries"]), (&json!("PENDING"), &json!(0)));
     let server = TestServer::on(tokio::net::TcpListener::bind(addr).await.unwrap(), |_, _| Answer::ok());
-    for _ in 0..10 {
-        app.clock.advance(Duration::from_secs(300));
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    // left alone for a moment, doubled with each failure: one pause of five minutes is enough
+    app.clock.advance(Duration::from_secs(300));
     item_with(&app, &item["id"], "COMPLETED").await;
     assert_eq!(server.records(), ["O-1"]);
     app.stop().await;
@@ -209,7 +208,7 @@ async fn an_outage_costs_few_changes_an_attempt_and_none_its_delivery() {
     let (_, ids) = app.post("/api/queue/items", json!(all)).await;
     for _ in 0..6 {
         app.clock.advance(Duration::from_secs(30));
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        app.at_rest().await;
     }
     let asked = server.requests().len();
     assert!((2..=45).contains(&asked), "the first batches, then a few changes at a time: {asked}");
@@ -239,7 +238,7 @@ async fn a_change_that_a_firewall_refuses_is_given_up_and_closes_nothing() {
         }
         app.post("/api/queue/items", body("UPDATE", &format!("O-{number}"), &json!({}))).await;
         app.clock.advance(Duration::from_secs(400));
-        tokio::time::sleep(Duration::from_millis(60)).await;
+        app.at_rest().await;
     }
     let failed = item_with(&app, &poison["id"], "FAILED").await;
     assert_eq!(failed["retries"], 3, "where others pass, it is the change");

@@ -190,15 +190,12 @@ async fn a_document_that_is_not_there_is_told_with_its_reason() {
     app.source.set("invoices/F/7", "anna", b"<html>no</html>".to_vec());
     let get = async |number: &str| {
         let path = format!("/api/documents/invoices/anna/{number}");
-        let asked = app.get(&path);
-        tokio::pin!(asked);
-        loop {
-            // attempts are seconds apart
-            tokio::select! {
-                (status, problem) = &mut asked => break (status.as_u16(), problem["code"].as_str().unwrap().to_owned()),
-                () = tokio::time::sleep(Duration::from_millis(50)) => app.clock.advance(Duration::from_secs(2)),
-            }
-        }
+        let ends = async {
+            app.until("its job is there", async || !app.app.store.job_counts().await.unwrap().is_empty()).await;
+            app.idle().await;
+        };
+        let ((status, problem), ()) = tokio::join!(app.get(&path), ends);
+        (status.as_u16(), problem["code"].as_str().unwrap().to_owned())
     };
     assert_eq!(get("F-0").await, (404, "report_not_found".to_owned()));
     assert_eq!(get("F%2F7").await, (502, "not_a_report".to_owned()));

@@ -37,7 +37,7 @@ async fn the_last_reports_are_kept_and_no_more() {
     // a log-in page is no report; one that is refused for its content is kept, because a type's file may learn
     app.source.set("orders", "a", b"<html>login password</html>".to_vec());
     app.queue.send(Enqueue::new("orders", "a", Reason::Manual)).await.unwrap().unwrap();
-    app.idle_after(Duration::from_secs(60)).await;
+    app.idle().await;
     assert_eq!(app.app.store.kept_reports(&"orders".into(), &"a".into()).await.unwrap(), kept);
     app.source.set(
         "orders",
