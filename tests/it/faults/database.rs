@@ -31,7 +31,7 @@ async fn postgres_stopped_for_twenty_seconds_in_mid_run_delays_and_loses_nothing
     let folder = tempfile::tempdir().unwrap();
     let server = Server::postgres(folder.path());
     let world = World::postgres(&server.url).quick();
-    let truth = world.print(1_200, 1);
+    let truth = world.print(400, 1);
     let (one, two) = (world.serve("one").await, world.serve("two").await);
     one.post("/api/sync/trigger-all", json!({})).await;
     in_mid_apply(&one).await;
@@ -46,7 +46,7 @@ async fn postgres_stopped_for_twenty_seconds_in_mid_run_delays_and_loses_nothing
     one.assert_truth(&world, &truth, "after the outage").await;
     two.assert_truth(&world, &truth, "after the outage").await;
     // and both take new work
-    let truth = world.print(1_200, 2);
+    let truth = world.print(400, 2);
     two.post("/api/sync/trigger-all", json!({})).await;
     two.idle(Duration::from_secs(60)).await;
     one.assert_truth(&world, &truth, "with new work after the outage").await;
@@ -57,7 +57,7 @@ async fn every_connection_killed_in_mid_batch_delays_and_loses_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::postgres(folder.path());
     let world = World::postgres(&server.url).quick();
-    let truth = world.print(1_000, 1);
+    let truth = world.print(400, 1);
     let one = world.serve("one").await;
     one.post("/api/sync/trigger-all", json!({})).await;
     let kill = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = 'lockstep'";
@@ -86,7 +86,7 @@ async fn lost_answers_to_commits_double_and_lose_nothing() {
     let proxy = Proxy::before(server.port()).await;
     let url = server.url.replace(&server.port().to_string(), &proxy.addr.port().to_string());
     let world = World::postgres(&url).quick();
-    let truth = world.print(300, 1);
+    let truth = world.print(150, 1);
     let one = world.serve("one").await;
     for (round, every) in [7, 5, 11].into_iter().enumerate() {
         proxy.every.store(every, Ordering::Relaxed);

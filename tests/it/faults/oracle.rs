@@ -120,15 +120,15 @@ async fn rounds(world: World, count: u32) {
 }
 
 #[actix::test]
-async fn after_twenty_rounds_over_sqlite_the_records_are_the_erp_s() {
-    rounds(World::sqlite(), 20).await;
+async fn after_some_rounds_over_sqlite_the_records_are_the_erp_s() {
+    rounds(World::sqlite(), 10).await;
 }
 
 #[actix::test]
-async fn after_twenty_rounds_over_postgres_the_records_are_the_erp_s() {
+async fn after_some_rounds_over_postgres_the_records_are_the_erp_s() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::postgres(folder.path());
-    rounds(World::postgres(&server.url), 20).await;
+    rounds(World::postgres(&server.url), 10).await;
 }
 
 #[actix::test]

@@ -13,7 +13,6 @@ use super::{
 };
 use crate::outbox::server::{Answer, Request, TestServer};
 
-const KILLS: usize = 100;
 /// Records whose changes may be repeated, ...
 const SAFE: usize = 300;
 /// ... each with so many changes, and records whose changes must not be.
@@ -49,7 +48,7 @@ fn arrivals(server: &TestServer, model: &str) -> BTreeMap<String, Vec<(String, u
     all
 }
 
-async fn kill_between_effect_and_acknowledgement(world: World) {
+async fn kill_between_effect_and_acknowledgement(world: World, kills: usize) {
     // whatever is read has its effect; the answer may find nobody any more
     let server = TestServer::start(|number, _| match number % 3 {
         0 => Answer::ok(),
@@ -77,9 +76,9 @@ async fn kill_between_effect_and_acknowledgement(world: World) {
     safe.extend((0..NEVER).map(|n| (fastrand::u32(..), change("never", n, 0))));
     safe.sort_by_key(|(place, _)| *place);
     let all: Vec<Json> = safe.into_iter().map(|(_, change)| change).collect();
-    let (started, mut kills) = (Instant::now(), 0);
+    let (started, mut killed) = (Instant::now(), 0);
     let mut rest = all.as_slice();
-    while kills < KILLS {
+    while killed < kills {
         // a few more for each life, so that no life is without work
         let (now, later) = rest.split_at(rest.len().min(12));
         rest = later;
@@ -93,7 +92,7 @@ async fn kill_between_effect_and_acknowledgement(world: World) {
             tokio::time::sleep(Duration::from_micros(500)).await;
         }
         service.kill();
-        kills += 1;
+        killed += 1;
         service = world.serve("victim").await;
     }
     for chunk in rest.chunks(400) {
@@ -136,7 +135,7 @@ async fn kill_between_effect_and_acknowledgement(world: World) {
         assert!(shown.contains(record.as_str()), "{record} did not arrive, so a person must see it");
     }
     println!(
-        "{KILLS} kills in {:?}: {} changes arrived, {repeats} of them again under the same id; of {NEVER} that must not \
+        "{kills} kills in {:?}: {} changes arrived, {repeats} of them again under the same id; of {NEVER} that must not \
          be repeated, {failed} are shown as doubtful",
         started.elapsed(),
         SAFE * CHANGES
@@ -144,14 +143,30 @@ async fn kill_between_effect_and_acknowledgement(world: World) {
     assert!(repeats > 10 && failed > 5, "the kills have to hit something: {repeats}, {failed}");
 }
 
-#[actix::test]
-async fn a_hundred_kills_over_sqlite_lose_no_change() {
-    kill_between_effect_and_acknowledgement(World::sqlite()).await;
+async fn kill_over_postgres(kills: usize) {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::postgres(folder.path());
+    kill_between_effect_and_acknowledgement(World::postgres(&server.url), kills).await;
 }
 
 #[actix::test]
+async fn kills_over_sqlite_lose_no_change() {
+    kill_between_effect_and_acknowledgement(World::sqlite(), 40).await;
+}
+
+#[actix::test]
+async fn kills_over_postgres_lose_no_change() {
+    kill_over_postgres(40).await;
+}
+
+#[actix::test]
+#[ignore = "takes minutes; run by `tests/run --long`"]
+async fn a_hundred_kills_over_sqlite_lose_no_change() {
+    kill_between_effect_and_acknowledgement(World::sqlite(), 100).await;
+}
+
+#[actix::test]
+#[ignore = "takes minutes; run by `tests/run --long`"]
 async fn a_hundred_kills_over_postgres_lose_no_change() {
-    let folder = tempfile::tempdir().unwrap();
-    let server = Server::postgres(folder.path());
-    kill_between_effect_and_acknowledgement(World::postgres(&server.url)).await;
+    kill_over_postgres(100).await;
 }

@@ -9,13 +9,14 @@ use super::{
     service::{Service, World},
 };
 
+/// Dropped in this order: the servers are stopped while their folder is there.
 struct Pair {
-    _folder: tempfile::TempDir,
-    _postgres: Server,
-    redis: Server,
-    world: World,
     one: Service,
     two: Service,
+    redis: Server,
+    _postgres: Server,
+    world: World,
+    _folder: tempfile::TempDir,
 }
 
 async fn pair() -> Pair {

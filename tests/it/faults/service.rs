@@ -25,6 +25,9 @@ pub const AGENTS: [&str; 2] = ["anna", "bruno"];
 
 pub type Records = BTreeMap<(String, String), Vec<Map<String, Json>>>;
 
+/// Reports by type and agent, each with what is to be stored then.
+pub type Edition = BTreeMap<(String, String), (Vec<u8>, Vec<Map<String, Json>>)>;
+
 /// What the services of a test share: reports, database, settings.
 pub struct World {
     pub root: tempfile::TempDir,
@@ -57,11 +60,22 @@ impl World {
 
     /// Prints all reports anew: the same keys, other values. Answers what is to be stored then.
     pub fn print(&self, rows: usize, seed: u64) -> Records {
-        let mut truth = Records::new();
+        self.publish(&self.edition(rows, seed, |_, _| true))
+    }
+
+    /// Prints only the reports of these types for this agent.
+    pub fn print_of(&self, agent: &str, types: &[&str], rows: usize) -> Records {
+        self.publish(&self.edition(rows, 1, |name, of| of == agent && types.contains(&name)))
+    }
+
+    /// All reports of one moment, printed but not to be fetched yet: printing is most of a test's work, so those that
+    /// need reports again and again take turns with a few.
+    pub fn edition(&self, rows: usize, seed: u64, is_wanted: impl Fn(&str, &str) -> bool) -> Edition {
+        let mut edition = Edition::new();
         for (number, name) in TYPES.iter().enumerate() {
             let spec = self.types.get(name).unwrap();
             let agents: &[&str] = if spec.scope == Scope::Shared { &["service-account"] } else { &AGENTS };
-            for (place, agent) in agents.iter().enumerate() {
+            for (place, agent) in agents.iter().enumerate().filter(|(_, agent)| is_wanted(name, agent)) {
                 let seed = seed * 100 + (number * 10) as u64;
                 // each agent has keys of its own
                 let mut records =
@@ -69,20 +83,35 @@ impl World {
                 for record in &mut records {
                     fill(spec, record);
                 }
-                truth.insert(((*name).to_owned(), (*agent).to_owned()), self.put(spec, agent, &records));
+                let of = ((*name).to_owned(), (*agent).to_owned());
+                edition.insert(of, (print(spec, &records), objects(spec, &records)));
             }
+        }
+        edition
+    }
+
+    /// Makes these the reports. Answers what is to be stored then.
+    pub fn publish(&self, edition: &Edition) -> Records {
+        let mut truth = Records::new();
+        for ((name, agent), (pdf, records)) in edition {
+            self.write(name, agent, pdf);
+            truth.insert((name.clone(), agent.clone()), records.clone());
         }
         truth
     }
 
     /// Makes these records the report of a type for an agent. Answers what is to be stored then.
     pub fn put(&self, spec: &SyncTypeSpec, agent: &str, records: &[Record]) -> Vec<Map<String, Json>> {
+        self.write(spec.name.as_str(), agent, &print(spec, records));
+        objects(spec, records)
+    }
+
+    fn write(&self, name: &str, agent: &str, pdf: &[u8]) {
         let folder = self.root.path().join("reports").join(agent);
         fs::create_dir_all(&folder).unwrap();
         // whole or not at all, as a careful exporter does it
-        fs::write(folder.join("new"), print(spec, records)).unwrap();
-        fs::rename(folder.join("new"), folder.join(format!("{}.pdf", spec.name))).unwrap();
-        objects(spec, records)
+        fs::write(folder.join("new"), pdf).unwrap();
+        fs::rename(folder.join("new"), folder.join(format!("{name}.pdf"))).unwrap();
     }
 
     pub async fn serve(&self, name: &str) -> Service {
