@@ -26,4 +26,5 @@ mod sources;
 mod stops;
 mod storage;
 mod stories;
+mod throwaway;
 mod tree;
