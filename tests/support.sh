@@ -138,6 +138,6 @@ totals() {
         wrong=$(cat "$run"/*.junit | grep -cE '<(failure|error)[ >]' || true)
         printf '%d passed, %d failed\n' $((passed - wrong)) "$wrong"
     else
-        cat "$run"/*.out | grep '^test result:' || true
+        grep -h '^test result:' "$run"/*.out || true
     fi
 }

@@ -54,7 +54,7 @@ impl Run {
         let asked = Instant::now();
         self.process.wait().unwrap();
         while self.folder.exists() || self.processes() > 0 || self.policy.exists() {
-            assert!(asked.elapsed() < Duration::from_secs(30), "{} processes of {:?}", self.processes(), self.folder);
+            assert!(asked.elapsed() < Duration::from_secs(30), "{} processes are left", self.processes());
             std::thread::sleep(Duration::from_millis(20));
         }
         println!("nothing was left {:?} after it", asked.elapsed());
