@@ -6,28 +6,44 @@ fail() { echo "tests/run: $*" >&2; exit 1; }
 
 begin_run() {
     # nothing here has to survive a power cut: in memory, where there is room, so that no test waits for a disk
-    local memory
-    memory=$(df --output=avail -B1M /dev/shm 2>/dev/null | tail -n 1)
-    if [ "${memory:-0}" -ge 4096 ]; then run=$(mktemp -d -p /dev/shm lockstep-tests.XXXXXX); else run=$(mktemp -d); fi
+    if [ -z "${LOCKSTEP_TEST_RUN:-}" ] && has_room /dev/shm; then
+        run=$(mktemp -d -p /dev/shm lockstep-tests.XXXXXX)
+    else
+        run=$(mktemp -d) # a run within a run: below its folder
+    fi
+    started=$SECONDS
     chmod 755 "$run"
     mkdir -m 1777 "$run/tmp"
-    trap end_run EXIT
-    # whatever kills this script, also what cannot be caught: somebody is there to clear up
+    trap 'totals || true; end_run || true' EXIT
+    trap 'exit 130' INT # the runner ends well by it, and the next would begin
+    # whatever kills this script, also what cannot be caught, and its group: somebody is there to clear up
+    set -m
     (
-        trap '' INT TERM HUP
         exec >/dev/null 2>&1 </dev/null
-        while kill -0 $$; do sleep 1; done
+        while [ -e /proc/$$/exe ]; do sleep 1; done
         end_run
     ) &
+    set +m
     export LOCKSTEP_TEST_RUN=$run TMPDIR=$run/tmp
-    started=$SECONDS
 }
 
-# Processes of this run, by its mark or, for servers that write over their environment, by where they work. This script
-# and its watcher began without the mark.
+# Can programs be started there, and is there room for what a run writes, some 3 GiB, beside those who need memory?
+has_room() {
+    local free memory probe="$1/lockstep-probe.$$" starts=1
+    free=$(df --output=avail -B1M "$1" 2>/dev/null | tail -n 1) || return 1
+    memory=$(sed -n 's/^MemAvailable: *\([0-9]*\)[0-9]\{3\} kB/\1/p' /proc/meminfo)
+    [ "${free:-0}" -ge 8192 ] && [ "${memory:-0}" -ge 8192 ] || return 1
+    printf '#!/bin/sh\n' >"$probe" && chmod +x "$probe" && "$probe" && starts=0
+    rm -f "$probe"
+    return $starts
+}
+
+# Processes of this run: by its mark; by where they work, since servers write over their environment; by their command,
+# since readers of reports have neither. This script and its watcher began without the mark.
 marked() {
     {
         grep -lzxF "LOCKSTEP_TEST_RUN=$run" /proc/[0-9]*/environ || true
+        grep -lF "$run/" /proc/[0-9]*/cmdline || true
         find /proc/[0-9]* -maxdepth 1 -name cwd -lname "$run/*" || true # a process may have ended meanwhile
     } 2>/dev/null | cut -d / -f 3 | sort -u
 }
@@ -65,7 +81,7 @@ install_needed() {
     command -v apt-get >/dev/null && [ "$(id -u)" = 0 ] || fail "needs these of Debian's packages: install$needed"
     stage "installing$needed"
     start_no_services
-    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $needed >"$run/apt.log" 2>&1 ||
+    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $needed; } >"$run/apt.log" 2>&1 ||
         { tail -n 20 "$run/apt.log"; fail "these of Debian's packages could not be installed:$needed"; }
     if [ -e "$run/policy" ]; then rm -f "$policy" "$run/policy"; fi
 }
@@ -109,12 +125,13 @@ tests() { # tests NAME BACKEND ONLY NOT FILTER...: the integration tests whose n
     return $ended
 }
 
-without_nextest() { # the same by cargo test: slower, as many tests at once as there are cores
-    local name=$1 backend=$2 only=$3 not=$4 ended=0 chosen
+without_nextest() { # the same by cargo test: what waits holds up what works
+    local name=$1 backend=$2 only=$3 not=$4 ended=0 all chosen
     shift 4
-    chosen=$(cargo test --workspace --test it --locked --quiet -- --list --format terse "$@" | sed -n 's/: test$//p' |
-        grep -E "${only:-.}" | { if [ -n "$not" ]; then grep -vE "$not"; else cat; fi; }) || true
-    [ "$name" != once ] || cargo test --workspace --lib --bins --locked --no-fail-fast -- "$@" || ended=1
+    echo "(without cargo-nextest, which would be faster and tell which tests are slow)"
+    all=$(cargo test --workspace --test it --locked --quiet -- --list --format terse "$@") || return 1
+    chosen=$(sed -n 's/: test$//p' <<<"$all" | grep -E "${only:-.}" | grep -vE "${not:-^$}") || true
+    [ "$name" != once ] || LOCKSTEP_TEST_BACKEND=$backend cargo test --workspace --lib --bins --locked --no-fail-fast -- "$@" || ended=1
     [ -z "$chosen" ] || LOCKSTEP_TEST_BACKEND=$backend cargo test --workspace --test it --locked -- --exact $chosen || ended=1
     return $ended
 }
@@ -122,6 +139,7 @@ without_nextest() { # the same by cargo test: slower, as many tests at once as t
 # What the runner counted, and what took longest.
 totals() {
     end_stage
+    [ ${#stages[@]} -gt 0 ] || return 0
     local all='s/.*<testcase name="\([^"]*\)" classname="\([^"]*\)".* time="\([0-9.]*\)".*/\3 s  \1 (PROFILE)/p'
     if compgen -G "$run/*.junit" >/dev/null; then
         printf '\n== slowest tests\n'

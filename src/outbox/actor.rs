@@ -81,6 +81,8 @@ pub struct OutboxActor {
     desks: BTreeMap<String, Desk>,
     draining: Vec<oneshot::Sender<()>>,
     is_draining: bool,
+    /// Offered, and not stored yet.
+    pub(super) offers: usize,
     pub(super) cleaned: Option<Instant>,
 }
 
@@ -132,6 +134,7 @@ impl OutboxActor {
             desks,
             draining: Vec::new(),
             is_draining: false,
+            offers: 0,
             cleaned: None,
         }
     }
@@ -294,7 +297,7 @@ impl Handler<IsAtRest> for OutboxActor {
     type Result = bool;
 
     fn handle(&mut self, _: IsAtRest, _: &mut Self::Context) -> Self::Result {
-        self.is_at_rest()
+        self.is_at_rest() && self.offers == 0
     }
 }
 

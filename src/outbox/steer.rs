@@ -106,7 +106,9 @@ impl Handler<OfferItems> for OutboxActor {
     fn handle(&mut self, OfferItems(items): OfferItems, ctx: &mut Self::Context) {
         let count = items.len();
         let queued = self.handle(EnqueueItems(items), ctx);
-        ctx.spawn(queued.map(move |queued, _, _| {
+        self.offers += 1;
+        ctx.spawn(queued.map(move |queued, actor, _| {
+            actor.offers -= 1;
             if let Err(error) = queued {
                 tracing::warn!(%error, count, "changes were not queued");
             }

@@ -126,6 +126,8 @@ pub struct QueueActor {
     pub(super) unsettled: HashMap<Held, Instant>,
     /// Is a claim to follow the ends that have come?
     ends_told: bool,
+    /// Jobs that are being taken over or given back.
+    pub(super) recovering: usize,
 }
 
 impl QueueActor {
@@ -151,6 +153,7 @@ impl QueueActor {
             steered: 0,
             unsettled: HashMap::new(),
             ends_told: false,
+            recovering: 0,
         }
     }
 
@@ -233,7 +236,7 @@ impl QueueActor {
     }
 
     pub(super) fn is_looking(&self) -> bool {
-        self.board.is_claiming() || self.ends_told || self.looking.0
+        self.board.is_claiming() || self.ends_told || self.looking.0 || self.recovering > 0
     }
 
     fn start(&mut self, job: ClaimedJob, ctx: &mut Context<Self>) {

@@ -79,13 +79,17 @@ impl QueueActor {
         for job in unknown {
             let (jobs, owner, now) = (self.parts.jobs.clone(), self.settings.owner.clone(), self.parts.clock.now());
             let undo = async move { jobs.undo_claim(job, owner, now).await }.into_actor(self);
-            ctx.spawn(undo.map(move |undone, actor, ctx| match undone {
-                Ok(true) => {
-                    tracing::warn!(job = job.0, "gave back a job whose claim was not answered");
-                    actor.claim(ctx);
+            self.recovering += 1;
+            ctx.spawn(undo.map(move |undone, actor, ctx| {
+                actor.recovering -= 1;
+                match undone {
+                    Ok(true) => {
+                        tracing::warn!(job = job.0, "gave back a job whose claim was not answered");
+                        actor.claim(ctx);
+                    }
+                    Ok(false) => {}
+                    Err(error) => tracing::error!(job = job.0, %error, "a job could not be given back"),
                 }
-                Ok(false) => {}
-                Err(error) => tracing::error!(job = job.0, %error, "a job could not be given back"),
             }));
         }
     }
@@ -114,14 +118,18 @@ impl QueueActor {
     fn rescue(&mut self, beat: Beat, ctx: &mut Context<Self>) {
         let (jobs, now) = (self.parts.jobs.clone(), self.parts.clock.now());
         let rescue = async move { jobs.rescue(beat.id, beat.lease, beat.heartbeat, now).await }.into_actor(self);
-        ctx.spawn(rescue.map(move |rescued, actor, ctx| match rescued {
-            Ok(Some(outcome)) => {
-                tracing::warn!(job = beat.id, owner = beat.owner, "took over a job whose process died");
-                actor.parts.bus.publish(Event::Rescued { job: beat.id, outcome });
-                actor.claim(ctx);
+        self.recovering += 1;
+        ctx.spawn(rescue.map(move |rescued, actor, ctx| {
+            actor.recovering -= 1;
+            match rescued {
+                Ok(Some(outcome)) => {
+                    tracing::warn!(job = beat.id, owner = beat.owner, "took over a job whose process died");
+                    actor.parts.bus.publish(Event::Rescued { job: beat.id, outcome });
+                    actor.claim(ctx);
+                }
+                Ok(None) => {}
+                Err(error) => tracing::error!(job = beat.id, %error, "a job could not be taken over"),
             }
-            Ok(None) => {}
-            Err(error) => tracing::error!(job = beat.id, %error, "a job could not be taken over"),
         }));
     }
 

@@ -17,7 +17,7 @@ use crate::{
     app::{App, Parts},
     domain::{Admission, Clock as _, Counts, JobId, Reason, SyncType, Timestamp},
     event::{Event, Observer},
-    outbox::{IsAtRest, OutboxActor},
+    outbox::{IsAtRest, LookForItems, OutboxActor},
     queue::{Enqueue, Look, QueueActor, Snapshot},
     report::sandbox::ReadReports,
     scheduler::{self, SchedulerActor},
@@ -206,29 +206,30 @@ impl TestApp {
     }
 
     /// Waits until nothing more will happen at this moment of the clock: timers that are due have fired, what they and
-    /// all requests led to is stored, nothing runs and nothing is delivered. What another process does is not waited
-    /// for, and neither is the next heartbeat: a last look at the database is part of it.
+    /// all requests that were answered have led to is stored, nothing runs and nothing is delivered. A last look at the
+    /// database is part of it. What another process does is not waited for, nor is a run that was given up.
     ///
     /// # Panics
     /// If that does not come about within a minute: a sync that hangs never rests.
     pub async fn at_rest(&self) {
-        let started = Instant::now();
         self.queue.send(Look).await.unwrap();
-        // what one actor does may be another's work: all of them rest twice in a row
-        let mut quiet = 0;
-        while quiet < 2 {
-            quiet = if self.is_at_rest().await { quiet + 1 } else { 0 };
-            assert!(started.elapsed() < PATIENCE, "it does not come to rest: {:?}", self.queue.send(Snapshot).await);
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        self.outbox.send(LookForItems).await.unwrap();
+        self.until("it comes to rest", async || self.is_at_rest().await).await;
     }
 
+    /// What one actor does may be another's work: all of them rest twice in a row.
     async fn is_at_rest(&self) -> bool {
-        // the scheduler answers when its ticks are stored
-        self.scheduler.send(scheduler::Snapshot).await.unwrap();
-        let outbox = self.outbox.send(IsAtRest).await.unwrap();
-        let queue = self.queue.send(Snapshot).await.unwrap();
-        outbox && queue.is_at_rest() && !self.clock.is_behind()
+        for _ in 0..2 {
+            // the scheduler answers when its ticks are stored
+            self.scheduler.send(scheduler::Snapshot).await.unwrap();
+            let outbox = self.outbox.send(IsAtRest).await.unwrap();
+            let queue = self.queue.send(Snapshot).await.unwrap();
+            if !outbox || !queue.is_at_rest() || self.clock.is_behind() {
+                return false;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        true
     }
 
     /// Waits until something is so, as people or other processes see it.
@@ -238,7 +239,10 @@ impl TestApp {
     pub async fn until(&self, what: &str, mut is_so: impl AsyncFnMut() -> bool) {
         let started = Instant::now();
         while !is_so().await {
-            assert!(started.elapsed() < PATIENCE, "{what}: {:?}", self.queue.send(Snapshot).await);
+            if started.elapsed() > PATIENCE {
+                let (queue, outbox) = (self.queue.send(Snapshot).await, self.outbox.send(IsAtRest).await);
+                panic!("{what}? {queue:?}; the outbox is at rest: {outbox:?}; timers: {:?}", self.clock);
+            }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }

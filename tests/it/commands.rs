@@ -124,29 +124,6 @@ fn every_log_line_of_a_run_carries_its_number() {
     }
 }
 
-#[actix::test]
-async fn sync_refuses_an_agent_that_the_service_is_busy_with() {
-    use lockstep::testing::{Backend, TestApp};
-    let folder = tempfile::tempdir().unwrap();
-    let app = TestApp::builder().folder(folder.path()).agents(&["a"]).start().await;
-    app.source.hang("orders", "a");
-    app.enqueue("orders", "a").await;
-    while app.source.fetches().is_empty() {
-        tokio::task::yield_now().await;
-    }
-    let url = format!("[database]\nurl = \"{}\"\n", Backend::of_suite().database(folder.path()).await);
-    std::fs::write(folder.path().join("lockstep.toml"), url).unwrap();
-    let root = folder.path().to_owned();
-    let file = path("truth/../grid/agent-1/customers.pdf").display().to_string();
-    let busy =
-        move || lockstep(&root, &["sync", "customers", "--agent", "a", "--file", &file, "--config", "lockstep.toml"]);
-    let output = tokio::task::spawn_blocking(busy).await.unwrap();
-    assert_eq!(code(&output), 7, "{}", stderr(&output));
-    app.post("/api/sync/stop", json!({})).await;
-    app.idle().await;
-    app.stop().await;
-}
-
 #[test]
 fn a_start_that_fails_leaves_nothing_behind() {
     let folder = tempfile::tempdir().unwrap();

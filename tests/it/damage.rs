@@ -141,7 +141,7 @@ async fn damaged_copies_give_no_wrong_rows(name: &str, sync_type: &str) {
     }
     println!("{name}: {count} damaged copies, {read} read whole, {refused} refused");
     assert!(wrong.is_empty(), "{} of {count} wrong:\n{}", wrong.len(), wrong.join("\n"));
-    assert!(read > 0 && refused > 0, "the damage is of both kinds: {read} read, {refused} refused");
+    assert!(read > 20 && refused > 100, "the damage is of both kinds: {read} read, {refused} refused");
     let grown = memory().saturating_sub(before);
     assert!(grown < 64 << 10, "the parent grew by {grown} KiB");
 }

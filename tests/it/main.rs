@@ -8,6 +8,7 @@ mod control;
 mod coordination;
 mod damage;
 mod demo;
+mod extract;
 mod faults;
 mod fixtures;
 mod fuzzers;

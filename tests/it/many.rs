@@ -18,7 +18,7 @@ use lockstep::{
 use serde_json::{Value as Json, json};
 
 use crate::{
-    fixtures::{invent, serve},
+    fixtures::{invent, path, serve},
     outbox::server::{Answer, TestServer},
 };
 
@@ -394,4 +394,20 @@ async fn a_change_queued_at_one_process_goes_out_once_whichever_delivers_it() {
     ids.dedup();
     assert_eq!(ids.len(), 400, "each once");
     stop(one, two).await;
+}
+
+#[actix::test]
+async fn a_command_that_finds_the_agent_busy_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let one = app(folder.path(), &TestClock::default(), &["a"], &[]).await;
+    hanging(&one, "a").await;
+    let url = format!("[database]\nurl = \"{}\"\n", Backend::of_suite().database(folder.path()).await);
+    std::fs::write(folder.path().join("lockstep.toml"), url).unwrap();
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_lockstep"));
+    command.args(["sync", "customers", "--agent", "a", "--config", "lockstep.toml", "--file"]);
+    let output = command.arg(path("grid/agent-1/customers.pdf")).current_dir(folder.path()).output().await.unwrap();
+    assert_eq!(output.status.code(), Some(7), "{}", String::from_utf8_lossy(&output.stderr));
+    one.post("/api/sync/stop", json!({})).await;
+    one.idle().await;
+    one.stop().await;
 }

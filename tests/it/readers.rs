@@ -1,10 +1,9 @@
-//! How do the processes that read reports live and die with the service, and with `extract`?
+//! How do the processes that read reports live and die with the service?
 
 use std::{
     fs,
     os::unix::fs::PermissionsExt,
     path::PathBuf,
-    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -16,13 +15,13 @@ use lockstep::{
 };
 
 use crate::{
-    damage::{file, processes_of, stream_of},
+    damage::processes_of,
     fixtures::{grid, invent, print},
 };
 
-const BINARY: &str = env!("CARGO_BIN_EXE_lockstep");
+pub const BINARY: &str = env!("CARGO_BIN_EXE_lockstep");
 
-fn until(what: &str, mut is: impl FnMut() -> bool) {
+pub fn until(what: &str, mut is: impl FnMut() -> bool) {
     let started = Instant::now();
     while !is() {
         assert!(started.elapsed() < Duration::from_secs(20), "{what} did not come about");
@@ -145,57 +144,4 @@ async fn a_report_that_was_not_wholly_understood_deletes_nothing() {
     app.source.set("orders", "anna", fewer);
     assert_eq!(app.sync("orders", "anna").await.counts.missing, 1);
     app.stop().await;
-}
-
-#[test]
-fn a_killed_extract_leaves_no_reader_behind() {
-    let folder = tempfile::tempdir().unwrap();
-    let worker = folder.path().join("worker-of-extract");
-    fs::copy(BINARY, &worker).unwrap();
-    let busy = folder.path().join("busy.pdf");
-    fs::write(&busy, file(&[stream_of("", "0 0 m 9 9 l S ".repeat(4_000_000).as_bytes())])).unwrap();
-    let mut extract = Command::new(BINARY)
-        .args(["extract", "--type", "orders"])
-        .arg(&busy)
-        .env("LOCKSTEP__SANDBOX__WORKER", &worker)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    until("the reader", || processes_of(&worker) == 1);
-    extract.kill().unwrap();
-    extract.wait().unwrap();
-    until("its end", || processes_of(&worker) == 0);
-}
-
-#[test]
-fn extract_explains_and_draws_what_it_recognised() {
-    let folder = tempfile::tempdir().unwrap();
-    let pdf = crate::fixtures::path("edge/customers-page-lost.pdf");
-    let output = Command::new(BINARY)
-        .args(["extract", "--type", "customers", "--explain", "--svg"])
-        .arg(folder.path().join("pages"))
-        .arg(&pdf)
-        .output()
-        .unwrap();
-    assert_eq!(output.status.code(), Some(4));
-    let said = String::from_utf8(output.stdout).unwrap();
-    for part in ["page 1: 612 x 792 pt", "columns, parted by ruling lines", "ID", "header row from", "rows, parted by"]
-    {
-        assert!(said.contains(part), "{part} in {said}");
-    }
-    assert!(String::from_utf8(output.stderr).unwrap().contains("incomplete_cycle"));
-    let drawn = fs::read_to_string(folder.path().join("pages/page-0001.svg")).unwrap();
-    assert!(drawn.starts_with("<svg ") && drawn.contains("<rect ") && drawn.contains(">SDI:</text>"), "{drawn}");
-}
-
-#[test]
-fn a_hostile_file_makes_extract_exit_4_with_its_cause() {
-    let folder = tempfile::tempdir().unwrap();
-    let bomb = folder.path().join("bomb.pdf");
-    fs::write(&bomb, file(&[stream_of("", "q ".repeat(1_000_000).as_bytes())])).unwrap();
-    let output = Command::new(BINARY).args(["extract", "--type", "orders"]).arg(&bomb).output().unwrap();
-    assert_eq!(output.status.code(), Some(4));
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert!(said.contains("refused: budget") && said.contains("graphics states"), "{said}");
 }

@@ -3,6 +3,7 @@
 use std::{
     fs,
     io::{BufRead as _, BufReader},
+    os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -35,6 +36,7 @@ impl Run {
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .env("LOCKSTEP_TEST_POLICY", &policy)
             .stdout(Stdio::piped())
+            .process_group(0)
             .spawn()
             .unwrap();
         let mut line = String::new();
@@ -60,10 +62,11 @@ impl Run {
         println!("nothing was left {:?} after it", asked.elapsed());
     }
 
-    fn killed_by(self, signal: &str) {
+    /// Ends the script by a signal, or its whole group, as a terminal and `timeout` do.
+    fn killed_by(self, signal: &str, is_group: bool) {
         assert!(Path::new(&self.folder).is_dir() && self.policy.exists() && self.processes() >= 2);
-        let pid = self.process.id().to_string();
-        assert!(Command::new("kill").args(["-s", signal, &pid]).status().unwrap().success());
+        let pid = format!("{}{}", if is_group { "-" } else { "" }, self.process.id());
+        assert!(Command::new("kill").args(["-s", signal, "--", &pid]).status().unwrap().success());
         self.leaves_nothing();
     }
 }
@@ -80,10 +83,22 @@ fn a_run_that_fails_leaves_nothing_behind() {
 
 #[test]
 fn a_run_that_is_terminated_leaves_nothing_behind() {
-    Run::start("sleep 600").killed_by("TERM");
+    Run::start("sleep 600").killed_by("TERM", false);
 }
 
 #[test]
 fn a_run_that_is_killed_leaves_nothing_behind() {
-    Run::start("sleep 600").killed_by("KILL");
+    Run::start("sleep 600").killed_by("KILL", false);
+}
+
+#[test]
+fn a_run_that_is_killed_with_all_that_belong_to_it_leaves_nothing_behind() {
+    Run::start("sleep 600").killed_by("KILL", true);
+}
+
+#[test]
+fn a_run_that_is_interrupted_at_its_terminal_leaves_nothing_behind_and_goes_on_with_nothing() {
+    // like a test runner, which ends well by it
+    Run::start("bash -c 'trap \"exit 100\" INT; while :; do sleep 0.1; done' || true; sleep 600")
+        .killed_by("INT", true);
 }

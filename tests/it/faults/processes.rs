@@ -97,7 +97,12 @@ async fn two_processes_whose_clocks_are_five_minutes_apart_agree() {
     // a minute lasts 0.1 s, so that timers fire every second or so
     let world = World::postgres(&server.url).quick().with(&["scheduler.enabled = true", "scheduler.minute_ms = 100"]);
     world.print(10, 1);
-    let ahead = [("LD_PRELOAD", library.as_str()), ("FAKETIME", "+300s"), ("DONT_FAKE_MONOTONIC", "1")];
+    let ahead = [
+        ("LD_PRELOAD", library.as_str()),
+        ("FAKETIME", "+300s"),
+        ("DONT_FAKE_MONOTONIC", "1"),
+        ("FAKETIME_DISABLE_SHM", "1"),
+    ];
     let (right, fast) = (world.serve("right").await, world.serve_with("fast", &ahead).await);
     tokio::time::sleep(Duration::from_secs(12)).await;
     // a key that one has taken holds at the other, and for its 30 s

@@ -20,12 +20,6 @@ pub struct Rig {
     store: Option<(Store, TempDir)>,
 }
 
-/// A folder on which a commit is quick, where there is one: these tests are about rules, not about disks.
-pub fn quick_folder() -> TempDir {
-    let memory = Path::new("/dev/shm");
-    if memory.is_dir() { TempDir::new_in(memory).unwrap() } else { TempDir::new().unwrap() }
-}
-
 pub async fn open(folder: &Path) -> Store {
     let url = Backend::of_suite().database(folder).await;
     let store = Store::open(&url, tokio::runtime::Handle::current(), Arc::new(types())).await.unwrap();
@@ -40,7 +34,7 @@ impl Rig {
 
     /// Over the database of this run of the suite.
     pub async fn database() -> Self {
-        let folder = quick_folder();
+        let folder = TempDir::new().unwrap();
         let store = open(folder.path()).await;
         Self { board: Arc::new(store.clone()), now: moment(0), store: Some((store, folder)) }
     }
