@@ -43,7 +43,7 @@ has_room() {
 marked() {
     {
         grep -lzxF "LOCKSTEP_TEST_RUN=$run" /proc/[0-9]*/environ || true
-        grep -lF "$run/" /proc/[0-9]*/cmdline || true
+        grep -lFf - /proc/[0-9]*/cmdline <<<"$run/" || true # not by its own command
         find /proc/[0-9]* -maxdepth 1 -name cwd -lname "$run/*" || true # a process may have ended meanwhile
     } 2>/dev/null | cut -d / -f 3 | sort -u
 }

@@ -399,7 +399,8 @@ async fn a_change_queued_at_one_process_goes_out_once_whichever_delivers_it() {
 #[actix::test]
 async fn a_command_that_finds_the_agent_busy_says_so() {
     let folder = tempfile::tempdir().unwrap();
-    let one = app(folder.path(), &TestClock::default(), &["a"], &[]).await;
+    // with the heartbeats of the defaults: the command would take a job without any for dead
+    let one = TestApp::builder().folder(folder.path()).agents(&["a"]).start().await;
     hanging(&one, "a").await;
     let url = format!("[database]\nurl = \"{}\"\n", Backend::of_suite().database(folder.path()).await);
     std::fs::write(folder.path().join("lockstep.toml"), url).unwrap();
