@@ -14,7 +14,7 @@ begin_run() {
     started=$SECONDS
     chmod 755 "$run"
     mkdir -m 1777 "$run/tmp"
-    trap 'totals || true; end_run || true' EXIT
+    trap 'totals $? || true; end_run || true' EXIT
     trap 'exit 130' INT # the runner ends well by it, and the next would begin
     # whatever kills this script, also what cannot be caught, and its group: somebody is there to clear up
     set -m
@@ -136,8 +136,8 @@ without_nextest() { # the same by cargo test: what waits holds up what works
     return $ended
 }
 
-# What the runner counted, and what took longest.
-totals() {
+# What the runner counted, and what took longest, of a run that exits with this code.
+totals() { # totals CODE
     end_stage
     [ ${#stages[@]} -gt 0 ] || return 0
     local all='s/.*<testcase name="\([^"]*\)" classname="\([^"]*\)".* time="\([0-9.]*\)".*/\3 s  \1 (PROFILE)/p'
@@ -150,12 +150,14 @@ totals() {
     printf '\n== stages\n'
     printf '%s\n' "${stages[@]}"
     printf '%4d s  all of it\n\n' $((SECONDS - started))
+    # also where no test failed: what was not built was not counted
+    [ "$1" = 0 ] || printf 'tests/run: failed, exit code %s\n' "$1"
     local passed wrong
     if compgen -G "$run/*.junit" >/dev/null; then
         passed=$(cat "$run"/*.junit | grep -c '<testcase ' || true)
         wrong=$(cat "$run"/*.junit | grep -cE '<(failure|error)[ >]' || true)
         printf '%d passed, %d failed\n' $((passed - wrong)) "$wrong"
     else
-        grep -h '^test result:' "$run"/*.out || true
+        grep -hs '^test result:' "$run"/*.out || true
     fi
 }

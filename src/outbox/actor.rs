@@ -250,12 +250,12 @@ impl OutboxActor {
         }
     }
 
-    fn is_at_rest(&self) -> bool {
+    fn is_idle(&self) -> bool {
         self.desks.values().all(|desk| desk.under_way == 0 && !desk.claiming)
     }
 
     fn tell_if_drained(&mut self) {
-        if self.is_draining && self.is_at_rest() {
+        if self.is_draining && self.is_idle() {
             for waiting in self.draining.drain(..) {
                 // whoever asked may have stopped waiting
                 waiting.send(()).ok();
@@ -297,7 +297,7 @@ impl Handler<IsAtRest> for OutboxActor {
     type Result = bool;
 
     fn handle(&mut self, _: IsAtRest, _: &mut Self::Context) -> Self::Result {
-        self.is_at_rest() && self.offers == 0
+        self.is_idle() && self.offers == 0
     }
 }
 

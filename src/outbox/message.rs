@@ -193,8 +193,8 @@ pub struct SinkState {
 #[rtype(result = "()")]
 pub struct LookForItems;
 
-/// Is nothing claimed and nothing delivered at the moment? Reply: then nothing more will happen until somebody asks
-/// for something, or a moment comes.
+/// Is nothing that was offered still to be stored, and nothing being claimed or delivered? Reply: if so, nothing more
+/// will happen until somebody asks for something, or a moment comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Message)]
 #[rtype(result = "bool")]
 pub struct IsAtRest;

@@ -7,7 +7,8 @@ use tokio::runtime::Handle;
 use crate::store::throwaway::create_database;
 
 /// What the suite runs over: `LOCKSTEP_TEST_BACKEND` is `sqlite` (the default), `postgres`, `clustered` (PostgreSQL and
-/// Redis), or `none` for tests that ask for no database of the suite's. `tests/run` starts the servers and sets all three variables.
+/// Redis), or `none` for tests that ask for no database of the suite's. `tests/run` starts the servers, and sets this
+/// and their URLs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Backend {
     /// A file, and memory.

@@ -146,7 +146,7 @@ async fn damaged_copies_give_no_wrong_rows(name: &str, sync_type: &str) {
     assert!(grown < 64 << 10, "the parent grew by {grown} KiB");
 }
 
-/// Small files of different making: some two thousand damaged copies together.
+/// Small files of different making: more than three thousand damaged copies together.
 macro_rules! damaged_copies_of {
     ($($test:ident: $name:literal as $sync_type:literal),+ $(,)?) => {
         mod damaged_copies_give_no_wrong_rows {

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     path::Path,
     sync::{Arc, Mutex},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use lockstep::{
@@ -19,7 +19,10 @@ use serde_json::{Value as Json, json};
 
 use crate::{
     fixtures::{invent, path, serve},
-    outbox::server::{Answer, TestServer},
+    outbox::{
+        server::{Answer, TestServer},
+        until,
+    },
 };
 
 /// With Redis the other process is told at once: no heartbeat comes within a test then.
@@ -41,15 +44,6 @@ async fn pair(folder: &Path, agents: &[&str], settings: &[(&str, &str)]) -> (Tes
     // both listen by now; the first words are said before anyone relies on them
     tokio::time::sleep(Duration::from_millis(300)).await;
     (one, two)
-}
-
-async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) -> Duration {
-    let started = Instant::now();
-    while !is_so().await {
-        assert!(started.elapsed() < Duration::from_secs(20), "{what}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    started.elapsed()
 }
 
 /// Starts a sync at `app` that goes on until it is stopped.

@@ -41,6 +41,7 @@ impl Run {
             .unwrap();
         let mut line = String::new();
         BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert!(line.starts_with('/'), "it has to begin before it ends: {line}");
         Self { process, folder: PathBuf::from(line.trim()), policy, _outer: outer }
     }
 
