@@ -7,15 +7,18 @@ use pdf_writer::{
     Filter, Finish, Name, Pdf, Rect, Ref, Str,
     types::{CidFontType, FontFlags, SystemInfo, UnicodeCmap},
 };
+use skrifa::{
+    FontRef, GlyphId, MetadataProvider,
+    instance::{LocationRef, Size},
+};
 use subsetter::GlyphRemapper;
-use ttf_parser::Face;
 
 const NAME: Name<'static> = Name(b"LOCKST+DejaVuSerif");
 const SYSTEM: SystemInfo<'static> = SystemInfo { registry: Str(b"Adobe"), ordering: Str(b"Identity"), supplement: 0 };
 
 /// A font face and the glyphs used of it so far.
 pub struct Font {
-    face: Face<'static>,
+    face: FontRef<'static>,
     glyphs: GlyphRemapper,
     /// New glyph -> its text.
     texts: BTreeMap<u16, char>,
@@ -26,12 +29,12 @@ impl Font {
     /// The grid's face.
     pub fn load() -> anyhow::Result<Self> {
         let face =
-            Face::parse(dejavu::serif::regular(), 0).map_err(|error| anyhow!("the font cannot be read: {error}"))?;
+            FontRef::new(dejavu::serif::regular()).map_err(|error| anyhow!("the font cannot be read: {error}"))?;
         Ok(Self { face, glyphs: GlyphRemapper::new(), texts: BTreeMap::new(), widths: BTreeMap::new() })
     }
 
-    fn units(&self, units: u16) -> f32 {
-        f32::from(units) / f32::from(self.face.units_per_em()) * 1000.0
+    fn glyph(&self, c: char) -> GlyphId {
+        self.face.charmap().map(c).unwrap_or_default()
     }
 
     /// A character's advance in thousandths of the size.
@@ -39,8 +42,9 @@ impl Font {
         if let Some(width) = self.widths.get(&c) {
             return *width;
         }
-        let glyph = self.face.glyph_index(c).unwrap_or_default();
-        let width = self.units(self.face.glyph_hor_advance(glyph).unwrap_or(0));
+        // a size of a thousand gives thousandths of the size
+        let metrics = self.face.glyph_metrics(Size::new(1000.0), LocationRef::default());
+        let width = metrics.advance_width(self.glyph(c)).unwrap_or(0.0);
         self.widths.insert(c, width);
         width
     }
@@ -54,7 +58,7 @@ impl Font {
     pub fn encode(&mut self, text: &str) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(text.len() * 2);
         for c in text.chars() {
-            let glyph = self.glyphs.remap(self.face.glyph_index(c).unwrap_or_default().0);
+            let glyph = self.glyphs.remap(self.glyph(c).to_u32() as u16);
             self.texts.insert(glyph, c);
             bytes.extend(glyph.to_be_bytes());
         }
@@ -80,17 +84,16 @@ impl Font {
         widths.finish();
         font.finish();
 
-        let bounds = self.face.global_bounding_box();
-        let scale = 1000.0 / f32::from(self.face.units_per_em());
-        let corner = |x: i16| f32::from(x) * scale;
+        let metrics = self.face.metrics(Size::new(1000.0), LocationRef::default());
+        let bounds = metrics.bounds.unwrap_or_default();
         pdf.font_descriptor(descriptor)
             .name(NAME)
             .flags(FontFlags::SYMBOLIC | FontFlags::SERIF)
-            .bbox(Rect::new(corner(bounds.x_min), corner(bounds.y_min), corner(bounds.x_max), corner(bounds.y_max)))
+            .bbox(Rect::new(bounds.x_min, bounds.y_min, bounds.x_max, bounds.y_max))
             .italic_angle(0.0)
-            .ascent(corner(self.face.ascender()))
-            .descent(corner(self.face.descender()))
-            .cap_height(corner(self.face.capital_height().unwrap_or(0)))
+            .ascent(metrics.ascent)
+            .descent(metrics.descent)
+            .cap_height(metrics.cap_height.unwrap_or(0.0))
             .stem_v(80.0)
             .font_file2(file);
         let subset =

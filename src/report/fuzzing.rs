@@ -4,7 +4,7 @@ use std::{sync::LazyLock, time::Duration};
 
 use super::{
     budget::{Budget, Limits},
-    pdf::{CMap, Document, Page, Rect, Rule, Run},
+    pdf::{CMap, Document, Page, Pieces, Rect, Rule, Run},
     read::Request,
     table::{self, Known},
 };
@@ -47,7 +47,7 @@ pub fn content(bytes: &[u8]) {
     pdf.extend_from_slice(end.as_bytes());
     let budget = Budget::new(limits());
     if let Ok(document) = Document::open(&pdf, &budget)
-        && let Ok(page) = document.page(0)
+        && let Ok(page) = document.page(0, Pieces::Whole)
     {
         table::recognise(&page, &Known::default()).ok();
     }
@@ -89,6 +89,7 @@ pub fn tables(bytes: &[u8]) {
                     size,
                     first_advance: f64::from(letters[1] % 16),
                     clip,
+                    font: 0,
                     text,
                 });
             }

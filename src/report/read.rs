@@ -15,7 +15,7 @@ use super::{
     cell,
     columns::Columns,
     cycle::{Cycles, WideRow},
-    pdf::{Document, Page, Verdict},
+    pdf::{Document, Page, Pieces, Verdict},
     sniff,
     table::{self, Known, PageTable},
     totals::{self, Sum, Totals},
@@ -156,7 +156,7 @@ impl Request<'_> {
         let sheets = (0..count)
             .into_par_iter()
             .map(|page| {
-                let table = Self::by_marks(&document.page(page)?, &known)?;
+                let table = Self::by_marks(&document.page(page, Pieces::Whole)?, &known)?;
                 // told under the lock: progress never goes back
                 let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
                 *done += 1;
@@ -184,7 +184,7 @@ impl Request<'_> {
         let document = Document::open(self.bytes, self.budget)?;
         let known = self.known();
         let mut found = (0..document.page_count())
-            .map(|page| Ok(Self::by_marks(&document.page(page)?, &known)))
+            .map(|page| Ok(Self::by_marks(&document.page(page, Pieces::Whole)?, &known)))
             .collect::<Result<Vec<_>, Refusal>>()?;
         if found.iter().any(|found| matches!(found, Ok(None))) {
             match Self::loose_tables(&document, &known) {
@@ -199,7 +199,7 @@ impl Request<'_> {
         }
         for (page, found) in found.iter().enumerate() {
             if let Some(found) = found.as_ref().map(Option::as_ref).transpose() {
-                each(&document.page(page)?, found);
+                each(&document.page(page, Pieces::Whole)?, found);
             }
         }
         Ok(())
@@ -208,7 +208,7 @@ impl Request<'_> {
     fn loose_tables(document: &Document<'_>, known: &Known) -> Result<Vec<PageTable>, Refusal> {
         let pages = (0..document.page_count())
             .into_par_iter()
-            .map(|page| table::loosely(document.page(page)?))
+            .map(|page| table::loosely(document.page(page, Pieces::Words)?))
             .collect::<Result<Vec<_>, Refusal>>()?;
         table::positions::recognise(pages, known)
     }

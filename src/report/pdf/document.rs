@@ -6,17 +6,22 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use lopdf::{Dictionary, LoadOptions, Object, ObjectId, xref::XrefRecovery};
+use lopdf::{Dictionary, Object, ObjectId};
 
 use super::{
+    annotation,
     font::Font,
-    interpreter,
+    interpreter::{self, Pieces},
+    layers::Layers,
     matrix::Matrix,
-    page::Page,
+    open::{self, damaged},
+    page::{Page, Rect},
     stream::{self, StreamError},
 };
-use crate::report::{Refusal, RefusalCode, budget::Budget};
+use crate::report::{Refusal, budget::Budget};
 
+/// The size that viewers give a page that says none.
+const LETTER: Rect = Rect { x0: 0.0, y0: 0.0, x1: 612.0, y1: 792.0 };
 /// Bytes that one glyph of a decoded font costs the budget.
 const GLYPH_COST: u64 = 12;
 
@@ -25,39 +30,18 @@ pub struct Document<'b> {
     file: lopdf::Document,
     pages: Vec<ObjectId>,
     fonts: Mutex<HashMap<ObjectId, Arc<Font>>>,
-    /// Layers that are switched off.
-    off: HashSet<ObjectId>,
+    layers: Layers,
     /// What reading it may still cost.
     pub budget: &'b Budget,
 }
 
-fn damaged(text: impl Into<String>) -> Refusal {
-    Refusal::new(RefusalCode::Damaged, text)
-}
-
 impl<'b> Document<'b> {
-    /// Opens a file; needs no password other than the empty one.
+    /// Opens a file and finds its pages.
     ///
     /// # Errors
-    /// `needs_password` or `damaged`: a file whose cross-reference had to be rebuilt may have lost
-    /// pages unseen, and so is refused rather than read in part. `budget` where it is too large.
+    /// As [`open::load`]; `damaged` where pages are missing or listed twice. `budget` where it is too large.
     pub fn open(bytes: &[u8], budget: &'b Budget) -> Result<Self, Refusal> {
-        let options = LoadOptions {
-            max_decompressed_size: usize::try_from(budget.limits.stream_bytes).ok(),
-            ..LoadOptions::default()
-        };
-        let file = lopdf::Document::load_mem_with_options(bytes, options).map_err(|error| match error {
-            lopdf::Error::InvalidPassword | lopdf::Error::Decryption(_) => needs_password(),
-            other => damaged(format!("the PDF cannot be opened: {other}")),
-        })?;
-        if file.is_encrypted() {
-            return Err(needs_password());
-        }
-        if matches!(file.xref_recovery, Some(XrefRecovery::Reconstructed)) {
-            return Err(damaged("the PDF is damaged or was cut off: its cross-reference table cannot be read"));
-        }
-        budget.check_objects(file.objects.len())?;
-        budget.check_time()?;
+        let file = open::load(bytes, budget)?;
         let pages: Vec<_> = file.page_iter().collect();
         budget.check_pages(pages.len())?;
         if pages.iter().collect::<HashSet<_>>().len() < pages.len() {
@@ -70,21 +54,16 @@ impl<'b> Document<'b> {
                 format!("the PDF says that it has {} pages, but {} can be found", counted.unwrap_or(0), pages.len());
             return Err(damaged(text));
         }
-        let mut document = Self { file, pages, fonts: Mutex::default(), off: HashSet::new(), budget };
-        document.off = document.layers_off().unwrap_or_default();
+        let mut document = Self { file, pages, fonts: Mutex::default(), layers: Layers::default(), budget };
+        let layers = document.file.catalog().ok().and_then(|catalog| Layers::of(&document, catalog));
+        document.layers = layers.unwrap_or_default();
         document.check_contents()?;
         Ok(document)
     }
 
-    fn layers_off(&self) -> Option<HashSet<ObjectId>> {
-        let layers = self.dict(self.file.catalog().ok()?.get(b"OCProperties").ok()?)?;
-        let off = self.array(self.dict(layers.get(b"D").ok()?)?, b"OFF")?;
-        Some(off.iter().filter_map(|layer| layer.as_reference().ok()).collect())
-    }
-
-    /// Is this a layer that is switched off?
+    /// Is what belongs to this layer hidden?
     pub fn is_off(&self, layer: &Object) -> bool {
-        layer.as_reference().is_ok_and(|layer| self.off.contains(&layer))
+        self.layers.is_off(self, layer)
     }
 
     /// Pages may print the same content, if a printer found it to be the same; but then no other
@@ -129,12 +108,13 @@ impl<'b> Document<'b> {
         self.pages.len()
     }
 
-    /// Interprets page `index` (from 0), turned so that most of its text stands upright.
+    /// Interprets page `index` (from 0), turned so that most of its text stands upright; what lies outside
+    /// its edges is dropped.
     ///
     /// # Errors
     /// `damaged` where a content stream is missing or cannot be decoded to its end, `budget` where
     /// that costs too much.
-    pub fn page(&self, index: usize) -> Result<Page, Refusal> {
+    pub fn page(&self, index: usize, pieces: Pieces) -> Result<Page, Refusal> {
         let number = index + 1;
         let id = self.pages[index];
         let dict = self.file.get_dictionary(id).map_err(|error| damaged(format!("page {number}: {error}")))?;
@@ -148,13 +128,18 @@ impl<'b> Document<'b> {
         let empty = Dictionary::new();
         let resources = self.inherited(dict, b"Resources").and_then(|object| self.dict(object)).unwrap_or(&empty);
         let (base, size) = self.upright(dict).ok_or_else(|| damaged(format!("page {number}: it has no size")))?;
-        let mut page = interpreter::interpret(self, &content, resources, base)?;
+        let mut page = interpreter::interpret(self, &content, resources, base, pieces)?;
+        page.fields = annotation::shown(self, dict, base);
         page.size = size;
+        page.crop();
         let turns = page.turns();
         if turns != 0 {
             let (turn, size) = quarter_turns(4 - turns, size);
-            page = interpreter::interpret(self, &content, resources, base.then(turn))?;
+            let base = base.then(turn);
+            page = interpreter::interpret(self, &content, resources, base, pieces)?;
+            page.fields = annotation::shown(self, dict, base);
             page.size = size;
+            page.crop();
         }
         super::accent::compose(&mut page);
         page.number = number;
@@ -193,18 +178,23 @@ impl<'b> Document<'b> {
         None
     }
 
-    /// Turns a page's space so that it stands upright, as `/Rotate` shows it; and its size. `None` if the
-    /// page does not say how large it is.
+    /// Turns a page's space so that what viewers show of it stands upright, as `/Rotate` says; and its
+    /// size. `None` if the page has a size that is none.
     fn upright(&self, page: &Dictionary) -> Option<(Matrix, (f64, f64))> {
-        let numbers: Vec<f64> = match self.inherited(page, b"MediaBox") {
-            Some(Object::Array(list)) => list.iter().filter_map(|number| self.number(number)).collect(),
-            _ => Vec::new(),
+        let area = |key: &[u8]| -> Option<Option<Rect>> {
+            let Some(Object::Array(list)) = self.inherited(page, key) else { return Some(None) };
+            let numbers: Vec<f64> = list.iter().filter_map(|number| self.number(number)).collect();
+            let [x0, y0, x1, y1] = numbers[..] else { return None };
+            Some(Some(Rect::around((x0, y0), (x1, y1))))
         };
+        let media = area(b"MediaBox")?.unwrap_or(LETTER);
+        let shown = area(b"CropBox").flatten().map_or(media, |crop| crop.intersection(media));
+        // a crop that leaves nothing is ignored
+        let shown = if shown.width() > 0.0 && shown.height() > 0.0 { shown } else { media };
         let turns = self.inherited(page, b"Rotate").and_then(|object| self.number(object)).unwrap_or(0.0) as i64;
         let turns = (turns / 90).rem_euclid(4) as usize;
-        let [x0, y0, x1, y1] = numbers[..] else { return None };
-        let (turn, size) = quarter_turns((4 - turns) % 4, ((x1 - x0).abs(), (y1 - y0).abs()));
-        Some((Matrix::translation(-x0.min(x1), -y0.min(y1)).then(turn), size))
+        let (turn, size) = quarter_turns((4 - turns) % 4, (shown.width(), shown.height()));
+        Some((Matrix::translation(-shown.x0, -shown.y0).then(turn), size))
     }
 
     /// Follows references.
@@ -289,8 +279,4 @@ fn plain_name(name: &[u8]) -> Cow<'_, [u8]> {
         rest = if escaped.is_some() { &tail[2..] } else { tail };
     }
     Cow::Owned(plain)
-}
-
-fn needs_password() -> Refusal {
-    Refusal::new(RefusalCode::NeedsPassword, "the PDF is encrypted and needs a password; export it without one")
 }

@@ -6,6 +6,7 @@ use lopdf::{Dictionary, Object};
 
 use super::{
     super::budget::Exceeded,
+    colour::{BLACK, Colour, Space},
     document::Document,
     font::Font,
     lexer::{Lexer, Token},
@@ -13,6 +14,7 @@ use super::{
     matrix::Matrix,
     page::{Page, Rect},
     path::{Paint, Path},
+    seen::Painted,
     stream::StreamError,
 };
 
@@ -34,7 +36,25 @@ pub(super) struct State {
     pub scale: f64,
     pub leading: f64,
     pub rise: f64,
-    pub is_hidden: bool,
+    /// `Tr`: how glyphs are painted.
+    pub mode: i64,
+    /// The colour of fills, and how its operands are read.
+    pub fill: Colour,
+    pub space: Space,
+    /// How little can be seen through fills and strokes, from 0 to 1.
+    pub alpha: f64,
+    pub stroke_alpha: f64,
+    /// Do fills let through what is below them?
+    pub mixes: bool,
+}
+
+/// How finely shown strings are cut into runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pieces {
+    /// As printed.
+    Whole,
+    /// Word by word, wherever a string jumps.
+    Words,
 }
 
 /// A page on its way.
@@ -54,6 +74,8 @@ pub(super) struct Interpreter<'a> {
     pub actual_text: Option<ActualText>,
     /// How many layers that are switched off are open.
     pub hidden_layers: usize,
+    pub pieces: Pieces,
+    pub painted: Painted,
     in_text: bool,
     tokens: u64,
     glyphs_told: u64,
@@ -68,6 +90,7 @@ pub fn interpret(
     content: &[u8],
     resources: &Dictionary,
     base: Matrix,
+    pieces: Pieces,
 ) -> Result<Page, Exceeded> {
     let state = State {
         matrix: base,
@@ -79,7 +102,12 @@ pub fn interpret(
         scale: 1.0,
         leading: 0.0,
         rise: 0.0,
-        is_hidden: false,
+        mode: 0,
+        fill: BLACK,
+        space: Space::Gray,
+        alpha: 1.0,
+        stroke_alpha: 1.0,
+        mixes: false,
     };
     let mut interpreter = Interpreter {
         document,
@@ -93,6 +121,8 @@ pub fn interpret(
         marks: Vec::new(),
         actual_text: None,
         hidden_layers: 0,
+        pieces,
+        painted: Painted::default(),
         in_text: false,
         tokens: 0,
         glyphs_told: 0,
@@ -100,7 +130,11 @@ pub fn interpret(
     interpreter.run(content, resources, 0)?;
     interpreter.close_marks();
     interpreter.look()?;
-    Ok(interpreter.page)
+    let fonts = interpreter.fonts.len();
+    let mut page = interpreter.page;
+    super::overprint::settle(&mut page);
+    page.gaps = super::spacing::gaps(&page, fonts);
+    Ok(page)
 }
 
 pub(super) fn numbers<const N: usize>(operands: &[Token<'_>]) -> Option<[f64; N]> {
@@ -133,7 +167,9 @@ impl Interpreter<'_> {
             }
             match token {
                 Token::Operator(b"BI") => {
-                    if !lexer.skip_inline_image() {
+                    if lexer.skip_inline_image() {
+                        self.picture(false);
+                    } else {
                         self.page.verdict.lost_texts += 1;
                     }
                 }
@@ -222,8 +258,14 @@ impl Interpreter<'_> {
             b"B" | b"B*" => self.paint(true, true, false),
             b"b" | b"b*" => self.paint(true, true, true),
             b"n" => self.paint(false, false, false),
-            b"w" | b"J" | b"j" | b"M" | b"d" | b"ri" | b"i" | b"CS" | b"cs" | b"SC" | b"SCN" | b"sc" | b"scn"
-            | b"G" | b"g" | b"RG" | b"rg" | b"K" | b"k" | b"sh" | b"MP" | b"DP" | b"BX" | b"EX" | b"d0" | b"d1" => {}
+            b"sh" => {
+                // it fills the clip, with colours that change from place to place
+                let area = self.clip_of(self.state.clip).unwrap_or_default();
+                self.painted.fill(area, None, false, &mut self.page);
+            }
+            b"w" | b"J" | b"j" | b"M" | b"d" | b"ri" | b"i" | b"CS" | b"SC" | b"SCN" | b"G" | b"RG" | b"K" | b"MP"
+            | b"DP" | b"BX" | b"EX" | b"d0" | b"d1" => {}
+            _ if self.fill_colour(operator, operands, resources) => {}
             _ => return Ok(self.text_operator(operator, operands, resources)),
         }
         Ok(true)
@@ -233,18 +275,45 @@ impl Interpreter<'_> {
         if closes {
             self.path.end_subpath(true);
         }
-        let clip = self.path.paint(Paint { strokes, fills }, &mut self.page, self.state.clip);
+        // nobody sees what is painted on a layer that is off, or with nothing
+        let is_seen = self.hidden_layers == 0;
+        let paint = Paint {
+            strokes: strokes && is_seen && self.state.stroke_alpha > 0.0,
+            fills: fills && is_seen && self.state.alpha > 0.0,
+        };
+        let clip = self.path.paint(paint, &mut self.page, self.state.clip);
         self.state.clip = clip.or(self.state.clip);
+        let is_opaque = self.state.alpha >= 1.0 && !self.state.mixes;
+        let colour = self.state.fill.filter(|_| is_opaque);
+        for area in self.path.filled.drain(..) {
+            self.painted.fill(area, colour, is_opaque, &mut self.page);
+        }
     }
 
-    /// `gs` may set a font.
+    /// A picture was drawn into the unit square.
+    fn picture(&mut self, is_opaque: bool) {
+        if self.hidden_layers > 0 || self.state.alpha <= 0.0 {
+            return;
+        }
+        let corners = [(0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (1.0, 1.0)].map(|(x, y)| self.state.matrix.apply(x, y));
+        let area = corners.map(|corner| Rect::around(corner, corner)).into_iter().reduce(Rect::union).unwrap_or_default();
+        let area = self.clip_of(self.state.clip).map_or(area, |clip| area.intersection(clip));
+        if area.width() <= 0.0 || area.height() <= 0.0 {
+            return;
+        }
+        let is_opaque = is_opaque && self.state.alpha >= 1.0 && !self.state.mixes;
+        self.painted.fill(area, None, is_opaque, &mut self.page);
+        self.page.images.push(area);
+    }
+
+    /// `gs` may set a font, and what can be seen through.
     fn extended_state(&mut self, operands: &[Token<'_>], resources: &Dictionary) {
         let [.., Token::Name(name)] = operands else { return };
         let Some(state) = self.document.resource(resources, b"ExtGState", name) else { return };
-        let Some([font, size]) = self
-            .document
-            .dict(state)
-            .and_then(|state| <&[Object; 2]>::try_from(self.document.array(state, b"Font")?.as_slice()).ok())
+        let Some(state) = self.document.dict(state) else { return };
+        self.transparency(state);
+        let Some([font, size]) =
+            self.document.array(state, b"Font").and_then(|font| <&[Object; 2]>::try_from(font.as_slice()).ok())
         else {
             return;
         };
@@ -274,8 +343,12 @@ impl Interpreter<'_> {
         };
         let layer = form.dict.get(b"OC").is_ok_and(|layer| self.document.is_off(layer));
         match form.dict.get(b"Subtype").and_then(Object::as_name) {
-            Ok(b"Image") => return Ok(()),
             _ if layer => return Ok(()),
+            Ok(b"Image") => {
+                let is_whole = [&b"ImageMask"[..], b"SMask", b"Mask"].iter().all(|key| !form.dict.has(key));
+                self.picture(is_whole);
+                return Ok(());
+            }
             Ok(b"Form") => {}
             _ => {
                 self.page.verdict.lost_texts += 1;

@@ -2,7 +2,11 @@
 
 use lopdf::Dictionary;
 
-use super::{font::is_printable, interpreter::Interpreter, lexer::Token};
+use super::{
+    font::{is_invisible, is_printable},
+    interpreter::Interpreter,
+    lexer::Token,
+};
 
 /// What a marked content does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,5 +90,5 @@ fn text_string(bytes: &[u8]) -> String {
         [0xef, 0xbb, 0xbf, text @ ..] => String::from_utf8_lossy(text).into_owned(),
         _ => bytes.iter().map(|byte| char::from(*byte)).collect::<String>(),
     };
-    text.chars().filter(|character| is_printable(*character)).collect()
+    text.chars().filter(|character| is_printable(*character) && !is_invisible(*character)).collect()
 }

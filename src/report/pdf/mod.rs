@@ -1,20 +1,27 @@
 //! What is printed where? Positioned text, rules, boxes and clips of each page; lopdf reads the objects.
 
 mod accent;
+mod annotation;
 mod cmap;
+mod colour;
 mod document;
 mod font;
 mod interpreter;
+mod layers;
 mod lexer;
 mod marked;
 mod matrix;
+mod open;
+mod overprint;
 mod page;
 mod path;
+mod seen;
+mod spacing;
 mod stream;
 mod text;
 
 #[cfg(feature = "testing")]
 pub use cmap::CMap;
 pub use document::Document;
+pub use interpreter::Pieces;
 pub use page::{Page, Rect, Rule, Run, Verdict};
-pub use text::WORD_GAP;

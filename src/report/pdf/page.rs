@@ -86,6 +86,22 @@ pub enum Rule {
     },
 }
 
+impl Rule {
+    /// The part of it that lies within `area`.
+    fn within(self, area: Rect) -> Option<Self> {
+        match self {
+            Rule::Vertical { x, y0, y1 } => {
+                let (y0, y1) = (y0.max(area.y0), y1.min(area.y1));
+                (x >= area.x0 && x <= area.x1 && y0 <= y1).then_some(Rule::Vertical { x, y0, y1 })
+            }
+            Rule::Horizontal { y, x0, x1 } => {
+                let (x0, x1) = (x0.max(area.x0), x1.min(area.x1));
+                (y >= area.y0 && y <= area.y1 && x0 <= x1).then_some(Rule::Horizontal { y, x0, x1 })
+            }
+        }
+    }
+}
+
 /// A piece of text that one show operator printed without a gap inside.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Run {
@@ -101,6 +117,8 @@ pub struct Run {
     pub first_advance: f64,
     /// The clip it was printed in: an index into [`Page::clips`].
     pub clip: Option<u32>,
+    /// Its font: an index into [`Page::gaps`].
+    pub font: u32,
     /// Its text: a range of [`Page::text`].
     pub text: std::ops::Range<u32>,
 }
@@ -149,6 +167,12 @@ pub struct Page {
     pub boxes: Vec<Rect>,
     /// Clip rectangles.
     pub clips: Vec<Rect>,
+    /// Where pictures stand.
+    pub images: Vec<Rect>,
+    /// Where fields of a form, and notes, show text that is no part of the content.
+    pub fields: Vec<Rect>,
+    /// For each font: the gap (share of the size) from which on two texts are two words.
+    pub gaps: Vec<f64>,
     /// Where texts begin that run up, down or backwards.
     pub turned: Vec<(f64, f64)>,
     /// How far it could be read.
@@ -162,6 +186,28 @@ impl Page {
     #[must_use]
     pub fn text_of(&self, run: &Run) -> &str {
         &self.text[run.text.start as usize..run.text.end as usize]
+    }
+
+    /// Are two texts on one line, the second to the right of the first, two words?
+    #[must_use]
+    pub fn are_parted(&self, left: &Run, right: &Run) -> bool {
+        let gap = self.gaps.get(right.font as usize).copied().unwrap_or(super::spacing::WORD_GAP);
+        right.x0 - left.x1 > left.size.min(right.size) * gap
+    }
+
+    /// Drops what lies outside the page's edges, and cuts rules off there.
+    pub fn crop(&mut self) {
+        let page = Rect { x0: 0.0, y0: 0.0, x1: self.size.0, y1: self.size.1 };
+        let holds = |area: &Rect| area.x1 >= area.x0 && area.y1 >= area.y0;
+        self.runs.retain(|run| {
+            let (x, y) = (f64::midpoint(run.x0, run.x1), run.y + run.size * 0.3);
+            x >= page.x0 && x <= page.x1 && y >= page.y0 && y <= page.y1
+        });
+        self.rules = self.rules.drain(..).filter_map(|rule| rule.within(page)).collect();
+        for areas in [&mut self.boxes, &mut self.images, &mut self.fields] {
+            areas.iter_mut().for_each(|area| *area = area.intersection(page));
+            areas.retain(holds);
+        }
     }
 
     /// The quarter turns, anticlockwise, in which most of the text runs.

@@ -25,6 +25,8 @@ pub struct Path {
     boxes: Vec<Rect>,
     segments: Vec<((f64, f64), (f64, f64))>,
     subpath: Vec<(f64, f64)>,
+    /// Areas that were filled since the last look.
+    pub filled: Vec<Rect>,
     /// `W` was seen: the next painting operator clips.
     pub clips: bool,
 }
@@ -82,6 +84,9 @@ impl Path {
         if paint.strokes || paint.fills {
             for shape in self.boxes.drain(..) {
                 let shape = within.map_or(shape, |within| shape.intersection(within));
+                if paint.fills && shape.width() > RULE_THICKNESS && shape.height() > RULE_THICKNESS {
+                    self.filled.push(shape);
+                }
                 paint_box(paint, shape, page);
             }
             for (from, to) in self.segments.drain(..).filter(|_| paint.strokes) {

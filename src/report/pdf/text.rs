@@ -3,14 +3,18 @@
 use lopdf::Dictionary;
 
 use super::{
-    interpreter::{Interpreter, numbers},
+    colour::BLACK,
+    interpreter::{Interpreter, Pieces, numbers},
     lexer::Token,
     matrix::Matrix,
     page::Run,
+    spacing::NARROW_GAP,
 };
 
-/// A gap this wide (share of the size) ends a run: a blank or a column lies there.
-pub const WORD_GAP: f64 = 0.18;
+/// A gap this wide (share of the size) ends a run: a blank or a column may lie there.
+const GAP: f64 = NARROW_GAP * 0.9;
+/// Letters that are spaced by more than this share of the size may stand in several columns.
+const JUMP: f64 = 0.6;
 /// Text that turns away from a quarter by more than this (sine) stands askew.
 const ASKEW: f64 = 0.1;
 
@@ -34,7 +38,7 @@ impl Interpreter<'_> {
             (b"Tz", Some(percent)) => state.scale = percent / 100.0,
             (b"TL", Some(leading)) => state.leading = leading,
             (b"Ts", Some(rise)) => state.rise = rise,
-            (b"Tr", Some(mode)) => state.is_hidden = matches!(mode as i64, 3 | 7),
+            (b"Tr", Some(mode)) => state.mode = mode as i64,
             (b"Tf", Some(size)) => {
                 let [.., Token::Name(name), _] = operands else { return false };
                 self.state.size = size;
@@ -102,6 +106,7 @@ impl Interpreter<'_> {
             return;
         };
         let state = self.state;
+        let is_hidden = self.is_hidden();
         let (size, scale) = (state.size, state.scale);
         let to_page = self.text_matrix.then(state.matrix);
         let mut x = 0.0;
@@ -117,7 +122,7 @@ impl Interpreter<'_> {
             let shown: &[u8] = match operand {
                 Token::Number(thousandths) => {
                     let gap = -thousandths / 1000.0;
-                    if gap.abs() > WORD_GAP {
+                    if gap.abs() > GAP {
                         self.end_piece(&piece, to_page);
                         piece = Piece { start: self.page.text.len(), ..Piece::default() };
                     }
@@ -135,22 +140,33 @@ impl Interpreter<'_> {
                 let word_space = if code == 32 && length == 1 { state.word_space } else { 0.0 };
                 let advance = (f64::from(glyph.advance) * size + state.char_space + word_space) * scale;
                 shown_glyphs += 1;
+                if self.pieces == Pieces::Words && state.char_space.abs() > JUMP * size.abs() && piece.x0.is_some() {
+                    self.end_piece(&piece, to_page);
+                    piece = Piece { start: self.page.text.len(), ..Piece::default() };
+                }
                 let before = self.page.text.len();
                 match &mut self.actual_text {
                     Some(replacement) => self.page.text.push_str(&std::mem::take(&mut replacement.text)),
                     None => {
-                        if !font.append_text(glyph, &mut self.page.text) && !state.is_hidden {
+                        if !font.append_text(glyph, &mut self.page.text) && !is_hidden {
                             self.page.verdict.unmapped += 1;
                         }
                     }
                 }
-                if self.page.text.as_bytes().get(before..).is_some_and(|text| text != b" ") {
+                let is_blank = match &self.page.text.as_bytes()[before..] {
+                    b" " => true,
+                    text => text.is_ascii() && text.trim_ascii().is_empty(),
+                };
+                if !is_blank {
                     if piece.x0.is_none() {
                         piece.x0 = Some(x);
                         piece.first_advance = advance;
                     }
                     // spacing after the last glyph is no part of it
-                    piece.x1 = x + f64::from(glyph.advance) * size * scale;
+                    piece.x1 = x + f64::from(glyph.drawn) * size * scale;
+                } else if self.pieces == Pieces::Words && piece.x0.is_some() {
+                    self.end_piece(&piece, to_page);
+                    piece = Piece { start: self.page.text.len(), ..Piece::default() };
                 }
                 x += advance;
             }
@@ -169,8 +185,7 @@ impl Interpreter<'_> {
         let x0 = piece.x0.unwrap_or(0.0);
         let (from, to) = (to_page.apply(x0, state.rise), to_page.apply(piece.x1, state.rise));
         let size = state.size.abs() * to_page.vertical_scale();
-        let is_seen = !state.is_hidden
-            && self.hidden_layers == 0
+        let is_seen = !self.is_hidden()
             && piece.x0.is_some()
             && self.clip_of(state.clip).is_none_or(|clip| {
                 let (left, right) = (from.0.min(to.0), from.0.max(to.0));
@@ -180,7 +195,7 @@ impl Interpreter<'_> {
             self.page.text.truncate(start);
             return;
         }
-        let direction = state.size.signum() / length;
+        let direction = (state.size * state.scale).signum() / length;
         let turn = match (a * direction, b * direction) {
             (c, s) if s.abs() < ASKEW => {
                 if c > 0.0 {
@@ -209,14 +224,34 @@ impl Interpreter<'_> {
             self.page.text.truncate(start);
             return;
         }
-        self.page.runs.push(Run {
+        let run = Run {
             x0: from.0,
             x1: to.0.max(from.0),
             y: from.1,
             size,
             first_advance: (piece.first_advance * length).abs(),
             clip: state.clip,
+            font: state.font.unwrap_or(0) as u32,
             text: start as u32..self.page.text.len() as u32,
-        });
+        };
+        // strokes around the glyphs, or instead of them, have a colour of their own
+        let is_filled = matches!(state.mode, 0 | 4);
+        if is_filled && state.fill != BLACK && !self.painted.shows(&run, state.fill) {
+            self.page.text.truncate(start);
+            return;
+        }
+        self.painted.print(&run, self.page.runs.len());
+        self.page.runs.push(run);
+    }
+
+    /// Does nobody see what is shown now?
+    fn is_hidden(&self) -> bool {
+        let alpha = match self.state.mode {
+            0 | 4 => self.state.alpha,
+            1 | 5 => self.state.stroke_alpha,
+            3 | 7 => 0.0,
+            _ => self.state.alpha.max(self.state.stroke_alpha),
+        };
+        alpha <= 0.0 || self.hidden_layers > 0
     }
 }

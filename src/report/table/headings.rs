@@ -4,7 +4,7 @@
 //! what is left is parted at its wide gaps.
 
 use super::{
-    super::pdf::{Page, Run, WORD_GAP},
+    super::pdf::{Page, Run},
     Band, Known, Loose,
     rows::{TextLine, line_of, lines},
     runs_between,
@@ -111,13 +111,13 @@ fn text_of(page: &Page, runs: &[&Run]) -> String {
     let mut text = String::new();
     for line in runs.chunk_by_mut(|a, b| a.y - b.y < a.size * super::lines::SAME_BASELINE) {
         line.sort_by(|a, b| a.x0.total_cmp(&b.x0));
-        let mut end = f64::MIN;
+        let mut last: Option<&Run> = None;
         for run in line {
-            if run.x0 - end > run.size * WORD_GAP && !text.is_empty() {
+            if last.is_none_or(|last| page.are_parted(last, run)) && !text.is_empty() {
                 text.push(' ');
             }
             text.push_str(page.text_of(run));
-            end = run.x1;
+            last = Some(run);
         }
     }
     text.split_whitespace().collect::<Vec<_>>().join(" ")
@@ -174,7 +174,7 @@ fn by_words(page: &Page, runs: &[&Run], known: &Known) -> (f64, Vec<Heading>) {
             let header = text(from, to);
             let value = if known.is_header(&header) { worth(&header) } else { -3.0 - joins };
             let parting = match from.checked_sub(1).map(|_| gap(from)) {
-                Some(gap) if gap < WORD_GAP => -8.0,
+                Some(_) if !page.are_parted(last_of(&atoms[from - 1]), first_of(&atoms[from])) => -8.0,
                 Some(gap) if gap < WIDE_GAP => -1.0,
                 _ => 0.0,
             };
@@ -195,6 +195,14 @@ fn by_words(page: &Page, runs: &[&Run], known: &Known) -> (f64, Vec<Heading>) {
     }
     headings.reverse();
     (best[atoms.len()].0, headings)
+}
+
+fn last_of<'a>(atom: &[&'a Run]) -> &'a Run {
+    atom.iter().max_by(|a, b| a.x1.total_cmp(&b.x1)).copied().unwrap_or(atom[0])
+}
+
+fn first_of<'a>(atom: &[&'a Run]) -> &'a Run {
+    atom.iter().min_by(|a, b| a.x0.total_cmp(&b.x0)).copied().unwrap_or(atom[0])
 }
 
 fn left_of(runs: &[&Run]) -> f64 {

@@ -3,14 +3,12 @@
 use unicode_normalization::char::{compose, is_combining_mark};
 
 use super::{
-    super::pdf::{Page, Run, WORD_GAP},
+    super::pdf::{Page, Run},
     lattice::Axis,
 };
 
 /// Baselines nearer than this share of the size are one printed line.
 pub const SAME_BASELINE: f64 = 0.4;
-/// The same text printed again within this share of the size is the same ink: a bold made of two.
-const SAME_INK: f64 = 0.1;
 /// How exactly (points) printers measure what still fits on a line.
 const SLACK: f64 = 1.0;
 /// A blank is as wide as this (times the size), or less.
@@ -137,13 +135,7 @@ impl Line {
         for run in runs.iter().map(|placed| &page.runs[placed.1 as usize]) {
             let printed = page.text_of(run);
             if let Some(last) = last {
-                if page.text_of(last) == printed
-                    && run.x0 - last.x0 < run.size * SAME_INK
-                    && (run.y - last.y).abs() < run.size * SAME_INK
-                {
-                    continue;
-                }
-                wants_blank |= run.x0 - last.x1 > run.size.min(last.size) * WORD_GAP;
+                wants_blank |= page.are_parted(last, run);
             }
             for character in printed.chars() {
                 if character.is_whitespace() {
@@ -229,11 +221,5 @@ mod tests {
     fn centred_lines_do_not_fill_their_cell() {
         let lines = [(2.0, 48.0, 40.0, "widest line"), (15.0, 35.0, 30.0, "Centro"), (15.0, 35.0, 20.0, "Nome")];
         assert_eq!(joined(&lines), "widest line Centro Nome");
-    }
-
-    #[test]
-    fn a_bold_made_of_two_prints_is_one_text() {
-        assert_eq!(joined(&[(2.0, 20.0, 30.0, "bold"), (2.3, 20.3, 30.0, "bold")]), "bold");
-        assert_eq!(joined(&[(2.0, 7.0, 30.0, "l"), (7.0, 12.0, 30.0, "l")]), "ll");
     }
 }

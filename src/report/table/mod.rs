@@ -283,7 +283,7 @@ fn page_of(texts: &[(f64, f64, f64, &str)]) -> Page {
         let start = page.text.len() as u32;
         page.text.push_str(text);
         let text = start..page.text.len() as u32;
-        page.runs.push(Run { x0, x1, y, size: 10.0, first_advance: 5.0, clip: None, text });
+        page.runs.push(Run { x0, x1, y, size: 10.0, first_advance: 5.0, clip: None, font: 0, text });
     }
     page
 }

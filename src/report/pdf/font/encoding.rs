@@ -5,21 +5,21 @@ use pdf_encoding::{Encoding, glyphname_to_unicode};
 
 use super::{
     super::document::Document,
-    program::{self, Texts},
+    program::{self, Program, Texts},
 };
 
 /// The texts of the 256 codes, as `/Encoding` and the font program say.
-pub fn texts(document: &Document<'_>, dict: &Dictionary) -> Texts {
+pub fn texts(document: &Document<'_>, dict: &Dictionary, program: Option<&Program>) -> Texts {
     let encoding = dict.get(b"Encoding").map(|encoding| document.resolve(encoding));
     let mut texts = match encoding {
-        Ok(Object::Name(name)) => named(name).unwrap_or_else(|| built_in(document, dict)),
+        Ok(Object::Name(name)) => named(name).unwrap_or_else(|| built_in(document, dict, program)),
         Ok(Object::Dictionary(encoding)) => encoding
             .get(b"BaseEncoding")
             .and_then(Object::as_name)
             .ok()
             .and_then(named)
-            .unwrap_or_else(|| built_in(document, dict)),
-        _ => built_in(document, dict),
+            .unwrap_or_else(|| built_in(document, dict, program)),
+        _ => built_in(document, dict, program),
     };
     if let Ok(Object::Dictionary(encoding)) = encoding {
         let mut code = 0;
@@ -88,9 +88,9 @@ fn named(name: &[u8]) -> Option<Texts> {
 }
 
 /// The encoding of a font that names none: its program's, or that of the standard font it names.
-fn built_in(document: &Document<'_>, dict: &Dictionary) -> Texts {
+fn built_in(document: &Document<'_>, dict: &Dictionary, program: Option<&Program>) -> Texts {
     let descriptor = dict.get(b"FontDescriptor").ok().and_then(|descriptor| document.dict(descriptor));
-    if let Some(texts) = descriptor.and_then(|descriptor| program::built_in(document, descriptor)) {
+    if let Some(texts) = program.and_then(Program::built_in) {
         return texts;
     }
     if dict.get(b"Subtype").and_then(Object::as_name).is_ok_and(|kind| kind == b"Type3") {
@@ -109,16 +109,23 @@ fn built_in(document: &Document<'_>, dict: &Dictionary) -> Texts {
     }
 }
 
-/// Does a font name an encoding that nobody knows, or that contradicts itself?
+/// Does a font name an encoding that nobody knows?
 pub fn is_unknown(document: &Document<'_>, dict: &Dictionary) -> bool {
     match dict.get(b"Encoding").map(|encoding| document.resolve(encoding)) {
         Ok(Object::Name(name)) => named(name).is_none(),
+        Ok(Object::Dictionary(_)) | Err(_) => false,
+        Ok(_) => true,
+    }
+}
+
+/// Does a font's own encoding hold what none does, or say two things of one code?
+pub fn is_contradictory(document: &Document<'_>, dict: &Dictionary) -> bool {
+    let known = |key: &[u8]| matches!(key, b"Type" | b"BaseEncoding" | b"Differences");
+    match dict.get(b"Encoding").map(|encoding| document.resolve(encoding)) {
         Ok(Object::Dictionary(encoding)) => {
-            let known = |key: &[u8]| matches!(key, b"Type" | b"BaseEncoding" | b"Differences");
             !encoding.iter().all(|(key, _)| known(key)) || names_a_code_twice(document, encoding)
         }
-        Ok(_) => true,
-        Err(_) => false,
+        _ => false,
     }
 }
 

@@ -1,0 +1,113 @@
+//! Which texts were printed twice, and which stand raised beside another? Shadows, false bold, footnotes.
+
+use super::page::{Page, Run};
+
+/// Texts printed again nearer than this share of the size are the same ink.
+const SAME_INK: f64 = 0.25;
+/// A text that stands on another one with this share of its width is printed on it.
+const COVERS: f64 = 0.6;
+/// So much (as a share of a text's width) a letter's place is misjudged from its number alone.
+const MISJUDGED: f64 = 0.15;
+/// Smaller than this share of its neighbour a text is an index of it.
+const SMALLER: f64 = 0.85;
+/// An index begins within this share of the size behind its word.
+const BEHIND: f64 = 0.4;
+/// An index is raised by less than this share of the size, or lowered by half of it.
+const RAISED: f64 = 0.7;
+
+/// Drops texts that were printed on themselves, whatever their pieces, and puts raised ones onto their line.
+pub fn settle(page: &mut Page) {
+    let mut order: Vec<u32> = (0..page.runs.len() as u32).collect();
+    let run = |number: u32| &page.runs[number as usize];
+    order.sort_by(|a, b| run(*a).x0.total_cmp(&run(*b).x0));
+    let (mut doubled, mut raised) = (Vec::new(), Vec::new());
+    // runs that reach over the next one's beginning
+    let mut open: Vec<u32> = Vec::new();
+    for next in order {
+        let own = run(next);
+        open.retain(|before| run(*before).x1 + run(*before).size * BEHIND > own.x0);
+        for before in &open {
+            let other = run(*before);
+            let (apart, size) = ((own.y - other.y).abs(), own.size.max(other.size));
+            if apart > size {
+                continue;
+            }
+            if apart < size * SAME_INK {
+                doubled.extend(twin(page, (next, own), (*before, other)));
+            }
+            if own.size < other.size * SMALLER && own.x0 > other.x1 - other.size * SAME_INK {
+                let rise = own.y - other.y;
+                if rise > 0.0 && rise < other.size * RAISED || rise < 0.0 && -rise < other.size * RAISED / 2.0 {
+                    raised.push((next, other.y));
+                }
+            }
+        }
+        open.push(next);
+    }
+    for (number, y) in raised {
+        page.runs[number as usize].y = y;
+    }
+    for number in &doubled {
+        let text = &mut page.runs[*number as usize].text;
+        text.end = text.start;
+    }
+    page.runs.retain(|run| !run.text.is_empty());
+}
+
+/// The one of two overlapping runs that says nothing new: part of the other, or printed later.
+fn twin(page: &Page, own: (u32, &Run), other: (u32, &Run)) -> Option<u32> {
+    let overlap = own.1.x1.min(other.1.x1) - own.1.x0.max(other.1.x0);
+    let width = |run: &Run| run.x1 - run.x0;
+    if overlap < width(own.1).min(width(other.1)) * COVERS {
+        return None;
+    }
+    let (small, large) = if width(own.1) < width(other.1) { (own, other) } else { (other, own) };
+    let (part, whole) = (page.text_of(small.1).trim(), page.text_of(large.1).trim());
+    if part == whole {
+        return Some(own.0.max(other.0));
+    }
+    // what overflows its cell may stand on its neighbour's by chance
+    let letter = width(large.1) / whole.chars().count().max(1) as f64;
+    let is_there = |(at, _): (usize, &str)| {
+        let x = large.1.x0 + letter * whole[..at].chars().count() as f64;
+        (small.1.x0 - x).abs() < (width(large.1) * MISJUDGED).max(small.1.size)
+    };
+    let is_part = part.chars().count() < whole.chars().count() && own.1.clip == other.1.clip;
+    (is_part && whole.match_indices(part).any(is_there)).then_some(small.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settled(runs: &[(f64, f64, f64, f64, &str)]) -> Vec<(String, f64)> {
+        let mut page = Page::default();
+        for (x0, x1, y, size, text) in runs {
+            let start = page.text.len() as u32;
+            page.text.push_str(text);
+            let text = start..page.text.len() as u32;
+            let run = Run { x0: *x0, x1: *x1, y: *y, size: *size, first_advance: 5.0, clip: None, font: 0, text };
+            page.runs.push(run);
+        }
+        settle(&mut page);
+        page.runs.iter().map(|run| (page.text_of(run).to_owned(), run.y)).collect()
+    }
+
+    #[test]
+    fn shadows_and_bold_made_of_pieces_count_once() {
+        let whole = (10.0, 70.0, 50.0, 8.0, "ID DI VENDITA");
+        assert_eq!(settled(&[whole, (11.0, 71.0, 49.0, 8.0, "ID DI VENDITA")]), [("ID DI VENDITA".into(), 50.0)]);
+        let pieces = [(10.3, 18.0, 50.0, 8.0, "ID"), (20.5, 29.0, 50.0, 8.0, "DI"), (30.7, 70.3, 50.0, 8.0, "VENDITA")];
+        assert_eq!(settled(&[whole, pieces[0], pieces[1], pieces[2]]), [("ID DI VENDITA".into(), 50.0)]);
+        let letters = [(0.0, 2.0, 0.0, 8.0, "l"), (2.0, 4.0, 0.0, 8.0, "l"), (4.0, 6.0, 0.0, 8.0, "l")];
+        assert_eq!(settled(&letters).len(), 3);
+    }
+
+    #[test]
+    fn indices_stand_on_the_line_of_their_word() {
+        let metres = [(10.0, 30.0, 50.0, 8.0, "m"), (30.5, 33.0, 53.0, 5.0, "2")];
+        assert_eq!(settled(&metres)[1].1, 50.0);
+        let lines = [(10.0, 30.0, 50.0, 8.0, "m"), (10.0, 13.0, 58.0, 5.0, "2")];
+        assert_eq!(settled(&lines)[1].1, 58.0);
+    }
+}

@@ -1,0 +1,91 @@
+//! Can a person see a text? Not on a background of its own colour, nor under something opaque.
+
+use super::{
+    colour::{Colour, WHITE, is_same},
+    page::{Page, Rect, Run},
+};
+
+/// Texts are looked up by strips of this height (points).
+const STRIP: f64 = 24.0;
+/// Strips of a page, at most.
+const MOST_STRIPS: usize = 1_000;
+/// A text of whose width this share is covered is not seen.
+const COVERED: f64 = 0.9;
+
+/// What is painted on a page so far, as far as it may hide texts.
+#[derive(Debug, Default)]
+pub struct Painted {
+    fills: Vec<(Rect, Colour)>,
+    /// The runs of each strip of the page.
+    strips: Vec<Vec<u32>>,
+}
+
+/// The middle of a run's glyphs.
+fn middle(run: &Run) -> (f64, f64) {
+    (f64::midpoint(run.x0, run.x1), run.y + run.size * 0.3)
+}
+
+fn strip(y: f64) -> usize {
+    ((y / STRIP).max(0.0) as usize).min(MOST_STRIPS - 1)
+}
+
+impl Painted {
+    /// An area was filled; what is below it is not seen any more if it is opaque.
+    pub fn fill(&mut self, area: Rect, colour: Colour, is_opaque: bool, page: &mut Page) {
+        self.fills.push((area, colour));
+        if !is_opaque || self.strips.is_empty() {
+            return;
+        }
+        for strip in self.strips.iter().take(strip(area.y1) + 1).skip(strip(area.y0)) {
+            for number in strip {
+                let run = &mut page.runs[*number as usize];
+                let (_, y) = middle(run);
+                let width = area.x1.min(run.x1) - area.x0.max(run.x0);
+                if y > area.y0 && y < area.y1 && width >= (run.x1 - run.x0) * COVERED {
+                    run.text.end = run.text.start;
+                }
+            }
+        }
+    }
+
+    /// Does a text of this colour show where it stands?
+    pub fn shows(&self, run: &Run, colour: Colour) -> bool {
+        let (x, y) = middle(run);
+        let holds = |area: &Rect| x >= area.x0 && x <= area.x1 && y >= area.y0 && y <= area.y1;
+        let background = self.fills.iter().rev().find(|(area, _)| holds(area)).map_or(WHITE, |(_, colour)| *colour);
+        !is_same(colour, background)
+    }
+
+    /// A text was printed: run number `number`.
+    pub fn print(&mut self, run: &Run, number: usize) {
+        let strip = strip(middle(run).1);
+        if self.strips.len() <= strip {
+            self.strips.resize(strip + 1, Vec::new());
+        }
+        self.strips[strip].push(number as u32);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_covered_or_has_the_colour_of_its_background_is_not_seen() {
+        let mut page = Page { text: "old".into(), ..Page::default() };
+        let run =
+            Run { x0: 10.0, x1: 40.0, y: 100.0, size: 10.0, first_advance: 5.0, clip: None, font: 0, text: 0..3 };
+        page.runs.push(run.clone());
+        let mut painted = Painted::default();
+        assert!(!painted.shows(&run, WHITE) && painted.shows(&run, Some([0.0; 3])));
+        let grey = Rect { x0: 0.0, x1: 50.0, y0: 95.0, y1: 115.0 };
+        painted.fill(grey, Some([0.5; 3]), true, &mut page);
+        assert!(painted.shows(&run, WHITE));
+        painted.print(&run, 0);
+        painted.fill(Rect { x1: 20.0, ..grey }, WHITE, true, &mut page);
+        painted.fill(grey, WHITE, false, &mut page);
+        assert_eq!(page.text_of(&page.runs[0]), "old", "in part, or through something transparent");
+        painted.fill(grey, WHITE, true, &mut page);
+        assert_eq!(page.text_of(&page.runs[0]), "");
+    }
+}
