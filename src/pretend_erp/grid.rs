@@ -18,7 +18,8 @@ use crate::{
 const PAGE: (f32, f32) = (612.0, 792.0);
 const MARGIN: f32 = 72.0;
 const SIZE: f32 = 9.75;
-const LINE: f32 = 11.21;
+/// The distance of two lines, in sizes.
+const LINE: f32 = 1.15;
 /// From a cell's edge to its text.
 const PADDING: f32 = 1.9;
 const RULE: f32 = 0.75;
@@ -36,11 +37,16 @@ pub struct Layout {
     pub misprints: Vec<(usize, usize, String)>,
     /// Makes every column wider or narrower, which moves the page boundaries.
     pub zoom: f32,
+    /// Leaves columns as narrow as that makes them, where words are cut, or fill their cells by chance: a
+    /// person may set them so. Else they are a little wider where no reader could undo a wrap.
+    pub is_exact: bool,
+    /// The size of the text, in points.
+    pub size: f32,
 }
 
 impl Default for Layout {
     fn default() -> Self {
-        Self { columns: None, totals: true, misprints: Vec::new(), zoom: 1.0 }
+        Self { columns: None, totals: true, misprints: Vec::new(), zoom: 1.0, is_exact: false, size: SIZE }
     }
 }
 
@@ -61,17 +67,17 @@ pub fn print(spec: &SyncTypeSpec, records: &[Record], layout: &Layout) -> anyhow
     let shown = layout.columns.clone().unwrap_or_else(|| (0..spec.columns.len()).collect());
     let mut columns: Vec<Column> = shown.iter().map(|number| column(spec, *number, records, layout)).collect();
     for column in &mut columns {
-        fit(&mut font, column, layout.zoom);
+        fit(&mut font, column, layout);
     }
     let heights: Vec<f32> = (0..=records.len() + usize::from(layout.totals))
         .map(|row| columns.iter().map(|column| column.lines[row].len()).max().unwrap_or(1))
-        .map(|lines| (lines as f32 * LINE + 3.0).max(MIN_ROW))
+        .map(|lines| (lines as f32 * LINE * layout.size + 3.0).max(MIN_ROW))
         .collect();
     let mut pages = Vec::new();
     let groups = pack(&columns);
     for rows in chunks(&heights) {
         for group in &groups {
-            pages.push(draw(&mut font, group, &rows, &heights));
+            pages.push(draw(&mut font, layout.size, group, &rows, &heights));
         }
     }
     write(font, &pages)
@@ -118,18 +124,19 @@ fn column(spec: &SyncTypeSpec, number: usize, records: &[Record], layout: &Layou
     Column { texts, width: 0.0, right, lines: Vec::new() }
 }
 
-/// Chooses a column's width and wraps its texts. A wrap that no reader could undo (a word that fills
-/// its line by chance) makes the column a little wider.
-fn fit(font: &mut Font, column: &mut Column, zoom: f32) {
-    let longest = column.texts.iter().map(|text| font.measure(text, SIZE)).fold(0.0, f32::max);
-    let header_word = column.texts[0].split(' ').map(|word| font.measure(word, SIZE)).fold(0.0, f32::max);
-    let least = header_word.max(WIDTHS.0) + 2.0 * PADDING + 1.0;
-    column.width = ((longest + 2.0 * PADDING + 1.0).clamp(WIDTHS.0, WIDTHS.1) * zoom).max(least);
+/// Chooses a column's width and wraps its texts.
+fn fit(font: &mut Font, column: &mut Column, layout: &Layout) {
+    let size = layout.size;
+    let longest = column.texts.iter().map(|text| font.measure(text, size)).fold(0.0, f32::max);
+    let header_word = column.texts[0].split(' ').map(|word| font.measure(word, size)).fold(0.0, f32::max);
+    let least = if layout.is_exact { 2.0 * size } else { header_word.max(WIDTHS.0) } + 2.0 * PADDING + 1.0;
+    column.width = ((longest + 2.0 * PADDING + 1.0).clamp(WIDTHS.0, WIDTHS.1) * layout.zoom).max(least);
     for _ in 0..100 {
         let room = column.width - 2.0 * PADDING;
         let mut ambiguous = false;
-        column.lines = column.texts.iter().map(|text| wrap(font, text, room, &mut ambiguous)).collect();
-        if !ambiguous {
+        column.lines = column.texts.iter().map(|text| wrap(font, text, size, room, &mut ambiguous)).collect();
+        // a wrap that no reader could undo: a word that fills its line by chance
+        if !ambiguous || layout.is_exact {
             break;
         }
         column.width += 1.0;
@@ -137,26 +144,26 @@ fn fit(font: &mut Font, column: &mut Column, zoom: f32) {
 }
 
 /// Wraps at blanks and after `? & / -`; cuts words that are wider than the cell.
-fn wrap(font: &mut Font, text: &str, room: f32, ambiguous: &mut bool) -> Vec<String> {
+fn wrap(font: &mut Font, text: &str, size: f32, room: f32, ambiguous: &mut bool) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     let mut line = String::new();
     for word in text.split(' ').filter(|word| !word.is_empty()) {
         for (number, piece) in pieces(word).into_iter().enumerate() {
             let glue = if number == 0 && !line.is_empty() { " " } else { "" };
             let longer = format!("{line}{glue}{piece}");
-            if font.measure(&longer, SIZE) <= room {
+            if font.measure(&longer, size) <= room {
                 line = longer;
                 continue;
             }
             if !line.is_empty() {
-                let next = piece.chars().next().map_or(0.0, |c| font.width(c) / 1000.0 * SIZE);
-                let left = room - font.measure(&line, SIZE);
+                let next = piece.chars().next().map_or(0.0, |c| font.width(c) / 1000.0 * size);
+                let left = room - font.measure(&line, size);
                 *ambiguous |= number == 0 && !line.contains(' ') && left < next + 3.0;
                 lines.push(std::mem::take(&mut line));
             }
             for c in piece.chars() {
                 line.push(c);
-                if font.measure(&line, SIZE) > room && line.chars().count() > 1 {
+                if font.measure(&line, size) > room && line.chars().count() > 1 {
                     line.pop();
                     lines.push(std::mem::replace(&mut line, c.to_string()));
                 }
@@ -220,7 +227,7 @@ fn chunks(heights: &[f32]) -> Vec<Vec<usize>> {
     chunks
 }
 
-fn draw(font: &mut Font, columns: &[&Column], rows: &[usize], heights: &[f32]) -> Vec<u8> {
+fn draw(font: &mut Font, size: f32, columns: &[&Column], rows: &[usize], heights: &[f32]) -> Vec<u8> {
     let mut page = Content::new();
     let mut top = PAGE.1 - MARGIN;
     for row in std::iter::once(&0).chain(rows) {
@@ -228,7 +235,7 @@ fn draw(font: &mut Font, columns: &[&Column], rows: &[usize], heights: &[f32]) -
         let mut left = MARGIN;
         for column in columns {
             let cell = Rect::new(left, top - height, left + column.width, top);
-            draw_cell(&mut page, font, column, *row, cell);
+            draw_cell(&mut page, font, size, column, *row, cell);
             left += column.width;
         }
         top -= height;
@@ -236,7 +243,7 @@ fn draw(font: &mut Font, columns: &[&Column], rows: &[usize], heights: &[f32]) -
     page.finish().into_vec()
 }
 
-fn draw_cell(page: &mut Content, font: &mut Font, column: &Column, row: usize, cell: Rect) {
+fn draw_cell(page: &mut Content, font: &mut Font, size: f32, column: &Column, row: usize, cell: Rect) {
     let (width, height) = (cell.x2 - cell.x1, cell.y2 - cell.y1);
     page.set_fill_gray(if row == 0 { 0.502 } else { 1.0 });
     page.rect(cell.x1, cell.y1, width, height).fill_nonzero();
@@ -251,14 +258,15 @@ fn draw_cell(page: &mut Content, font: &mut Font, column: &Column, row: usize, c
     }
     page.save_state();
     page.rect(cell.x1 + RULE / 2.0, cell.y1 + RULE / 2.0, width - RULE, height - RULE).clip_nonzero().end_path();
-    let mut baseline = f32::midpoint(cell.y1, cell.y2) + lines.len() as f32 * LINE / 2.0 - LINE + 2.6;
+    let leading = LINE * size;
+    let mut baseline = f32::midpoint(cell.y1, cell.y2) + lines.len() as f32 * leading / 2.0 - leading + size * 0.27;
     for line in lines {
-        let x = if column.right && row > 0 { cell.x2 - PADDING - font.measure(line, SIZE) } else { cell.x1 + PADDING };
+        let x = if column.right && row > 0 { cell.x2 - PADDING - font.measure(line, size) } else { cell.x1 + PADDING };
         page.save_state();
         page.set_fill_gray(if row == 0 { 1.0 } else { 0.0 });
-        page.begin_text().set_font(Name(b"F1"), SIZE).next_line(x, baseline).show(Str(&font.encode(line))).end_text();
+        page.begin_text().set_font(Name(b"F1"), size).next_line(x, baseline).show(Str(&font.encode(line))).end_text();
         page.restore_state();
-        baseline -= LINE;
+        baseline -= leading;
     }
     page.restore_state();
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Refusal, RefusalCode};
+use super::{Refusal, RefusalCode, wrap::Kind};
 use crate::sync_type::{SyncTypeSpec, SyncTypes, header::normalise};
 
 /// Where a column stands: page of the cycle, column on that page.
@@ -107,6 +107,14 @@ impl Columns {
         unknown.sort_unstable();
         let drift = drift(headers, &places, &unknown, spec);
         Ok(Self { places, drift })
+    }
+}
+
+impl Columns {
+    /// What the column printed at `place` holds, if it is one of the type's.
+    pub fn kind_at(&self, place: Place, spec: &SyncTypeSpec) -> Option<Kind> {
+        let column = &spec.columns[self.places.iter().position(|found| *found == Some(place))?];
+        Some(Kind { value_type: column.value_type, words: column.words })
     }
 }
 

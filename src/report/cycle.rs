@@ -38,6 +38,37 @@ impl<'a> WideRow<'a> {
         self.pages.iter().flat_map(move |page| (0..page.headers.len()).map(move |column| page.cell(self.index, column)))
     }
 
+    /// Is it one text over several columns?
+    #[must_use]
+    pub fn is_spanning(&self) -> bool {
+        let spanning = self.pages.iter().filter(|page| page.spanning[self.index]).count();
+        spanning > 0 && self.cells().filter(|cell| !cell.is_empty()).count() <= spanning
+    }
+
+    /// Does it stand further below the row before it than rows do?
+    #[must_use]
+    pub fn is_apart(&self) -> bool {
+        self.pages.iter().any(|page| page.apart[self.index])
+    }
+
+    /// Its band on the cycle's first page.
+    #[must_use]
+    pub fn band(&self) -> Band {
+        self.pages[0].bands[self.index]
+    }
+
+    /// Does it stand above all other rows of its pages?
+    #[must_use]
+    pub fn is_first(&self) -> bool {
+        self.index == 0
+    }
+
+    /// Is it the last row of its pages?
+    #[must_use]
+    pub fn is_last(&self) -> bool {
+        self.index + 1 == self.pages[0].bands.len()
+    }
+
     /// The file's page number of the cycle's page `page`.
     #[must_use]
     pub fn page_number(&self, page: usize) -> usize {
@@ -73,6 +104,13 @@ pub fn length(pages: &[(usize, &[String])]) -> Result<usize, Refusal> {
     Ok(length)
 }
 
+/// Are there several pages of each header, one block behind the other, as spreadsheets print wide lists?
+pub fn goes_down_first(pages: &[(usize, &[String])]) -> bool {
+    let blocks: Vec<&[(usize, &[String])]> = pages.chunk_by(|a, b| a.1 == b.1).collect();
+    let is_again = |block: &&&[(usize, &[String])]| blocks.iter().filter(|other| other[0].1 == block[0].1).count() > 1;
+    blocks.len() > 1 && blocks[0].len() > 1 && blocks.iter().all(|block| block.len() == blocks[0].len() && !is_again(&block))
+}
+
 impl<'a> Cycles<'a> {
     /// Finds the cycle.
     ///
@@ -91,6 +129,11 @@ impl<'a> Cycles<'a> {
         self.pages[..self.length].iter().enumerate().flat_map(|(page, table)| {
             table.headers.iter().enumerate().map(move |(column, header)| ((page, column), header.as_str()))
         })
+    }
+
+    /// All pages in printed order, each with its number in its cycle.
+    pub fn pages(&self) -> impl Iterator<Item = (usize, &'a PageTable)> {
+        self.pages.iter().enumerate().map(|(number, page)| (number % self.length, page))
     }
 
     /// All wide rows in printed order.

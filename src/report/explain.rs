@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::{
     Refusal,
     pdf::Page,
-    table::{Band, Mark, PageTable},
+    table::{BREAK, Band, Mark, PageTable, Side},
 };
 
 fn mark(mark: Mark) -> &'static str {
@@ -54,17 +54,37 @@ pub fn text(page: &Page, found: Result<&PageTable, &Refusal>) -> String {
 fn describe(table: &PageTable, text: &mut String) {
     let bounds = table.bounds();
     writeln!(text, "  table from ({:.1}, {:.1}) to ({:.1}, {:.1})", bounds.x0, bounds.y0, bounds.x1, bounds.y1).ok();
-    writeln!(text, "  {} columns, parted by {}", table.headers.len(), mark(table.marks.0)).ok();
-    for (number, (header, edges)) in table.headers.iter().zip(table.columns.windows(2)).enumerate() {
+    writeln!(text, "  {} columns, parted by {}", table.width(), mark(table.marks.0)).ok();
+    let headers = table.headers.iter().map(String::as_str).chain(std::iter::repeat(""));
+    for (number, (header, edges)) in headers.zip(table.columns.windows(2)).enumerate() {
         writeln!(text, "    {:>2}  {:>6.1} to {:>6.1}  {header}", number + 1, edges[0], edges[1]).ok();
     }
-    let Band { top, bottom } = table.header_band;
-    writeln!(text, "  header row from {top:.1} down to {bottom:.1}").ok();
+    match table.header_band {
+        Some(Band { top, bottom }) => writeln!(text, "  header row from {top:.1} down to {bottom:.1}").ok(),
+        None => writeln!(text, "  no header row: it goes on from an earlier page, or holds another table").ok(),
+    };
     writeln!(text, "  {} rows, parted by {}", table.bands.len(), mark(table.marks.1)).ok();
     for (row, band) in table.bands.iter().enumerate() {
-        let cells: Vec<&str> = (0..table.headers.len()).map(|column| table.cell(row, column)).collect();
-        writeln!(text, "    {:>2}  {:>6.1} to {:>6.1}  {}", row + 1, band.top, band.bottom, cells.join(" | ")).ok();
+        let cells: Vec<&str> = (0..table.width()).map(|column| table.cell(row, column)).collect();
+        let cells = if table.spanning[row] { format!("(one text) {}", cells.concat()) } else { cells.join(" | ") };
+        writeln!(text, "    {:>2}  {:>6.1} to {:>6.1}  {}", row + 1, band.top, band.bottom, shown(&cells)).ok();
     }
+    for stray in &table.strays {
+        let texts: Vec<&str> = stray.texts.iter().map(|(_, text)| text.as_str()).collect();
+        let side = match stray.side {
+            Side::Below(heights) => format!("{heights:.1} rows below"),
+            Side::Beside { .. } => "beside".to_owned(),
+        };
+        writeln!(text, "  outside, {side}: {}", shown(&texts.join(" | "))).ok();
+    }
+    for (row, column, _) in &table.pictures {
+        writeln!(text, "  a picture or field in row {}, column {}", row + 1, column + 1).ok();
+    }
+}
+
+/// A text for people: a blank where a line ends, whatever stood there.
+fn shown(text: &str) -> String {
+    text.replace(BREAK, " ")
 }
 
 /// Draws one page as SVG: its texts, over the recognised cells.
@@ -77,7 +97,7 @@ pub fn svg(page: &Page, found: Result<&PageTable, &Refusal>) -> String {
     );
     if let Ok(table) = found {
         let bands =
-            std::iter::once(("#ffd27f", table.header_band)).chain(table.bands.iter().map(|band| ("#cfe8ff", *band)));
+            table.header_band.iter().map(|band| ("#ffd27f", *band)).chain(table.bands.iter().map(|band| ("#cfe8ff", *band)));
         for (colour, band) in bands {
             for edges in table.columns.windows(2) {
                 writeln!(

@@ -85,6 +85,7 @@ pub fn tables(bytes: &[u8]) {
                 page.runs.push(Run {
                     x0: x,
                     x1: x + width,
+                    drawn_x1: x + width,
                     y,
                     size,
                     first_advance: f64::from(letters[1] % 16),
@@ -96,7 +97,7 @@ pub fn tables(bytes: &[u8]) {
         }
     }
     let headers = ["ID".to_owned(), "NOME".to_owned()];
-    let known = Known::of(headers.iter(), headers[..1].iter());
+    let known = Known::of(headers.iter(), std::iter::empty(), headers[..1].iter());
     for page in &pages {
         table::recognise(page, &known).ok();
     }

@@ -9,16 +9,22 @@ pub mod cell;
 mod columns;
 mod cycle;
 pub mod explain;
+mod frozen;
 #[cfg(feature = "testing")]
 pub mod fuzzing;
 mod layout;
+mod pages;
 mod pdf;
 mod read;
+mod records;
 mod refusal;
 pub mod sandbox;
+mod shape;
 mod sniff;
 mod table;
 mod totals;
+mod typed;
+mod wrap;
 
 pub use budget::{Budget, Exceeded, Limits};
 pub use columns::{Drift, Renamed};
@@ -27,3 +33,4 @@ pub use pdf::Verdict;
 pub use read::{Quarantined, Report, Request, read};
 pub use refusal::{Refusal, RefusalCode};
 pub use sniff::check as check_is_pdf;
+pub use wrap::UncertainBreak;

@@ -1,27 +1,30 @@
 //! The whole way through a report: open, recognise, join, match, type, check.
 
 use std::{
-    collections::HashSet,
+    borrow::Cow,
     sync::{Mutex, PoisonError},
 };
 
 use rayon::prelude::*;
-use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use super::{
     Drift, Layout, Refusal, RefusalCode,
     budget::{Budget, Limits},
-    cell,
-    columns::Columns,
+    columns::{Columns, Place},
     cycle::{Cycles, WideRow},
+    frozen,
+    pages::{self, Sheet},
     pdf::{Document, Page, Pieces, Verdict},
+    records::{Judge, Kind, Row},
     sniff,
-    table::{self, Known, PageTable},
-    totals::{self, Sum, Totals},
+    table::{self, Known, PageTable, Picture},
+    totals,
+    typed::RowReader,
+    wrap::{self, UncertainBreak},
 };
 use crate::{
-    domain::{Record, Value},
+    domain::Record,
     sync_type::{SyncTypeSpec, SyncTypes, ValueType},
 };
 
@@ -68,6 +71,8 @@ pub struct Report {
     pub counted: bool,
     /// How the columns are laid out.
     pub layout: Layout,
+    /// Blanks at the ends of lines that may be none: the values hold them.
+    pub uncertain: Vec<UncertainBreak>,
     /// How many pages could not be understood to the last token. Their tables are whole, but what such
     /// a report does not hold proves nothing: nothing is deleted because of it.
     pub unclean: usize,
@@ -112,33 +117,46 @@ impl Request<'_> {
     /// # Errors
     /// [`Refusal`]: nothing of the report can be used.
     pub fn read(&self) -> Result<Report, Refusal> {
-        let tables = self.tables()?;
+        let (mut tables, pages) = self.tables()?;
         let spec = self.spec;
+        let (columns, frozen, length) = {
+            let cycles = Cycles::find(&tables)?;
+            let frozen = frozen::find(&cycles)?;
+            let headers: Vec<_> = cycles.headers().filter(|(place, _)| !frozen.contains(place)).collect();
+            (Columns::find(&headers, spec, self.types)?, frozen, cycles.length)
+        };
+        wrap::resolve(&mut tables, length, |page, column| columns.kind_at((page, column), spec));
         let cycles = Cycles::find(&tables)?;
-        let headers: Vec<_> = cycles.headers().collect();
-        let columns = Columns::find(&headers, spec, self.types)?;
-        let mut rows: Vec<_> = cycles.rows().collect();
-        let totals = take_totals(&mut rows)?;
+        let headers: Vec<_> = cycles.headers().filter(|(place, _)| !frozen.contains(place)).collect();
+        let rows: Vec<WideRow<'_>> = cycles.rows().collect();
+        let judge = self.judge(&rows, &headers, &columns, tables.len() / length);
+        self.check_outside(&cycles, &judge, &columns)?;
 
-        let mut reader = RowReader::new(spec, &columns, headers.iter().map(|(_, header)| *header).collect());
-        let typed: Vec<TypedRow> = rows.par_iter().map(|row| type_row(*row, spec, &columns)).collect();
-        for (row, typed) in rows.iter().zip(typed) {
-            reader.take(*row, typed)?;
+        let judged = join_rests(&rows, rows.par_iter().map(|row| judge.judge(*row, row.is_first())).collect(), &tables);
+        check_order(&judged)?;
+        let mut reader = RowReader::new(spec, &columns, cycles.headers().map(|(place, _)| place).collect());
+        let typed = judged.par_iter().map(|(row, kind)| (*kind == Kind::Record).then(|| reader.type_row(row)));
+        let typed: Vec<_> = typed.collect();
+        for ((row, kind), typed) in judged.iter().zip(typed) {
+            match (kind, typed) {
+                (Kind::Totals(claims), _) => reader.check_totals(claims)?,
+                (Kind::OddKey, _) => reader.take_odd(row),
+                (Kind::Rest, _) => reader.take_rest(row),
+                (_, Some(typed)) => reader.take(row, typed)?,
+                (_, None) => {}
+            }
         }
-        if let Some(totals) = &totals {
-            totals.check(rows.len() as u64, |cell| reader.sum_at(cell, &headers))?;
-        }
-        let mut report = reader.report;
-        if report.skipped as usize > rows.len() / 2 && rows.len() >= MOSTLY_FROM {
-            let text =
-                format!("{} of {} rows have no key: they were not put together rightly", report.skipped, rows.len());
+        let mut report = reader.finish()?;
+        let read = report.rows() as usize;
+        if report.skipped as usize > read / 2 && read >= MOSTLY_FROM {
+            let text = format!("{} of {read} rows have no key: they were not put together rightly", report.skipped);
             return Err(Refusal::new(RefusalCode::PagesDisagree, text));
         }
         report.present = spec.fields.iter().map(|field| columns.places[field.column].is_some()).collect();
+        report.counted = judged.iter().any(|(_, kind)| matches!(kind, Kind::Totals(claims) if claims.count.is_some()));
         report.drift = columns.drift;
-        report.pages = tables.len();
+        report.pages = pages;
         report.cycle = cycles.length;
-        report.counted = totals.is_some_and(|totals| totals.count.is_some());
         report.layout = Layout::of(&cycles);
         let unclean = tables.iter().filter(|table| !table.verdict.is_clean());
         report.unclean = unclean.clone().count();
@@ -146,8 +164,56 @@ impl Request<'_> {
         Ok(report)
     }
 
-    /// Recognises the tables of all pages.
-    fn tables(&self) -> Result<Vec<PageTable>, Refusal> {
+    fn judge(
+        &self,
+        rows: &[WideRow<'_>],
+        headers: &[(Place, &str)],
+        columns: &Columns,
+        pages: usize,
+    ) -> Judge<'_> {
+        let words = match &self.spec.totals_words {
+            Some(words) => Cow::Borrowed(words.as_slice()),
+            None => Cow::Owned(totals::default_words()),
+        };
+        Judge::new(rows, headers, columns.places[self.spec.fields[self.spec.key].column], words, pages)
+    }
+
+    /// What a person sees in the rows, or right beside them, must have been read as text.
+    fn check_outside(&self, cycles: &Cycles<'_>, judge: &Judge<'_>, columns: &Columns) -> Result<(), Refusal> {
+        for (page, table) in cycles.pages() {
+            if let Some(texts) = judge.lost_row(table, page) {
+                let text = format!(
+                    "page {}: what looks like a row stands right beside the table, where no rule parts it: '{texts}' \
+                     would be lost",
+                    table.page
+                );
+                return Err(Refusal::new(RefusalCode::NoTable, text));
+            }
+            for (row, column, picture) in &table.pictures {
+                let kind = columns.kind_at((page, *column), self.spec);
+                let is_read = kind.is_some_and(|kind| kind.value_type != ValueType::Skip);
+                let what = match picture {
+                    Picture::Image if table.cell(*row, *column).is_empty() => "a picture",
+                    Picture::Image => continue,
+                    Picture::Field => "a field of a form",
+                };
+                if is_read {
+                    let text = format!(
+                        "page {}, row {}: '{}' is shown as {what}, and holds no text that could be read; export the \
+                         list with its values as text",
+                        table.page,
+                        row + 1,
+                        table.headers[*column]
+                    );
+                    return Err(Refusal::new(RefusalCode::PictureOfText, text));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Recognises the tables of all pages; and how many pages there are.
+    fn tables(&self) -> Result<(Vec<PageTable>, usize), Refusal> {
         sniff::check(self.bytes)?;
         let document = Document::open(self.bytes, self.budget)?;
         let known = self.known();
@@ -156,23 +222,44 @@ impl Request<'_> {
         let sheets = (0..count)
             .into_par_iter()
             .map(|page| {
-                let table = Self::by_marks(&document.page(page, Pieces::Whole)?, &known)?;
+                let sheet = by_marks(&document.page(page, Pieces::Whole)?, &known)?;
                 // told under the lock: progress never goes back
                 let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
                 *done += 1;
                 (self.progress)(*done, count);
-                Ok(table)
+                Ok(sheet)
             })
             .collect::<Result<Vec<_>, Refusal>>()?;
-        match sheets.into_iter().collect::<Option<Vec<_>>>() {
-            Some(tables) => Ok(tables),
-            None => Self::loose_tables(&document, &known),
+        let has_blanks = sheets.iter().any(|sheet| matches!(sheet, Marked::Sheet(Sheet::Blank)));
+        if has_blanks && document.has_content_left_over() {
+            let text = "a page is blank, and a content that it may have been meant to print belongs to no page";
+            return Err(Refusal::new(RefusalCode::Damaged, text));
         }
+        let tables = match together(sheets) {
+            Some(sheets) => pages::settle(sheets, &known)?,
+            None => pages::settle(Self::loose_sheets(&document, &known)?, &known)?,
+        };
+        if tables.is_empty() {
+            return Err(self.nothing(&document));
+        }
+        Ok((tables, count))
     }
 
-    /// A page's table, if its marks show one; else the page is read again, with the others.
-    fn by_marks(page: &Page, known: &Known) -> Result<Option<PageTable>, Refusal> {
-        table::recognise(page, known)
+    /// Why no page shows a table.
+    fn nothing(&self, document: &Document<'_>) -> Refusal {
+        let mut pages = (0..document.page_count()).filter_map(|page| document.page(page, Pieces::Whole).ok());
+        let is_scan = pages.all(|page| page.runs.is_empty() && !page.images.is_empty());
+        if is_scan {
+            let text = "the pages hold pictures only, there is no text to read: export the list again as a PDF with \
+                        text, or run a text recognition over it";
+            return Refusal::new(RefusalCode::PictureOfText, text);
+        }
+        let key = &self.spec.columns[self.spec.fields[self.spec.key].column].headers[0];
+        let text = format!(
+            "no page shows a table with known headers; expected is a list of {} with the column '{key}'",
+            self.spec.name
+        );
+        Refusal::new(RefusalCode::NoTable, text)
     }
 
     /// Tells `each` page what was found on it, also where the report is refused.
@@ -183,177 +270,117 @@ impl Request<'_> {
         sniff::check(self.bytes)?;
         let document = Document::open(self.bytes, self.budget)?;
         let known = self.known();
-        let mut found = (0..document.page_count())
-            .map(|page| Ok(Self::by_marks(&document.page(page, Pieces::Whole)?, &known)))
+        let found = (0..document.page_count())
+            .map(|page| Ok(by_marks(&document.page(page, Pieces::Whole)?, &known)))
             .collect::<Result<Vec<_>, Refusal>>()?;
-        if found.iter().any(|found| matches!(found, Ok(None))) {
-            match Self::loose_tables(&document, &known) {
-                Ok(tables) => found = tables.into_iter().map(|table| Ok(Some(table))).collect(),
-                Err(refusal) => {
-                    found
-                        .iter_mut()
-                        .filter(|found| matches!(found, Ok(None)))
-                        .for_each(|found| *found = Err(refusal.clone()));
-                }
-            }
-        }
+        let is_loose = found.iter().any(|found| matches!(found, Ok(Marked::Open { is_headed: true, .. })))
+            || !found.iter().any(|found| matches!(found, Ok(Marked::Sheet(Sheet::Table(_)))));
+        let loose = is_loose.then(|| Self::loose_sheets(&document, &known));
         for (page, found) in found.iter().enumerate() {
-            if let Some(found) = found.as_ref().map(Option::as_ref).transpose() {
-                each(&document.page(page, Pieces::Whole)?, found);
+            let interpreted = document.page(page, Pieces::Whole)?;
+            let by_texts = |sheets: &'_ [Sheet]| {
+                sheets.iter().find_map(|sheet| match sheet {
+                    Sheet::Table(table) if table.page == page + 1 => Some(table.clone()),
+                    Sheet::Table(_) | Sheet::Text { .. } | Sheet::Blank => None,
+                })
+            };
+            let none = Refusal::new(RefusalCode::NoTable, format!("page {}: no part of the table is on it", page + 1));
+            match (found, &loose) {
+                (Err(refusal), _) | (Ok(_), Some(Err(refusal))) => each(&interpreted, Err(refusal)),
+                (Ok(_), Some(Ok(sheets))) => match by_texts(sheets) {
+                    Some(table) => each(&interpreted, Ok(&table)),
+                    None => each(&interpreted, Err(&none)),
+                },
+                (Ok(Marked::Sheet(Sheet::Table(table))), None) => each(&interpreted, Ok(table)),
+                (Ok(_), None) => each(&interpreted, Err(&none)),
             }
         }
         Ok(())
     }
 
-    fn loose_tables(document: &Document<'_>, known: &Known) -> Result<Vec<PageTable>, Refusal> {
+    fn loose_sheets(document: &Document<'_>, known: &Known) -> Result<Vec<Sheet>, Refusal> {
         let pages = (0..document.page_count())
             .into_par_iter()
             .map(|page| table::loosely(document.page(page, Pieces::Words)?))
             .collect::<Result<Vec<_>, Refusal>>()?;
-        table::positions::recognise(pages, known)
+        table::positions::recognise(pages, known).map(|tables| tables.into_iter().map(Sheet::Table).collect())
     }
 
     fn known(&self) -> Known {
         let all = self.types.iter().flat_map(|spec| &spec.columns).flat_map(|column| &column.headers);
-        Known::of(all, self.spec.columns[self.spec.fields[self.spec.key].column].headers.iter())
-    }
-}
-
-/// Takes the totals row, and blank rows after it, off the end.
-fn take_totals(rows: &mut Vec<WideRow<'_>>) -> Result<Option<Totals>, Refusal> {
-    let Some(last) = rows.iter().rposition(|row| row.cells().any(|cell| !cell.is_empty())) else {
-        return Ok(None);
-    };
-    let totals = totals::parse(rows[last])?;
-    if totals.is_some() {
-        rows.truncate(last);
-    }
-    Ok(totals)
-}
-
-/// A row with its values typed, on its own.
-struct TypedRow {
-    record: Record,
-    /// The first column that does not fit, and what was expected.
-    misfit: Option<(usize, String)>,
-    /// Every column that does not.
-    misfits: Vec<usize>,
-}
-
-fn type_row(row: WideRow<'_>, spec: &SyncTypeSpec, columns: &Columns) -> TypedRow {
-    let mut typed = TypedRow {
-        record: Record { values: Vec::with_capacity(spec.fields.len()) },
-        misfit: None,
-        misfits: Vec::new(),
-    };
-    for (number, column) in spec.columns.iter().enumerate() {
-        if column.value_type == ValueType::Skip {
-            continue;
-        }
-        let text = columns.places[number].map_or("", |place| row.cell(place));
-        if column.value_type == ValueType::Tracking {
-            typed.record.values.extend(cell::parse_tracking(text));
-            continue;
-        }
-        let text = column.strip_suffix.as_ref().and_then(|suffix| text.strip_suffix(suffix.as_str())).unwrap_or(text);
-        typed.record.values.push(cell::parse(column.value_type, text).unwrap_or_else(|error| {
-            typed.misfit.get_or_insert_with(|| (number, error.to_string()));
-            typed.misfits.push(number);
-            Value::Null
-        }));
-    }
-    typed
-}
-
-/// Puts typed rows where they belong: the records, quarantine, or the garbage.
-struct RowReader<'a> {
-    spec: &'a SyncTypeSpec,
-    columns: &'a Columns,
-    headers: Vec<&'a str>,
-    seen: HashSet<String>,
-    /// A running sum a column of the spec.
-    sums: Vec<Sum>,
-    report: Report,
-}
-
-impl<'a> RowReader<'a> {
-    fn new(spec: &'a SyncTypeSpec, columns: &'a Columns, headers: Vec<&'a str>) -> Self {
-        Self {
-            spec,
-            columns,
-            headers,
-            seen: HashSet::new(),
-            sums: vec![Some(Decimal::ZERO); spec.columns.len()],
-            report: Report::default(),
-        }
-    }
-
-    fn take(&mut self, row: WideRow<'_>, typed: TypedRow) -> Result<(), Refusal> {
-        let spec = self.spec;
-        for (field, value) in spec.fields.iter().zip(&typed.record.values) {
-            self.add_to_sum(field.column, value);
-        }
-        for column in &typed.misfits {
-            self.sums[*column] = None;
-        }
-        let record = typed.record;
-        let key_column = spec.fields[spec.key].column;
-        let key_text = self.columns.places[key_column].map_or("", |place| row.cell(place));
-        if matches!(key_text, "" | "0") {
-            // a totals row in the middle means that rows were put together wrongly
-            if totals::parse(row)?.is_some() {
-                return Err(Refusal::new(
-                    RefusalCode::TotalsMismatch,
-                    format!("page {}: a totals row stands before the last row", row.page_number(0)),
-                ));
-            }
-            self.report.skipped += 1;
-            return Ok(());
-        }
-        let is_key_read = !typed.misfits.contains(&key_column);
-        let key = Some(record.text(spec.key)).filter(|key| is_key_read && !key.is_empty());
-        if let Some((column, why)) = typed.misfit {
-            // its key counts as seen: the row exists, it only cannot be read
-            self.seen.extend(key.clone());
-            self.quarantine(row, column, why, key);
-        } else if !self.seen.insert(record.text(spec.key)) {
-            self.quarantine(row, key_column, "this key stands twice in the report".to_owned(), key);
-        } else {
-            self.report.records.push(record);
-        }
-        Ok(())
-    }
-
-    fn add_to_sum(&mut self, column: usize, value: &Value) {
-        if let (Some(sum), Some(number)) = (&mut self.sums[column], value.as_decimal()) {
-            match sum.checked_add(number) {
-                Some(total) => *sum = total,
-                None => self.sums[column] = None,
-            }
-        }
-    }
-
-    fn quarantine(&mut self, row: WideRow<'_>, column: usize, why: String, key: Option<String>) {
-        let place = self.columns.places[column].unwrap_or_default();
-        self.report.quarantined.push(Quarantined {
-            page: row.page_number(place.0),
-            row: row.index + 1,
-            column: self.spec.columns[column].headers[0].clone(),
-            text: row.cell(place).to_owned(),
-            why,
-            key,
+        let own = self.spec.columns.iter().flat_map(|column| {
+            column.headers.iter().map(move |header| (header, column.value_type))
         });
+        Known::of(all, own, self.spec.columns[self.spec.fields[self.spec.key].column].headers.iter())
     }
+}
 
-    /// Header and sum of cell number `cell` of the wide row, if its column was read in full.
-    fn sum_at(&self, cell: usize, headers: &[((usize, usize), &str)]) -> Option<(String, Decimal)> {
-        let (place, _) = headers.get(cell)?;
-        let column = self.columns.places.iter().position(|found| found.as_ref() == Some(place))?;
-        let is_number = matches!(
-            self.spec.columns[column].value_type,
-            ValueType::Int | ValueType::Money | ValueType::Number | ValueType::Percent
-        );
-        is_number.then_some(())?;
-        Some((self.headers[cell].to_owned(), self.sums[column]?))
+/// What a page's marks show.
+enum Marked {
+    /// All of it.
+    Sheet(Sheet),
+    /// Its texts may be a table that only shows together with the other pages; has it known headers?
+    Open { sheet: Sheet, is_headed: bool },
+}
+
+fn by_marks(page: &Page, known: &Known) -> Result<Marked, Refusal> {
+    if page.runs.is_empty() && page.verdict.is_clean() && page.fields.is_empty() {
+        return Ok(Marked::Sheet(Sheet::Blank));
+    }
+    Ok(match table::recognise(page, known)? {
+        Some(table) => Marked::Sheet(Sheet::Table(table)),
+        None => {
+            let verdict = page.verdict;
+            let is_clean = verdict.skipped_tokens + verdict.lost_texts + verdict.failed_streams == 0;
+            let sheet = Sheet::Text { page: page.number, lines: table::lines_of_columns(page), is_clean };
+            Marked::Open { sheet, is_headed: table::shows_headers(page, known) }
+        }
+    })
+}
+
+/// The pages, if each one shows by its marks what it holds; `None` where texts must tell.
+fn together(found: Vec<Marked>) -> Option<Vec<Sheet>> {
+    let is_marked = found.iter().any(|found| matches!(found, Marked::Sheet(Sheet::Table(_))));
+    let sheet = |found| match found {
+        Marked::Sheet(sheet) => Some(sheet),
+        Marked::Open { sheet, is_headed } => (is_marked && !is_headed).then_some(sheet),
+    };
+    found.into_iter().map(sheet).collect()
+}
+
+/// Rows with what a printer put of them on the next page.
+fn join_rests<'a>(rows: &[WideRow<'a>], kinds: Vec<Kind>, tables: &[PageTable]) -> Vec<(Row<'a>, Kind)> {
+    let bands = || tables.iter().flat_map(|table| &table.bands);
+    let lowest = bands().map(|band| band.bottom).fold(f64::MAX, f64::min);
+    let highest = bands().map(|band| band.top - band.bottom).fold(0.0, f64::max);
+    let mut joined: Vec<(Row<'a>, Kind)> = Vec::with_capacity(rows.len());
+    for (row, kind) in rows.iter().zip(kinds) {
+        if let (Kind::Rest, Some((last, Kind::Record))) = (&kind, joined.last_mut())
+            && last.rest.is_none()
+            && last.wide.is_last()
+            && last.wide.band().bottom - lowest <= highest
+        {
+            last.rest = Some(*row);
+            continue;
+        }
+        joined.push((Row { wide: *row, rest: None }, kind));
+    }
+    joined
+}
+
+/// A totals row of the grid ends the report.
+fn check_order(judged: &[(Row<'_>, Kind)]) -> Result<(), Refusal> {
+    let is_labelled = |kind: &Kind| matches!(kind, Kind::Totals(claims) if claims.is_labelled);
+    let Some(at) = judged.iter().position(|(_, kind)| is_labelled(kind)) else { return Ok(()) };
+    let is_record = |(row, kind): &(Row<'_>, Kind)| {
+        matches!(kind, Kind::Record | Kind::Totals(_)) && row.wide.cells().any(|cell| !cell.is_empty())
+    };
+    match judged[at + 1..].iter().find(|next| is_record(next)) {
+        None => Ok(()),
+        Some(_) => {
+            let page = judged[at].0.wide.page_number(0);
+            let text = format!("page {page}: a totals row stands before the last row");
+            Err(Refusal::new(RefusalCode::TotalsMismatch, text))
+        }
     }
 }

@@ -20,6 +20,10 @@ pub enum RefusalCode {
     NoTable,
     /// A page whose glyphs have no known text.
     UnreadableText,
+    /// A person sees something that is no text: pictures, fields of a form.
+    PictureOfText,
+    /// Lines fill their cells, and whether words end there cannot be told.
+    UncertainBreaks,
     /// A page of a cycle is missing or out of place.
     IncompleteCycle,
     /// The pages of a cycle do not hold the same rows.
@@ -70,6 +74,8 @@ impl RefusalCode {
             RefusalCode::NeedsPassword => "needs_password",
             RefusalCode::NoTable => "no_table",
             RefusalCode::UnreadableText => "unreadable_text",
+            RefusalCode::PictureOfText => "picture_of_text",
+            RefusalCode::UncertainBreaks => "uncertain_breaks",
             RefusalCode::IncompleteCycle => "incomplete_cycle",
             RefusalCode::PagesDisagree => "pages_disagree",
             RefusalCode::RequiredColumnMissing => "required_column_missing",
@@ -92,6 +98,8 @@ impl RefusalCode {
             RefusalCode::NeedsPassword
             | RefusalCode::NoTable
             | RefusalCode::UnreadableText
+            | RefusalCode::PictureOfText
+            | RefusalCode::UncertainBreaks
             | RefusalCode::IncompleteCycle
             | RefusalCode::PagesDisagree
             | RefusalCode::RequiredColumnMissing

@@ -1,88 +1,150 @@
-//! Does the totals row prove that every row was read?
+//! Does a totals row prove that every row was read?
 
 use rust_decimal::Decimal;
 
-use super::{Refusal, RefusalCode, cell, cycle::WideRow};
+use super::{Refusal, RefusalCode, cell, cycle::WideRow, table::BREAK};
 use crate::{domain::Value, sync_type::ValueType};
 
 /// Sums may differ by so much, because each printed cell was rounded.
 const TOLERANCE: Decimal = Decimal::from_parts(10, 0, 0, false, 2);
+/// What totals rows begin with in Italian, English, German, French and Spanish; a type may name others.
+const WORDS: [&str; 22] = [
+    "totale",
+    "totali",
+    "tot.",
+    "subtotale",
+    "somma",
+    "riporto",
+    "total",
+    "totals",
+    "subtotal",
+    "sum",
+    "grand",
+    "gesamt",
+    "gesamtsumme",
+    "summe",
+    "zwischensumme",
+    "übertrag",
+    "totaux",
+    "sous-total",
+    "totales",
+    "suma",
+    "sub-totale",
+    "sub-total",
+];
+
+/// The words that begin totals rows where a type names none.
+pub fn default_words() -> Vec<String> {
+    WORDS.map(str::to_owned).to_vec()
+}
 
 /// What a totals row claims.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Totals {
-    /// `Count=`: rows of the report.
+pub struct Claims {
+    /// Rows of the report.
     pub count: Option<u64>,
-    /// `Sum=`: number of the cell in the wide row, and the sum.
+    /// Number of the cell in the wide row, and the sum of its column.
     pub sums: Vec<(usize, Decimal)>,
+    /// A claim that cannot be read, or a text that is none beside others.
+    pub unreadable: Option<String>,
+    /// Was it told by its labels `Count=` and `Sum=`, and not by a word?
+    pub is_labelled: bool,
 }
 
-/// A sum that was added up while reading: `None` once a cell could not be read.
-pub type Sum = Option<Decimal>;
+fn amount(text: &str) -> Option<Decimal> {
+    cell::parse(ValueType::Money, text).ok().and_then(|sum| sum.as_decimal())
+}
 
-/// Reads a row as a totals row: `None` if it is not one.
+fn whole(text: &str) -> Option<u64> {
+    match cell::parse(ValueType::Int, text) {
+        Ok(Value::Int(count)) => u64::try_from(count).ok(),
+        _ => None,
+    }
+}
+
+/// The claims of a row of `Count=` and `Sum=`; `None` if it holds none.
+pub fn labelled(row: WideRow<'_>) -> Option<Claims> {
+    let mut claims = Claims { is_labelled: true, ..Claims::default() };
+    let mut is_totals = false;
+    let mut other = None;
+    for (number, text) in row.cells().enumerate().filter(|(_, text)| !text.is_empty()) {
+        // labels and numbers that are cut in narrow columns, or whose letters fell apart, are still some
+        let plain: String = text.chars().filter(|c| !c.is_whitespace() && *c != BREAK).collect();
+        let text = text.replace(BREAK, " ");
+        let (label, value) = plain.split_once('=').unwrap_or((&plain, ""));
+        match label.to_lowercase().as_str() {
+            "count" if text.contains('=') => {
+                is_totals = true;
+                claims.count = whole(value);
+                if claims.count.is_none() {
+                    claims.unreadable = Some(format!("'{text}', which is not a number"));
+                }
+            }
+            "sum" if text.contains('=') => {
+                is_totals = true;
+                match amount(value) {
+                    Some(sum) => claims.sums.push((number, sum)),
+                    None => claims.unreadable = Some(format!("'{text}', which is not a number")),
+                }
+            }
+            _ => other = other.or(Some(text)),
+        }
+    }
+    claims.unreadable = claims.unreadable.or(other.map(|text| format!("'{text}', which is neither a count nor a sum")));
+    is_totals.then_some(claims)
+}
+
+/// The claims of a row whose first text begins with a totals word: a whole number behind it counts the
+/// rows, and amounts in other cells are sums of their columns.
+pub fn worded(row: WideRow<'_>, words: &[String]) -> Option<Claims> {
+    let mut cells = row.cells().enumerate().filter(|(_, text)| !text.is_empty());
+    let (_, first) = cells.next()?;
+    let first = first.replace(BREAK, " ");
+    let begins = first.split(|c: char| c.is_whitespace() || matches!(c, ':' | '=' | '(')).next().unwrap_or_default();
+    let is_word = |word: &String| word.to_lowercase() == begins.to_lowercase();
+    if !words.iter().any(is_word) {
+        return None;
+    }
+    let number = |word: &str| word.trim_matches(|c: char| !c.is_ascii_digit()).to_owned();
+    let count = first.split_whitespace().skip(1).find_map(|word| whole(&number(word)));
+    let sums = cells.filter_map(|(number, text)| Some((number, amount(text)?))).collect();
+    Some(Claims { count, sums, ..Claims::default() })
+}
+
+/// What was added up while reading: rows, and a sum a cell of the wide row, with its header; `None` once a
+/// cell of it could not be read.
+#[derive(Debug, Clone, Default)]
+pub struct Sums {
+    pub rows: u64,
+    pub cells: Vec<Option<(String, Option<Decimal>)>>,
+}
+
+impl Sums {
+    fn disagrees(&self, claims: &Claims) -> Option<String> {
+        if let Some(count) = claims.count.filter(|count| *count != self.rows) {
+            return Some(format!("the totals row says {count} rows, {} were read", self.rows));
+        }
+        claims.sums.iter().find_map(|(cell, claimed)| {
+            let (header, read) = self.cells.get(*cell)?.as_ref()?;
+            let read = (*read)?;
+            let is_off = (claimed - read).abs() > TOLERANCE;
+            is_off.then(|| format!("the totals row says {claimed} for '{header}', the rows read add up to {read}"))
+        })
+    }
+}
+
+/// Holds the claims of a totals row against what was read so far, in `all` and since the last totals row.
 ///
 /// # Errors
-/// `totals_mismatch` where it is one whose numbers cannot be read.
-pub fn parse(row: WideRow<'_>) -> Result<Option<Totals>, Refusal> {
-    let mut totals = Totals::default();
-    let mut is_totals = false;
-    for (number, text) in row.cells().enumerate().filter(|(_, text)| !text.is_empty()) {
-        let Some((label, value)) = text.split_once('=') else { return half(is_totals, text) };
-        let value = value.trim();
-        let unreadable = || {
-            Refusal::new(RefusalCode::TotalsMismatch, format!("the totals row holds '{text}', which is not a number"))
-        };
-        // a label whose letters fell apart is still one
-        match label.split_whitespace().collect::<String>().to_lowercase().as_str() {
-            "count" => match cell::parse(ValueType::Int, value) {
-                Ok(Value::Int(count)) => totals.count = Some(u64::try_from(count).map_err(|_| unreadable())?),
-                _ => return Err(unreadable()),
-            },
-            "sum" => {
-                let sum = cell::parse(ValueType::Money, value)
-                    .ok()
-                    .and_then(|sum| sum.as_decimal())
-                    .ok_or_else(unreadable)?;
-                totals.sums.push((number, sum));
-            }
-            _ => return half(is_totals, text),
-        }
-        is_totals = true;
+/// `totals_mismatch` with both numbers, or what cannot be read.
+pub fn check(claims: &Claims, all: &Sums, since: &Sums) -> Result<(), Refusal> {
+    let mismatch = |text: String| Err(Refusal::new(RefusalCode::TotalsMismatch, text));
+    if let Some(text) = &claims.unreadable {
+        return mismatch(format!("the totals row holds {text}"));
     }
-    Ok(is_totals.then_some(totals))
-}
-
-/// A cell that is no claim: of a record, unless others of its row are claims.
-fn half(is_totals: bool, text: &str) -> Result<Option<Totals>, Refusal> {
-    if !is_totals {
-        return Ok(None);
-    }
-    let text = format!("the totals row also holds '{text}', which is neither a count nor a sum");
-    Err(Refusal::new(RefusalCode::TotalsMismatch, text))
-}
-
-impl Totals {
-    /// Holds the claims against what was read: `rows`, and for cell number `n` of the wide row
-    /// `sum_of(n)` with the printed header, `None` where the column was not read in full.
-    ///
-    /// # Errors
-    /// `totals_mismatch` with both numbers.
-    pub fn check(&self, rows: u64, sum_of: impl Fn(usize) -> Option<(String, Decimal)>) -> Result<(), Refusal> {
-        if let Some(count) = self.count.filter(|count| *count != rows) {
-            let text = format!("the totals row says {count} rows, {rows} were read");
-            return Err(Refusal::new(RefusalCode::TotalsMismatch, text));
-        }
-        for (cell, claimed) in &self.sums {
-            if let Some((header, read)) = sum_of(*cell)
-                && (claimed - read).abs() > TOLERANCE
-            {
-                let text = format!("the totals row says {claimed} for '{header}', the rows read add up to {read}");
-                return Err(Refusal::new(RefusalCode::TotalsMismatch, text));
-            }
-        }
-        Ok(())
-    }
+    let Some(text) = all.disagrees(claims) else { return Ok(()) };
+    // a subtotal
+    if !claims.is_labelled && since.disagrees(claims).is_none() { Ok(()) } else { mismatch(text) }
 }
 
 #[cfg(test)]
@@ -91,11 +153,17 @@ mod tests {
 
     #[test]
     fn claims_are_held_against_the_rows() {
-        let totals = Totals { count: Some(3), sums: vec![(5, Decimal::new(1000, 2))] };
-        let sum = |cents| move |_| Some(("IMPORTO".to_owned(), Decimal::new(cents, 2)));
-        assert!(totals.check(3, sum(1010)).is_ok(), "rounding");
-        assert!(totals.check(3, |_| None).is_ok(), "a column that was not read in full is not checked");
-        assert!(totals.check(3, sum(1011)).unwrap_err().text.contains("'IMPORTO'"));
-        assert!(totals.check(2, sum(1000)).unwrap_err().text.contains("says 3 rows, 2 were read"));
+        let claims = Claims { count: Some(3), sums: vec![(1, Decimal::new(1000, 2))], ..Claims::default() };
+        let sums = |rows, cents: Option<i64>| Sums {
+            rows,
+            cells: vec![None, Some(("IMPORTO".to_owned(), cents.map(|cents| Decimal::new(cents, 2))))],
+        };
+        let check = |sums: &Sums, since: &Sums| check(&claims, sums, since).map_err(|refusal| refusal.text);
+        let none = Sums::default();
+        assert!(check(&sums(3, Some(1010)), &none).is_ok(), "rounding");
+        assert!(check(&sums(3, None), &none).is_ok(), "a column that was not read in full is not checked");
+        assert!(check(&sums(3, Some(1011)), &sums(0, None)).unwrap_err().contains("'IMPORTO'"));
+        assert!(check(&sums(2, Some(1000)), &none).unwrap_err().contains("says 3 rows, 2 were read"));
+        assert!(check(&sums(9, Some(9000)), &sums(3, Some(1000))).is_ok(), "a subtotal");
     }
 }

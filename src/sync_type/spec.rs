@@ -54,6 +54,16 @@ pub enum HashAlgorithm {
     Sha256,
 }
 
+/// What becomes of a word at the end of a line in a narrow column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Words {
+    /// Lines end between words alone: a blank stood there.
+    Whole,
+    /// The texts hold no blanks: a line that fills its cell goes on.
+    Cut,
+}
+
 /// One printed column.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -70,6 +80,9 @@ pub struct Column {
     pub keep_when_blank: bool,
     /// A text that the ERP appends and that is not stored.
     pub strip_suffix: Option<String>,
+    /// How its lines end, where the report alone does not show it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub words: Option<Words>,
 }
 
 /// Which fields make a record *changed*: all, all but some, or a list.
@@ -162,6 +175,7 @@ pub(super) struct SpecFile {
     pub parent: Option<Parent>,
     pub change_hash: ChangeHash,
     pub guards: Option<Guards>,
+    pub totals_words: Option<Vec<String>>,
     pub columns: Vec<Column>,
 }
 
@@ -208,6 +222,8 @@ pub struct SyncTypeSpec {
     pub hash_algorithm: HashAlgorithm,
     /// Thresholds, if the type sets its own.
     pub guards: Option<Guards>,
+    /// The words that begin a totals row, if the type names its own.
+    pub totals_words: Option<Vec<String>>,
     /// The printed columns.
     pub columns: Vec<Column>,
     /// The stored fields.

@@ -130,6 +130,7 @@ pub(super) fn check(file: SpecFile) -> Result<SyncTypeSpec, Complaint> {
         parent: file.parent,
         hash_algorithm: file.change_hash.algorithm,
         guards: file.guards,
+        totals_words: file.totals_words,
         columns: file.columns,
         fields,
         key,

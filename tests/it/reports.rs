@@ -124,3 +124,53 @@ fn text_that_cannot_be_read_never_passes_for_blank() {
     }
     assert_eq!(report::read(&pdf, orders, &types).unwrap_err().code, RefusalCode::UnreadableText);
 }
+
+/// A value as printed, without the blanks at places that the report lists as uncertain.
+#[test]
+fn probe_narrow_columns() {
+    use lockstep::pretend_erp::{Layout, invent, print};
+    let types = types();
+    let (mut total, mut refused, mut wrong, mut uncertain) = (0, 0, 0, 0);
+    let filter = std::env::var("PROBE").unwrap_or_default();
+    for sync_type in TYPES.iter().filter(|name| name.contains(filter.as_str())) {
+        let spec = types.get(sync_type).unwrap();
+        for step in 2..=24 {
+            let zoom = step as f32 * 0.05;
+            for size in [6.0, 9.75, 14.0] {
+                let records: Vec<lockstep::domain::Record> = if std::env::var("TRUTH").is_ok() {
+                    json(&format!("truth/{sync_type}.json")).iter().map(|row| spec.from_json(row).unwrap()).collect()
+                } else {
+                    invent(&types, spec, 60, 7 + step as u64)
+                };
+                let pdf = print(spec, &records, &Layout { zoom, size, is_exact: true, ..Layout::default() }).unwrap();
+                total += 1;
+                match report::read(&pdf, spec, &types) {
+                    Err(refusal) => {
+                        refused += 1;
+                        println!("{sync_type} {zoom:.2} {size}: refused: {}", refusal.text.chars().take(170).collect::<String>());
+                    }
+                    Ok(read) => {
+                        uncertain += read.uncertain.len();
+                        if read.records.len() != records.len() {
+                            println!("{sync_type} {zoom:.2} {size}: {} records, {:?}", read.records.len(), read.quarantined.first());
+                            wrong += 1;
+                            continue;
+                        }
+                        for (got, want) in read.records.iter().zip(&records) {
+                            for (number, (a, b)) in got.values.iter().zip(&want.values).enumerate() {
+                                if a != b {
+                                    let squash = |v: &lockstep::domain::Value| v.canonical().replace(' ', "");
+                                    let listed = read.uncertain.iter().any(|u| u.key == want.text(spec.key) && u.field == spec.fields[number].name);
+                                    if listed && squash(a) == squash(b) { continue; }
+                                    wrong += 1;
+                                    if wrong < 60 { println!("{sync_type} {zoom:.2} {size} {}: {:?} printed {:?}", spec.fields[number].name, a.canonical(), b.canonical()); }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+    println!("{total} reports, {refused} refused, {wrong} wrong, {uncertain} uncertain");
+}

@@ -22,6 +22,9 @@ use crate::report::{Refusal, budget::Budget};
 
 /// The size that viewers give a page that says none.
 const LETTER: Rect = Rect { x0: 0.0, y0: 0.0, x1: 612.0, y1: 792.0 };
+/// What pages refer to beside their content.
+const PAGE_KEYS: [&[u8]; 8] =
+    [b"Thumb", b"Metadata", b"Annots", b"B", b"Resources", b"PieceInfo", b"AF", b"Parent"];
 /// Bytes that one glyph of a decoded font costs the budget.
 const GLYPH_COST: u64 = 12;
 
@@ -81,6 +84,15 @@ impl<'b> Document<'b> {
         if self.pages.iter().all(&mut is_new) {
             return Ok(());
         }
+        if self.has_content_left_over() {
+            return Err(damaged("a content is printed twice, and another one by no page"));
+        }
+        Ok(())
+    }
+
+    /// Is there a stream of no known kind that nothing refers to? It may be what a page should print.
+    #[must_use]
+    pub fn has_content_left_over(&self) -> bool {
         let mut referred = HashSet::new();
         let mut open: Vec<&Object> = self.file.objects.values().collect();
         while let Some(object) = open.pop() {
@@ -96,10 +108,7 @@ impl<'b> Document<'b> {
             let kind = object.as_stream().ok().map(|stream| stream.dict.get(b"Type").and_then(Object::as_name));
             kind.is_some_and(|kind| kind.is_err()) && !referred.contains(id)
         };
-        if self.file.objects.iter().any(is_left_over) {
-            return Err(damaged("a content is printed twice, and another one by no page"));
-        }
-        Ok(())
+        self.file.objects.iter().any(is_left_over)
     }
 
     /// How many pages there are.
@@ -124,6 +133,8 @@ impl<'b> Document<'b> {
                 StreamError::Budget(exceeded) => exceeded.into(),
                 StreamError::Broken(why) => damaged(format!("page {number}: {why}")),
             })?;
+        } else if dict.iter().any(|(key, value)| !PAGE_KEYS.contains(&key.as_slice()) && self.leads_to_stream(value)) {
+            return Err(damaged(format!("page {number}: it has no content, but something like it under another name")));
         }
         let empty = Dictionary::new();
         let resources = self.inherited(dict, b"Resources").and_then(|object| self.dict(object)).unwrap_or(&empty);
@@ -144,6 +155,14 @@ impl<'b> Document<'b> {
         super::accent::compose(&mut page);
         page.number = number;
         Ok(page)
+    }
+
+    fn leads_to_stream(&self, object: &Object) -> bool {
+        match self.resolve(object) {
+            Object::Stream(_) => true,
+            Object::Array(list) => list.iter().any(|item| matches!(self.resolve(item), Object::Stream(_))),
+            _ => false,
+        }
     }
 
     fn collect_content(&self, contents: &Object, into: &mut Vec<u8>, depth: usize) -> Result<(), StreamError> {

@@ -109,6 +109,8 @@ pub struct Run {
     pub x0: f64,
     /// Right end of the last glyph that is not blank.
     pub x1: f64,
+    /// Where it would end if its glyphs were as wide as they are drawn: the file's widths may lie.
+    pub drawn_x1: f64,
     /// The baseline.
     pub y: f64,
     /// The font size as it appears.
@@ -121,6 +123,18 @@ pub struct Run {
     pub font: u32,
     /// Its text: a range of [`Page::text`].
     pub text: std::ops::Range<u32>,
+}
+
+/// Texts that overlap by more than this share of the size have widths that lie.
+const OVERLAPS: f64 = 0.05;
+
+impl Run {
+    /// The gap (points) between this text and one to the right of it.
+    #[must_use]
+    pub fn gap_to(&self, right: &Run) -> f64 {
+        let gap = right.x0 - self.x1;
+        if gap < -self.size * OVERLAPS { right.x0 - self.drawn_x1.min(self.x1) } else { gap }
+    }
 }
 
 /// How far a page could be read; a page that is not clean proves nothing by what it does not hold.
@@ -192,7 +206,7 @@ impl Page {
     #[must_use]
     pub fn are_parted(&self, left: &Run, right: &Run) -> bool {
         let gap = self.gaps.get(right.font as usize).copied().unwrap_or(super::spacing::WORD_GAP);
-        right.x0 - left.x1 > left.size.min(right.size) * gap
+        left.gap_to(right) > left.size.min(right.size) * gap
     }
 
     /// Drops what lies outside the page's edges, and cuts rules off there.

@@ -7,6 +7,10 @@ use super::{
 
 /// A filled box this thin (points) is a rule.
 const RULE_THICKNESS: f64 = 2.0;
+/// And a longer one this thin is a bar, which parts as a rule does.
+const BAR_THICKNESS: f64 = 5.0;
+/// A bar is this many times as long as it is thick.
+const BAR_LENGTH: f64 = 10.0;
 /// A line is upright if its ends differ by no more across (points).
 const UPRIGHT: f64 = 0.5;
 
@@ -116,9 +120,12 @@ fn paint_box(paint: Paint, shape: Rect, page: &mut Page) {
     if width < 0.0 || height < 0.0 || (width <= RULE_THICKNESS && height <= RULE_THICKNESS) {
         return;
     }
-    if width <= RULE_THICKNESS {
+    let is_rule = |thickness: f64, length: f64| {
+        thickness <= RULE_THICKNESS || (thickness <= BAR_THICKNESS && length >= thickness * BAR_LENGTH)
+    };
+    if is_rule(width, height) {
         page.rules.push(Rule::Vertical { x, y0: shape.y0, y1: shape.y1 });
-    } else if height <= RULE_THICKNESS {
+    } else if is_rule(height, width) {
         page.rules.push(Rule::Horizontal { y, x0: shape.x0, x1: shape.x1 });
     } else if paint.strokes {
         page.rules.extend([

@@ -28,7 +28,7 @@ pub fn gaps(page: &Page, fonts: usize) -> Vec<f64> {
         sample.letters += usize::from(letters.next().is_some() && letters.next().is_none());
         sample.has_blanks |= text.contains(char::is_whitespace);
         if let Some(last) = last.filter(|last| last.font == run.font && (last.y - run.y).abs() < run.size * NARROW_GAP) {
-            let gap = (run.x0 - last.x1) / run.size;
+            let gap = last.gap_to(run) / run.size;
             if gap.abs() < WIDEST {
                 sample.gaps.push(gap);
             }
@@ -75,7 +75,7 @@ mod tests {
             let start = page.text.len() as u32;
             page.text.push_str(text);
             let text = start..page.text.len() as u32;
-            let run = Run { x0: *x0, x1: *x1, y: 0.0, size: 10.0, first_advance: 5.0, clip: None, font: 0, text };
+            let run = Run { x0: *x0, x1: *x1, drawn_x1: *x1, y: 0.0, size: 10.0, first_advance: 5.0, clip: None, font: 0, text };
             page.runs.push(run);
         }
         gaps(&page, 1)[0]

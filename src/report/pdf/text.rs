@@ -24,6 +24,8 @@ struct Piece {
     start: usize,
     x0: Option<f64>,
     x1: f64,
+    /// As wide as its glyphs are drawn.
+    drawn: f64,
     first_advance: f64,
 }
 
@@ -140,7 +142,7 @@ impl Interpreter<'_> {
                 let word_space = if code == 32 && length == 1 { state.word_space } else { 0.0 };
                 let advance = (f64::from(glyph.advance) * size + state.char_space + word_space) * scale;
                 shown_glyphs += 1;
-                if self.pieces == Pieces::Words && state.char_space.abs() > JUMP * size.abs() && piece.x0.is_some() {
+                if state.char_space.abs() > JUMP * size.abs() && piece.x0.is_some() {
                     self.end_piece(&piece, to_page);
                     piece = Piece { start: self.page.text.len(), ..Piece::default() };
                 }
@@ -162,9 +164,15 @@ impl Interpreter<'_> {
                         piece.x0 = Some(x);
                         piece.first_advance = advance;
                     }
+                    piece.drawn += f64::from(glyph.drawn) * size * scale + (advance - f64::from(glyph.advance) * size * scale);
                     // spacing after the last glyph is no part of it
                     piece.x1 = x + f64::from(glyph.drawn) * size * scale;
-                } else if self.pieces == Pieces::Words && piece.x0.is_some() {
+                } else if piece.x0.is_some() {
+                    if self.pieces == Pieces::Whole && word_space.abs() <= JUMP * size.abs() {
+                        piece.drawn += advance;
+                        x += advance;
+                        continue;
+                    }
                     self.end_piece(&piece, to_page);
                     piece = Piece { start: self.page.text.len(), ..Piece::default() };
                 }
@@ -227,6 +235,7 @@ impl Interpreter<'_> {
         let run = Run {
             x0: from.0,
             x1: to.0.max(from.0),
+            drawn_x1: from.0 + (piece.drawn * length).abs(),
             y: from.1,
             size,
             first_advance: (piece.first_advance * length).abs(),

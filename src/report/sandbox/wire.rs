@@ -12,7 +12,7 @@ use chrono::{DateTime, NaiveDate};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::super::{Drift, Layout, Quarantined, Refusal, Report, Verdict};
+use super::super::{Drift, Layout, Quarantined, Refusal, Report, UncertainBreak, Verdict};
 use crate::{
     domain::{Record, Value},
     sync_type::{SyncTypeSpec, ValueType},
@@ -90,6 +90,7 @@ pub struct WireReport {
     cycle: usize,
     counted: bool,
     layout: Layout,
+    uncertain: Vec<UncertainBreak>,
     unclean: usize,
     unclean_pages: Vec<(usize, Verdict)>,
 }
@@ -163,6 +164,7 @@ impl From<Report> for WireReport {
             cycle: report.cycle,
             counted: report.counted,
             layout: report.layout,
+            uncertain: report.uncertain,
             unclean: report.unclean,
             unclean_pages: report.unclean_pages,
         }
@@ -191,9 +193,14 @@ impl WireReport {
             record.values.iter().zip(&self.present).all(|(value, present)| *present || value.is_null())
         };
         let rows = records.len() as u64 + self.quarantined.len() as u64;
+        let is_of_a_record = |place: &UncertainBreak| {
+            spec.field(&place.field).is_some() && place.page <= self.pages && place.row as u64 <= ROWS_A_PAGE
+        };
         let is_sound = records.iter().all(keeps_to_its_columns)
             && records.iter().all(has_own_key)
             && spec.required.iter().all(|field| self.present[*field])
+            && self.uncertain.len() <= records.len() * spec.fields.len()
+            && self.uncertain.iter().all(is_of_a_record)
             && rows.saturating_add(self.skipped) <= self.pages as u64 * ROWS_A_PAGE;
         is_sound.then_some(())?;
         Some(Report {
@@ -206,6 +213,7 @@ impl WireReport {
             cycle: self.cycle,
             counted: self.counted,
             layout: self.layout,
+            uncertain: self.uncertain,
             unclean: self.unclean,
             unclean_pages: self.unclean_pages,
         })

@@ -12,6 +12,14 @@ use super::{
 
 /// A header row has at most so many lines: those of all its wrapped headers together.
 const MOST_LINES: usize = 30;
+/// Lines further down are the header instead if their headings are worth this share of the others.
+const MOSTLY: f64 = 0.6;
+/// It begins on one of the first lines of a page.
+const MOST_START: usize = 40;
+/// Heights that differ by less than this share of the size are one line.
+const SAME_LINE: f64 = 0.3;
+/// Headers that differ by less (points) in their places stand at the same.
+const SAME_PLACE: f64 = 1.5;
 /// The longest known header has fewer characters.
 const LONGEST: usize = 60;
 /// Words in the header rows of a sheet, at most.
@@ -42,34 +50,58 @@ impl Headings {
     /// Finds the header row of a page; `None` if it holds no known header.
     pub fn find(loose: &Loose, known: &Known) -> Option<Self> {
         let page = &loose.page;
+        // values may be known words, too, and titles: of those most of whose texts are known, the first
         let mut best: Option<(f64, Self)> = None;
-        for band in candidates(loose) {
-            let runs: Vec<&Run> = runs_between(page, band).collect();
-            let columns = loose.lattice.columns.as_ref();
-            let by_columns = columns.map(|columns| (true, by_columns(page, &runs, &columns.edges, known)));
-            // a frame around the whole table is no column
-            let is_frame = columns.is_none_or(|columns| columns.edges.len() == 2);
-            let by_words = is_frame.then(|| (false, by_words(page, &runs, known)));
-            for (has_columns, (score, headings)) in by_columns.into_iter().chain(by_words) {
-                let is_known = headings.iter().any(|heading| known.is_header(&heading.text));
-                if is_known && best.as_ref().is_none_or(|best| score > best.0) {
-                    best = Some((score, Self { all: headings, band, has_columns, printed: printed(page, band) }));
+        for same_start in candidates(loose, known).chunk_by(|a, b| (a.top - b.top).abs() < f64::EPSILON) {
+            let mut own: Option<(f64, Self)> = None;
+            for band in same_start {
+                let runs: Vec<&Run> = runs_between(page, *band).collect();
+                let columns = loose.lattice.columns.as_ref();
+                let by_columns = columns.map(|columns| (true, by_columns(page, &runs, &columns.edges, known)));
+                // a frame around the whole table is no column
+                let is_frame = columns.is_none_or(|columns| columns.edges.len() == 2);
+                let by_words = is_frame.then(|| (false, by_words(page, &runs, known)));
+                for (has_columns, (score, headings)) in by_columns.into_iter().chain(by_words) {
+                    let is_known = headings.iter().any(|heading| known.is_header(&heading.text));
+                    if is_known && own.as_ref().is_none_or(|own| score > own.0) {
+                        let printed = printed(page, *band);
+                        own = Some((score, Self { all: headings, band: *band, has_columns, printed }));
+                    }
                 }
             }
+            let Some(own) = own else { continue };
+            let is_better = best.as_ref().is_none_or(|best| {
+                own.1.known_share(known) > best.1.known_share(known) && own.0 > best.0 * MOSTLY
+            });
+            if is_better {
+                best = Some(own);
+            }
         }
-        // where rules part everything, a page may hold new columns alone
-        best.map(|(_, headings)| headings).or_else(|| {
-            let (columns, rows) = (loose.lattice.columns.as_ref()?, loose.lattice.rows.as_ref()?);
-            let band = Band { top: rows.edges[0], bottom: rows.edges[1] };
-            let runs: Vec<&Run> = runs_between(page, band).collect();
-            let (_, all) = by_columns(page, &runs, &columns.edges, known);
-            Some(Self { all, band, has_columns: true, printed: printed(page, band) })
-        })
+        best.map(|(_, headings)| headings)
     }
 
-    /// Has this page the same header row?
+    /// The share of the headings that are known.
+    fn known_share(&self, known: &Known) -> f64 {
+        let filled = self.all.iter().filter(|heading| !heading.text.is_empty()).count();
+        let known = self.all.iter().filter(|heading| known.is_header(&heading.text)).count();
+        known as f64 / filled.max(1) as f64
+    }
+
+    /// Has this page the same header row at the same height?
     pub fn fits(&self, loose: &Loose) -> bool {
         printed(&loose.page, self.band) == self.printed
+    }
+
+    /// Are these the same headers at the same places from left to right?
+    pub fn is_like(&self, other: &Self) -> bool {
+        self.all.len() == other.all.len()
+            && self.all.iter().zip(&other.all).all(|(a, b)| a.text == b.text && (a.x0 - b.x0).abs() < SAME_PLACE)
+    }
+
+    /// The heading that a text from `x0` to `x1` stands nearest to.
+    pub fn nearest(&self, x0: f64, x1: f64) -> Option<usize> {
+        let distance = |heading: &Heading| (heading.x0 - x1).max(x0 - heading.x1).max(0.0);
+        (0..self.all.len()).min_by(|a, b| distance(&self.all[*a]).total_cmp(&distance(&self.all[*b])))
     }
 
     /// The headers' texts.
@@ -78,30 +110,46 @@ impl Headings {
     }
 }
 
-/// Where the header row may stand: in the first band, above the first edge of an open table, or on the
-/// first few lines.
-fn candidates(loose: &Loose) -> Vec<Band> {
-    let all = lines(loose.page.runs.iter().map(line_of));
+/// Where the header row may stand: between two rules, above the first one, or on some lines of which
+/// each has words of known headers.
+fn candidates(loose: &Loose, known: &Known) -> Vec<Band> {
+    let page = &loose.page;
+    let all = lines(page.runs.iter().map(line_of));
     let Some(first) = all.first() else { return Vec::new() };
-    let top = first.y + first.size;
-    match &loose.lattice.rows {
-        Some(axis) if axis.edges.len() > 2 => {
-            let band = Band { top: axis.edges[0], bottom: axis.edges[1] };
-            let above = (first.y > band.top).then_some(Band { top, bottom: band.top });
-            above.into_iter().chain([band]).collect()
+    let mut bands = Vec::new();
+    if let Some(axis) = loose.lattice.rows.as_ref().filter(|axis| axis.edges.len() > 2) {
+        if first.y > axis.edges[0] {
+            bands.push(Band { top: first.y + first.size, bottom: axis.edges[0] });
         }
-        _ => {
-            let bottom = |count: usize| {
-                let last: &TextLine = &all[count - 1];
-                all.get(count).map_or(last.y - last.size, |next| f64::midpoint(last.y, next.y))
-            };
-            (1..=all.len().min(MOST_LINES)).map(|count| Band { top, bottom: bottom(count) }).collect()
-        }
+        bands.extend(axis.edges.windows(2).take(MOST_LINES).map(|edges| Band { top: edges[0], bottom: edges[1] }));
     }
+    let is_heading: Vec<bool> = all.iter().take(MOST_START + MOST_LINES).map(|line| holds_headers(page, line, known)).collect();
+    let edge = |at: usize| match (at.checked_sub(1).map(|above| &all[above]), all.get(at)) {
+        (Some(above), Some(below)) => f64::midpoint(above.y, below.y),
+        (None, Some(below)) => below.y + below.size,
+        (Some(above), None) => above.y - above.size,
+        (None, None) => 0.0,
+    };
+    for start in (0..is_heading.len().min(MOST_START)).filter(|start| is_heading[*start]) {
+        let length = is_heading[start..].iter().take(MOST_LINES).take_while(|is_heading| **is_heading).count();
+        bands.extend((1..=length).map(|count| Band { top: edge(start), bottom: edge(start + count) }));
+    }
+    bands.sort_by(|a, b| b.top.total_cmp(&a.top));
+    bands
 }
 
+/// Are at least a quarter of a line's words those of known headers?
+fn holds_headers(page: &Page, line: &TextLine, known: &Known) -> bool {
+    let own = page.runs.iter().filter(|run| (line_of(run).y - line.y).abs() < run.size * SAME_LINE);
+    let text = text_of(page, &own.collect::<Vec<_>>());
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let headers = words.iter().filter(|word| known.is_word(word)).count();
+    headers > 0 && headers * 4 >= words.len()
+}
+
+/// All that is printed in a band.
 fn printed(page: &Page, band: Band) -> String {
-    page.runs.iter().filter(|run| line_of(run).y >= band.bottom).map(|run| page.text_of(run)).collect()
+    runs_between(page, band).map(|run| page.text_of(run)).collect()
 }
 
 /// The text of some runs in reading order.
@@ -239,7 +287,7 @@ mod tests {
     fn found(texts: &[(f64, f64, f64, &str)], headers: &[&str]) -> Vec<String> {
         let loose = Loose { page: page_of(texts), lattice: Lattice::default() };
         let headers: Vec<String> = headers.iter().map(|header| (*header).to_owned()).collect();
-        let known = Known::of(headers.iter(), [].iter());
+        let known = Known::of(headers.iter(), std::iter::empty(), [].iter());
         Headings::find(&loose, &known).map(|headings| headings.texts()).unwrap_or_default()
     }
 

@@ -1,8 +1,8 @@
 //! Where are the edges of columns and rows? Rules, else filled boxes, else clips.
 
 use super::{
-    super::pdf::{Page, Rect, Rule},
-    Mark,
+    super::pdf::{Page, Rect, Rule, Run},
+    MIDDLE, Mark,
 };
 
 /// Marks nearer to each other than this (points) are one edge: borders of neighbouring cells.
@@ -11,6 +11,8 @@ pub const SAME_LINE: f64 = 3.0;
 const SHARE: f64 = 0.25;
 /// A rule ends on one that crosses it, to within this (points).
 const TOUCH: f64 = 3.0;
+/// Edges nearer than this share of the smallest text's size are a double rule if nothing stands between.
+const DOUBLE: f64 = 0.7;
 /// A box that covers more than this share of a page's width and height is its background.
 const BACKGROUND: f64 = 0.9;
 /// Columns on one page, at most.
@@ -36,6 +38,8 @@ pub struct Lattice {
     pub columns: Option<Axis>,
     /// The rows' edges.
     pub rows: Option<Axis>,
+    /// Where rules part both: for each band between two rows' edges, the rules that cross it.
+    pub crossing: Vec<Vec<f64>>,
 }
 
 /// A mark across an axis: where it stands, and from where to where it reaches.
@@ -57,7 +61,12 @@ impl Lattice {
                 Rule::Horizontal { y, x0, x1 } => horizontal.push(Line { at: y, from: x0, to: x1 }),
             }
         }
-        let mut lattice = Self::by(vertical, horizontal, Mark::Rules).checked(page, MOST);
+        let mut lattice = Self::by(vertical.clone(), horizontal, Mark::Rules).checked(page, MOST).single(page);
+        lattice.crossing = lattice.crossing_by(&vertical);
+        let room = double_room(page);
+        for rules in &mut lattice.crossing {
+            *rules = merged(rules, |left, right| is_double(page, left, right, room));
+        }
         if lattice.columns.is_none() || lattice.rows.is_none() {
             // every other row may lack its box, also the last
             lattice = lattice.or(|| Self::by_boxes(page).checked(page, 1.0));
@@ -70,7 +79,46 @@ impl Lattice {
 
     fn or(self, other: impl FnOnce() -> Self) -> Self {
         let other = other();
-        Self { columns: self.columns.or(other.columns), rows: self.rows.or(other.rows) }
+        Self { columns: self.columns.or(other.columns), rows: self.rows.or(other.rows), crossing: Vec::new() }
+    }
+
+    /// Makes one edge of two that nothing stands between: double rules.
+    fn single(mut self, page: &Page) -> Self {
+        let room = double_room(page);
+        if let Some(rows) = &mut self.rows {
+            let middle = |run: &Run| (run.y + run.size * MIDDLE, run.y + run.size * MIDDLE);
+            rows.edges = merged(&rows.edges, |upper, lower| {
+                upper - lower < room && !page.runs.iter().map(middle).any(|(y, _)| y < upper && y > lower)
+            });
+        }
+        if let Some(columns) = &mut self.columns {
+            columns.edges = merged(&columns.edges, |left, right| is_double(page, left, right, room));
+        }
+        self
+    }
+
+    /// For each band, the rules that cross it, from left to right.
+    fn crossing_by(&self, vertical: &[Line]) -> Vec<Vec<f64>> {
+        let (Some(_), Some(rows)) = (&self.columns, &self.rows) else { return Vec::new() };
+        let mut crossing: Vec<Vec<f64>> = vec![Vec::new(); rows.edges.len() - 1];
+        for line in vertical {
+            // edges run from top to bottom
+            let first = rows.edges.partition_point(|edge| *edge > line.to + SAME_LINE);
+            for (band, edges) in rows.edges.windows(2).enumerate().skip(first) {
+                let middle = f64::midpoint(edges[0], edges[1]);
+                if middle < line.from {
+                    break;
+                }
+                if middle <= line.to {
+                    crossing[band].push(line.at);
+                }
+            }
+        }
+        for rules in &mut crossing {
+            rules.sort_by(f64::total_cmp);
+            rules.dedup_by(|next, last| *next - *last <= SAME_LINE);
+        }
+        crossing
     }
 
     fn by(mut vertical: Vec<Line>, mut horizontal: Vec<Line>, mark: Mark) -> Self {
@@ -85,7 +133,8 @@ impl Lattice {
         }
         let columns = edges(&mut vertical);
         let axis = |edges: Vec<f64>, least: usize| (edges.len() >= least).then_some(Axis { edges, mark });
-        Self { columns: axis(columns, 2), rows: axis(rows.into_iter().rev().collect(), 2) }
+        let rows = axis(rows.into_iter().rev().collect(), 2);
+        Self { columns: axis(columns, 2), rows, crossing: Vec::new() }
     }
 
     /// Backgrounds of cells or rows.
@@ -121,7 +170,7 @@ impl Lattice {
         let (Some(first), Some(last)) = (spans.first(), spans.last()) else { return Self::default() };
         let between = spans.windows(2).map(|pair| f64::midpoint(pair[0].1, pair[1].0));
         let edges = std::iter::once(first.0).chain(between).chain([last.1]).collect();
-        Self { columns: Some(Axis { edges, mark: Mark::Clips }), rows: None }
+        Self { columns: Some(Axis { edges, mark: Mark::Clips }), rows: None, crossing: Vec::new() }
     }
 
     /// Drops an axis that leaves much of the text outside, and bands before the text begins.
@@ -135,7 +184,7 @@ impl Lattice {
             count as f64 >= page.runs.len() as f64 * share
         };
         let x = |run: usize| page.runs[run].x0;
-        let y = |run: usize| page.runs[run].y + page.runs[run].size * super::MIDDLE;
+        let y = |run: usize| page.runs[run].y + page.runs[run].size * MIDDLE;
         self.columns = self.columns.filter(|axis| inside(axis, &x));
         self.rows = self.rows.filter(|axis| inside(axis, &y));
         if let Some(rows) = &mut self.rows {
@@ -153,6 +202,30 @@ impl Lattice {
         }
         self
     }
+}
+
+/// Rules nearer than this (points) may be a double one.
+fn double_room(page: &Page) -> f64 {
+    let smallest = page.runs.iter().map(|run| run.size).fold(f64::MAX, f64::min);
+    if smallest < f64::MAX { (smallest * DOUBLE).max(SAME_LINE) } else { SAME_LINE }
+}
+
+/// Are two upright rules one double rule, with no text between?
+fn is_double(page: &Page, left: f64, right: f64, room: f64) -> bool {
+    let middle = |run: &Run| f64::midpoint(run.x0, run.x1);
+    right - left < room && !page.runs.iter().map(middle).any(|x| x > left && x < right)
+}
+
+/// Joins neighbouring edges into one between them.
+fn merged(edges: &[f64], is_one: impl Fn(f64, f64) -> bool) -> Vec<f64> {
+    let mut merged: Vec<f64> = Vec::with_capacity(edges.len());
+    for edge in edges {
+        match merged.last_mut() {
+            Some(last) if is_one(*last, *edge) => *last = f64::midpoint(*last, *edge),
+            _ => merged.push(*edge),
+        }
+    }
+    merged
 }
 
 fn touches(line: &Line, crossing: &[f64]) -> bool {

@@ -1,12 +1,17 @@
 //! What does a cell say? Runs joined to lines, lines by the rules of the ERP's wrapping.
+//!
+//! Where a line ends whose word may have been cut, [`BREAK`] stands for the blank or for nothing: only
+//! the whole report can tell ([`super::super::wrap`]).
 
-use unicode_normalization::char::{compose, is_combining_mark};
+use unicode_normalization::{UnicodeNormalization, is_nfc};
 
 use super::{
     super::pdf::{Page, Run},
     lattice::Axis,
 };
 
+/// Stands between two lines that a blank parted, or nothing. No printed text holds it.
+pub const BREAK: char = '\u{1f}';
 /// Baselines nearer than this share of the size are one printed line.
 pub const SAME_BASELINE: f64 = 0.4;
 /// How exactly (points) printers measure what still fits on a line.
@@ -33,30 +38,50 @@ pub struct Placed<'a> {
     pub margin: Option<f64>,
 }
 
+/// The texts of cells.
+#[derive(Debug, Default)]
+pub struct Joined {
+    /// All texts, one after the other.
+    pub text: String,
+    /// Where each cell's ends.
+    pub ends: Vec<u32>,
+    /// For each [`BREAK`], how wide the line before it is (points).
+    pub breaks: Vec<f32>,
+    /// For each column, its widest line of one word that surely ends there (points).
+    pub widest_words: Vec<f32>,
+    /// The cells that hold two lines which would have fitted on one: those are no wrapped text.
+    pub parted: Vec<u32>,
+}
+
 impl Placed<'_> {
-    /// Joins the runs of every cell: appends their texts to `text` and where each ends to `ends`. Answers
-    /// the cells that hold two lines which would have fitted on one: those are no wrapped text.
-    pub fn join(mut self, text: &mut String, ends: &mut Vec<u32>) -> Vec<u32> {
+    /// Joins the runs of every cell.
+    pub fn join(mut self) -> Joined {
         let page = self.page;
         let run_of = |placed: &(u32, u32)| &page.runs[placed.1 as usize];
         self.runs.sort_by(|a, b| (a.0.cmp(&b.0)).then_with(|| run_of(b).y.total_cmp(&run_of(a).y)));
         let edges = &self.columns.edges;
         let margin = self.margin.unwrap_or_else(|| self.padding() * 2.0) + SLACK;
-        let is_sure = self.margin.is_none();
-        let mut parted = Vec::new();
+        let width = edges.len() - 1;
+        let mut joined = Joined {
+            text: String::with_capacity(page.text.len()),
+            ends: Vec::with_capacity(self.cells),
+            widest_words: vec![0.0; width],
+            ..Joined::default()
+        };
         let mut rest = self.runs.as_mut_slice();
         for cell in 0..self.cells as u32 {
             let own = rest.iter().take_while(|placed| placed.0 == cell).count();
             let (runs, after) = rest.split_at_mut(own);
             rest = after;
-            let column = cell as usize % (edges.len() - 1);
-            let room = Room { width: edges[column + 1] - edges[column] - margin, is_sure };
-            if join_cell(page, runs, room, text) {
-                parted.push(cell);
+            let column = cell as usize % width;
+            let whole = edges[column + 1] - edges[column];
+            let room = Room { width: whole - margin, whole };
+            if joined.push(page, runs, room, column) {
+                joined.parted.push(cell);
             }
-            ends.push(text.len() as u32);
+            joined.ends.push(joined.text.len() as u32);
         }
-        parted
+        joined
     }
 
     /// What a text leaves free at either edge of its cell: its least distance from the left edges, or
@@ -83,37 +108,64 @@ impl Placed<'_> {
     }
 }
 
-/// What a cell leaves for a line.
+impl Joined {
+    /// Appends a cell's text; true if two of its lines would have fitted on one.
+    fn push(&mut self, page: &Page, mut runs: &mut [(u32, u32)], room: Room, column: usize) -> bool {
+        let start = self.text.len();
+        let mut is_parted = false;
+        let mut last: Option<Line> = None;
+        while let Some(first) = runs.first().map(|placed| &page.runs[placed.1 as usize]) {
+            let lowest = first.y - first.size * SAME_BASELINE;
+            let length = runs.iter().take_while(|placed| page.runs[placed.1 as usize].y >= lowest).count();
+            let (line_runs, after) = runs.split_at_mut(length);
+            runs = after;
+            line_runs.sort_by(|a, b| page.runs[a.1 as usize].x0.total_cmp(&page.runs[b.1 as usize].x0));
+            let before = self.text.len();
+            let Some(mut line) = Line::push(page, line_runs, &mut self.text) else { continue };
+            if let Some(last) = last {
+                let (above, below) = self.text[start..].split_at(before - start);
+                is_parted |= last.leaves_room_for(&line, below, room);
+                match last.end(above, &line, room) {
+                    End::Blank => {
+                        self.note_word(last, column);
+                        self.text.insert(before, ' ');
+                    }
+                    End::Nothing => line.begins_word = false,
+                    End::Unknown => {
+                        self.breaks.push(last.width as f32);
+                        self.text.insert(before, BREAK);
+                        line.begins_word = false;
+                    }
+                }
+            }
+            last = Some(line);
+        }
+        if let Some(last) = last {
+            self.note_word(last, column);
+        }
+        is_parted
+    }
+
+    fn note_word(&mut self, line: Line, column: usize) {
+        if line.begins_word && !line.has_blank {
+            self.widest_words[column] = self.widest_words[column].max(line.width as f32);
+        }
+    }
+}
+
+/// What a cell leaves for a line: between its margins, and in all.
 #[derive(Clone, Copy)]
 struct Room {
     width: f64,
-    /// Known from marks, not only from texts.
-    is_sure: bool,
+    whole: f64,
 }
 
-/// Appends a cell's text; true if two of its lines would have fitted on one.
-fn join_cell(page: &Page, mut runs: &mut [(u32, u32)], room: Room, text: &mut String) -> bool {
-    let start = text.len();
-    let mut is_parted = false;
-    let mut last: Option<Line> = None;
-    while let Some(first) = runs.first().map(|placed| &page.runs[placed.1 as usize]) {
-        let lowest = first.y - first.size * SAME_BASELINE;
-        let length = runs.iter().take_while(|placed| page.runs[placed.1 as usize].y >= lowest).count();
-        let (line_runs, after) = runs.split_at_mut(length);
-        runs = after;
-        line_runs.sort_by(|a, b| page.runs[a.1 as usize].x0.total_cmp(&page.runs[b.1 as usize].x0));
-        let before = text.len();
-        let Some(line) = Line::push(page, line_runs, text) else { continue };
-        if let Some(last) = last {
-            let (above, below) = text[start..].split_at(before - start);
-            is_parted |= last.leaves_room_for(&line, below, room);
-            if !last.continues_unbroken(above, &line, below, room) {
-                text.insert(before, ' ');
-            }
-        }
-        last = Some(line);
-    }
-    is_parted
+/// What stood between a line and the next.
+enum End {
+    Blank,
+    Nothing,
+    /// One of both.
+    Unknown,
 }
 
 #[derive(Clone, Copy)]
@@ -122,6 +174,8 @@ struct Line {
     size: f64,
     first_advance: f64,
     has_blank: bool,
+    /// Does a word surely begin with it?
+    begins_word: bool,
 }
 
 impl Line {
@@ -134,9 +188,7 @@ impl Line {
         let (mut x0, mut x1) = (f64::MAX, f64::MIN);
         for run in runs.iter().map(|placed| &page.runs[placed.1 as usize]) {
             let printed = page.text_of(run);
-            if let Some(last) = last {
-                wants_blank |= page.are_parted(last, run);
-            }
+            wants_blank |= last.is_some_and(|last| page.are_parted(last, run));
             for character in printed.chars() {
                 if character.is_whitespace() {
                     wants_blank = true;
@@ -147,34 +199,35 @@ impl Line {
                     has_blank = true;
                 }
                 wants_blank = false;
-                // a letter and its accent are one character
-                match text[start..].chars().next_back().and_then(|last| compose(last, character)) {
-                    Some(composed) if is_combining_mark(character) => {
-                        text.pop();
-                        text.push(composed);
-                    }
-                    _ => text.push(character),
-                }
+                text.push(character);
             }
             (x0, x1) = (x0.min(run.x0), x1.max(run.x1));
             last = Some(run);
         }
+        // a letter and its accent are one character
+        if !text[start..].is_ascii() && !is_nfc(&text[start..]) {
+            let composed: String = text[start..].nfc().collect();
+            text.replace_range(start.., &composed);
+        }
         let first = &page.runs[runs.first()?.1 as usize];
         let (first_advance, size) = (first.first_advance, first.size);
-        (text.len() > start).then_some(Self { width: x1 - x0, size, first_advance, has_blank })
+        let line = Self { width: x1 - x0, size, first_advance, has_blank, begins_word: true };
+        (text.len() > start).then_some(line)
     }
 
-    /// Did the wrap between this line, which ends `text`, and the next stand inside a word? After
-    /// `? & / -` at the end of a word of more than one character, or where a word without blanks
-    /// fills the `room` of its cell.
-    fn continues_unbroken(self, text: &str, next: &Line, below: &str, room: Room) -> bool {
+    /// What stood between this line, which ends `text`, and the next: nothing after `? & / -` at the end
+    /// of a word of more than one character; and where a word without blanks fills its cell, it may have
+    /// been cut.
+    fn end(self, text: &str, next: &Line, room: Room) -> End {
         let last_word = text.rsplit(' ').next().unwrap_or_default();
-        if last_word.ends_with(['?', '&', '/', '-']) && last_word.chars().nth(1).is_some() {
-            return true;
+        let last_part = last_word.rsplit(BREAK).next().unwrap_or_default();
+        if last_part.ends_with(['?', '&', '/', '-']) && last_word.chars().nth(1).is_some() {
+            // alone on its line, it belongs to the word before if that was cut
+            return if last_part.chars().nth(1).is_some() { End::Nothing } else { End::Unknown };
         }
-        // where the room is not sure, a capital after a small letter is taken for a new word
-        let is_new_word = text.ends_with(char::is_lowercase) && below.starts_with(char::is_uppercase);
-        !self.has_blank && next.first_advance > room.width - self.width && (room.is_sure || !is_new_word)
+        let fills = next.first_advance > room.width - self.width;
+        // what was cut to fit does not reach over its cell's edge
+        if self.has_blank || !fills || self.width > room.whole { End::Blank } else { End::Unknown }
     }
 
     /// Would the first word of the next line have fitted on this one, with a blank, and to spare?
@@ -195,10 +248,8 @@ mod tests {
     fn joined(texts: &[(f64, f64, f64, &str)]) -> String {
         let page = page_of(texts);
         let columns = Axis { edges: vec![0.0, 50.0], mark: Mark::Rules };
-        let (mut text, mut ends) = (String::new(), Vec::new());
         let runs = (0..page.runs.len() as u32).map(|run| (0, run)).collect();
-        Placed { page: &page, runs, columns: &columns, cells: 1, margin: None }.join(&mut text, &mut ends);
-        text
+        Placed { page: &page, runs, columns: &columns, cells: 1, margin: None }.join().text
     }
 
     #[test]
@@ -207,11 +258,12 @@ mod tests {
             (vec![(2.0, 30.0, 30.0, "Centro"), (2.0, 30.0, 20.0, "Nome")], "Centro Nome"),
             (vec![(2.0, 20.0, 30.0, "ORD/"), (2.0, 40.0, 20.0, "26000001")], "ORD/26000001"),
             (vec![(2.0, 40.0, 30.0, "Vereta -"), (2.0, 40.0, 20.0, "Sede")], "Vereta - Sede"),
-            (vec![(2.0, 47.0, 30.0, "ABCDEFGHI"), (2.0, 12.0, 20.0, "JK")], "ABCDEFGHIJK"),
+            (vec![(2.0, 47.0, 30.0, "ABCDEFGHI"), (2.0, 12.0, 20.0, "JK")], "ABCDEFGHI\u{1f}JK"),
             (vec![(2.0, 47.0, 30.0, "ABC DEFGH"), (2.0, 12.0, 20.0, "JK")], "ABC DEFGH JK"),
             (vec![(2.0, 20.0, 30.0, "one"), (26.0, 40.0, 30.0, "two"), (40.5, 45.0, 30.0, "s")], "one twos"),
             (vec![(20.0, 40.0, 30.0, "b"), (2.0, 18.0, 31.0, "a")], "a b"),
             (vec![(2.0, 20.0, 30.0, "a b  "), (21.0, 30.0, 30.0, "c")], "a b c"),
+            (vec![(2.0, 20.0, 30.0, "Citta\u{300}")], "Città"),
         ] {
             assert_eq!(joined(&lines), expected);
         }

@@ -1,81 +1,150 @@
-//! Which cell does each text belong to? Where its clip is, else where it stands; what stands nowhere for
-//! certain refuses the page.
+//! Which cell does each text belong to? Where its clip is, else where it stands; what could belong to
+//! several columns refuses the page, and what stands outside is kept for [`super::super::records`] to judge.
 
 use super::{
     super::{
         Refusal, RefusalCode,
-        pdf::{Page, Run},
+        pdf::{Page, Rect, Run},
     },
-    Band, MIDDLE,
+    MIDDLE,
     lattice::SAME_LINE,
+    lines::SAME_BASELINE,
+    sections::Row,
 };
 
 /// Texts whose ends differ by less than this (points) are aligned.
 const ALIGNED: f64 = 1.0;
-/// Texts of several columns on one line so many row heights below the table are a row of it.
-const NEAR: f64 = 3.0;
+/// Gaps in one text are narrower than this share of the size.
+const WITHIN_TEXT: f64 = 0.7;
+/// A text whose size is above this times its row's height is printed over the table: a watermark.
+const OVERSIZE: f64 = 1.4;
+/// A picture up to this many row heights high belongs to a cell.
+const CELL_PICTURE: f64 = 1.2;
 
-/// The cells of a table: columns' edges, and rows with the header's first.
+/// The cells of a table: columns' edges, and rows, with the header's first if it has one.
 #[derive(Clone, Copy)]
 pub struct Cells<'a> {
     pub page: &'a Page,
     pub columns: &'a [f64],
-    pub bands: &'a [Band],
+    pub rows: &'a [Row],
+    pub has_header: bool,
+}
+
+/// Where texts were put.
+#[derive(Debug, Default)]
+pub struct Placement {
+    /// `(cell, run)`, cells numbered row by row.
+    pub texts: Vec<(u32, u32)>,
+    /// For each row: is what it says one text over several columns?
+    pub spanning: Vec<bool>,
+    /// Lines outside of the rows.
+    pub strays: Vec<Stray>,
+    /// Cells that hold a picture, or a field of a form.
+    pub pictures: Vec<(u32, Picture)>,
+}
+
+/// What stands in a cell beside its text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Picture {
+    Image,
+    Field,
+}
+
+/// A line of text outside of the rows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stray {
+    /// Where.
+    pub side: Side,
+    /// Its texts with their columns; none where a text stands in no column, or in several.
+    pub texts: Vec<(Option<usize>, String)>,
+}
+
+/// On which side of the rows a line stands.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Side {
+    /// That many heights of the last row below it.
+    Below(f64),
+    /// To the left or right of a row; of the header's?
+    Beside { header: bool },
 }
 
 impl Cells<'_> {
-    /// Puts every text of the page into its cell: `(cell, run)`, cells numbered row by row.
+    /// Puts every text of the page into its cell.
     ///
     /// # Errors
-    /// `no_table` where a text would be lost or could belong to several columns, `unreadable_text`
+    /// `no_table` where a text could belong to several columns or stands between rows, `unreadable_text`
     /// where one does not stand upright.
-    pub fn place(self) -> Result<Vec<(u32, u32)>, Refusal> {
+    pub fn place(self) -> Result<Placement, Refusal> {
         let width = self.columns.len() - 1;
-        let mut placed: Vec<(u32, u32)> = Vec::with_capacity(self.page.runs.len());
-        let mut crossing = Vec::new();
-        let mut outside = Vec::new();
+        let mut placement = Placement { spanning: vec![false; self.rows.len()], ..Placement::default() };
+        placement.texts.reserve(self.page.runs.len());
+        let mut crossing: Vec<(usize, u32)> = Vec::new();
+        let mut outside: Vec<(&Run, Option<usize>)> = Vec::new();
         for (number, run) in (0..).zip(&self.page.runs) {
             if let Some((row, column)) = self.by_clip(run) {
-                placed.push(((row * width + column) as u32, number));
+                placement.texts.push(((row * width + column) as u32, number));
+                continue;
+            }
+            let Some(row) = self.row(run) else {
+                outside.push((run, None));
+                continue;
+            };
+            if self.is_oversize(run, row) {
                 continue;
             }
             let inset = ALIGNED.min((run.x1 - run.x0) / 2.0);
-            let (start, end) = (self.column(run.x0 + inset), self.column(run.x1 - inset));
-            match (self.row(run), start) {
-                (Some(row), Some(column)) if start == end => placed.push(((row * width + column) as u32, number)),
-                (Some(_), None) if end.is_none() => return Err(self.lost(run, "right beside the table")),
-                (Some(row), _) => crossing.push((row, number)),
-                (None, _) => outside.push(run),
+            let (start, end) = (self.cell(row, run.x0 + inset), self.cell(row, run.x1 - inset));
+            match start {
+                Some(column) if start == end => placement.texts.push(((row * width + column) as u32, number)),
+                None if end.is_none() => outside.push((run, Some(row))),
+                _ => crossing.push((row, number)),
             }
         }
-        self.check_outside(&outside)?;
+        self.take_spanning(&mut placement, &mut crossing);
+        placement.strays = self.strays(&outside)?;
         let align = |(row, number): (usize, u32)| {
             let run = &self.page.runs[number as usize];
-            let column = self.by_alignment(run, &placed).ok_or_else(|| self.lost(run, "across columns"))?;
+            let column = self.by_alignment(run, &placement.texts).ok_or_else(|| self.lost(run, "across columns"))?;
             Ok(((row * width + column) as u32, number))
         };
         let aligned = crossing.into_iter().map(align).collect::<Result<Vec<_>, Refusal>>()?;
-        placed.extend(aligned);
-        let bounds = (self.columns[0], self.columns[width], self.bands[self.bands.len() - 1].bottom, self.bands[0].top);
-        let is_inside = |(x, y): &(f64, f64)| *x > bounds.0 && *x < bounds.1 && *y > bounds.2 && *y < bounds.3;
-        if self.page.turned.iter().any(is_inside) {
-            let text = format!("page {}: a text in its table does not stand upright", self.page.number);
-            return Err(Refusal::new(RefusalCode::UnreadableText, text));
-        }
-        Ok(placed)
+        placement.texts.extend(aligned);
+        placement.pictures = self.pictures();
+        self.check_upright()?;
+        Ok(placement)
+    }
+
+    fn top(&self) -> f64 {
+        self.rows.first().map_or(0.0, |row| row.band.top)
+    }
+
+    fn bottom(&self) -> f64 {
+        self.rows.last().map_or(0.0, |row| row.band.bottom)
     }
 
     fn column(&self, x: f64) -> Option<usize> {
         self.columns.partition_point(|edge| *edge <= x).checked_sub(1).filter(|at| at + 1 < self.columns.len())
     }
 
+    /// The cell of a row at `x`, by the column in which it begins.
+    fn cell(&self, row: usize, x: f64) -> Option<usize> {
+        let column = self.column(x)?;
+        let starts = &self.rows[row].starts;
+        starts.get(starts.partition_point(|start| *start <= column).checked_sub(1)?).copied()
+    }
+
     fn row_at(&self, y: f64) -> Option<usize> {
-        let after = self.bands.partition_point(|band| band.top >= y);
-        after.checked_sub(1).filter(|at| self.bands[*at].bottom <= y)
+        let after = self.rows.partition_point(|row| row.band.top >= y);
+        after.checked_sub(1).filter(|at| self.rows[*at].band.bottom <= y)
     }
 
     fn row(&self, run: &Run) -> Option<usize> {
         self.row_at(run.y + run.size * MIDDLE)
+    }
+
+    fn is_oversize(&self, run: &Run, row: usize) -> bool {
+        let band = self.rows[row].band;
+        run.size > (band.top - band.bottom) * OVERSIZE
     }
 
     /// The cell whose clip a run is printed in.
@@ -83,9 +152,41 @@ impl Cells<'_> {
         let clip = self.page.clips[run.clip? as usize];
         let (x, y) = clip.middle();
         let (row, column) = (self.row_at(y)?, self.column(x)?);
+        let band = self.rows[row].band;
         let fits = clip.width() <= self.columns[column + 1] - self.columns[column] + SAME_LINE
-            && clip.height() <= self.bands[row].top - self.bands[row].bottom + SAME_LINE;
+            && clip.height() <= band.top - band.bottom + SAME_LINE;
         fits.then_some((row, column))
+    }
+
+    /// Rows that hold one text alone, which reaches over several columns: captions, titles, notes.
+    fn take_spanning(&self, placement: &mut Placement, crossing: &mut Vec<(usize, u32)>) {
+        let width = (self.columns.len() - 1) as u32;
+        let mut rows: Vec<usize> = crossing.iter().map(|(row, _)| *row).collect();
+        let merged = (0..self.rows.len()).filter(|row| self.rows[*row].is_merged(width as usize));
+        rows.extend(merged);
+        rows.sort_unstable();
+        rows.dedup();
+        for row in rows.into_iter().filter(|row| !self.has_header || *row > 0) {
+            let own = placement.texts.iter().filter(|(cell, _)| (cell / width) as usize == row).map(|(_, run)| *run);
+            let all: Vec<u32> =
+                own.chain(crossing.iter().filter(|(of, _)| *of == row).map(|(_, run)| *run)).collect();
+            if !all.is_empty() && self.is_one_text(&all) {
+                placement.spanning[row] = true;
+                placement.texts.retain(|(cell, _)| (cell / width) as usize != row);
+                placement.texts.extend(all.iter().map(|run| (row as u32 * width, *run)));
+                crossing.retain(|(of, _)| *of != row);
+            }
+        }
+    }
+
+    /// Do runs follow each other without a gap on every line?
+    fn is_one_text(&self, runs: &[u32]) -> bool {
+        let mut runs: Vec<&Run> = runs.iter().map(|run| &self.page.runs[*run as usize]).collect();
+        runs.sort_by(|a, b| b.y.total_cmp(&a.y));
+        runs.chunk_by_mut(|a, b| a.y - b.y < a.size * SAME_BASELINE).all(|line| {
+            line.sort_by(|a, b| a.x0.total_cmp(&b.x0));
+            line.windows(2).all(|pair| pair[1].x0 - pair[0].x1 < pair[0].size * WITHIN_TEXT)
+        })
     }
 
     /// The column of a text that overflows its cell: the one in which it starts if it is aligned at the
@@ -116,23 +217,63 @@ impl Cells<'_> {
         }
     }
 
-    /// Texts that stand in no row must not look like one whose rule is missing.
-    fn check_outside(&self, outside: &[&Run]) -> Result<(), Refusal> {
-        let (header, last) = (self.bands[0], self.bands[self.bands.len() - 1]);
-        let height = last.top - last.bottom;
-        let is_below = |run: &Run, heights: f64| run.y < last.bottom && run.y > last.bottom - height * heights;
-        for run in outside.iter().filter(|run| self.column(f64::midpoint(run.x0, run.x1)).is_some()) {
+    /// The lines below the rows and beside them. What stands between rows is lost.
+    fn strays(&self, outside: &[(&Run, Option<usize>)]) -> Result<Vec<Stray>, Refusal> {
+        let height = self.rows.last().map_or(1.0, |row| row.band.top - row.band.bottom).max(1.0);
+        let mut lines: Vec<(f64, f64, Side, Vec<&Run>)> = Vec::new();
+        for (run, beside) in outside {
             let y = run.y + run.size * MIDDLE;
-            let beside = |other: &&Run| {
-                (other.y - run.y).abs() < run.size * MIDDLE && self.column(other.x0) != self.column(run.x0)
+            let is_within = self.column(f64::midpoint(run.x0, run.x1)).is_some();
+            let side = match beside {
+                Some(row) => Side::Beside { header: self.has_header && *row == 0 },
+                None if y >= self.top() => continue,
+                None if y <= self.bottom() => Side::Below((self.bottom() - y) / height),
+                None if is_within => return Err(self.lost(run, "between the rows of the table")),
+                None => continue,
             };
-            let is_row = is_below(run, NEAR) && outside.iter().any(beside);
-            if is_row || is_below(run, 1.0) {
-                return Err(self.lost(run, "right below the table"));
+            let is_line = |line: &(f64, f64, Side, Vec<&Run>)| {
+                (line.0 - run.y).abs() < line.1.max(run.size) * SAME_BASELINE
+            };
+            match lines.iter_mut().find(|line| is_line(line)) {
+                Some(line) => line.3.push(run),
+                None => lines.push((run.y, run.size, side, vec![run])),
             }
-            if y < header.top && y > last.bottom {
-                return Err(self.lost(run, "between the rows of the table"));
-            }
+        }
+        let stray = |(_, _, side, mut runs): (f64, f64, Side, Vec<&Run>)| {
+            runs.sort_by(|a, b| a.x0.total_cmp(&b.x0));
+            let texts = runs.chunk_by(|left, right| right.x0 - left.x1 < left.size * WITHIN_TEXT).map(|runs| {
+                let (start, end) = (self.column(runs[0].x0 + ALIGNED), self.column(runs[runs.len() - 1].x1 - ALIGNED));
+                let words: Vec<&str> = runs.iter().map(|run| self.page.text_of(run).trim()).collect();
+                (start.filter(|_| start == end), words.join(" "))
+            });
+            Stray { side, texts: texts.collect() }
+        };
+        Ok(lines.into_iter().map(stray).collect())
+    }
+
+    /// Pictures as large as cells, and fields of forms.
+    fn pictures(&self) -> Vec<(u32, Picture)> {
+        let width = self.columns.len() - 1;
+        let cell_of = |area: &Rect| {
+            let (x, y) = area.middle();
+            let (row, column) = (self.row_at(y)?, self.column(x)?);
+            let band = self.rows[row].band;
+            let fits = area.height() <= (band.top - band.bottom) * CELL_PICTURE
+                && area.width() <= (self.columns[column + 1] - self.columns[column]) * CELL_PICTURE;
+            fits.then_some((row * width + column) as u32)
+        };
+        let images = self.page.images.iter().filter_map(|area| Some((cell_of(area)?, Picture::Image)));
+        let fields = self.page.fields.iter().filter_map(|area| Some((cell_of(area)?, Picture::Field)));
+        images.chain(fields).collect()
+    }
+
+    fn check_upright(&self) -> Result<(), Refusal> {
+        let (left, right) = (self.columns[0], self.columns[self.columns.len() - 1]);
+        let is_inside =
+            |(x, y): &(f64, f64)| *x > left && *x < right && *y > self.bottom() && *y < self.top();
+        if self.page.turned.iter().any(is_inside) {
+            let text = format!("page {}: a text in its table does not stand upright", self.page.number);
+            return Err(Refusal::new(RefusalCode::UnreadableText, text));
         }
         Ok(())
     }
@@ -141,7 +282,7 @@ impl Cells<'_> {
         let text = format!(
             "page {}: text stands {place}, where nothing separates it: '{}' would be lost or misplaced",
             self.page.number,
-            self.page.text_of(run)
+            self.page.text_of(run).trim()
         );
         Refusal::new(RefusalCode::NoTable, text)
     }
@@ -149,15 +290,23 @@ impl Cells<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::page_of, *};
+    use super::{
+        super::{Band, page_of},
+        *,
+    };
+
+    fn placement(texts: &[(f64, f64, f64, &str)]) -> Result<Placement, RefusalCode> {
+        let page = page_of(texts);
+        let row = |row: i32| {
+            Row::whole(Band { top: 100.0 - f64::from(row) * 20.0, bottom: 80.0 - f64::from(row) * 20.0 }, 2)
+        };
+        let rows: Vec<Row> = (0..4).map(row).collect();
+        let cells = Cells { page: &page, columns: &[0.0, 50.0, 100.0], rows: &rows, has_header: true };
+        cells.place().map_err(|refusal| refusal.code)
+    }
 
     fn placed(texts: &[(f64, f64, f64, &str)]) -> Result<Vec<u32>, RefusalCode> {
-        let page = page_of(texts);
-        let bands: Vec<Band> = (0..4)
-            .map(|row| Band { top: 100.0 - f64::from(row) * 20.0, bottom: 80.0 - f64::from(row) * 20.0 })
-            .collect();
-        let cells = Cells { page: &page, columns: &[0.0, 50.0, 100.0], bands: &bands };
-        let mut placed = cells.place().map_err(|refusal| refusal.code)?;
+        let mut placed = placement(texts)?.texts;
         placed.sort_by_key(|(_, run)| *run);
         Ok(placed.into_iter().map(|(cell, _)| cell).collect())
     }
@@ -165,18 +314,30 @@ mod tests {
     #[test]
     fn what_overflows_belongs_where_it_is_aligned() {
         let columns = [(2.0, 20.0, 88.0, "NOME"), (70.0, 98.0, 88.0, "TOTALE")];
-        let with = |text| placed(&[columns[0], columns[1], text]);
-        assert_eq!(with((2.0, 70.0, 68.0, "a long name")), Ok(vec![0, 1, 2]));
-        assert_eq!(with((30.0, 98.0, 68.0, "124.497.000,43")), Ok(vec![0, 1, 3]));
-        assert_eq!(with((30.0, 80.0, 68.0, "whose is this")), Err(RefusalCode::NoTable));
+        let with = |text, more| placed(&[columns[0], columns[1], text, more]);
+        let left = (2.0, 20.0, 68.0, "x");
+        let right = (80.0, 98.0, 68.0, "1");
+        assert_eq!(with((2.0, 70.0, 68.0, "a long name"), right), Ok(vec![0, 1, 2, 3]));
+        assert_eq!(with((30.0, 98.0, 68.0, "124.497.000,43"), left), Ok(vec![0, 1, 3, 2]));
+        assert_eq!(with((30.0, 80.0, 68.0, "whose is this"), left), Err(RefusalCode::NoTable));
     }
 
     #[test]
-    fn what_stands_near_the_table_in_no_row_is_not_lost() {
+    fn one_text_over_several_columns_is_a_caption() {
+        let found = placement(&[(2.0, 20.0, 88.0, "NOME"), (2.0, 70.0, 68.0, "STATO: aperto")]).unwrap();
+        assert_eq!((found.spanning, found.texts), (vec![false, true, false, false], vec![(0, 0), (2, 1)]));
+    }
+
+    #[test]
+    fn what_stands_outside_the_rows_is_kept_with_its_columns() {
         let header = (2.0, 20.0, 88.0, "NOME");
-        assert_eq!(placed(&[header, (2.0, 20.0, 15.0, "x")]), Err(RefusalCode::NoTable));
-        assert_eq!(placed(&[header, (2.0, 20.0, -30.0, "x"), (60.0, 70.0, -30.0, "y")]), Err(RefusalCode::NoTable));
-        assert_eq!(placed(&[header, (2.0, 20.0, -30.0, "foot")]), Ok(vec![0]));
-        assert_eq!(placed(&[header, (120.0, 130.0, 68.0, "x")]), Err(RefusalCode::NoTable));
+        let stray = |texts: &[(f64, f64, f64, &str)]| placement(&[&[header], texts].concat()).unwrap().strays;
+        let below = stray(&[(2.0, 20.0, 12.0, "x"), (60.0, 70.0, 12.0, "y"), (40.0, 70.0, -30.0, "foot")]);
+        assert_eq!(below[0].texts, [(Some(0), "x".to_owned()), (Some(1), "y".to_owned())]);
+        assert_eq!(below[1].texts, [(None, "foot".to_owned())]);
+        assert!(matches!(below[0].side, Side::Below(heights) if heights < 1.0));
+        assert_eq!(stray(&[(120.0, 130.0, 88.0, "x")])[0].side, Side::Beside { header: true });
+        assert_eq!(stray(&[(120.0, 130.0, 68.0, "x")])[0].side, Side::Beside { header: false });
+        assert!(stray(&[(2.0, 20.0, 140.0, "title")]).is_empty());
     }
 }

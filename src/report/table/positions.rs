@@ -9,11 +9,15 @@ use super::{
     super::{
         Refusal, RefusalCode, cycle,
         pdf::{Page, Run},
+        shape::Shapes,
     },
     Band, Known, Loose, Mark, PageTable, fill,
+    furniture::{self, Line},
     headings::{Heading, Headings},
     lattice::Axis,
+    lines_of_columns,
     rows::{self, PageLines, TextLine, line_of, lines},
+    sections::{Row, Section},
 };
 
 /// How far (points) a column's edge stands before its first text.
@@ -22,89 +26,228 @@ const BEFORE_TEXT: f64 = 1.0;
 const UNSURE: f64 = 1.0;
 /// Texts nearer than this (points) leave no gap between them.
 const NO_GAP: f64 = 0.5;
+/// A page without a header that has so many lines of several columns may be a table.
+const TABLE_LINES: usize = 3;
+/// So many of the texts of a page stand in the columns that it goes on with.
+const MOST: f64 = 0.95;
+/// A row without a rule below it ends within so many heights of the rows above it.
+const OPEN: f64 = 2.0;
 
-/// One page with its header found.
+/// One page with the kind of its columns; without a header if it goes on from another one.
 struct Headed {
     loose: Loose,
-    headings: usize,
+    kind: usize,
+    header: Option<Band>,
 }
 
-/// Recognises the tables of all pages of a report.
+impl Headed {
+    /// What stands below the header.
+    fn below(&self) -> impl Iterator<Item = &Run> {
+        below(&self.loose.page, self.header)
+    }
+}
+
+fn below(page: &Page, header: Option<Band>) -> impl Iterator<Item = &Run> {
+    let top = header.map_or(f64::MAX, |band| band.bottom);
+    page.runs.iter().filter(move |run| line_of(run).y < top)
+}
+
+/// Recognises the tables of all pages of a report. Pages that hold no part of it are left out.
 ///
 /// # Errors
-/// `no_table` where a page has no known header; else as [`rows::bands`] and [`super::recognise`].
+/// `no_table` where no page has a known header, or one may hold rows of columns that cannot be told;
+/// else as [`rows::bands`] and [`super::recognise`].
 pub fn recognise(pages: Vec<Loose>, known: &Known) -> Result<Vec<PageTable>, Refusal> {
     let mut kinds: Vec<Headings> = Vec::new();
-    let mut headed = Vec::with_capacity(pages.len());
-    for loose in pages {
-        let headings = if let Some(kind) = kinds.iter().position(|kind| kind.fits(&loose)) {
-            kind
-        } else {
-            kinds.push(Headings::find(&loose, known).ok_or_else(|| no_table(&loose.page))?);
-            kinds.len() - 1
-        };
-        headed.push(Headed { loose, headings });
+    let mut sheets: Vec<(Loose, Option<(usize, Band)>)> = Vec::with_capacity(pages.len());
+    for loose in pages.into_iter().filter(|loose| !loose.page.runs.is_empty()) {
+        let found = kind_of(&loose, &mut kinds, known);
+        sheets.push((loose, found));
     }
+    let Some(first) = sheets.iter().find(|(_, found)| found.is_some()) else {
+        return Err(no_table(sheets.first().map(|(loose, _)| &loose.page)));
+    };
+    let first_page = first.0.page.number;
+    let key_of: Vec<Option<usize>> =
+        kinds.iter().map(|kind| kind.all.iter().position(|heading| known.is_key(&heading.text))).collect();
+    strip(&mut sheets, &kinds, &key_of);
     let columns: Vec<Axis> = (0..kinds.len())
         .map(|kind| {
-            let pages: Vec<&Loose> =
-                headed.iter().filter(|page| page.headings == kind).map(|page| &page.loose).collect();
+            let pages = sheets.iter().filter(|(_, found)| found.is_some_and(|(of, _)| of == kind));
+            let pages: Vec<(&Loose, Band)> =
+                pages.filter_map(|(loose, found)| Some((loose, (*found)?.1))).collect();
             columns(&kinds[kind], &pages)
         })
         .collect::<Result<_, _>>()?;
+    let headed = with_columns(sheets, &columns, &key_of, first_page)?;
+    tables(&headed, &kinds, &columns, &key_of, known)
+}
+
+/// The kind of a page's header, and where it stands; new ones are added.
+fn kind_of(loose: &Loose, kinds: &mut Vec<Headings>, known: &Known) -> Option<(usize, Band)> {
+    if let Some(kind) = kinds.iter().position(|kind| kind.fits(loose)) {
+        return Some((kind, kinds[kind].band));
+    }
+    let found = Headings::find(loose, known)?;
+    let band = found.band;
+    let kind = kinds.iter().position(|kind| kind.is_like(&found)).unwrap_or_else(|| {
+        kinds.push(found);
+        kinds.len() - 1
+    });
+    Some((kind, band))
+}
+
+/// Takes away what is printed on pages around their rows.
+fn strip(sheets: &mut [(Loose, Option<(usize, Band)>)], kinds: &[Headings], key_of: &[Option<usize>]) {
+    let mut seen: Vec<Vec<Line>> = Vec::with_capacity(sheets.len());
+    for (loose, found) in sheets.iter() {
+        let lines = match found {
+            Some((kind, band)) => furniture::lines(&loose.page, *band, &kinds[*kind], key_of[*kind]),
+            None => Vec::new(),
+        };
+        seen.push(lines);
+    }
+    let dropped = furniture::find(&seen);
+    for ((loose, _), dropped) in sheets.iter_mut().zip(dropped) {
+        for run in dropped {
+            let text = &mut loose.page.runs[run as usize].text;
+            text.end = text.start;
+        }
+        loose.page.runs.retain(|run| !run.text.is_empty());
+    }
+}
+
+fn no_table(page: Option<&Page>) -> Refusal {
+    let text = match page {
+        Some(page) => format!(
+            "page {}: no table was recognised: its {} lines and {} texts show no known header",
+            page.number,
+            page.rules.len(),
+            page.runs.len()
+        ),
+        None => "no page holds any text".to_owned(),
+    };
+    Refusal::new(RefusalCode::NoTable, text)
+}
+
+/// Gives pages without a header the columns that they go on with, and drops those that hold no rows.
+fn with_columns(
+    sheets: Vec<(Loose, Option<(usize, Band)>)>,
+    columns: &[Axis],
+    key_of: &[Option<usize>],
+    first: usize,
+) -> Result<Vec<Headed>, Refusal> {
+    let keys = Shapes::learn(
+        sheets
+            .iter()
+            .filter_map(|(loose, found)| {
+                let (kind, band) = (*found)?;
+                Some((loose, band, &columns[kind], key_of[kind]?))
+            })
+            .flat_map(|(loose, band, axis, key)| {
+                let (left, right) = (axis.edges[key], axis.edges[key + 1]);
+                below(&loose.page, Some(band))
+                    .filter(move |run| run.x0 >= left && run.x1 <= right)
+                    .map(|run| loose.page.text_of(run).trim())
+            }),
+    );
+    let mut headed: Vec<Headed> = Vec::with_capacity(sheets.len());
+    for (loose, found) in sheets {
+        if let Some((kind, band)) = found {
+            headed.push(Headed { loose, kind, header: Some(band) });
+            continue;
+        }
+        let page = &loose.page;
+        let goes_on = |kind: usize| {
+            let edges = &columns[kind].edges;
+            let column = |x: f64| edges.partition_point(|edge| *edge <= x);
+            let inside = page.runs.iter().filter(|run| column(run.x0 + NO_GAP) == column(run.x1 - NO_GAP)).count();
+            let is_inside = inside as f64 >= page.runs.len() as f64 * MOST;
+            let has_keys = key_of[kind].is_none_or(|key| {
+                page.runs.iter().any(|run| column(run.x0 + NO_GAP) == key + 1 && keys.is_like(page.text_of(run).trim()))
+            });
+            is_inside && has_keys
+        };
+        let next = headed.last().map(|last| (last.kind + 1) % columns.len());
+        let fitting: Vec<usize> = (0..columns.len()).filter(|kind| goes_on(*kind)).collect();
+        let kind = match fitting[..] {
+            [] => None,
+            [only] => Some(only),
+            [..] => next.filter(|next| fitting.contains(next)),
+        };
+        let is_table = lines_of_columns(page) >= TABLE_LINES;
+        match kind.filter(|_| is_table && page.number > first) {
+            Some(kind) => headed.push(Headed { loose, kind, header: None }),
+            None if is_table => {
+                let text = format!(
+                    "page {}: its lines look like rows, but it has no known headers, and no other page's columns; \
+                     print the headers on every page",
+                    page.number
+                );
+                return Err(Refusal::new(RefusalCode::NoTable, text));
+            }
+            None => {}
+        }
+    }
+    Ok(headed)
+}
+
+/// Reads the tables of all pages, whose columns are known.
+fn tables(
+    headed: &[Headed],
+    kinds: &[Headings],
+    columns: &[Axis],
+    key_of: &[Option<usize>],
+    known: &Known,
+) -> Result<Vec<PageTable>, Refusal> {
     let texts: Vec<Vec<String>> = kinds.iter().map(Headings::texts).collect();
     let listed: Vec<(usize, &[String])> =
-        headed.iter().map(|page| (page.loose.page.number, texts[page.headings].as_slice())).collect();
-    let length = cycle::length(&listed)?;
+        headed.iter().map(|page| (page.loose.page.number, texts[page.kind].as_slice())).collect();
+    // a spreadsheet's pages, which go down first, are put into cycles later; each is read alone
+    let length = if cycle::goes_down_first(&listed) { 1 } else { cycle::length(&listed)? };
 
-    let lines: Vec<PageLines> =
-        headed.iter().map(|page| page_lines(page, &kinds[page.headings], &columns[page.headings])).collect();
+    let lines: Vec<PageLines> = headed.iter().map(|page| page_lines(page, &columns[page.kind])).collect();
     let leading = rows::leading(lines.iter());
-    let margin = margin(&headed, &kinds, &columns);
-    let key_of = |pages: &[Headed]| {
-        pages.iter().enumerate().find_map(|(page, headed)| {
-            let column = texts[headed.headings].iter().position(|header| known.is_key(header))?;
-            Some((page, column))
-        })
-    };
+    let margin = margin(headed, kinds, columns);
     let cycles: Vec<&[PageLines]> = lines.chunks(length).collect();
-    let keys: Vec<rows::Key> = headed.chunks(length).map(key_of).collect();
+    let key_in = |pages: &[Headed]| {
+        pages.iter().enumerate().find_map(|(page, headed)| Some((page, key_of[headed.kind]?)))
+    };
+    let keys: Vec<rows::Key> = headed.chunks(length).map(key_in).collect();
     let further = rows::further(&cycles, &keys);
     let mut tables = Vec::with_capacity(headed.len());
     for ((pages, lines), key) in headed.chunks(length).zip(cycles).zip(keys) {
         let rows = rows::bands(lines, leading, key, further)?;
-        let ruled: Option<Vec<_>> = pages.iter().map(|page| ruled_bands(page, kinds[page.headings].band)).collect();
+        let ruled: Option<Vec<_>> = pages.iter().map(ruled_bands).collect();
+        // rules may part groups of rows only
+        let ruled = ruled.filter(|ruled| !rows::hold_several(&ruled[key.map_or(0, |key| key.0)].0, &rows, lines, key));
         for (number, page) in pages.iter().enumerate() {
-            let kind = &kinds[page.headings];
-            let (below, mark) =
-                ruled.as_ref().map_or((&rows, Mark::Positions), |ruled| (&ruled[number].0, ruled[number].1));
-            let bands: Vec<Band> = std::iter::once(kind.band).chain(below.iter().copied()).collect();
-            let margin = if kind.has_columns { None } else { Some(margin) };
-            let mut table = fill(&page.loose.page, &columns[page.headings], &bands, mark, margin, known)?;
-            table.headers.clone_from(&texts[page.headings]);
+            let (below, apart, mark) = match &ruled {
+                Some(ruled) => (&ruled[number].0, None, ruled[number].1),
+                None => (&rows.bands, Some(&rows.apart), Mark::Positions),
+            };
+            let axis = &columns[page.kind];
+            let section = Section {
+                columns: axis.clone(),
+                above: Vec::new(),
+                header: page.header,
+                rows: below.iter().map(|band| Row::whole(*band, axis.edges.len() - 1)).collect(),
+            };
+            let margin = if kinds[page.kind].has_columns { None } else { Some(margin) };
+            let mut table = fill(&page.loose.page, &section, (axis.mark, mark), margin, known)?;
+            table.headers.clone_from(&texts[page.kind]);
+            if let Some(apart) = apart {
+                table.apart.clone_from(apart);
+            }
             tables.push(table);
         }
     }
     Ok(tables)
 }
 
-fn no_table(page: &Page) -> Refusal {
-    let text = format!(
-        "page {}: no table was recognised: its {} lines and {} texts show no known header",
-        page.number,
-        page.rules.len(),
-        page.runs.len()
-    );
-    Refusal::new(RefusalCode::NoTable, text)
-}
-
-fn below(page: &Page, band: Band) -> impl Iterator<Item = &Run> {
-    page.runs.iter().filter(move |run| line_of(run).y < band.bottom)
-}
-
-fn page_lines(page: &Headed, headings: &Headings, columns: &Axis) -> PageLines {
+fn page_lines(page: &Headed, columns: &Axis) -> PageLines {
     let mut found: HashMap<usize, Vec<TextLine>> = HashMap::new();
-    for run in below(&page.loose.page, headings.band) {
+    for run in page.below() {
         let column = columns.edges.partition_point(|edge| *edge <= run.x0 + NO_GAP).saturating_sub(1);
         found.entry(column).or_default().push(line_of(run));
     }
@@ -113,27 +256,35 @@ fn page_lines(page: &Headed, headings: &Headings, columns: &Axis) -> PageLines {
 }
 
 /// The bands below the header that a page's marks part; an open table's last row ends with its text.
-fn ruled_bands(page: &Headed, header: Band) -> Option<(Vec<Band>, Mark)> {
+fn ruled_bands(page: &Headed) -> Option<(Vec<Band>, Mark)> {
     let axis = page.loose.lattice.rows.as_ref().filter(|axis| axis.edges.len() > 2)?;
-    let mut edges: Vec<f64> = axis.edges.iter().copied().filter(|edge| *edge <= header.bottom).collect();
-    let is_open = header.bottom >= axis.edges[0];
-    let lowest = below(&page.loose.page, header).map(line_of).min_by(|a, b| a.y.total_cmp(&b.y));
-    if let Some(lowest) = lowest.filter(|lowest| is_open && edges.last().is_some_and(|last| lowest.y < *last)) {
+    let bottom = page.header.map_or(f64::MAX, |header| header.bottom);
+    let mut edges: Vec<f64> = axis.edges.iter().copied().filter(|edge| *edge <= bottom + NO_GAP).collect();
+    let is_open = bottom >= axis.edges[0];
+    let lowest = page.below().map(line_of).min_by(|a, b| a.y.total_cmp(&b.y));
+    let highest = edges.windows(2).map(|pair| pair[0] - pair[1]).fold(0.0, f64::max);
+    let is_near = |lowest: &TextLine| edges.last().is_some_and(|last| lowest.y < *last && last - lowest.y < highest * OPEN);
+    if let Some(lowest) = lowest.filter(|lowest| is_open && is_near(lowest)) {
         edges.push(lowest.y - lowest.size);
     }
     // stripes, or a rule that is missing: the texts must tell
-    let (highest, lowest_edge) = (*edges.first()?, *edges.last()?);
-    let all_inside = below(&page.loose.page, header).all(|run| (lowest_edge..=highest).contains(&line_of(run).y));
+    let (top, low) = (*edges.first()?, *edges.last()?);
+    let inside = page.below().filter(|run| (low..=top).contains(&line_of(run).y)).count();
+    // footers stand far below
+    let is_all = page.below().all(|run| {
+        let y = line_of(run).y;
+        (low..=top).contains(&y) || low - y > highest * OPEN
+    });
     let bands = edges.windows(2).map(|pair| Band { top: pair[0], bottom: pair[1] }).collect();
-    all_inside.then_some((bands, axis.mark))
+    (is_all && inside > 0).then_some((bands, axis.mark))
 }
 
 /// What texts leave free of the columns between them: the least of all, as in columns whose words are
 /// cut to fill them.
 fn margin(pages: &[Headed], kinds: &[Headings], columns: &[Axis]) -> f64 {
     let mut least: Option<f64> = None;
-    for page in pages.iter().filter(|page| !kinds[page.headings].has_columns) {
-        let edges = &columns[page.headings].edges;
+    for page in pages.iter().filter(|page| !kinds[page.kind].has_columns) {
+        let edges = &columns[page.kind].edges;
         for run in &page.loose.page.runs {
             // the last column ends where its widest text does
             let column = edges.partition_point(|edge| *edge <= run.x0);
@@ -147,16 +298,21 @@ fn margin(pages: &[Headed], kinds: &[Headings], columns: &[Axis]) -> f64 {
 }
 
 /// The edges of the columns of all pages with the same header row.
-fn columns(headings: &Headings, pages: &[&Loose]) -> Result<Axis, Refusal> {
-    if let Some(axis) = pages.iter().find_map(|page| page.lattice.columns.clone()).filter(|_| headings.has_columns) {
+fn columns(headings: &Headings, pages: &[(&Loose, Band)]) -> Result<Axis, Refusal> {
+    if let Some(axis) = pages.iter().find_map(|(page, _)| page.lattice.columns.clone()).filter(|_| headings.has_columns) {
         return Ok(axis);
     }
-    let mut spans: Vec<(f64, f64)> =
-        pages.iter().flat_map(|page| below(&page.page, headings.band)).map(|run| (run.x0, run.x1)).collect();
+    // captions, and what else reaches over several columns alone, shows no column
+    let mut spans: Vec<(f64, f64)> = pages
+        .iter()
+        .flat_map(|(page, band)| furniture::lines(&page.page, *band, headings, None))
+        .filter(|line| !line.is_caption())
+        .flat_map(|line| line.spans)
+        .collect();
     spans.sort_by(|a, b| a.0.total_cmp(&b.0));
     let headed = &headings.all;
     let (Some(first), Some(last)) = (headed.first(), headed.last()) else {
-        return Err(no_table(&pages[0].page));
+        return Err(no_table(pages.first().map(|(page, _)| &page.page)));
     };
     let left = spans.first().map_or(first.x0, |span| span.0.min(first.x0)) - BEFORE_TEXT;
     let right = spans.iter().map(|span| span.1).fold(last.x1, f64::max) + BEFORE_TEXT;
@@ -165,7 +321,7 @@ fn columns(headings: &Headings, pages: &[&Loose]) -> Result<Axis, Refusal> {
         edges.push(cut(&pair[0], &pair[1], &spans).ok_or_else(|| {
             let text = format!(
                 "page {}: nothing separates the columns '{}' and '{}': a text below reaches across",
-                pages[0].page.number, pair[0].text, pair[1].text
+                pages[0].0.page.number, pair[0].text, pair[1].text
             );
             Refusal::new(RefusalCode::NoTable, text)
         })?);

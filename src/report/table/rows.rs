@@ -6,7 +6,7 @@
 
 use super::{
     super::{Refusal, RefusalCode, pdf::Page},
-    Band, MIDDLE, PageTable, runs_between,
+    Band, Known, MIDDLE, PageTable, runs_between,
 };
 
 /// Lines nearer than this share of the size are one line.
@@ -21,6 +21,12 @@ const CLEARLY: f64 = 0.3;
 const SAME_HEIGHT: f64 = 1.5;
 /// Lines further apart than this (times the leading) are never of one row.
 const FAR: f64 = 1.35;
+/// A row further below than this, times the usual gap between rows, stands apart ...
+const APART: f64 = 1.5;
+/// ... if that is this share of its size more.
+const APART_SIZE: f64 = 0.5;
+/// Where no gap is usual, a row this many sizes below stands apart.
+const FAR_APART: f64 = 4.0;
 /// From so many lines in most of its columns on, a band holds several rows.
 const MANY_LINES: usize = 3;
 
@@ -44,22 +50,38 @@ pub fn lines(runs: impl Iterator<Item = TextLine>) -> Vec<TextLine> {
     all
 }
 
-/// Do rules frame all rows together, so that each column of a band holds many lines?
-pub fn run_together(page: &Page, table: &PageTable) -> bool {
-    table.bands.len() <= 2
-        && table.bands.iter().any(|band| {
-            let counts: Vec<usize> = table
-                .columns
-                .windows(2)
-                .map(|edges| {
-                    let own = runs_between(page, *band).filter(|run| run.x0 >= edges[0] && run.x0 < edges[1]);
-                    lines(own.map(line_of)).len()
-                })
-                .filter(|count| *count > 0)
-                .collect();
-            let many = counts.iter().filter(|count| **count >= MANY_LINES).count();
-            many > 0 && many * 5 >= counts.len() * 4
-        })
+/// Do rules frame several rows together? Then each column of a band holds many lines, or the key's holds
+/// several, and nearly all others lines of their own beside each of them.
+pub fn run_together(page: &Page, table: &PageTable, known: &Known) -> bool {
+    // cells that are printed in clips of their own are cells
+    if page.runs.iter().all(|run| run.clip.is_some()) {
+        return false;
+    }
+    let key = table.headers.iter().position(|header| known.is_key(header));
+    let lines_of = |band: &Band| -> Vec<Vec<TextLine>> {
+        let mut cells: Vec<Vec<TextLine>> = vec![Vec::new(); table.width()];
+        for run in runs_between(page, *band) {
+            let column = table.columns.partition_point(|edge| *edge <= run.x0).checked_sub(1);
+            if let Some(cell) = column.and_then(|column| cells.get_mut(column)) {
+                cell.push(line_of(run));
+            }
+        }
+        cells.into_iter().map(|cell| lines(cell.into_iter())).collect()
+    };
+    let is_framed = table.bands.len() <= 2;
+    if !is_framed && key.is_none() {
+        return false;
+    }
+    table.bands.iter().any(|band| {
+        let cells = lines_of(band);
+        let filled = cells.iter().filter(|lines| !lines.is_empty()).count();
+        let most = |count: usize| count > 0 && count * 5 >= filled * 4;
+        let many = cells.iter().filter(|lines| lines.len() >= MANY_LINES).count();
+        let beside_keys = key.map(|key| &cells[key]).filter(|keys| keys.len() > 1 && filled > 1).map(|keys| {
+            cells.iter().filter(|lines| !lines.is_empty() && keys.iter().all(|key| is_near(key, lines))).count()
+        });
+        (is_framed && most(many)) || beside_keys.is_some_and(most)
+    })
 }
 
 /// One page of a cycle: its number and the lines of each of its columns below the header.
@@ -79,6 +101,14 @@ impl PageLines {
 pub fn leading<'a>(pages: impl Iterator<Item = &'a PageLines>) -> f64 {
     let columns = pages.flat_map(|page| &page.columns);
     columns.flat_map(|lines| lines.windows(2).map(|pair| pair[0].y - pair[1].y)).fold(f64::MAX, f64::min)
+}
+
+/// The rows of a cycle.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Bands {
+    pub bands: Vec<Band>,
+    /// For each row: does it stand further below the one before it than rows do?
+    pub apart: Vec<bool>,
 }
 
 /// The key's place in a cycle: its page and column there.
@@ -140,7 +170,7 @@ pub fn further(cycles: &[&[PageLines]], keys: &[Key]) -> Option<Further> {
 ///
 /// # Errors
 /// `pages_disagree` where rows cannot be told apart, or lie differently on the pages.
-pub fn bands(cycle: &[PageLines], leading: f64, key: Key, further: Option<Further>) -> Result<Vec<Band>, Refusal> {
+pub fn bands(cycle: &[PageLines], leading: f64, key: Key, further: Option<Further>) -> Result<Bands, Refusal> {
     let all = lines(cycle.iter().flat_map(|page| page.columns.iter().flatten().copied()));
     let is_wrapping = all.first().is_some_and(|line| leading <= line.size * WIDEST_LEADING);
     let gap = |upper: &TextLine| if is_wrapping { leading * SLACK } else { upper.size * SAME_LINE };
@@ -161,7 +191,31 @@ pub fn bands(cycle: &[PageLines], leading: f64, key: Key, further: Option<Furthe
         );
         return Err(Refusal::new(RefusalCode::PagesDisagree, text));
     }
-    Ok(edges(&groups))
+    Ok(Bands { bands: edges(&groups), apart: apart(&groups) })
+}
+
+/// Does any of `ruled` hold the keys of several rows that their positions tell apart?
+pub fn hold_several(ruled: &[Band], rows: &Bands, cycle: &[PageLines], key: Key) -> bool {
+    let within = |band: &Band, y: f64| y < band.top && y >= band.bottom;
+    let keys = keys_of(cycle, key);
+    ruled.iter().any(|band| {
+        let own = rows.bands.iter().filter(|row| within(band, f64::midpoint(row.top, row.bottom))).count();
+        own > 1 && keys.iter().filter(|line| within(band, line.y)).count() > 1
+    })
+}
+
+/// Which rows stand further below the one before than rows do?
+fn apart(groups: &[Vec<TextLine>]) -> Vec<bool> {
+    let gap = |at: usize| groups[at - 1][groups[at - 1].len() - 1].y - groups[at][0].y;
+    let mut gaps: Vec<f64> = (1..groups.len()).map(gap).collect();
+    gaps.sort_by(f64::total_cmp);
+    let usual = gaps.get(gaps.len() / 2).copied().unwrap_or(0.0);
+    let is_apart = |at: usize| {
+        let (gap, size) = (gap(at), groups[at][0].size);
+        // two rows show no usual gap
+        if gaps.len() < 2 { gap > size * FAR_APART } else { gap > usual * APART && gap > usual + size * APART_SIZE }
+    };
+    (0..groups.len()).map(|at| at > 0 && is_apart(at)).collect()
 }
 
 /// Do the lines of each row begin, end or have their middle where those of the same row on another page
@@ -257,7 +311,7 @@ mod tests {
     }
 
     fn tops(cycle: &[PageLines], key: Key) -> Result<usize, RefusalCode> {
-        bands(cycle, leading(cycle.iter()), key, None).map(|bands| bands.len()).map_err(|refusal| refusal.code)
+        bands(cycle, leading(cycle.iter()), key, None).map(|rows| rows.bands.len()).map_err(|refusal| refusal.code)
     }
 
     #[test]

@@ -1,0 +1,253 @@
+//! Which rows are records? Headers printed again, captions, totals and page furniture are none.
+
+use std::{borrow::Cow, collections::HashMap};
+
+use super::{
+    cycle::WideRow,
+    shape::Shapes,
+    table::{BREAK, PageTable, Side},
+    totals::{self, Claims},
+};
+use crate::sync_type::header::normalise;
+
+/// What lists print that hold nothing, as its first words in the languages of its users.
+const NO_DATA: [&str; 11] = [
+    "nessun dato",
+    "nessun record",
+    "nessun risultato",
+    "nessuna riga",
+    "non ci sono",
+    "no data",
+    "no records",
+    "no rows",
+    "keine daten",
+    "aucune donn",
+    "no hay datos",
+];
+/// The same furniture on at least this share of the pages is printed on every page.
+const MOST_PAGES: f64 = 0.6;
+
+/// A row, with the lines of it that a printer put on the next page.
+#[derive(Debug, Clone, Copy)]
+pub struct Row<'a> {
+    pub wide: WideRow<'a>,
+    /// The rest of it, at the top of the next page.
+    pub rest: Option<WideRow<'a>>,
+}
+
+impl<'a> Row<'a> {
+    /// The text of a cell: page of the cycle, and column there.
+    pub fn cell(&self, place: (usize, usize)) -> Cow<'a, str> {
+        let text = self.wide.cell(place);
+        match self.rest.map(|rest| rest.cell(place)).filter(|rest| !rest.is_empty()) {
+            None => Cow::Borrowed(text),
+            Some(rest) if text.is_empty() => Cow::Borrowed(rest),
+            Some(rest) => {
+                let word = text.rsplit(' ').next().unwrap_or_default();
+                let goes_on = word.ends_with(['?', '&', '/', '-']) && word.chars().nth(1).is_some();
+                Cow::Owned(format!("{text}{}{rest}", if goes_on { "" } else { " " }))
+            }
+        }
+    }
+}
+
+/// What a row is.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Kind {
+    /// A record, or garbage without a key.
+    Record,
+    /// The header, printed again.
+    Header,
+    /// A text over several columns, or that there is nothing.
+    Caption,
+    /// A totals row and what it claims.
+    Totals(Claims),
+    /// A page number, a footer.
+    Furniture,
+    /// What may be a record, but whose key does not look like one.
+    OddKey,
+    /// Lines without a key at the top of a page: the rest of the row before them, which is not known to
+    /// have been cut there.
+    Rest,
+}
+
+/// What a report shows of its rows.
+pub struct Judge<'a> {
+    /// The headers with their places.
+    headers: Vec<((usize, usize), String)>,
+    /// Where the key stands.
+    key: Option<(usize, usize)>,
+    shapes: Shapes,
+    /// How many cells of a row are filled, in the middle of all rows.
+    filled: usize,
+    totals_words: Cow<'a, [String]>,
+    /// On how many pages each text stands alone in its row, digits apart.
+    alone: HashMap<String, usize>,
+    pages: usize,
+}
+
+fn filled(row: WideRow<'_>) -> usize {
+    row.cells().filter(|cell| !cell.is_empty()).count()
+}
+
+/// A row's texts with their digits made alike: page numbers differ from page to page.
+fn masked(row: WideRow<'_>) -> String {
+    let cells = row.cells().filter(|cell| !cell.is_empty());
+    cells.flat_map(str::chars).map(|character| if character.is_ascii_digit() { '#' } else { character }).collect()
+}
+
+impl<'a> Judge<'a> {
+    /// Looks at all rows.
+    pub fn new(
+        rows: &[WideRow<'_>],
+        headers: &[((usize, usize), &str)],
+        key: Option<(usize, usize)>,
+        totals_words: Cow<'a, [String]>,
+        pages: usize,
+    ) -> Self {
+        let mut counts: Vec<usize> = rows.iter().map(|row| filled(*row)).filter(|count| *count > 0).collect();
+        counts.sort_unstable();
+        let filled_usually = counts.get(counts.len() / 2).copied().unwrap_or(0);
+        // captions and footers are no examples of keys
+        let whole = |row: &&WideRow<'_>| filled(**row) * 2 >= filled_usually;
+        let keys = key.into_iter().flat_map(|place| rows.iter().filter(whole).map(move |row| row.cell(place)));
+        let mut alone = HashMap::new();
+        for row in rows.iter().filter(|row| !whole(row)) {
+            *alone.entry(masked(*row)).or_default() += 1;
+        }
+        Self {
+            headers: headers.iter().map(|(place, header)| (*place, normalise(header))).collect(),
+            key,
+            shapes: Shapes::learn(keys),
+            filled: filled_usually,
+            totals_words,
+            alone,
+            pages,
+        }
+    }
+
+    /// What a row is. `is_first` says whether it is the first one below a page's top.
+    pub fn judge(&self, row: WideRow<'_>, is_first: bool) -> Kind {
+        let count = filled(row);
+        if count == 0 {
+            return Kind::Record;
+        }
+        if let Some(claims) = totals::labelled(row) {
+            return Kind::Totals(claims);
+        }
+        let key = self.key.map_or("", |place| row.cell(place));
+        let is_odd = self.shapes.is_odd(key);
+        let is_like = self.shapes.is_like(key);
+        if let Some(claims) = totals::worded(row, &self.totals_words).filter(|_| key.is_empty() || !is_like) {
+            return Kind::Totals(claims);
+        }
+        if row.is_spanning() && !is_like {
+            return Kind::Caption;
+        }
+        if self.is_header(row) {
+            return Kind::Header;
+        }
+        if count == 1 && says_nothing(row) {
+            return Kind::Caption;
+        }
+        let is_sparse = count * 2 < self.filled;
+        let is_everywhere = self.pages > 1
+            && self.alone.get(&masked(row)).is_some_and(|pages| *pages as f64 >= self.pages as f64 * MOST_PAGES);
+        match key {
+            "" if is_sparse && is_first => Kind::Rest,
+            "" if is_sparse && row.is_apart() => Kind::Furniture,
+            "" => Kind::Record,
+            _ if is_sparse && row.is_apart() && (is_odd || !is_like || count == 1) => Kind::Furniture,
+            _ if is_sparse && is_odd && is_everywhere => Kind::Furniture,
+            // one text in words, where keys have none: of a group, a note
+            _ if is_sparse && is_odd && count == 1 && key.contains(' ') => Kind::Caption,
+            _ if is_sparse && is_odd => Kind::OddKey,
+            _ => Kind::Record,
+        }
+    }
+
+    /// Do all its texts say what the header says?
+    fn is_header(&self, row: WideRow<'_>) -> bool {
+        let printed = self.headers.iter().filter(|(_, header)| !header.is_empty()).count();
+        let mut same = 0;
+        for (place, header) in &self.headers {
+            let text = row.cell(*place);
+            if text.is_empty() {
+                continue;
+            }
+            if normalise(text) != *header {
+                return false;
+            }
+            same += 1;
+        }
+        same * 2 >= printed.max(1)
+    }
+
+    /// A line outside of the rows that looks like a row whose rule is missing: its texts.
+    pub fn lost_row(&self, table: &PageTable, page: usize) -> Option<String> {
+        let key = self.key.filter(|(of, _)| *of == page).map(|(_, column)| column);
+        let is_row = |stray: &&super::table::Stray| match stray.side {
+            Side::Beside { header } => header,
+            Side::Below(heights) if heights > NEAR => false,
+            Side::Below(_) => match key {
+                Some(key) => stray.texts.iter().any(|(column, text)| *column == Some(key) && self.shapes.is_like(text)),
+                // without the key, several texts that each stand in a column of their own
+                None => stray.texts.len() > 1 && stray.texts.iter().all(|(column, _)| column.is_some()),
+            },
+        };
+        table.strays.iter().find(is_row).map(|stray| {
+            let texts: Vec<&str> = stray.texts.iter().map(|(_, text)| text.as_str()).collect();
+            texts.join(" | ").replace(BREAK, " ")
+        })
+    }
+}
+
+/// A row whose rule is missing stands within so many of its heights below the table.
+const NEAR: f64 = 3.0;
+
+/// Does a row say that there are no rows?
+fn says_nothing(row: WideRow<'_>) -> bool {
+    let text = row.cells().find(|cell| !cell.is_empty()).unwrap_or_default().to_lowercase();
+    NO_DATA.iter().any(|words| text.starts_with(words))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kinds(rows: &[Vec<&str>], change: impl Fn(&mut PageTable)) -> Vec<Kind> {
+        let mut tables = [PageTable::with_cells(1, &["ID", "NOME", "DATA", "TOTALE"], rows)];
+        change(&mut tables[0]);
+        let cycles = super::super::cycle::Cycles::find(&tables).unwrap();
+        let wide: Vec<WideRow<'_>> = cycles.rows().collect();
+        let headers: Vec<_> = cycles.headers().collect();
+        let words = Cow::Owned(totals::default_words());
+        let judge = Judge::new(&wide, &headers, Some((0, 0)), words, 1);
+        wide.iter().map(|row| judge.judge(*row, row.index == 0)).collect()
+    }
+
+    fn rows<'a>(more: &[[&'a str; 4]]) -> Vec<Vec<&'a str>> {
+        let records = (0..5).map(|_| ["71.001", "Rossi", "20/01/2026", "1,00"]);
+        records.chain(more.iter().copied()).map(|row| row.to_vec()).collect()
+    }
+
+    #[test]
+    fn what_is_no_record_is_told_by_its_place_and_its_texts() {
+        let judged = |row: [&'static str; 4], change: &dyn Fn(&mut PageTable)| {
+            kinds(&rows(&[row]), change).pop().unwrap()
+        };
+        let nothing = |_: &mut PageTable| {};
+        let apart = |table: &mut PageTable| table.apart[5] = true;
+        let spanning = |table: &mut PageTable| table.spanning[5] = true;
+        assert_eq!(judged(["71.002", "", "", ""], &nothing), Kind::Record, "a key alone");
+        assert_eq!(judged(["ID", "Nome", "DATA", "TOTALE"], &nothing), Kind::Header);
+        assert_eq!(judged(["STATO: aperto", "", "", ""], &spanning), Kind::Caption);
+        assert!(matches!(judged(["Totale", "", "", "5,00"], &nothing), Kind::Totals(_)));
+        assert_eq!(judged(["Pagina 1 di 2", "", "", ""], &apart), Kind::Furniture);
+        assert_eq!(judged(["1", "", "", ""], &apart), Kind::Furniture);
+        assert_eq!(judged(["vedi nota", "", "", ""], &nothing), Kind::Caption);
+        assert_eq!(judged(["n.d.", "", "", ""], &nothing), Kind::OddKey);
+        assert_eq!(judged(["AB/12", "Rossi", "20/01/2026", "1,00"], &nothing), Kind::Record, "a whole row");
+        assert_eq!(kinds(&[vec!["Nessun dato da visualizzare", "", "", ""]], nothing), [Kind::Caption]);
+    }
+}
