@@ -31,6 +31,8 @@ use sections::{Row, Section};
 
 /// Texts on one page; a letter each on a large sheet is far below.
 const MOST_TEXTS: usize = 30_000;
+/// Parts of header words with fewer letters than this say nothing.
+const SHORTEST_PART: usize = 3;
 /// Texts of two columns stand further apart than this (times the size).
 const COLUMN_GAP: f64 = 1.0;
 /// Lines and boxes on one page; four to a cell on a large sheet are far below.
@@ -210,7 +212,7 @@ impl PageTable {
 pub struct Known {
     headers: HashSet<String>,
     keys: HashSet<String>,
-    /// The words that headers are made of.
+    /// The words that headers are made of, and what is left of them where they are cut.
     words: HashSet<String>,
     /// The types of the report's own columns.
     types: HashMap<String, ValueType>,
@@ -226,7 +228,7 @@ impl Known {
         let plain = |header: &String| normalise(header);
         let headers: Vec<&String> = headers.collect();
         Self {
-            words: headers.iter().flat_map(|header| header.split_whitespace()).map(normalise).collect(),
+            words: headers.iter().flat_map(|header| header.split_whitespace()).flat_map(|word| parts(&normalise(word))).collect(),
             headers: headers.into_iter().map(plain).collect(),
             keys: keys.map(plain).collect(),
             types: own.map(|(header, value_type)| (plain(header), value_type)).collect(),
@@ -238,7 +240,7 @@ impl Known {
         self.headers.contains(&normalise(text))
     }
 
-    /// Is this a word of any header?
+    /// Is this a word of any header, or a part of one?
     pub fn is_word(&self, word: &str) -> bool {
         self.words.contains(&normalise(word))
     }
@@ -252,6 +254,15 @@ impl Known {
     pub fn value_type(&self, text: &str) -> Option<ValueType> {
         self.types.get(&normalise(text)).copied()
     }
+}
+
+/// A word, its beginnings and its ends.
+fn parts(word: &str) -> Vec<String> {
+    let letters: Vec<char> = word.chars().collect();
+    let length = letters.len();
+    let beginnings = (SHORTEST_PART..length).map(|end| letters[..end].iter().collect());
+    let ends = (1..length.saturating_sub(SHORTEST_PART - 1)).map(|start| letters[start..].iter().collect());
+    beginnings.chain(ends).chain([word.to_owned()]).collect()
 }
 
 /// A page whose marks may separate only one axis, or none.
