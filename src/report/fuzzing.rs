@@ -89,6 +89,7 @@ pub fn tables(bytes: &[u8]) {
                     y,
                     size,
                     first_advance: f64::from(letters[1] % 16),
+                    goes_on: letters[1] % 2 == 0,
                     clip,
                     font: 0,
                     text,

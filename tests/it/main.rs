@@ -29,3 +29,4 @@ mod storage;
 mod stories;
 mod throwaway;
 mod tree;
+mod zz;

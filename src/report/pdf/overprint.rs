@@ -86,7 +86,7 @@ mod tests {
             let start = page.text.len() as u32;
             page.text.push_str(text);
             let text = start..page.text.len() as u32;
-            let run = Run { x0: *x0, x1: *x1, drawn_x1: *x1, y: *y, size: *size, first_advance: 5.0, clip: None, font: 0, text };
+            let run = Run { x0: *x0, x1: *x1, drawn_x1: *x1, y: *y, size: *size, first_advance: 5.0, goes_on: false, clip: None, font: 0, text };
             page.runs.push(run);
         }
         settle(&mut page);

@@ -117,6 +117,8 @@ pub struct Run {
     pub size: f64,
     /// The advance of the first glyph.
     pub first_advance: f64,
+    /// Was it printed in one string with the run before it, behind a blank?
+    pub goes_on: bool,
     /// The clip it was printed in: an index into [`Page::clips`].
     pub clip: Option<u32>,
     /// Its font: an index into [`Page::gaps`].

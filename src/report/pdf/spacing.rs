@@ -75,7 +75,7 @@ mod tests {
             let start = page.text.len() as u32;
             page.text.push_str(text);
             let text = start..page.text.len() as u32;
-            let run = Run { x0: *x0, x1: *x1, drawn_x1: *x1, y: 0.0, size: 10.0, first_advance: 5.0, clip: None, font: 0, text };
+            let run = Run { x0: *x0, x1: *x1, drawn_x1: *x1, y: 0.0, size: 10.0, first_advance: 5.0, goes_on: false, clip: None, font: 0, text };
             page.runs.push(run);
         }
         gaps(&page, 1)[0]

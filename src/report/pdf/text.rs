@@ -27,6 +27,7 @@ struct Piece {
     /// As wide as its glyphs are drawn.
     drawn: f64,
     first_advance: f64,
+    goes_on: bool,
 }
 
 impl Interpreter<'_> {
@@ -174,7 +175,7 @@ impl Interpreter<'_> {
                         continue;
                     }
                     self.end_piece(&piece, to_page);
-                    piece = Piece { start: self.page.text.len(), ..Piece::default() };
+                    piece = Piece { start: self.page.text.len(), goes_on: true, ..Piece::default() };
                 }
                 x += advance;
             }
@@ -239,6 +240,7 @@ impl Interpreter<'_> {
             y: from.1,
             size,
             first_advance: (piece.first_advance * length).abs(),
+            goes_on: piece.goes_on,
             clip: state.clip,
             font: state.font.unwrap_or(0) as u32,
             text: start as u32..self.page.text.len() as u32,

@@ -14,6 +14,8 @@ use super::{
 const MOST_LINES: usize = 30;
 /// Lines further down are the header instead if their headings are worth this share of the others.
 const MOSTLY: f64 = 0.6;
+/// Further lines that may hold the ends of its words.
+const CUT_LINES: usize = 2;
 /// It begins on one of the first lines of a page.
 const MOST_START: usize = 40;
 /// Heights that differ by less than this share of the size are one line.
@@ -98,12 +100,6 @@ impl Headings {
             && self.all.iter().zip(&other.all).all(|(a, b)| a.text == b.text && (a.x0 - b.x0).abs() < SAME_PLACE)
     }
 
-    /// The heading that a text from `x0` to `x1` stands nearest to.
-    pub fn nearest(&self, x0: f64, x1: f64) -> Option<usize> {
-        let distance = |heading: &Heading| (heading.x0 - x1).max(x0 - heading.x1).max(0.0);
-        (0..self.all.len()).min_by(|a, b| distance(&self.all[*a]).total_cmp(&distance(&self.all[*b])))
-    }
-
     /// The headers' texts.
     pub fn texts(&self) -> Vec<String> {
         self.all.iter().map(|heading| heading.text.clone()).collect()
@@ -132,6 +128,8 @@ fn candidates(loose: &Loose, known: &Known) -> Vec<Band> {
     };
     for start in (0..is_heading.len().min(MOST_START)).filter(|start| is_heading[*start]) {
         let length = is_heading[start..].iter().take(MOST_LINES).take_while(|is_heading| **is_heading).count();
+        // the last letters of a word that was cut look like none
+        let length = (length + CUT_LINES).min(all.len() - start);
         bands.extend((1..=length).map(|count| Band { top: edge(start), bottom: edge(start + count) }));
     }
     bands.sort_by(|a, b| b.top.total_cmp(&a.top));

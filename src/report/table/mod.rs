@@ -31,6 +31,8 @@ use sections::{Row, Section};
 
 /// Texts on one page; a letter each on a large sheet is far below.
 const MOST_TEXTS: usize = 30_000;
+/// Text larger than this, times the usual size, is no table's.
+const OVERSIZE: f64 = 3.0;
 /// Parts of header words with fewer letters than this say nothing.
 const SHORTEST_PART: usize = 3;
 /// Texts of two columns stand further apart than this (times the size).
@@ -306,6 +308,10 @@ pub fn recognise(page: &Page, known: &Known) -> Result<Option<PageTable>, Refusa
     let Some(section) = sections::find(page, &lattice, &bands(rows), known) else { return Ok(None) };
     let marks = (section.columns.mark, rows.mark);
     let table = fill(page, &section, marks, None, known)?;
+    // stripes part rows, but no columns
+    if table.width() == 1 && shows_headers(page, known) {
+        return Ok(None);
+    }
     // a frame around header and rows alike separates nothing
     if table.bands.is_empty() && !table.headers.iter().any(|header| known.is_header(header)) {
         return Ok(None);
@@ -319,9 +325,18 @@ pub fn recognise(page: &Page, known: &Known) -> Result<Option<PageTable>, Refusa
 /// As [`recognise`].
 pub fn loosely(mut page: Page) -> Result<Loose, Refusal> {
     check(&page)?;
+    drop_oversize(&mut page);
     drawn::draw(&mut page);
     let lattice = Lattice::of(&page);
     Ok(Loose { page, lattice })
+}
+
+/// Takes away what is printed across a page in letters much larger than its texts: watermarks, titles.
+fn drop_oversize(page: &mut Page) {
+    let mut sizes: Vec<f64> = page.runs.iter().map(|run| run.size).collect();
+    sizes.sort_by(f64::total_cmp);
+    let usual = sizes.get(sizes.len() / 2).copied().unwrap_or(0.0);
+    page.runs.retain(|run| run.size <= usual * OVERSIZE);
 }
 
 /// Text that could not be read may have been anything, also a cell's; and a page of more texts or lines
@@ -474,7 +489,7 @@ fn page_of(texts: &[(f64, f64, f64, &str)]) -> Page {
         let start = page.text.len() as u32;
         page.text.push_str(text);
         let text = start..page.text.len() as u32;
-        page.runs.push(Run { x0, x1, drawn_x1: x1, y, size: 10.0, first_advance: 5.0, clip: None, font: 0, text });
+        page.runs.push(Run { x0, x1, drawn_x1: x1, y, size: 10.0, first_advance: 5.0, goes_on: false, clip: None, font: 0, text });
     }
     page
 }

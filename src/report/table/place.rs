@@ -16,6 +16,10 @@ use super::{
 const ALIGNED: f64 = 1.0;
 /// Gaps in one text are narrower than this share of the size.
 const WITHIN_TEXT: f64 = 0.7;
+/// A blank between two words is narrower than this share of the size ...
+const BLANK: f64 = 0.36;
+/// ... and so many words make a sentence.
+const SENTENCE: usize = 3;
 /// A text whose size is above this times its row's height is printed over the table: a watermark.
 const OVERSIZE: f64 = 1.4;
 /// A picture up to this many row heights high belongs to a cell.
@@ -164,6 +168,7 @@ impl Cells<'_> {
         let mut rows: Vec<usize> = crossing.iter().map(|(row, _)| *row).collect();
         let merged = (0..self.rows.len()).filter(|row| self.rows[*row].is_merged(width as usize));
         rows.extend(merged);
+        rows.extend(self.sentences(&placement.texts));
         rows.sort_unstable();
         rows.dedup();
         for row in rows.into_iter().filter(|row| !self.has_header || *row > 0) {
@@ -177,6 +182,25 @@ impl Cells<'_> {
                 crossing.retain(|(of, _)| *of != row);
             }
         }
+    }
+
+    /// Rows of one line whose words go on over the edges of columns as those of a sentence do.
+    fn sentences(&self, texts: &[(u32, u32)]) -> Vec<usize> {
+        let width = (self.columns.len() - 1) as u32;
+        let mut rows: Vec<Vec<(u32, &Run)>> = vec![Vec::new(); self.rows.len()];
+        for (cell, run) in texts {
+            rows[(cell / width) as usize].push((cell % width, &self.page.runs[*run as usize]));
+        }
+        let is_sentence = |words: &mut Vec<(u32, &Run)>| {
+            words.sort_by(|a, b| a.1.x0.total_cmp(&b.1.x0));
+            words.len() >= SENTENCE
+                && words.iter().any(|word| word.0 != words[0].0)
+                && words.iter().all(|word| (word.1.y - words[0].1.y).abs() < word.1.size * SAME_BASELINE)
+                && words.windows(2).all(|pair| {
+                    pair[1].1.goes_on && pair[1].1.x0 - pair[0].1.x1 < pair[0].1.size * BLANK
+                })
+        };
+        rows.iter_mut().enumerate().filter_map(|(row, words)| is_sentence(words).then_some(row)).collect()
     }
 
     /// Do runs follow each other without a gap on every line?

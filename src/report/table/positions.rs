@@ -12,7 +12,7 @@ use super::{
         shape::Shapes,
     },
     Band, Known, Loose, Mark, PageTable, fill,
-    furniture::{self, Line},
+    furniture::{self, Filled},
     headings::{Heading, Headings},
     lattice::Axis,
     lines_of_columns,
@@ -28,6 +28,10 @@ const UNSURE: f64 = 1.0;
 const NO_GAP: f64 = 0.5;
 /// A page without a header that has so many lines of several columns may be a table.
 const TABLE_LINES: usize = 3;
+/// Notes in the margin stand further away than this (points) ...
+const MARGIN: f64 = 5.0;
+/// ... and are so many times fewer than the texts of the column beside them.
+const FEW: usize = 4;
 /// So many of the texts of a page stand in the columns that it goes on with.
 const MOST: f64 = 0.95;
 /// A row without a rule below it ends within so many heights of the rows above it.
@@ -70,15 +74,14 @@ pub fn recognise(pages: Vec<Loose>, known: &Known) -> Result<Vec<PageTable>, Ref
     let first_page = first.0.page.number;
     let key_of: Vec<Option<usize>> =
         kinds.iter().map(|kind| kind.all.iter().position(|heading| known.is_key(&heading.text))).collect();
-    strip(&mut sheets, &kinds, &key_of);
     let columns: Vec<Axis> = (0..kinds.len())
         .map(|kind| {
             let pages = sheets.iter().filter(|(_, found)| found.is_some_and(|(of, _)| of == kind));
-            let pages: Vec<(&Loose, Band)> =
-                pages.filter_map(|(loose, found)| Some((loose, (*found)?.1))).collect();
+            let pages: Vec<(&Loose, Band)> = pages.filter_map(|(loose, found)| Some((loose, (*found)?.1))).collect();
             columns(&kinds[kind], &pages)
         })
         .collect::<Result<_, _>>()?;
+    strip(&mut sheets, &kinds, &columns, &key_of);
     let headed = with_columns(sheets, &columns, &key_of, first_page)?;
     tables(&headed, &kinds, &columns, &key_of, known)
 }
@@ -98,15 +101,22 @@ fn kind_of(loose: &Loose, kinds: &mut Vec<Headings>, known: &Known) -> Option<(u
 }
 
 /// Takes away what is printed on pages around their rows.
-fn strip(sheets: &mut [(Loose, Option<(usize, Band)>)], kinds: &[Headings], key_of: &[Option<usize>]) {
-    let mut seen: Vec<Vec<Line>> = Vec::with_capacity(sheets.len());
-    for (loose, found) in sheets.iter() {
-        let lines = match found {
-            Some((kind, band)) => furniture::lines(&loose.page, *band, &kinds[*kind], key_of[*kind]),
+fn strip(
+    sheets: &mut [(Loose, Option<(usize, Band)>)],
+    kinds: &[Headings],
+    columns: &[Axis],
+    key_of: &[Option<usize>],
+) {
+    let seen: Vec<Vec<Filled>> = sheets
+        .iter()
+        .map(|(loose, found)| match found {
+            Some((kind, band)) => {
+                let lines = furniture::lines(&loose.page, *band, &kinds[*kind]);
+                furniture::fill(&loose.page, lines, &columns[*kind].edges, key_of[*kind])
+            }
             None => Vec::new(),
-        };
-        seen.push(lines);
-    }
+        })
+        .collect();
     let dropped = furniture::find(&seen);
     for ((loose, _), dropped) in sheets.iter_mut().zip(dropped) {
         for run in dropped {
@@ -302,11 +312,9 @@ fn columns(headings: &Headings, pages: &[(&Loose, Band)]) -> Result<Axis, Refusa
     if let Some(axis) = pages.iter().find_map(|(page, _)| page.lattice.columns.clone()).filter(|_| headings.has_columns) {
         return Ok(axis);
     }
-    // captions, and what else reaches over several columns alone, shows no column
     let mut spans: Vec<(f64, f64)> = pages
         .iter()
-        .flat_map(|(page, band)| furniture::lines(&page.page, *band, headings, None))
-        .filter(|line| !line.is_caption())
+        .flat_map(|(page, band)| furniture::showing_columns(furniture::lines(&page.page, *band, headings)))
         .flat_map(|line| line.spans)
         .collect();
     spans.sort_by(|a, b| a.0.total_cmp(&b.0));
@@ -314,8 +322,7 @@ fn columns(headings: &Headings, pages: &[(&Loose, Band)]) -> Result<Axis, Refusa
     let (Some(first), Some(last)) = (headed.first(), headed.last()) else {
         return Err(no_table(pages.first().map(|(page, _)| &page.page)));
     };
-    let left = spans.first().map_or(first.x0, |span| span.0.min(first.x0)) - BEFORE_TEXT;
-    let right = spans.iter().map(|span| span.1).fold(last.x1, f64::max) + BEFORE_TEXT;
+    let (left, right) = (reach(first, &spans, false), reach(last, &spans, true));
     let mut edges = vec![left];
     for pair in headed.windows(2) {
         edges.push(cut(&pair[0], &pair[1], &spans).ok_or_else(|| {
@@ -328,6 +335,24 @@ fn columns(headings: &Headings, pages: &[(&Loose, Band)]) -> Result<Axis, Refusa
     }
     edges.push(right);
     Ok(Axis { edges, mark: Mark::Positions })
+}
+
+/// Where the outermost columns end: what stands beside them in few lines is a note in the margin.
+fn reach(heading: &Heading, spans: &[(f64, f64)], to_right: bool) -> f64 {
+    let (mut x0, mut x1) = (heading.x0, heading.x1);
+    let own = spans.iter().filter(|span| span.0 < heading.x1 && span.1 > heading.x0).count();
+    // the nearest first
+    let mut beside: Vec<&(f64, f64)> =
+        spans.iter().filter(|span| if to_right { span.1 > x1 } else { span.0 < x0 }).collect();
+    beside.sort_by(|a, b| if to_right { a.0.total_cmp(&b.0) } else { b.1.total_cmp(&a.1) });
+    for (number, span) in beside.iter().enumerate() {
+        let is_far = span.0 > x1 + MARGIN || span.1 < x0 - MARGIN;
+        if is_far && (beside.len() - number) * FEW < own {
+            break;
+        }
+        (x0, x1) = (x0.min(span.0), x1.max(span.1));
+    }
+    if to_right { x1 + BEFORE_TEXT } else { x0 - BEFORE_TEXT }
 }
 
 /// The edge between two neighbouring columns: in a gap that no text crosses, if there is one.

@@ -200,7 +200,7 @@ pub fn hold_several(ruled: &[Band], rows: &Bands, cycle: &[PageLines], key: Key)
     let keys = keys_of(cycle, key);
     ruled.iter().any(|band| {
         let own = rows.bands.iter().filter(|row| within(band, f64::midpoint(row.top, row.bottom))).count();
-        own > 1 && keys.iter().filter(|line| within(band, line.y)).count() > 1
+        own > 1 && (key.is_none() || keys.iter().filter(|line| within(band, line.y)).count() > 1)
     })
 }
 
