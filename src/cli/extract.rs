@@ -24,6 +24,9 @@ use crate::{
     sync_type::{SyncTypeSpec, SyncTypes},
 };
 
+/// Blanks that may be none are told one by one up to so many.
+const LISTED_BREAKS: usize = 20;
+
 /// Reads one report and prints its records.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -157,6 +160,7 @@ fn summary(report: &Report, millis: u128) -> Json {
         "quarantined": report.quarantined,
         "drift": report.drift,
         "counted": report.counted,
+        "uncertainBreaks": report.uncertain,
         "layout": { "fingerprint": report.layout.fingerprint(), "pages": report.layout.pages },
         "unclean": { "pages": report.unclean, "first": report.unclean_pages },
         "millis": millis,
@@ -175,6 +179,15 @@ fn talk(report: &Report, millis: u128) {
     );
     for row in &report.quarantined {
         eprintln!("quarantined: page {}, row {}, {}: '{}': {}", row.page, row.row, row.column, row.text, row.why);
+    }
+    for place in report.uncertain.iter().take(LISTED_BREAKS) {
+        eprintln!(
+            "uncertain: record {}, {}: the blank after {} characters (page {}, row {}) may be none",
+            place.key, place.field, place.at, place.page, place.row
+        );
+    }
+    if report.uncertain.len() > LISTED_BREAKS {
+        eprintln!("uncertain: {} blanks more; --report lists them all", report.uncertain.len() - LISTED_BREAKS);
     }
     if !report.drift.absent.is_empty() {
         eprintln!("drift: not in this export: {}", report.drift.absent.join(", "));

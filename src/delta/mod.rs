@@ -5,4 +5,4 @@ pub mod hash;
 pub mod plan;
 
 pub use guard::{Verdict, judge};
-pub use plan::{Change, ChangeKind, Plan, Seen, Snapshot, Stored, plan};
+pub use plan::{Change, ChangeKind, OpenBlanks, Plan, Seen, Snapshot, Stored, plan};

@@ -45,13 +45,15 @@ pub struct Snapshot {
 
 impl Snapshot {
     /// The fields whose stored values a plan needs: those of columns that the report lacks, those
-    /// that are kept when blank, and the one whose history is kept.
+    /// that are kept when blank, those with blanks that may be none, and the one whose history is kept.
     #[must_use]
-    pub fn needed(spec: &SyncTypeSpec, present: &[bool]) -> Vec<usize> {
+    pub fn needed(spec: &SyncTypeSpec, present: &[bool], open: &OpenBlanks) -> Vec<usize> {
         let watched = spec.history.as_ref().and_then(|history| spec.field(&history.field));
-        (0..spec.fields.len())
-            .filter(|field| !present[*field] || spec.fields[*field].keep_when_blank || watched == Some(*field))
-            .collect()
+        let is_open = |field: usize| open.keys().any(|(_, of)| *of == field);
+        let is_needed = |field: &usize| {
+            !present[*field] || spec.fields[*field].keep_when_blank || watched == Some(*field) || is_open(*field)
+        };
+        (0..spec.fields.len()).filter(is_needed).collect()
     }
 
     /// Does any row need all its stored values, because it was stored under another spec?
@@ -71,6 +73,10 @@ impl Snapshot {
     }
 }
 
+/// Blanks that may be none, where a line ended in a narrow column: their places in the text (characters
+/// from 0), by natural key and field number.
+pub type OpenBlanks = HashMap<(String, usize), Vec<usize>>;
+
 /// What a report says, for planning.
 #[derive(Debug, Clone, Copy)]
 pub struct Seen<'a> {
@@ -82,6 +88,8 @@ pub struct Seen<'a> {
     pub quarantined_keys: &'a [String],
     /// Does a row exist whose key cannot be read? Then nothing can be told missing.
     pub unreadable_key: bool,
+    /// Blanks that may be none: they alone change nothing that is stored.
+    pub open_blanks: &'a OpenBlanks,
 }
 
 /// Why a record is written.
@@ -104,7 +112,8 @@ pub struct Change {
     pub key: String,
     /// Why.
     pub kind: ChangeKind,
-    /// The merged record: what the report says, and what is stored where the report says nothing.
+    /// The merged record: what the report says, and what is stored where the report says nothing, or
+    /// the same but for a blank that may be none.
     pub record: Record,
     /// Its change hash.
     pub change_hash: String,
@@ -171,7 +180,7 @@ pub fn plan(
     let compare = |record: &Record| {
         let key = record.text(spec.key);
         let stored = snapshot.rows.get(&key);
-        let record = merge(spec, record, seen.present, snapshot, stored);
+        let record = merge(spec, record, &key, seen, snapshot, stored);
         let change = change(spec, key.clone(), record, snapshot, stored);
         (key, change)
     };
@@ -205,11 +214,13 @@ pub fn plan(
     plan
 }
 
-/// What the record will be once stored: absent columns and blank kept cells keep their values.
+/// What the record will be once stored: absent columns and blank kept cells keep their values, and so does
+/// a text that differs only by blanks that may be none.
 fn merge(
     spec: &SyncTypeSpec,
     record: &Record,
-    present: &[bool],
+    key: &str,
+    seen: Seen<'_>,
     snapshot: &Snapshot,
     stored: Option<&Stored>,
 ) -> Record {
@@ -218,12 +229,31 @@ fn merge(
     for (number, field) in spec.fields.iter().enumerate() {
         // a cell that gives several fields is blank only if all of them are: half of it is not kept
         let is_blank = || spec.fields_of(field.column).all(|sibling| record.values[sibling].is_null());
-        let says_nothing = !present[number] || (field.keep_when_blank && is_blank());
-        if says_nothing && let Some(value) = snapshot.value(stored, number) {
+        let says_nothing = !seen.present[number] || (field.keep_when_blank && is_blank());
+        let Some(value) = snapshot.value(stored, number) else { continue };
+        let is_same = || {
+            // a key of two parts is made only where some blank is open
+            let open = if seen.open_blanks.is_empty() { None } else { seen.open_blanks.get(&(key.to_owned(), number)) };
+            open.is_some_and(|open| is_same_but_for(&value.canonical(), &record.values[number].canonical(), open))
+        };
+        if says_nothing || is_same() {
             merged.values[number] = value.clone();
         }
     }
     merged
+}
+
+/// Is `stored` what `read` is without some of its `open` blanks?
+fn is_same_but_for(stored: &str, read: &str, open: &[usize]) -> bool {
+    let mut rest = stored.chars().peekable();
+    for (at, character) in read.chars().enumerate() {
+        if rest.peek() == Some(&character) {
+            rest.next();
+        } else if character != ' ' || !open.contains(&at) {
+            return false;
+        }
+    }
+    rest.next().is_none()
 }
 
 fn change(

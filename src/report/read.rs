@@ -192,7 +192,16 @@ impl Request<'_> {
             for (row, column, picture) in &table.pictures {
                 let kind = columns.kind_at((page, *column), self.spec);
                 let is_read = kind.is_some_and(|kind| kind.value_type != ValueType::Skip);
+                let is_blank = || (0..table.bands.len()).all(|row| table.cell(row, *column).is_empty());
+                let drawn = || {
+                    let mut rows: Vec<usize> = table.pictures.iter().filter(|one| one.1 == *column).map(|one| one.0).collect();
+                    rows.dedup();
+                    rows.len()
+                };
                 let what = match picture {
+                    // single lines may be ornaments
+                    Picture::Drawing if is_read && is_blank() && drawn() * 2 >= table.bands.len() => "a drawing",
+                    Picture::Drawing => continue,
                     Picture::Image if table.cell(*row, *column).is_empty() => "a picture",
                     Picture::Image => continue,
                     Picture::Field => "a field of a form",

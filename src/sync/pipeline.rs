@@ -23,6 +23,9 @@ use crate::{
     sync_type::{SyncTypeSpec, SyncTypes, spec::Guards},
 };
 
+/// Blanks that may be none are listed with a run up to so many.
+const LISTED_BREAKS: usize = 100;
+
 /// Everything a run needs from the process it runs in.
 #[derive(Clone)]
 pub struct Context {
@@ -230,6 +233,10 @@ impl Pipeline {
         let mut notes = json!({ "drift": report.drift, "pages": report.pages, "cycle": report.cycle });
         if report.unclean > 0 {
             notes["unclean"] = json!({ "pages": report.unclean, "first": report.unclean_pages });
+        }
+        if !report.uncertain.is_empty() {
+            let first: Vec<_> = report.uncertain.iter().take(LISTED_BREAKS).collect();
+            notes["uncertainBreaks"] = json!({ "count": report.uncertain.len(), "first": first });
         }
         let before = self.context.store.last_layout(&self.spec.name, &self.job.agent).await?;
         if let Some(change) = before.and_then(|before| report.layout.change_since(&before)) {

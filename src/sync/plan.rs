@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::pipeline::{Context, Problem};
 use crate::{
-    delta::{self, ChangeKind, Plan, Seen, Snapshot, guard::Evidence},
+    delta::{self, ChangeKind, OpenBlanks, Plan, Seen, Snapshot, guard::Evidence},
     domain::{AgentId, Timestamp},
     report::{Report, sandbox::Job},
     store::StoreError,
@@ -28,7 +28,9 @@ pub(super) async fn make_plan(
     now: Timestamp,
     second_miss: Option<Duration>,
 ) -> Result<Plan, StoreError> {
-    let snapshot = context.store.snapshot(spec, agent, Snapshot::needed(spec, &report.present)).await?;
+    let open_blanks = open_blanks(spec, report);
+    let needed = Snapshot::needed(spec, &report.present, &open_blanks);
+    let snapshot = context.store.snapshot(spec, agent, needed).await?;
     let keys: Vec<String> = report.quarantined.iter().filter_map(|row| row.key.clone()).collect();
     let seen = Seen {
         records: &report.records,
@@ -36,8 +38,20 @@ pub(super) async fn make_plan(
         // a page that was not understood to its last token may have held any key
         unreadable_key: keys.len() < report.quarantined.len() || report.unclean > 0,
         quarantined_keys: &keys,
+        open_blanks: &open_blanks,
     };
     Ok(delta::plan(spec, seen, &snapshot, now, second_miss))
+}
+
+/// Where the reader could not tell whether a blank stood.
+fn open_blanks(spec: &SyncTypeSpec, report: &Report) -> OpenBlanks {
+    let mut open = OpenBlanks::new();
+    for place in &report.uncertain {
+        if let Some(field) = spec.field(&place.field) {
+            open.entry((place.key.clone(), field)).or_default().push(place.at);
+        }
+    }
+    open
 }
 
 pub(super) async fn evidence(

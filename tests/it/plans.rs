@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use lockstep::{
-    delta::{self, Seen, Snapshot},
+    delta::{self, OpenBlanks, Seen, Snapshot},
     domain::{
         AgentId, BreakerPolicy, ClaimedJob, JobId, Mode, NewJob, NextStep, Outcome, Pause, Reason, Record, Timestamp,
         Window,
@@ -220,8 +220,10 @@ async fn sync(store: &Store, name: &str, agent: usize, seeds: impl Fn(usize) -> 
     let wanted = Claim { owner: "one".to_owned(), any: 1, known, ..Claim::default() };
     let job = store.claim(wanted, now).await.unwrap().jobs.remove(0);
     let present = vec![true; spec.fields.len()];
-    let snapshot = store.snapshot(spec, &id, Snapshot::needed(spec, &present)).await.unwrap();
-    let seen = Seen { records: &records, present: &present, unreadable_key: false, quarantined_keys: &[] };
+    let open = OpenBlanks::new();
+    let snapshot = store.snapshot(spec, &id, Snapshot::needed(spec, &present, &open)).await.unwrap();
+    let seen = Seen {
+ records: &records, present: &present, unreadable_key: false, quarantined_keys: &[], open_blanks: &open };
     let plan = Arc::new(delta::plan(spec, seen, &snapshot, now, None));
     let (stop, progress) = (CancellationToken::new(), Arc::new(|_| {}));
     let batches = Arc::new(Batches { spec: spec.clone(), size: 10, stop, progress });

@@ -1,12 +1,13 @@
 //! Does a plan make the stored records say what the report says?
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::sync_type::SyncTypes;
 
+static NONE_OPEN: LazyLock<OpenBlanks> = LazyLock::new(OpenBlanks::new);
 const HOUR: Duration = Duration::from_secs(3600);
 
 fn spec(name: &str) -> Arc<SyncTypeSpec> {
@@ -22,7 +23,7 @@ fn record(spec: &SyncTypeSpec, json: &serde_json::Value) -> Record {
 }
 
 fn seen<'a>(records: &'a [Record], present: &'a [bool]) -> Seen<'a> {
-    Seen { records, present, quarantined_keys: &[], unreadable_key: false }
+    Seen { records, present, quarantined_keys: &[], unreadable_key: false, open_blanks: &NONE_OPEN }
 }
 
 /// Carries a plan out on a snapshot that holds all fields, as the store does.
@@ -205,4 +206,25 @@ proptest! {
         let third = plan(&orders, seen(&after, &present), &snapshot, at(61), Some(HOUR));
         prop_assert!(third.changes.is_empty() && third.missing.is_empty() && third.deleted.is_empty());
     }
+}
+
+#[test]
+fn a_blank_that_may_be_none_changes_nothing_that_is_stored() {
+    let orders = spec("orders");
+    let order = |status: &str| record(&orders, &serde_json::json!({ "order_id": "1", "sales_status": status }));
+    let present = vec![true; orders.fields.len()];
+    let field = orders.field("sales_status").unwrap();
+    let stored = [order("Ordineaperto")];
+    let mut snapshot = Snapshot::default();
+    apply(&orders, &plan(&orders, seen(&stored, &present), &snapshot, at(0), None), &mut snapshot, at(0));
+    let planned = |status: &str, open: &[usize]| {
+        let open = OpenBlanks::from([(("1".to_owned(), field), open.to_vec())]);
+        assert!(Snapshot::needed(&orders, &present, &open).contains(&field));
+        let read = [order(status)];
+        let seen = Seen { open_blanks: &open, ..seen(&read, &present) };
+        plan(&orders, seen, &snapshot, at(1), None).changes.len()
+    };
+    assert_eq!(planned("Ordine aperto", &[6]), 0, "the stored text is kept");
+    assert_eq!(planned("Ordine aperto", &[3]), 1, "another blank");
+    assert_eq!(planned("Ordine chiuso", &[6]), 1, "another text");
 }

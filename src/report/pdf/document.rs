@@ -7,6 +7,7 @@ use std::{
 };
 
 use lopdf::{Dictionary, Object, ObjectId};
+use memchr::memmem;
 
 use super::{
     annotation,
@@ -90,7 +91,7 @@ impl<'b> Document<'b> {
         Ok(())
     }
 
-    /// Is there a stream of no known kind that nothing refers to? It may be what a page should print.
+    /// Is there a stream of no known kind, with texts, that nothing refers to? It may be what a page should print.
     #[must_use]
     pub fn has_content_left_over(&self) -> bool {
         let mut referred = HashSet::new();
@@ -104,9 +105,15 @@ impl<'b> Document<'b> {
                 _ => {}
             }
         }
+        let shows_text = |id: &ObjectId| {
+            // what cannot be decoded may show anything
+            self.stream_bytes(&Object::Reference(*id)).is_none_or(|bytes| {
+                memmem::find(&bytes, b"BT").is_some() && [&b"Tj"[..], b"TJ"].iter().any(|show| memmem::find(&bytes, show).is_some())
+            })
+        };
         let is_left_over = |(id, object): (&ObjectId, &Object)| {
             let kind = object.as_stream().ok().map(|stream| stream.dict.get(b"Type").and_then(Object::as_name));
-            kind.is_some_and(|kind| kind.is_err()) && !referred.contains(id)
+            kind.is_some_and(|kind| kind.is_err()) && !referred.contains(id) && shows_text(id)
         };
         self.file.objects.iter().any(is_left_over)
     }

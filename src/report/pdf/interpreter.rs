@@ -75,6 +75,8 @@ pub(super) struct Interpreter<'a> {
     /// How many layers that are switched off are open.
     pub hidden_layers: usize,
     pub pieces: Pieces,
+    /// Where the last shown text ended, on the page.
+    pub pen: (f64, f64),
     pub painted: Painted,
     in_text: bool,
     tokens: u64,
@@ -122,6 +124,7 @@ pub fn interpret(
         actual_text: None,
         hidden_layers: 0,
         pieces,
+        pen: (f64::NAN, f64::NAN),
         painted: Painted::default(),
         in_text: false,
         tokens: 0,

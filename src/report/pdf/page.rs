@@ -117,7 +117,7 @@ pub struct Run {
     pub size: f64,
     /// The advance of the first glyph.
     pub first_advance: f64,
-    /// Was it printed in one string with the run before it, behind a blank?
+    /// Does it begin where the run printed before it ended, with its blanks?
     pub goes_on: bool,
     /// The clip it was printed in: an index into [`Page::clips`].
     pub clip: Option<u32>,
@@ -127,6 +127,8 @@ pub struct Run {
     pub text: std::ops::Range<u32>,
 }
 
+/// A blank is narrower than this share of the size.
+const BLANK: f64 = 0.36;
 /// Texts that overlap by more than this share of the size have widths that lie.
 const OVERLAPS: f64 = 0.05;
 
@@ -185,6 +187,8 @@ pub struct Page {
     pub clips: Vec<Rect>,
     /// Where pictures stand.
     pub images: Vec<Rect>,
+    /// Small things that are drawn: marks, check boxes.
+    pub drawings: Vec<Rect>,
     /// Where fields of a form, and notes, show text that is no part of the content.
     pub fields: Vec<Rect>,
     /// For each font: the gap (share of the size) from which on two texts are two words.
@@ -211,6 +215,12 @@ impl Page {
         left.gap_to(right) > left.size.min(right.size) * gap
     }
 
+    /// Are two texts on one line parts of one: of one word, or of one string with a blank between?
+    #[must_use]
+    pub fn is_one_text(&self, left: &Run, right: &Run) -> bool {
+        !self.are_parted(left, right) || (right.goes_on && right.x0 - left.x1 < left.size * BLANK)
+    }
+
     /// Drops what lies outside the page's edges, and cuts rules off there.
     pub fn crop(&mut self) {
         let page = Rect { x0: 0.0, y0: 0.0, x1: self.size.0, y1: self.size.1 };
@@ -220,7 +230,7 @@ impl Page {
             x >= page.x0 && x <= page.x1 && y >= page.y0 && y <= page.y1
         });
         self.rules = self.rules.drain(..).filter_map(|rule| rule.within(page)).collect();
-        for areas in [&mut self.boxes, &mut self.images, &mut self.fields] {
+        for areas in [&mut self.boxes, &mut self.images, &mut self.drawings, &mut self.fields] {
             areas.iter_mut().for_each(|area| *area = area.intersection(page));
             areas.retain(holds);
         }

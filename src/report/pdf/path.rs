@@ -7,6 +7,14 @@ use super::{
 
 /// A filled box this thin (points) is a rule.
 const RULE_THICKNESS: f64 = 2.0;
+/// Thick borders of cells are drawn piece by piece, each so many times as long as it is thick.
+const BORDER_THICKNESS: f64 = 3.5;
+const BORDER_LENGTH: f64 = 4.0;
+/// What is drawn into a cell instead of a text is neither smaller nor larger than this (points).
+const SMALLEST_DRAWING: f64 = 3.0;
+const LARGEST_DRAWING: f64 = 24.0;
+/// Of so many on one page, no more are kept: they are a picture.
+const MOST_DRAWINGS: usize = 10_000;
 /// And a longer one this thin is a bar, which parts as a rule does.
 const BAR_THICKNESS: f64 = 5.0;
 /// A bar is this many times as long as it is thick.
@@ -86,6 +94,13 @@ impl Path {
             page.clips.len() as u32 - 1
         });
         if paint.strokes || paint.fills {
+            let is_small = |area: &Rect| {
+                (SMALLEST_DRAWING..LARGEST_DRAWING).contains(&area.width())
+                    && (SMALLEST_DRAWING..LARGEST_DRAWING).contains(&area.height())
+            };
+            if page.drawings.len() < MOST_DRAWINGS {
+                page.drawings.extend(self.bounds().filter(is_small));
+            }
             for shape in self.boxes.drain(..) {
                 let shape = within.map_or(shape, |within| shape.intersection(within));
                 if paint.fills && shape.width() > RULE_THICKNESS && shape.height() > RULE_THICKNESS {
@@ -121,7 +136,9 @@ fn paint_box(paint: Paint, shape: Rect, page: &mut Page) {
         return;
     }
     let is_rule = |thickness: f64, length: f64| {
-        thickness <= RULE_THICKNESS || (thickness <= BAR_THICKNESS && length >= thickness * BAR_LENGTH)
+        thickness <= RULE_THICKNESS
+            || (thickness <= BORDER_THICKNESS && length >= thickness * BORDER_LENGTH)
+            || (thickness <= BAR_THICKNESS && length >= thickness * BAR_LENGTH)
     };
     if is_rule(width, height) {
         page.rules.push(Rule::Vertical { x, y0: shape.y0, y1: shape.y1 });

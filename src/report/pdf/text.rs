@@ -13,6 +13,8 @@ use super::{
 
 /// A gap this wide (share of the size) ends a run: a blank or a column may lie there.
 const GAP: f64 = NARROW_GAP * 0.9;
+/// A text that begins within this share of the size of where the last one ended goes on with it.
+const ABUTS: f64 = 0.05;
 /// Letters that are spaced by more than this share of the size may stand in several columns.
 const JUMP: f64 = 0.6;
 /// Text that turns away from a quarter by more than this (sine) stands askew.
@@ -22,12 +24,13 @@ const ASKEW: f64 = 0.1;
 #[derive(Default)]
 struct Piece {
     start: usize,
+    /// Where it starts, with its blanks.
+    from: f64,
     x0: Option<f64>,
     x1: f64,
     /// As wide as its glyphs are drawn.
     drawn: f64,
     first_advance: f64,
-    goes_on: bool,
 }
 
 impl Interpreter<'_> {
@@ -113,7 +116,7 @@ impl Interpreter<'_> {
         let (size, scale) = (state.size, state.scale);
         let to_page = self.text_matrix.then(state.matrix);
         let mut x = 0.0;
-        let mut piece = Piece { start: self.page.text.len(), ..Piece::default() };
+        let mut piece = self.piece(x);
         let mut shown_glyphs = 0;
         if let Some(replacement) = &mut self.actual_text {
             // one text for two lines belongs to no cell
@@ -126,8 +129,8 @@ impl Interpreter<'_> {
                 Token::Number(thousandths) => {
                     let gap = -thousandths / 1000.0;
                     if gap.abs() > GAP {
-                        self.end_piece(&piece, to_page);
-                        piece = Piece { start: self.page.text.len(), ..Piece::default() };
+                        self.end_piece(&piece, x, to_page);
+                        piece = self.piece(x + gap * size * scale);
                     }
                     x += gap * size * scale;
                     continue;
@@ -144,8 +147,8 @@ impl Interpreter<'_> {
                 let advance = (f64::from(glyph.advance) * size + state.char_space + word_space) * scale;
                 shown_glyphs += 1;
                 if state.char_space.abs() > JUMP * size.abs() && piece.x0.is_some() {
-                    self.end_piece(&piece, to_page);
-                    piece = Piece { start: self.page.text.len(), ..Piece::default() };
+                    self.end_piece(&piece, x, to_page);
+                    piece = self.piece(x);
                 }
                 let before = self.page.text.len();
                 match &mut self.actual_text {
@@ -174,20 +177,28 @@ impl Interpreter<'_> {
                         x += advance;
                         continue;
                     }
-                    self.end_piece(&piece, to_page);
-                    piece = Piece { start: self.page.text.len(), goes_on: true, ..Piece::default() };
+                    self.end_piece(&piece, x + advance, to_page);
+                    piece = self.piece(x + advance);
                 }
                 x += advance;
             }
         }
         self.page.verdict.glyphs += shown_glyphs;
-        self.end_piece(&piece, to_page);
+        self.end_piece(&piece, x, to_page);
         self.text_matrix = Matrix::translation(x, 0.0).then(self.text_matrix);
     }
 
-    /// Makes a run of what was appended since the piece began, unless nobody can see it.
-    fn end_piece(&mut self, piece: &Piece, to_page: Matrix) {
+    /// A piece that begins at `x`.
+    fn piece(&self, x: f64) -> Piece {
+        Piece { start: self.page.text.len(), from: x, ..Piece::default() }
+    }
+
+    /// Makes a run of what was appended since the piece began, unless nobody can see it. With its blanks it
+    /// ends at `end`.
+    fn end_piece(&mut self, piece: &Piece, end: f64, to_page: Matrix) {
         let start = piece.start;
+        let begins = to_page.apply(piece.from, self.state.rise);
+        let pen = std::mem::replace(&mut self.pen, to_page.apply(end, self.state.rise));
         let state = &self.state;
         let [a, b, ..] = to_page.0;
         let length = a.hypot(b);
@@ -240,7 +251,7 @@ impl Interpreter<'_> {
             y: from.1,
             size,
             first_advance: (piece.first_advance * length).abs(),
-            goes_on: piece.goes_on,
+            goes_on: (begins.0 - pen.0).abs().max((begins.1 - pen.1).abs()) < size * ABUTS,
             clip: state.clip,
             font: state.font.unwrap_or(0) as u32,
             text: start as u32..self.page.text.len() as u32,

@@ -14,8 +14,6 @@ use super::{
     rows::line_of,
 };
 
-/// Words nearer than this (times the size) are one text: a blank stands between them.
-const WITHIN_TEXT: f64 = 0.36;
 /// What stands further below the rows than this, times the widest gap between rows, stands apart ...
 const APART: f64 = 1.3;
 /// ... and at least this many times its size.
@@ -74,8 +72,7 @@ pub fn lines(page: &Page, header: Band, headings: &Headings) -> Vec<Line> {
     let line = |line: &mut [(u32, &Run)]| {
         line.sort_by(|a, b| a.1.x0.total_cmp(&b.1.x0));
         // two strings may be two cells, however near
-        let texts =
-            line.chunk_by(|left, right| right.1.goes_on && right.1.x0 - left.1.x1 < left.1.size * WITHIN_TEXT);
+        let texts = line.chunk_by(|left, right| page.is_one_text(left.1, right.1));
         let (mut spans, mut said) = (Vec::new(), Vec::new());
         for runs in texts {
             spans.push((runs[0].1.x0, runs[runs.len() - 1].1.x1));

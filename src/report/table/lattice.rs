@@ -62,6 +62,7 @@ impl Lattice {
             }
         }
         let mut lattice = Self::by(vertical.clone(), horizontal, Mark::Rules).checked(page, MOST).single(page);
+        lattice.close(&vertical, page);
         lattice.crossing = lattice.crossing_by(&vertical);
         let room = double_room(page);
         for rules in &mut lattice.crossing {
@@ -80,6 +81,24 @@ impl Lattice {
     fn or(self, other: impl FnOnce() -> Self) -> Self {
         let other = other();
         Self { columns: self.columns.or(other.columns), rows: self.rows.or(other.rows), crossing: Vec::new() }
+    }
+
+    /// A last row without its lower rule ends where the rules between its cells do.
+    fn close(&mut self, vertical: &[Line], page: &Page) {
+        let (Some(columns), Some(rows)) = (&self.columns, &mut self.rows) else { return };
+        let last = rows.edges[rows.edges.len() - 1];
+        let reaching: Vec<&Line> =
+            vertical.iter().filter(|line| line.to >= last - SAME_LINE && line.from < last - SMALLEST_CELL).collect();
+        let end = reaching.iter().map(|line| line.from).fold(last, f64::min);
+        let mut crossing: Vec<f64> =
+            reaching.iter().filter(|line| line.from - end < SAME_LINE).map(|line| line.at).collect();
+        crossing.sort_by(f64::total_cmp);
+        crossing.dedup_by(|next, before| *next - *before <= SAME_LINE);
+        let middle = |run: &Run| run.y + run.size * MIDDLE;
+        let has_text = page.runs.iter().map(middle).any(|y| y < last && y > end);
+        if has_text && crossing.len() * 2 > columns.edges.len() {
+            rows.edges.push(end);
+        }
     }
 
     /// Makes one edge of two that nothing stands between: double rules.

@@ -308,8 +308,9 @@ pub fn recognise(page: &Page, known: &Known) -> Result<Option<PageTable>, Refusa
     let Some(section) = sections::find(page, &lattice, &bands(rows), known) else { return Ok(None) };
     let marks = (section.columns.mark, rows.mark);
     let table = fill(page, &section, marks, None, known)?;
-    // stripes part rows, but no columns
-    if table.width() == 1 && shows_headers(page, known) {
+    // stripes part rows, but no columns; and a header may stand above the first rule
+    let is_headless = table.headers.is_empty() || table.width() == 1;
+    if is_headless && shows_headers(page, known) {
         return Ok(None);
     }
     // a frame around header and rows alike separates nothing

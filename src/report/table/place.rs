@@ -16,12 +16,13 @@ use super::{
 const ALIGNED: f64 = 1.0;
 /// Gaps in one text are narrower than this share of the size.
 const WITHIN_TEXT: f64 = 0.7;
-/// A blank between two words is narrower than this share of the size ...
-const BLANK: f64 = 0.36;
-/// ... and so many words make a sentence.
+/// So many words make a sentence.
 const SENTENCE: usize = 3;
 /// A text whose size is above this times its row's height is printed over the table: a watermark.
 const OVERSIZE: f64 = 1.4;
+/// A mark is drawn so far (points) within its cell, and takes less than this share of its width.
+const INSET: f64 = 0.5;
+const PART: f64 = 0.7;
 /// A picture up to this many row heights high belongs to a cell.
 const CELL_PICTURE: f64 = 1.2;
 
@@ -51,6 +52,8 @@ pub struct Placement {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Picture {
     Image,
+    /// Drawn with lines: a mark, a check box.
+    Drawing,
     Field,
 }
 
@@ -106,13 +109,13 @@ impl Cells<'_> {
         }
         self.take_spanning(&mut placement, &mut crossing);
         placement.strays = self.strays(&outside)?;
-        let align = |(row, number): (usize, u32)| {
+        for (row, number) in crossing {
             let run = &self.page.runs[number as usize];
-            let column = self.by_alignment(run, &placement.texts).ok_or_else(|| self.lost(run, "across columns"))?;
-            Ok(((row * width + column) as u32, number))
-        };
-        let aligned = crossing.into_iter().map(align).collect::<Result<Vec<_>, Refusal>>()?;
-        placement.texts.extend(aligned);
+            match self.by_alignment(run, &placement.texts) {
+                Some(column) => placement.texts.push(((row * width + column) as u32, number)),
+                None => self.by_sentence((row, number), &mut placement)?,
+            }
+        }
         placement.pictures = self.pictures();
         self.check_upright()?;
         Ok(placement)
@@ -196,9 +199,7 @@ impl Cells<'_> {
             words.len() >= SENTENCE
                 && words.iter().any(|word| word.0 != words[0].0)
                 && words.iter().all(|word| (word.1.y - words[0].1.y).abs() < word.1.size * SAME_BASELINE)
-                && words.windows(2).all(|pair| {
-                    pair[1].1.goes_on && pair[1].1.x0 - pair[0].1.x1 < pair[0].1.size * BLANK
-                })
+                && words.windows(2).all(|pair| self.page.is_one_text(pair[0].1, pair[1].1))
         };
         rows.iter_mut().enumerate().filter_map(|(row, words)| is_sentence(words).then_some(row)).collect()
     }
@@ -241,6 +242,34 @@ impl Cells<'_> {
         }
     }
 
+    /// Puts a text that reaches over columns, with all that goes on with it on its line, where that begins:
+    /// a label over several columns, beside which hardly anything stands.
+    fn by_sentence(&self, (row, number): (usize, u32), placement: &mut Placement) -> Result<(), Refusal> {
+        let width = (self.columns.len() - 1) as u32;
+        let run = &self.page.runs[number as usize];
+        let is_beside = |other: &&Run| {
+            (other.y - run.y).abs() < run.size * SAME_BASELINE && self.row(other) == Some(row)
+        };
+        let mut line: Vec<&Run> = self.page.runs.iter().filter(is_beside).collect();
+        line.sort_by(|a, b| a.x0.total_cmp(&b.x0));
+        let texts: Vec<&[&Run]> = line.chunk_by(|left, right| self.page.is_one_text(left, right)).collect();
+        let own = texts.iter().find(|text| text.iter().any(|other| std::ptr::eq(*other, run)));
+        let is_sparse = texts.len() * 2 <= width as usize;
+        let column = own.and_then(|text| self.column(text[0].x0 + ALIGNED)).filter(|_| is_sparse);
+        let (Some(text), Some(column)) = (own, column) else { return Err(self.lost(run, "across columns")) };
+        let first = text[0].x0;
+        let last = text[text.len() - 1].x1;
+        let cell = row as u32 * width + column as u32;
+        for placed in placement.texts.iter_mut().filter(|placed| placed.0 / width == row as u32) {
+            let other = &self.page.runs[placed.1 as usize];
+            if is_beside(&other) && other.x0 >= first && other.x1 <= last {
+                placed.0 = cell;
+            }
+        }
+        placement.texts.push((cell, number));
+        Ok(())
+    }
+
     /// The lines below the rows and beside them. What stands between rows is lost.
     fn strays(&self, outside: &[(&Run, Option<usize>)]) -> Result<Vec<Stray>, Refusal> {
         let height = self.rows.last().map_or(1.0, |row| row.band.top - row.band.bottom).max(1.0);
@@ -265,7 +294,7 @@ impl Cells<'_> {
         }
         let stray = |(_, _, side, mut runs): (f64, f64, Side, Vec<&Run>)| {
             runs.sort_by(|a, b| a.x0.total_cmp(&b.x0));
-            let texts = runs.chunk_by(|left, right| right.x0 - left.x1 < left.size * WITHIN_TEXT).map(|runs| {
+            let texts = runs.chunk_by(|left, right| self.page.is_one_text(left, right)).map(|runs| {
                 let (start, end) = (self.column(runs[0].x0 + ALIGNED), self.column(runs[runs.len() - 1].x1 - ALIGNED));
                 let words: Vec<&str> = runs.iter().map(|run| self.page.text_of(run).trim()).collect();
                 (start.filter(|_| start == end), words.join(" "))
@@ -288,7 +317,17 @@ impl Cells<'_> {
         };
         let images = self.page.images.iter().filter_map(|area| Some((cell_of(area)?, Picture::Image)));
         let fields = self.page.fields.iter().filter_map(|area| Some((cell_of(area)?, Picture::Field)));
-        images.chain(fields).collect()
+        // backgrounds are as large as their cells
+        let is_within = |area: &&Rect| {
+            let (x, y) = area.middle();
+            self.row_at(y).zip(self.column(x)).is_some_and(|(row, column)| {
+                let (band, left, right) = (self.rows[row].band, self.columns[column], self.columns[column + 1]);
+                area.y1 < band.top - INSET && area.y0 > band.bottom + INSET && area.width() < (right - left) * PART
+            })
+        };
+        let drawings = self.page.drawings.iter().filter(is_within);
+        let drawings = drawings.filter_map(|area| Some((cell_of(area)?, Picture::Drawing)));
+        images.chain(fields).chain(drawings).collect()
     }
 
     fn check_upright(&self) -> Result<(), Refusal> {

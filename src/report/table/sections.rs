@@ -48,12 +48,10 @@ struct Block<'a> {
 /// The table of a page: the one with the known headers, else the longest.
 pub fn find(page: &Page, lattice: &Lattice, bands: &[Band], known: &Known) -> Option<Section> {
     let columns = lattice.columns.as_ref()?;
-    if lattice.crossing.len() != bands.len() {
-        let header = bands.first().copied();
-        let rows = bands.iter().skip(1).map(|band| Row::whole(*band, columns.edges.len() - 1)).collect();
-        return Some(Section { columns: columns.clone(), above: Vec::new(), header, rows });
-    }
-    let blocks = blocks(bands, &lattice.crossing);
+    // where boxes or clips part the columns, they part all rows alike
+    let everywhere = vec![columns.edges.clone(); bands.len()];
+    let crossing = if lattice.crossing.len() == bands.len() { &lattice.crossing } else { &everywhere };
+    let blocks = blocks(bands, crossing);
     let headed = blocks.iter().enumerate().filter_map(|(number, block)| {
         let (score, at) = header_of(page, block, known)?;
         Some((score, number, at))
