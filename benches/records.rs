@@ -10,7 +10,7 @@ use std::{
 
 use chrono::{SubsecRound as _, Utc};
 use lockstep::{
-    delta::{self, Plan, Seen, Snapshot},
+    delta::{self, OpenBlanks, Plan, Seen, Snapshot},
     domain::{NewJob, NextStep, Outcome, Reason, Record, Value},
     pretend_erp,
     store::{Batches, Claim, Finish, Store, throwaway::create_database},
@@ -40,8 +40,9 @@ async fn sync(store: &Store, spec: &Arc<SyncTypeSpec>, records: &[Record]) -> Do
     let job = store.claim(claim, now).await?.jobs.pop().ok_or("nothing to claim")?;
     let began = Instant::now();
     let present = vec![true; spec.fields.len()];
-    let snapshot = store.snapshot(spec, &agent, Snapshot::needed(spec, &present)).await?;
-    let seen = Seen { records, present: &present, unreadable_key: false, quarantined_keys: &[] };
+    let open = OpenBlanks::new();
+    let snapshot = store.snapshot(spec, &agent, Snapshot::needed(spec, &present, &open)).await?;
+    let seen = Seen { records, present: &present, unreadable_key: false, quarantined_keys: &[], open_blanks: &open };
     let plan: Arc<Plan> = Arc::new(delta::plan(spec, seen, &snapshot, now, None));
     let batches =
         Arc::new(Batches { spec: spec.clone(), size: 10, stop: CancellationToken::new(), progress: Arc::new(|_| {}) });

@@ -108,7 +108,9 @@ pub fn length(pages: &[(usize, &[String])]) -> Result<usize, Refusal> {
 pub fn goes_down_first(pages: &[(usize, &[String])]) -> bool {
     let blocks: Vec<&[(usize, &[String])]> = pages.chunk_by(|a, b| a.1 == b.1).collect();
     let is_again = |block: &&&[(usize, &[String])]| blocks.iter().filter(|other| other[0].1 == block[0].1).count() > 1;
-    blocks.len() > 1 && blocks[0].len() > 1 && blocks.iter().all(|block| block.len() == blocks[0].len() && !is_again(&block))
+    blocks.len() > 1
+        && blocks[0].len() > 1
+        && blocks.iter().all(|block| block.len() == blocks[0].len() && !is_again(&block))
 }
 
 impl<'a> Cycles<'a> {

@@ -96,8 +96,11 @@ pub fn svg(page: &Page, found: Result<&PageTable, &Refusal>) -> String {
          height=\"{height:.1}pt\" font-family=\"sans-serif\">\n<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n"
     );
     if let Ok(table) = found {
-        let bands =
-            table.header_band.iter().map(|band| ("#ffd27f", *band)).chain(table.bands.iter().map(|band| ("#cfe8ff", *band)));
+        let bands = table
+            .header_band
+            .iter()
+            .map(|band| ("#ffd27f", *band))
+            .chain(table.bands.iter().map(|band| ("#cfe8ff", *band)));
         for (colour, band) in bands {
             for edges in table.columns.windows(2) {
                 writeln!(

@@ -1,10 +1,6 @@
 //! Which columns are printed again on every page of a cycle? Frozen ones: they prove that rows belong together.
 
-use super::{
-    Refusal, RefusalCode,
-    columns::Place,
-    cycle::Cycles,
-};
+use super::{Refusal, RefusalCode, columns::Place, cycle::Cycles};
 use crate::sync_type::header::normalise;
 
 /// The places of columns that repeat the first ones of the cycle's first page.
@@ -12,8 +8,7 @@ use crate::sync_type::header::normalise;
 /// # Errors
 /// `pages_disagree` where such a column says something else in a few rows: pages are out of place.
 pub fn find(cycles: &Cycles<'_>) -> Result<Vec<Place>, Refusal> {
-    let headers: Vec<(Place, String)> =
-        cycles.headers().map(|(place, header)| (place, normalise(header))).collect();
+    let headers: Vec<(Place, String)> = cycles.headers().map(|(place, header)| (place, normalise(header))).collect();
     let header_at = |place: Place| headers.iter().find(|(at, _)| *at == place).map(|(_, header)| header.as_str());
     let mut frozen = Vec::new();
     for page in 1..cycles.length {

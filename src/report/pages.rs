@@ -19,7 +19,7 @@ const TABLE_LINES: usize = 3;
 #[derive(Debug)]
 pub enum Sheet {
     /// A table.
-    Table(PageTable),
+    Table(Box<PageTable>),
     /// Texts that nothing parts; how many of their lines stand in several columns, and was everything
     /// understood?
     Text { page: usize, lines: usize, is_clean: bool },
@@ -64,7 +64,6 @@ pub fn settle(sheets: Vec<Sheet>, known: &Known) -> Result<Vec<PageTable>, Refus
     let mut settled: Vec<PageTable> = Vec::with_capacity(sheets.len());
     for sheet in sheets {
         match sheet {
-            Sheet::Blank => {}
             Sheet::Text { page, is_clean: false, .. } => {
                 let text = format!("page {page}: no table is on it, but not everything of it could be read");
                 return Err(Refusal::new(RefusalCode::UnreadableText, text));
@@ -76,14 +75,14 @@ pub fn settle(sheets: Vec<Sheet>, known: &Known) -> Result<Vec<PageTable>, Refus
                 );
                 return Err(Refusal::new(RefusalCode::NoTable, text));
             }
-            Sheet::Text { .. } => {}
-            Sheet::Table(table) if table.headers.iter().any(|header| known.is_header(header)) => settled.push(table),
+            Sheet::Text { .. } | Sheet::Blank => {}
+            Sheet::Table(table) if table.headers.iter().any(|header| known.is_header(header)) => settled.push(*table),
             // glyphs that nobody can read may be those of the headers
             Sheet::Table(table) if table.verdict.unmapped > 0 => {
                 let text = format!("page {}: it has no known headers, and glyphs whose text is not known", table.page);
                 return Err(Refusal::new(RefusalCode::UnreadableText, text));
             }
-            Sheet::Table(table) => settled.extend(unheaded(table, &templates, &settled, &keys)?),
+            Sheet::Table(table) => settled.extend(unheaded(*table, &templates, &settled, &keys)?),
         }
     }
     Ok(row_by_row(settled))
@@ -92,7 +91,7 @@ pub fn settle(sheets: Vec<Sheet>, known: &Known) -> Result<Vec<PageTable>, Refus
 /// The shapes of the keys on all headed pages.
 fn keys(sheets: &[Sheet], known: &Known) -> Shapes {
     let tables = sheets.iter().filter_map(|sheet| match sheet {
-        Sheet::Table(table) => Some(table),
+        Sheet::Table(table) => Some(table.as_ref()),
         Sheet::Text { .. } | Sheet::Blank => None,
     });
     let columns = tables.filter_map(|table| {
@@ -187,10 +186,10 @@ fn first_row(table: &PageTable, template: &Template, keys: &Shapes) -> FirstRow 
         let fits = match value_type {
             Some(ValueType::Text | ValueType::Tracking | ValueType::Skip) | None => continue,
             // an identifier may be any text, but these are numbers
-            Some(ValueType::Id) => keys.is_like(&text) || text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.'),
-            Some(value_type) => {
-                cell::parse(*value_type, &text).is_ok() || cell::parse(*value_type, &parted).is_ok()
+            Some(ValueType::Id) => {
+                keys.is_like(&text) || text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
             }
+            Some(value_type) => cell::parse(*value_type, &text).is_ok() || cell::parse(*value_type, &parted).is_ok(),
         };
         match (is_empty, fits) {
             (true, _) => {}
@@ -198,9 +197,11 @@ fn first_row(table: &PageTable, template: &Template, keys: &Shapes) -> FirstRow 
             (false, false) => others += 1,
         }
     }
-    let filled: Vec<&str> = (0..table.width()).map(|column| table.cell(0, column)).filter(|text| !text.is_empty()).collect();
+    let filled: Vec<&str> =
+        (0..table.width()).map(|column| table.cell(0, column)).filter(|text| !text.is_empty()).collect();
     let has_key = filled.iter().any(|text| keys.is_like(text));
-    let is_header_like = |text: &&str| !text.chars().any(|character| character.is_lowercase() || character.is_ascii_digit());
+    let is_header_like =
+        |text: &&str| !text.chars().any(|character| character.is_lowercase() || character.is_ascii_digit());
     match (fitting, others) {
         (1.., 0) => FirstRow::Values,
         (0, 1..) => FirstRow::Headers,
@@ -209,7 +210,8 @@ fn first_row(table: &PageTable, template: &Template, keys: &Shapes) -> FirstRow 
         // texts only: as the known headers are written, or not
         (0, 0) if filled.is_empty() => FirstRow::Unclear,
         (0, 0) => {
-            let are_capitals = template.headers.iter().filter(|header| !header.is_empty()).all(|text| is_header_like(&text.as_str()));
+            let are_capitals =
+                template.headers.iter().filter(|header| !header.is_empty()).all(|text| is_header_like(&text.as_str()));
             match (are_capitals, filled.iter().all(is_header_like)) {
                 (true, false) => FirstRow::Values,
                 _ => FirstRow::Unclear,
@@ -267,7 +269,7 @@ mod tests {
     }
 
     fn table(page: usize, headers: &[&str], rows: &[Vec<&str>]) -> Sheet {
-        Sheet::Table(PageTable::with_cells(page, headers, rows))
+        Sheet::Table(Box::new(PageTable::with_cells(page, headers, rows)))
     }
 
     const ROWS: [[&str; 3]; 3] = [["71.001", "Rossi", "1,00"], ["71.002", "Neri", "2,00"], ["71.003", "Verdi", "3,00"]];
@@ -282,13 +284,21 @@ mod tests {
         let found = settled(vec![table(1, &headers, &rows()), table(2, &[], &rows()[..1])]).unwrap();
         assert_eq!(found[1], (2, headers.map(str::to_owned).to_vec()));
         let others = vec![vec!["STATO", "NUMERO", "MEDIA"], vec!["Aperto", "5", "1,00"]];
-        assert_eq!(settled(vec![table(1, &headers, &rows()), table(2, &[], &others)]).unwrap().len(), 1, "another table");
+        assert_eq!(
+            settled(vec![table(1, &headers, &rows()), table(2, &[], &others)]).unwrap().len(),
+            1,
+            "another table"
+        );
     }
 
     #[test]
     fn covers_and_blank_pages_hold_no_rows_but_a_page_of_lines_may() {
         let sheets = |lines| {
-            vec![Sheet::Text { page: 1, lines, is_clean: true }, table(2, &["ID", "NOME", "TOTALE"], &rows()), Sheet::Blank]
+            vec![
+                Sheet::Text { page: 1, lines, is_clean: true },
+                table(2, &["ID", "NOME", "TOTALE"], &rows()),
+                Sheet::Blank,
+            ]
         };
         assert_eq!(settled(sheets(1)).unwrap().len(), 1);
         assert_eq!(settled(sheets(9)), Err(RefusalCode::NoTable));

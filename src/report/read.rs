@@ -164,13 +164,7 @@ impl Request<'_> {
         Ok(report)
     }
 
-    fn judge(
-        &self,
-        rows: &[WideRow<'_>],
-        headers: &[(Place, &str)],
-        columns: &Columns,
-        pages: usize,
-    ) -> Judge<'_> {
+    fn judge(&self, rows: &[WideRow<'_>], headers: &[(Place, &str)], columns: &Columns, pages: usize) -> Judge<'_> {
         let words = match &self.spec.totals_words {
             Some(words) => Cow::Borrowed(words.as_slice()),
             None => Cow::Owned(totals::default_words()),
@@ -194,16 +188,16 @@ impl Request<'_> {
                 let is_read = kind.is_some_and(|kind| kind.value_type != ValueType::Skip);
                 let is_blank = || (0..table.bands.len()).all(|row| table.cell(row, *column).is_empty());
                 let drawn = || {
-                    let mut rows: Vec<usize> = table.pictures.iter().filter(|one| one.1 == *column).map(|one| one.0).collect();
+                    let mut rows: Vec<usize> =
+                        table.pictures.iter().filter(|one| one.1 == *column).map(|one| one.0).collect();
                     rows.dedup();
                     rows.len()
                 };
                 let what = match picture {
                     // single lines may be ornaments
                     Picture::Drawing if is_read && is_blank() && drawn() * 2 >= table.bands.len() => "a drawing",
-                    Picture::Drawing => continue,
                     Picture::Image if table.cell(*row, *column).is_empty() => "a picture",
-                    Picture::Image => continue,
+                    Picture::Drawing | Picture::Image => continue,
                     Picture::Field => "a field of a form",
                 };
                 if is_read {
@@ -312,14 +306,17 @@ impl Request<'_> {
             .into_par_iter()
             .map(|page| table::loosely(document.page(page, Pieces::Words)?))
             .collect::<Result<Vec<_>, Refusal>>()?;
-        table::positions::recognise(pages, known).map(|tables| tables.into_iter().map(Sheet::Table).collect())
+        table::positions::recognise(pages, known)
+            .map(|tables| tables.into_iter().map(|table| Sheet::Table(Box::new(table))).collect())
     }
 
     fn known(&self) -> Known {
         let all = self.types.iter().flat_map(|spec| &spec.columns).flat_map(|column| &column.headers);
-        let own = self.spec.columns.iter().flat_map(|column| {
-            column.headers.iter().map(move |header| (header, column.value_type))
-        });
+        let own = self
+            .spec
+            .columns
+            .iter()
+            .flat_map(|column| column.headers.iter().map(move |header| (header, column.value_type)));
         Known::of(all, own, self.spec.columns[self.spec.fields[self.spec.key].column].headers.iter())
     }
 }
@@ -336,15 +333,13 @@ fn by_marks(page: &Page, known: &Known) -> Result<Marked, Refusal> {
     if page.runs.is_empty() && page.verdict.is_clean() && page.fields.is_empty() {
         return Ok(Marked::Sheet(Sheet::Blank));
     }
-    Ok(match table::recognise(page, known)? {
-        Some(table) => Marked::Sheet(Sheet::Table(table)),
-        None => {
-            let verdict = page.verdict;
-            let is_clean = verdict.skipped_tokens + verdict.lost_texts + verdict.failed_streams == 0;
-            let sheet = Sheet::Text { page: page.number, lines: table::lines_of_columns(page), is_clean };
-            Marked::Open { sheet, is_headed: table::shows_headers(page, known) }
-        }
-    })
+    if let Some(table) = table::recognise(page, known)? {
+        return Ok(Marked::Sheet(Sheet::Table(Box::new(table))));
+    }
+    let verdict = page.verdict;
+    let is_clean = verdict.skipped_tokens + verdict.lost_texts + verdict.failed_streams == 0;
+    let sheet = Sheet::Text { page: page.number, lines: table::lines_of_columns(page), is_clean };
+    Ok(Marked::Open { sheet, is_headed: table::shows_headers(page, known) })
 }
 
 /// The pages, if each one shows by its marks what it holds; `None` where texts must tell.
@@ -384,12 +379,10 @@ fn check_order(judged: &[(Row<'_>, Kind)]) -> Result<(), Refusal> {
     let is_record = |(row, kind): &(Row<'_>, Kind)| {
         matches!(kind, Kind::Record | Kind::Totals(_)) && row.wide.cells().any(|cell| !cell.is_empty())
     };
-    match judged[at + 1..].iter().find(|next| is_record(next)) {
-        None => Ok(()),
-        Some(_) => {
-            let page = judged[at].0.wide.page_number(0);
-            let text = format!("page {page}: a totals row stands before the last row");
-            Err(Refusal::new(RefusalCode::TotalsMismatch, text))
-        }
+    if judged[at + 1..].iter().any(is_record) {
+        let page = judged[at].0.wide.page_number(0);
+        let text = format!("page {page}: a totals row stands before the last row");
+        return Err(Refusal::new(RefusalCode::TotalsMismatch, text));
     }
+    Ok(())
 }

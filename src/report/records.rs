@@ -233,9 +233,8 @@ mod tests {
 
     #[test]
     fn what_is_no_record_is_told_by_its_place_and_its_texts() {
-        let judged = |row: [&'static str; 4], change: &dyn Fn(&mut PageTable)| {
-            kinds(&rows(&[row]), change).pop().unwrap()
-        };
+        let judged =
+            |row: [&'static str; 4], change: &dyn Fn(&mut PageTable)| kinds(&rows(&[row]), change).pop().unwrap();
         let nothing = |_: &mut PageTable| {};
         let apart = |table: &mut PageTable| table.apart[5] = true;
         let spanning = |table: &mut PageTable| table.spanning[5] = true;

@@ -1,6 +1,6 @@
 //! What do the keys of a report look like? Learnt from the column itself.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, fmt::Write};
 
 /// Shapes that fewer keys than this share have are odd ...
 const RARE: f64 = 0.2;
@@ -13,7 +13,7 @@ const FEW: usize = 3;
 #[derive(Debug, Default)]
 pub struct Shapes {
     count: usize,
-    shapes: HashMap<String, usize>,
+    known: HashMap<String, usize>,
     with_blanks: usize,
 }
 
@@ -33,7 +33,7 @@ fn shape(key: &str) -> String {
             continue;
         }
         if digits > 0 {
-            shape.push_str(&format!("9{{{digits}}}"));
+            write!(shape, "9{{{digits}}}").ok();
             digits = 0;
         }
         match character {
@@ -61,12 +61,12 @@ impl Shapes {
     pub fn add(&mut self, key: &str) {
         self.count += 1;
         self.with_blanks += usize::from(key.contains(' '));
-        *self.shapes.entry(shape(key)).or_default() += 1;
+        *self.known.entry(shape(key)).or_default() += 1;
     }
 
     /// Have at least `few` texts been seen, and most of them one shape that holds digits?
     pub fn are_codes(&self, few: usize) -> bool {
-        let most = self.shapes.iter().filter(|(shape, _)| shape.contains('9')).map(|(_, count)| *count).max();
+        let most = self.known.iter().filter(|(shape, _)| shape.contains('9')).map(|(_, count)| *count).max();
         self.count >= few && most.unwrap_or(0) as f64 >= self.count as f64 * COMMON
     }
 
@@ -77,8 +77,8 @@ impl Shapes {
             return false;
         }
         let share = |count: usize| count as f64 / self.count as f64;
-        let most = self.shapes.values().copied().max().unwrap_or(0);
-        let own = self.shapes.get(&shape(key)).copied().unwrap_or(0);
+        let most = self.known.values().copied().max().unwrap_or(0);
+        let own = self.known.get(&shape(key)).copied().unwrap_or(0);
         let has_odd_shape = share(most) >= COMMON && share(own) < RARE;
         let has_odd_blank = key.contains(' ') && share(self.with_blanks) < RARE;
         has_odd_shape || has_odd_blank
@@ -86,7 +86,7 @@ impl Shapes {
 
     /// Does a text look as keys of this report do, for certain?
     pub fn is_like(&self, text: &str) -> bool {
-        let own = self.shapes.get(&shape(text)).copied().unwrap_or(0);
+        let own = self.known.get(&shape(text)).copied().unwrap_or(0);
         own > 0 && own as f64 / self.count as f64 >= RARE
     }
 }

@@ -156,20 +156,20 @@ impl<'a> RowReader<'a> {
             self.quarantine(row, key_column, "this key stands twice in the report".to_owned(), key);
         } else {
             for column in typed.uncertain {
-                self.note_uncertain(row, column, record.text(spec.key));
+                self.note_uncertain(row, column, &record.text(spec.key));
             }
             self.report.records.push(record);
         }
         Ok(())
     }
 
-    fn note_uncertain(&mut self, row: &Row<'_>, column: usize, key: String) {
+    fn note_uncertain(&mut self, row: &Row<'_>, column: usize, key: &str) {
         let place = self.columns.places[column].unwrap_or_default();
         let text = row.cell(place);
         let Some(field) = self.spec.fields_of(column).next() else { return };
         let breaks = text.chars().enumerate().filter(|(_, character)| *character == BREAK);
         self.report.uncertain.extend(breaks.map(|(at, _)| UncertainBreak {
-            key: key.clone(),
+            key: key.to_owned(),
             field: self.spec.fields[field].name.clone(),
             page: row.wide.page_number(place.0),
             row: row.wide.index + 1,
@@ -217,9 +217,7 @@ impl<'a> RowReader<'a> {
         let report = self.report;
         let rows = report.rows().max(1) as f64;
         let guards = self.spec.guards.unwrap_or_default();
-        if self.unreadable >= FEW_UNREADABLE
-            && self.unreadable as f64 / rows * 100.0 > guards.max_quarantined_percent
-        {
+        if self.unreadable >= FEW_UNREADABLE && self.unreadable as f64 / rows * 100.0 > guards.max_quarantined_percent {
             let first = report.quarantined.first().map_or(0, |row| row.page);
             let text = format!(
                 "page {first}: glyphs of {} of {rows} rows have no known text: the fonts of this file say nothing, or \

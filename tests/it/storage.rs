@@ -416,7 +416,12 @@ async fn any_text_is_stored_as_it_is_and_found_again_by_its_key() {
         let open = delta::OpenBlanks::new();
         let snapshot = store.snapshot(&spec, &agent, Snapshot::needed(&spec, &present, &open)).await.unwrap();
         let seen = Seen {
- records: &records, present: &present, unreadable_key: false, quarantined_keys: &[], open_blanks: &open };
+            records: &records,
+            present: &present,
+            unreadable_key: false,
+            quarantined_keys: &[],
+            open_blanks: &open,
+        };
         let plan = Arc::new(delta::plan(&spec, seen, &snapshot, now, None));
         assert_eq!(plan.changes.len(), odd.len());
         let (stop, progress) = (CancellationToken::new(), Arc::new(|_| {}));

@@ -83,7 +83,18 @@ mod tests {
             let start = page.text.len() as u32;
             page.text.push_str(text);
             let text = start..page.text.len() as u32;
-            page.runs.push(Run { x0: *x0, x1: *x1, drawn_x1: *x1, y: *y, size: 10.0, first_advance: 5.0, goes_on: false, clip: None, font: 0, text });
+            page.runs.push(Run {
+                x0: *x0,
+                x1: *x1,
+                drawn_x1: *x1,
+                y: *y,
+                size: 10.0,
+                first_advance: 5.0,
+                goes_on: false,
+                clip: None,
+                font: 0,
+                text,
+            });
         }
         compose(&mut page);
         page

@@ -2,11 +2,7 @@
 
 use lopdf::{Dictionary, Object};
 
-use super::{
-    document::Document,
-    matrix::Matrix,
-    page::Rect,
-};
+use super::{document::Document, matrix::Matrix, page::Rect};
 
 /// Flags of an annotation that nobody sees: hidden, or not for viewing.
 const UNSEEN: i64 = 2 | 32;
@@ -26,16 +22,12 @@ fn area(document: &Document<'_>, annotation: &Dictionary, base: Matrix) -> Optio
     let normal = document.resolve(document.dict(annotation.get(b"AP").ok()?)?.get(b"N").ok()?);
     let appearance = match normal {
         Object::Stream(_) => normal,
-        Object::Dictionary(states) => {
-            states.get(annotation.get(b"AS").and_then(Object::as_name).ok()?).ok()?
-        }
+        Object::Dictionary(states) => states.get(annotation.get(b"AS").and_then(Object::as_name).ok()?).ok()?,
         _ => return None,
     };
     // an appearance that cannot be read may show anything
     let content = document.stream_bytes(appearance);
-    let has_text = content.is_none_or(|content| {
-        content.windows(2).any(|pair| matches!(pair, b"Tj" | b"TJ" | b"Do"))
-    });
+    let has_text = content.is_none_or(|content| content.windows(2).any(|pair| matches!(pair, b"Tj" | b"TJ" | b"Do")));
     let corners: Vec<f64> =
         document.array(annotation, b"Rect")?.iter().filter_map(|number| document.number(number)).collect();
     let [x0, y0, x1, y1] = corners[..] else { return None };

@@ -95,7 +95,8 @@ impl Interpreter<'_> {
         let is_plain = |mode: &Object| matches!(mode.as_name(), Ok(b"Normal" | b"Compatible"));
         let (fill, stroke) = (number(b"ca"), number(b"CA"));
         if let Ok(mode) = state.get(b"BM").map(|mode| self.document.resolve(mode)) {
-            self.state.mixes = !mode.as_array().map_or_else(|_| is_plain(mode), |modes| modes.first().is_some_and(is_plain));
+            self.state.mixes =
+                !mode.as_array().map_or_else(|_| is_plain(mode), |modes| modes.first().is_some_and(is_plain));
         }
         self.state.alpha = fill.unwrap_or(self.state.alpha);
         self.state.stroke_alpha = stroke.unwrap_or(self.state.stroke_alpha);

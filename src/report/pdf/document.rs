@@ -24,8 +24,7 @@ use crate::report::{Refusal, budget::Budget};
 /// The size that viewers give a page that says none.
 const LETTER: Rect = Rect { x0: 0.0, y0: 0.0, x1: 612.0, y1: 792.0 };
 /// What pages refer to beside their content.
-const PAGE_KEYS: [&[u8]; 8] =
-    [b"Thumb", b"Metadata", b"Annots", b"B", b"Resources", b"PieceInfo", b"AF", b"Parent"];
+const PAGE_KEYS: [&[u8]; 8] = [b"Thumb", b"Metadata", b"Annots", b"B", b"Resources", b"PieceInfo", b"AF", b"Parent"];
 /// Bytes that one glyph of a decoded font costs the budget.
 const GLYPH_COST: u64 = 12;
 
@@ -108,7 +107,8 @@ impl<'b> Document<'b> {
         let shows_text = |id: &ObjectId| {
             // what cannot be decoded may show anything
             self.stream_bytes(&Object::Reference(*id)).is_none_or(|bytes| {
-                memmem::find(&bytes, b"BT").is_some() && [&b"Tj"[..], b"TJ"].iter().any(|show| memmem::find(&bytes, show).is_some())
+                memmem::find(&bytes, b"BT").is_some()
+                    && [&b"Tj"[..], b"TJ"].iter().any(|show| memmem::find(&bytes, show).is_some())
             })
         };
         let is_left_over = |(id, object): (&ObjectId, &Object)| {

@@ -299,7 +299,8 @@ impl Interpreter<'_> {
             return;
         }
         let corners = [(0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (1.0, 1.0)].map(|(x, y)| self.state.matrix.apply(x, y));
-        let area = corners.map(|corner| Rect::around(corner, corner)).into_iter().reduce(Rect::union).unwrap_or_default();
+        let area =
+            corners.map(|corner| Rect::around(corner, corner)).into_iter().reduce(Rect::union).unwrap_or_default();
         let area = self.clip_of(self.state.clip).map_or(area, |clip| area.intersection(clip));
         if area.width() <= 0.0 || area.height() <= 0.0 {
             return;

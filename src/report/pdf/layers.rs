@@ -23,8 +23,7 @@ impl Layers {
             list.filter_map(|layer| layer.as_reference().ok()).collect()
         };
         let base = default.get(b"BaseState").and_then(Object::as_name).is_ok_and(|state| state == b"OFF");
-        let mut on: HashMap<ObjectId, bool> =
-            listed(layers, b"OCGs").into_iter().map(|layer| (layer, !base)).collect();
+        let mut on: HashMap<ObjectId, bool> = listed(layers, b"OCGs").into_iter().map(|layer| (layer, !base)).collect();
         on.extend(listed(default, b"ON").into_iter().map(|layer| (layer, true)));
         on.extend(listed(default, b"OFF").into_iter().map(|layer| (layer, false)));
         // what a layer is for decides, where the file asks viewers to go by it

@@ -72,7 +72,8 @@ fn trimmed(bytes: &[u8]) -> Result<&[u8], Refusal> {
     }
     let Some(end) = memmem::rfind(bytes, b"%%EOF").map(|at| at + 5) else { return Ok(bytes) };
     let behind = &bytes[end..];
-    let holds_objects = |junk: &[u8]| [&b"endobj"[..], b"startxref"].iter().any(|word| memmem::find(junk, word).is_some());
+    let holds_objects =
+        |junk: &[u8]| [&b"endobj"[..], b"startxref"].iter().any(|word| memmem::find(junk, word).is_some());
     let is_junk = behind.len() <= JUNK && !holds_objects(behind);
     Ok(if is_junk { &bytes[..end] } else { bytes })
 }
@@ -86,7 +87,8 @@ fn proven(file: Document, bytes: &[u8]) -> Result<Document, Refusal> {
         return Err(doubtful("it was changed after it was written"));
     }
     let mut seen = HashSet::new();
-    let again = memmem::find_iter(bytes, b" obj").filter_map(|at| object_number(&bytes[..at])).find(|id| !seen.insert(*id));
+    let again =
+        memmem::find_iter(bytes, b" obj").filter_map(|at| object_number(&bytes[..at])).find(|id| !seen.insert(*id));
     match again {
         Some(number) => Err(doubtful(&format!("its object {number} is in it twice"))),
         None => Ok(file),

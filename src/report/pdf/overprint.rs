@@ -86,7 +86,18 @@ mod tests {
             let start = page.text.len() as u32;
             page.text.push_str(text);
             let text = start..page.text.len() as u32;
-            let run = Run { x0: *x0, x1: *x1, drawn_x1: *x1, y: *y, size: *size, first_advance: 5.0, goes_on: false, clip: None, font: 0, text };
+            let run = Run {
+                x0: *x0,
+                x1: *x1,
+                drawn_x1: *x1,
+                y: *y,
+                size: *size,
+                first_advance: 5.0,
+                goes_on: false,
+                clip: None,
+                font: 0,
+                text,
+            };
             page.runs.push(run);
         }
         settle(&mut page);
@@ -106,8 +117,8 @@ mod tests {
     #[test]
     fn indices_stand_on_the_line_of_their_word() {
         let metres = [(10.0, 30.0, 50.0, 8.0, "m"), (30.5, 33.0, 53.0, 5.0, "2")];
-        assert_eq!(settled(&metres)[1].1, 50.0);
+        assert_eq!(settled(&metres)[1], ("2".to_owned(), 50.0));
         let lines = [(10.0, 30.0, 50.0, 8.0, "m"), (10.0, 13.0, 58.0, 5.0, "2")];
-        assert_eq!(settled(&lines)[1].1, 58.0);
+        assert_eq!(settled(&lines)[1], ("2".to_owned(), 58.0));
     }
 }

@@ -231,7 +231,9 @@ impl Page {
         });
         self.rules = self.rules.drain(..).filter_map(|rule| rule.within(page)).collect();
         for areas in [&mut self.boxes, &mut self.images, &mut self.drawings, &mut self.fields] {
-            areas.iter_mut().for_each(|area| *area = area.intersection(page));
+            for area in areas.iter_mut() {
+                *area = area.intersection(page);
+            }
             areas.retain(holds);
         }
     }

@@ -73,8 +73,18 @@ mod tests {
     #[test]
     fn what_is_covered_or_has_the_colour_of_its_background_is_not_seen() {
         let mut page = Page { text: "old".into(), ..Page::default() };
-        let run =
-            Run { x0: 10.0, x1: 40.0, drawn_x1: 40.0, y: 100.0, size: 10.0, first_advance: 5.0, goes_on: false, clip: None, font: 0, text: 0..3 };
+        let run = Run {
+            x0: 10.0,
+            x1: 40.0,
+            drawn_x1: 40.0,
+            y: 100.0,
+            size: 10.0,
+            first_advance: 5.0,
+            goes_on: false,
+            clip: None,
+            font: 0,
+            text: 0..3,
+        };
         page.runs.push(run.clone());
         let mut painted = Painted::default();
         assert!(!painted.shows(&run, WHITE) && painted.shows(&run, Some([0.0; 3])));

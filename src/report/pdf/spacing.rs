@@ -27,7 +27,8 @@ pub fn gaps(page: &Page, fonts: usize) -> Vec<f64> {
         let mut letters = text.trim().chars();
         sample.letters += usize::from(letters.next().is_some() && letters.next().is_none());
         sample.has_blanks |= text.contains(char::is_whitespace);
-        if let Some(last) = last.filter(|last| last.font == run.font && (last.y - run.y).abs() < run.size * NARROW_GAP) {
+        if let Some(last) = last.filter(|last| last.font == run.font && (last.y - run.y).abs() < run.size * NARROW_GAP)
+        {
             let gap = last.gap_to(run) / run.size;
             if gap.abs() < WIDEST {
                 sample.gaps.push(gap);
@@ -58,9 +59,7 @@ impl Sample {
         let from = |gap: f64| self.gaps.partition_point(|other| *other < letter_gap + gap);
         let narrow = &self.gaps[from(NARROW_GAP)..from(WORD_GAP)];
         let wide = self.gaps.len() - from(WORD_GAP);
-        let is_habit = narrow.len() >= FEW
-            && narrow.len() > 4 * wide
-            && narrow[narrow.len() - 1] - narrow[0] < ALIKE;
+        let is_habit = narrow.len() >= FEW && narrow.len() > 4 * wide && narrow[narrow.len() - 1] - narrow[0] < ALIKE;
         letter_gap + if self.has_blanks && !is_habit { WORD_GAP } else { NARROW_GAP }
     }
 }
@@ -75,7 +74,18 @@ mod tests {
             let start = page.text.len() as u32;
             page.text.push_str(text);
             let text = start..page.text.len() as u32;
-            let run = Run { x0: *x0, x1: *x1, drawn_x1: *x1, y: 0.0, size: 10.0, first_advance: 5.0, goes_on: false, clip: None, font: 0, text };
+            let run = Run {
+                x0: *x0,
+                x1: *x1,
+                drawn_x1: *x1,
+                y: 0.0,
+                size: 10.0,
+                first_advance: 5.0,
+                goes_on: false,
+                clip: None,
+                font: 0,
+                text,
+            };
             page.runs.push(run);
         }
         gaps(&page, 1)[0]

@@ -86,7 +86,8 @@ fn chain(stream: &Stream, filters: &[&[u8]], budget: &Budget) -> Result<Vec<u8>,
 }
 
 fn is_identity(parameters: &Dictionary) -> bool {
-    parameters.get(b"Name").is_err() || parameters.get(b"Name").and_then(Object::as_name).is_ok_and(|name| name == b"Identity")
+    parameters.get(b"Name").is_err()
+        || parameters.get(b"Name").and_then(Object::as_name).is_ok_and(|name| name == b"Identity")
 }
 
 fn by_lopdf(
@@ -146,7 +147,10 @@ fn inflate_without_checksum(compressed: &[u8], room: u64, into: &mut Vec<u8>) ->
     let before = into.len();
     let mut inflater = Decompress::new(false);
     let mut step = 4096;
-    while is_zlib {
+    if !is_zlib {
+        return None;
+    }
+    loop {
         let at = usize::try_from(inflater.total_in()).ok()?;
         into.reserve(step);
         step = (step * 2).min(1 << 20);
@@ -163,7 +167,6 @@ fn inflate_without_checksum(compressed: &[u8], room: u64, into: &mut Vec<u8>) ->
             }
         }
     }
-    None
 }
 
 /// Does a checksum differ from that of the data for a reason of its own? Some writers leave it out or
@@ -209,7 +212,8 @@ fn expand(bytes: &[u8], parameters: Option<&Dictionary>, budget: &Budget) -> Res
 
 /// What stands before `>`: hexadecimal digits and white space, and nothing behind.
 fn ascii_hex(bytes: &[u8]) -> Result<Vec<u8>, StreamError> {
-    let end = bytes.iter().position(|byte| *byte == b'>').ok_or_else(|| broken("a stream of digits has no end mark"))?;
+    let end =
+        bytes.iter().position(|byte| *byte == b'>').ok_or_else(|| broken("a stream of digits has no end mark"))?;
     let is_digits = bytes[..end].iter().all(|byte| byte.is_ascii_hexdigit() || is_space(*byte));
     let is_all = bytes[end + 1..].iter().all(|byte| is_space(*byte));
     if is_digits && is_all {

@@ -168,7 +168,8 @@ impl Interpreter<'_> {
                         piece.x0 = Some(x);
                         piece.first_advance = advance;
                     }
-                    piece.drawn += f64::from(glyph.drawn) * size * scale + (advance - f64::from(glyph.advance) * size * scale);
+                    piece.drawn +=
+                        f64::from(glyph.drawn) * size * scale + (advance - f64::from(glyph.advance) * size * scale);
                     // spacing after the last glyph is no part of it
                     piece.x1 = x + f64::from(glyph.drawn) * size * scale;
                 } else if piece.x0.is_some() {

@@ -31,8 +31,7 @@ pub fn draw(page: &mut Page) {
 /// Parts runs at their pipes, where the letters have a fixed pitch and most lines have pipes.
 fn draw_pipes(page: &mut Page) {
     let pipes = |run: &Run| page.text_of(run).matches('|').count();
-    let mut lines: Vec<i64> =
-        page.runs.iter().filter(|run| pipes(run) > 0).map(|run| run.y.round() as i64).collect();
+    let mut lines: Vec<i64> = page.runs.iter().filter(|run| pipes(run) > 0).map(|run| run.y.round() as i64).collect();
     lines.sort_unstable();
     lines.dedup();
     if lines.len() < 2 || page.runs.iter().map(pipes).sum::<usize>() < lines.len() * PIPES {
@@ -69,11 +68,8 @@ mod tests {
 
     #[test]
     fn dashes_are_rules_and_pipes_part_columns() {
-        let mut page = page_of(&[
-            (0.0, 45.0, 60.0, "| ID|NOME"),
-            (0.0, 45.0, 50.0, "---------"),
-            (0.0, 45.0, 40.0, "| 71|Rosa"),
-        ]);
+        let mut page =
+            page_of(&[(0.0, 45.0, 60.0, "| ID|NOME"), (0.0, 45.0, 50.0, "---------"), (0.0, 45.0, 40.0, "| 71|Rosa")]);
         draw(&mut page);
         let texts: Vec<(&str, f64)> = page.runs.iter().map(|run| (page.text_of(run), run.x0)).collect();
         assert_eq!(texts, [("ID", 10.0), ("NOME", 25.0), ("71", 10.0), ("Rosa", 25.0)]);

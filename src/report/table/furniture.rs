@@ -46,13 +46,13 @@ pub struct Filled {
     /// What stands in the key's column.
     key: Option<String>,
     /// How many columns it fills, of how many.
-    filled: (usize, usize),
+    columns: (usize, usize),
 }
 
 impl Filled {
     /// Has it too few texts for a row?
     fn is_sparse(&self) -> bool {
-        self.filled.0 * 2 < self.filled.1
+        self.columns.0 * 2 < self.columns.1
     }
 
     /// Its texts with their digits made alike, and where it stands.
@@ -66,8 +66,7 @@ impl Filled {
 
 /// The lines of a page below its header, from top to bottom.
 pub fn lines(page: &Page, header: Band, headings: &Headings) -> Vec<Line> {
-    let mut runs: Vec<(u32, &Run)> =
-        (0..).zip(&page.runs).filter(|(_, run)| line_of(run).y < header.bottom).collect();
+    let mut runs: Vec<(u32, &Run)> = (0..).zip(&page.runs).filter(|(_, run)| line_of(run).y < header.bottom).collect();
     runs.sort_by(|a, b| b.1.y.total_cmp(&a.1.y));
     let line = |line: &mut [(u32, &Run)]| {
         line.sort_by(|a, b| a.1.x0.total_cmp(&b.1.x0));
@@ -96,9 +95,9 @@ pub fn lines(page: &Page, header: Band, headings: &Headings) -> Vec<Line> {
 /// The lines that show where columns are: captions, and what else reaches over several alone, do not.
 pub fn showing_columns(lines: Vec<Line>) -> impl Iterator<Item = Line> {
     let fullest = lines.iter().map(|line| line.texts.len()).max().unwrap_or(0) as f64;
-    lines.into_iter().filter(move |line| {
-        !line.crosses || (line.texts.len() > 1 && line.texts.len() as f64 >= fullest * FULL)
-    })
+    lines
+        .into_iter()
+        .filter(move |line| !line.crosses || (line.texts.len() > 1 && line.texts.len() as f64 >= fullest * FULL))
 }
 
 /// Tells which columns lines fill; `edges` are the columns'.
@@ -115,7 +114,7 @@ pub fn fill(page: &Page, lines: Vec<Line>, edges: &[f64], key: Option<usize>) ->
             line.runs.iter().map(|run| column(page.runs[*run as usize].x0 + SAME_PLACE / 2.0)).collect();
         filled.sort_unstable();
         filled.dedup();
-        Filled { key, filled: (filled.len(), edges.len() - 1), line }
+        Filled { key, columns: (filled.len(), edges.len() - 1), line }
     };
     lines.into_iter().map(fill).collect()
 }
@@ -144,10 +143,13 @@ pub fn find(pages: &[Vec<Filled>]) -> Vec<Vec<u32>> {
         let last_key = lines.iter().rposition(&has_key).filter(|_| is_keyed);
         let mut dropped = Vec::new();
         for (number, line) in lines.iter().enumerate() {
-            let is_below = number >= tail || last_key.is_some_and(|last| number > last);
-            let is_furniture = (number >= tail && !(has_key(line) && !line.is_sparse()))
-                || (is_below && !has_key(line) && (is_everywhere(line, false) || (line.is_sparse() && is_everywhere(line, true))))
-                || (number >= tail && line.is_sparse() && is_everywhere(line, true));
+            let is_below = last_key.is_some_and(|last| number > last);
+            let is_repeated = is_everywhere(line, false) || (line.is_sparse() && is_everywhere(line, true));
+            let is_furniture = if number >= tail {
+                !has_key(line) || line.is_sparse()
+            } else {
+                is_below && !has_key(line) && is_repeated
+            };
             if is_furniture {
                 dropped.extend(&line.line.runs);
             } else if is_keyed {
@@ -166,7 +168,7 @@ fn tail(lines: &[Filled], from: f64, has_key: &dyn Fn(&Filled) -> bool) -> usize
         let (above, below) = (&lines[number - 1].line, &lines[number].line);
         let gap = above.y - below.y;
         let is_apart = gap > below.size * APART_SIZES && (number < 2 || gap > widest * APART);
-        let holds_none = |line: &Filled| !has_key(line) || line.filled.0 == 1;
+        let holds_none = |line: &Filled| !has_key(line) || line.columns.0 == 1;
         if is_apart && below.y < from && lines[number..].iter().all(holds_none) {
             return number;
         }

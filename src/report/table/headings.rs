@@ -72,9 +72,9 @@ impl Headings {
                 }
             }
             let Some(own) = own else { continue };
-            let is_better = best.as_ref().is_none_or(|best| {
-                own.1.known_share(known) > best.1.known_share(known) && own.0 > best.0 * MOSTLY
-            });
+            let is_better = best
+                .as_ref()
+                .is_none_or(|best| own.1.known_share(known) > best.1.known_share(known) && own.0 > best.0 * MOSTLY);
             if is_better {
                 best = Some(own);
             }
@@ -119,7 +119,8 @@ fn candidates(loose: &Loose, known: &Known) -> Vec<Band> {
         }
         bands.extend(axis.edges.windows(2).take(MOST_LINES).map(|edges| Band { top: edges[0], bottom: edges[1] }));
     }
-    let is_heading: Vec<bool> = all.iter().take(MOST_START + MOST_LINES).map(|line| holds_headers(page, line, known)).collect();
+    let is_heading: Vec<bool> =
+        all.iter().take(MOST_START + MOST_LINES).map(|line| holds_headers(page, line, known)).collect();
     let edge = |at: usize| match (at.checked_sub(1).map(|above| &all[above]), all.get(at)) {
         (Some(above), Some(below)) => f64::midpoint(above.y, below.y),
         (None, Some(below)) => below.y + below.size,

@@ -6,14 +6,14 @@
 mod drawn;
 mod furniture;
 mod headings;
+mod known;
 pub(super) mod lattice;
 mod lines;
+mod page_table;
 mod place;
 pub(super) mod positions;
 mod rows;
 mod sections;
-
-use std::collections::{HashMap, HashSet};
 
 use serde::Serialize;
 
@@ -22,9 +22,10 @@ use super::{
     budget::Exceeded,
     pdf::{Page, Rect, Run, Verdict},
 };
-use crate::sync_type::{ValueType, header::normalise};
+pub use known::Known;
 use lattice::{Axis, Lattice};
 pub use lines::BREAK;
+pub use page_table::PageTable;
 use place::Cells;
 pub use place::{Picture, Side, Stray};
 use sections::{Row, Section};
@@ -33,8 +34,6 @@ use sections::{Row, Section};
 const MOST_TEXTS: usize = 30_000;
 /// Text larger than this, times the usual size, is no table's.
 const OVERSIZE: f64 = 3.0;
-/// Parts of header words with fewer letters than this say nothing.
-const SHORTEST_PART: usize = 3;
 /// Texts of two columns stand further apart than this (times the size).
 const COLUMN_GAP: f64 = 1.0;
 /// Lines and boxes on one page; four to a cell on a large sheet are far below.
@@ -63,210 +62,6 @@ pub struct Band {
     pub bottom: f64,
 }
 
-/// One page's table: the header row, if it has one, and the rows below it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct PageTable {
-    /// From 1.
-    pub page: usize,
-    /// The printed headers; none where the page goes on with another one's table.
-    pub headers: Vec<String>,
-    /// The edges of the columns from left to right: one more than columns.
-    pub columns: Vec<f64>,
-    /// Where the header row stands.
-    pub header_band: Option<Band>,
-    /// Where the rows below it stand, from top to bottom.
-    pub bands: Vec<Band>,
-    /// For each row: is it one text over several columns, which then is its first cell's?
-    pub spanning: Vec<bool>,
-    /// For each row: does it stand further below the one before it than rows do?
-    pub apart: Vec<bool>,
-    /// Lines outside of the rows.
-    pub strays: Vec<Stray>,
-    /// Row, column: cells that hold a picture or a field of a form.
-    pub pictures: Vec<(usize, usize, Picture)>,
-    /// What told columns and rows apart.
-    pub marks: (Mark, Mark),
-    /// How far the page could be read.
-    pub verdict: Verdict,
-    /// For each [`BREAK`] in the cells' texts, in their order: how wide the line before it is (points).
-    pub breaks: Vec<f32>,
-    /// For each column, its widest line of one word that surely ends there (points).
-    pub widest_words: Vec<f32>,
-    /// All cells' texts, one after the other, and where each ends.
-    text: String,
-    ends: Vec<u32>,
-}
-
-impl PageTable {
-    /// How many columns there are.
-    #[must_use]
-    pub fn width(&self) -> usize {
-        self.columns.len() - 1
-    }
-
-    /// The text of one cell; blank where nothing is printed.
-    #[must_use]
-    pub fn cell(&self, row: usize, column: usize) -> &str {
-        let cell = row * self.width() + column;
-        let start = cell.checked_sub(1).map_or(0, |before| self.ends[before]);
-        &self.text[start as usize..self.ends[cell] as usize]
-    }
-
-    /// Gives every cell the text that `new` makes of its row, column and text.
-    pub fn rewrite(&mut self, mut new: impl FnMut(usize, usize, &str) -> String) {
-        let (mut text, mut ends) = (String::with_capacity(self.text.len()), Vec::with_capacity(self.ends.len()));
-        for row in 0..self.bands.len() {
-            for column in 0..self.width() {
-                text.push_str(&new(row, column, self.cell(row, column)));
-                ends.push(text.len() as u32);
-            }
-        }
-        (self.text, self.ends) = (text, ends);
-    }
-
-    /// Makes the first row the header.
-    pub fn take_first_row_as_headers(&mut self) {
-        let width = self.width();
-        self.header_band = Some(self.bands.remove(0));
-        self.spanning.remove(0);
-        self.apart.remove(0);
-        self.pictures.retain(|(row, ..)| *row > 0);
-        self.pictures.iter_mut().for_each(|(row, ..)| *row -= 1);
-        self.verdict.rows = self.bands.len() as u64;
-        self.headers.clear();
-        self.move_headers(width);
-    }
-
-    /// Moves the texts of the first row of cells to the headers.
-    fn move_headers(&mut self, width: usize) {
-        let mut start = 0;
-        for end in &self.ends[..width] {
-            // words may be cut at a line's end, and are compared without their blanks
-            self.headers.push(self.text[start..*end as usize].replace(BREAK, " "));
-            start = *end as usize;
-        }
-        let breaks = self.text[..start].matches(BREAK).count();
-        self.breaks.drain(..breaks);
-        self.text.drain(..start);
-        self.ends.drain(..width);
-        self.ends.iter_mut().for_each(|end| *end -= start as u32);
-    }
-
-    /// Does any cell hold a [`BREAK`]?
-    #[must_use]
-    pub fn has_breaks(&self) -> bool {
-        !self.breaks.is_empty()
-    }
-
-    /// A table for tests: each row holds its headers' texts.
-    #[cfg(test)]
-    #[must_use]
-    pub fn of(page: usize, headers: &str, rows: usize) -> Self {
-        let headers: Vec<String> = headers.split(' ').map(str::to_owned).collect();
-        let row: Vec<&str> = headers.iter().map(String::as_str).collect();
-        let cells = vec![row; rows];
-        Self::with_cells(page, &headers.iter().map(String::as_str).collect::<Vec<_>>(), &cells)
-    }
-
-    /// A table for tests.
-    #[cfg(test)]
-    #[must_use]
-    pub fn with_cells(page: usize, headers: &[&str], rows: &[Vec<&str>]) -> Self {
-        let (mut text, mut ends, mut breaks) = (String::new(), Vec::new(), Vec::new());
-        for cell in rows.iter().flatten() {
-            breaks.extend(cell.matches(BREAK).map(|_| 30.0));
-            text.push_str(cell);
-            ends.push(text.len() as u32);
-        }
-        let band = |row: usize| Band { top: 100.0 - row as f64 * 10.0, bottom: 90.0 - row as f64 * 10.0 };
-        let width = rows.first().map_or(headers.len(), Vec::len);
-        Self {
-            page,
-            columns: (0..=width).map(|column| column as f64 * 50.0).collect(),
-            header_band: (!headers.is_empty()).then(|| band(0)),
-            bands: (1..=rows.len()).map(band).collect(),
-            spanning: vec![false; rows.len()],
-            apart: vec![false; rows.len()],
-            strays: Vec::new(),
-            pictures: Vec::new(),
-            marks: (Mark::Rules, Mark::Rules),
-            verdict: Verdict::default(),
-            headers: headers.iter().map(|header| (*header).to_owned()).collect(),
-            breaks,
-            widest_words: vec![0.0; width],
-            text,
-            ends,
-        }
-    }
-
-    /// Where the table stands.
-    #[must_use]
-    pub fn bounds(&self) -> Rect {
-        let first = self.header_band.as_ref().or(self.bands.first());
-        let last = self.bands.last().or(self.header_band.as_ref());
-        let (top, bottom) = (first.map_or(0.0, |band| band.top), last.map_or(0.0, |band| band.bottom));
-        Rect { x0: self.columns[0], x1: self.columns[self.columns.len() - 1], y0: bottom, y1: top }
-    }
-}
-
-/// The headers that are known, however they are spelled.
-#[derive(Debug, Default)]
-pub struct Known {
-    headers: HashSet<String>,
-    keys: HashSet<String>,
-    /// The words that headers are made of, and what is left of them where they are cut.
-    words: HashSet<String>,
-    /// The types of the report's own columns.
-    types: HashMap<String, ValueType>,
-}
-
-impl Known {
-    /// All types' headers, those of the report's own type with what its columns hold, and those of its key.
-    pub fn of<'a>(
-        headers: impl Iterator<Item = &'a String>,
-        own: impl Iterator<Item = (&'a String, ValueType)>,
-        keys: impl Iterator<Item = &'a String>,
-    ) -> Self {
-        let plain = |header: &String| normalise(header);
-        let headers: Vec<&String> = headers.collect();
-        Self {
-            words: headers.iter().flat_map(|header| header.split_whitespace()).flat_map(|word| parts(&normalise(word))).collect(),
-            headers: headers.into_iter().map(plain).collect(),
-            keys: keys.map(plain).collect(),
-            types: own.map(|(header, value_type)| (plain(header), value_type)).collect(),
-        }
-    }
-
-    /// Is this a header of any sync type?
-    pub fn is_header(&self, text: &str) -> bool {
-        self.headers.contains(&normalise(text))
-    }
-
-    /// Is this a word of any header, or a part of one?
-    pub fn is_word(&self, word: &str) -> bool {
-        self.words.contains(&normalise(word))
-    }
-
-    /// Is this the header of the key?
-    pub fn is_key(&self, text: &str) -> bool {
-        self.keys.contains(&normalise(text))
-    }
-
-    /// What the column of this header holds, if it is one of the report's own type.
-    pub fn value_type(&self, text: &str) -> Option<ValueType> {
-        self.types.get(&normalise(text)).copied()
-    }
-}
-
-/// A word, its beginnings and its ends.
-fn parts(word: &str) -> Vec<String> {
-    let letters: Vec<char> = word.chars().collect();
-    let length = letters.len();
-    let beginnings = (SHORTEST_PART..length).map(|end| letters[..end].iter().collect());
-    let ends = (1..length.saturating_sub(SHORTEST_PART - 1)).map(|start| letters[start..].iter().collect());
-    beginnings.chain(ends).chain([word.to_owned()]).collect()
-}
-
 /// A page whose marks may separate only one axis, or none.
 pub struct Loose {
     /// Its text, word by word.
@@ -290,9 +85,8 @@ pub fn lines_of_columns(page: &Page) -> usize {
 /// Does a page show at least two known headers, wherever they stand?
 pub fn shows_headers(page: &Page, known: &Known) -> bool {
     let loose = Loose { page: page.clone(), lattice: Lattice::default() };
-    let is_known = |headings: headings::Headings| {
-        headings.all.iter().filter(|heading| known.is_header(&heading.text)).count() > 1
-    };
+    let is_known =
+        |headings: headings::Headings| headings.all.iter().filter(|heading| known.is_header(&heading.text)).count() > 1;
     headings::Headings::find(&loose, known).is_some_and(is_known)
 }
 
@@ -385,13 +179,8 @@ fn fill(
     let cells = Cells { page, columns: &section.columns.edges, rows: &rows, has_header };
     let placement = cells.place()?;
     let first = usize::from(has_header);
-    let placed = lines::Placed {
-        page,
-        runs: placement.texts,
-        columns: &section.columns,
-        cells: width * rows.len(),
-        margin,
-    };
+    let placed =
+        lines::Placed { page, runs: placement.texts, columns: &section.columns, cells: width * rows.len(), margin };
     let joined = placed.join();
     let picture = |(cell, picture): (u32, Picture)| {
         let row = (cell as usize / width).checked_sub(first)?;
@@ -421,9 +210,8 @@ fn fill(
         name_by_bands(page, section, &mut table, known);
     }
     // a key holds no line break of its own: two lines that would fit on one are two records
-    let is_key_cell = |cell: &&u32| {
-        has_header && **cell as usize >= width && known.is_key(&table.headers[**cell as usize % width])
-    };
+    let is_key_cell =
+        |cell: &&u32| has_header && **cell as usize >= width && known.is_key(&table.headers[**cell as usize % width]);
     if let Some(cell) = joined.parted.iter().find(is_key_cell) {
         let (row, column) = (*cell as usize / width - 1, *cell as usize % width);
         let text = format!(
@@ -453,8 +241,7 @@ fn check_headers(table: &PageTable) -> Result<(), Refusal> {
 fn name_by_bands(page: &Page, section: &Section, table: &mut PageTable, known: &Known) {
     let Some(above) = section.above.last() else { return };
     let edges = &section.columns.edges;
-    let starts: Vec<f64> =
-        above.starts.iter().map(|start| edges[*start]).chain(edges.last().copied()).collect();
+    let starts: Vec<f64> = above.starts.iter().map(|start| edges[*start]).chain(edges.last().copied()).collect();
     let texts = sections::texts(page, above.band, &starts);
     for (column, header) in table.headers.iter_mut().enumerate() {
         let Some(cell) = above.starts.partition_point(|start| *start <= column).checked_sub(1) else { continue };
@@ -490,7 +277,18 @@ fn page_of(texts: &[(f64, f64, f64, &str)]) -> Page {
         let start = page.text.len() as u32;
         page.text.push_str(text);
         let text = start..page.text.len() as u32;
-        page.runs.push(Run { x0, x1, drawn_x1: x1, y, size: 10.0, first_advance: 5.0, goes_on: false, clip: None, font: 0, text });
+        page.runs.push(Run {
+            x0,
+            x1,
+            drawn_x1: x1,
+            y,
+            size: 10.0,
+            first_advance: 5.0,
+            goes_on: false,
+            clip: None,
+            font: 0,
+            text,
+        });
     }
     page
 }

@@ -176,8 +176,7 @@ impl Cells<'_> {
         rows.dedup();
         for row in rows.into_iter().filter(|row| !self.has_header || *row > 0) {
             let own = placement.texts.iter().filter(|(cell, _)| (cell / width) as usize == row).map(|(_, run)| *run);
-            let all: Vec<u32> =
-                own.chain(crossing.iter().filter(|(of, _)| *of == row).map(|(_, run)| *run)).collect();
+            let all: Vec<u32> = own.chain(crossing.iter().filter(|(of, _)| *of == row).map(|(_, run)| *run)).collect();
             if !all.is_empty() && self.is_one_text(&all) {
                 placement.spanning[row] = true;
                 placement.texts.retain(|(cell, _)| (cell / width) as usize != row);
@@ -247,9 +246,8 @@ impl Cells<'_> {
     fn by_sentence(&self, (row, number): (usize, u32), placement: &mut Placement) -> Result<(), Refusal> {
         let width = (self.columns.len() - 1) as u32;
         let run = &self.page.runs[number as usize];
-        let is_beside = |other: &&Run| {
-            (other.y - run.y).abs() < run.size * SAME_BASELINE && self.row(other) == Some(row)
-        };
+        let is_beside =
+            |other: &&Run| (other.y - run.y).abs() < run.size * SAME_BASELINE && self.row(other) == Some(row);
         let mut line: Vec<&Run> = self.page.runs.iter().filter(is_beside).collect();
         line.sort_by(|a, b| a.x0.total_cmp(&b.x0));
         let texts: Vec<&[&Run]> = line.chunk_by(|left, right| self.page.is_one_text(left, right)).collect();
@@ -284,9 +282,8 @@ impl Cells<'_> {
                 None if is_within => return Err(self.lost(run, "between the rows of the table")),
                 None => continue,
             };
-            let is_line = |line: &(f64, f64, Side, Vec<&Run>)| {
-                (line.0 - run.y).abs() < line.1.max(run.size) * SAME_BASELINE
-            };
+            let is_line =
+                |line: &(f64, f64, Side, Vec<&Run>)| (line.0 - run.y).abs() < line.1.max(run.size) * SAME_BASELINE;
             match lines.iter_mut().find(|line| is_line(line)) {
                 Some(line) => line.3.push(run),
                 None => lines.push((run.y, run.size, side, vec![run])),
@@ -332,8 +329,7 @@ impl Cells<'_> {
 
     fn check_upright(&self) -> Result<(), Refusal> {
         let (left, right) = (self.columns[0], self.columns[self.columns.len() - 1]);
-        let is_inside =
-            |(x, y): &(f64, f64)| *x > left && *x < right && *y > self.bottom() && *y < self.top();
+        let is_inside = |(x, y): &(f64, f64)| *x > left && *x < right && *y > self.bottom() && *y < self.top();
         if self.page.turned.iter().any(is_inside) {
             let text = format!("page {}: a text in its table does not stand upright", self.page.number);
             return Err(Refusal::new(RefusalCode::UnreadableText, text));
@@ -360,9 +356,8 @@ mod tests {
 
     fn placement(texts: &[(f64, f64, f64, &str)]) -> Result<Placement, RefusalCode> {
         let page = page_of(texts);
-        let row = |row: i32| {
-            Row::whole(Band { top: 100.0 - f64::from(row) * 20.0, bottom: 80.0 - f64::from(row) * 20.0 }, 2)
-        };
+        let row =
+            |row: i32| Row::whole(Band { top: 100.0 - f64::from(row) * 20.0, bottom: 80.0 - f64::from(row) * 20.0 }, 2);
         let rows: Vec<Row> = (0..4).map(row).collect();
         let cells = Cells { page: &page, columns: &[0.0, 50.0, 100.0], rows: &rows, has_header: true };
         cells.place().map_err(|refusal| refusal.code)

@@ -220,9 +220,8 @@ fn tables(
     let leading = rows::leading(lines.iter());
     let margin = margin(headed, kinds, columns);
     let cycles: Vec<&[PageLines]> = lines.chunks(length).collect();
-    let key_in = |pages: &[Headed]| {
-        pages.iter().enumerate().find_map(|(page, headed)| Some((page, key_of[headed.kind]?)))
-    };
+    let key_in =
+        |pages: &[Headed]| pages.iter().enumerate().find_map(|(page, headed)| Some((page, key_of[headed.kind]?)));
     let keys: Vec<rows::Key> = headed.chunks(length).map(key_in).collect();
     let further = rows::further(&cycles, &keys);
     let mut tables = Vec::with_capacity(headed.len());
@@ -273,7 +272,8 @@ fn ruled_bands(page: &Headed) -> Option<(Vec<Band>, Mark)> {
     let is_open = bottom >= axis.edges[0];
     let lowest = page.below().map(line_of).min_by(|a, b| a.y.total_cmp(&b.y));
     let highest = edges.windows(2).map(|pair| pair[0] - pair[1]).fold(0.0, f64::max);
-    let is_near = |lowest: &TextLine| edges.last().is_some_and(|last| lowest.y < *last && last - lowest.y < highest * OPEN);
+    let is_near =
+        |lowest: &TextLine| edges.last().is_some_and(|last| lowest.y < *last && last - lowest.y < highest * OPEN);
     if let Some(lowest) = lowest.filter(|lowest| is_open && is_near(lowest)) {
         edges.push(lowest.y - lowest.size);
     }
@@ -309,7 +309,8 @@ fn margin(pages: &[Headed], kinds: &[Headings], columns: &[Axis]) -> f64 {
 
 /// The edges of the columns of all pages with the same header row.
 fn columns(headings: &Headings, pages: &[(&Loose, Band)]) -> Result<Axis, Refusal> {
-    if let Some(axis) = pages.iter().find_map(|(page, _)| page.lattice.columns.clone()).filter(|_| headings.has_columns) {
+    if let Some(axis) = pages.iter().find_map(|(page, _)| page.lattice.columns.clone()).filter(|_| headings.has_columns)
+    {
         return Ok(axis);
     }
     let mut spans: Vec<(f64, f64)> = pages

@@ -58,31 +58,26 @@ pub fn find(page: &Page, lattice: &Lattice, bands: &[Band], known: &Known) -> Op
     });
     // of equal ones the first: a header may be printed again
     let best = headed.reduce(|best, next| if next.0 > best.0 { next } else { best });
-    let Some((_, number, header)) = best else {
+    let Some((_, number, at)) = best else {
         let block = blocks.iter().max_by_key(|block| block.bands.len())?;
         let edges = common_edges(block.crossing)?;
         let rows = block.rows(&edges, 0);
-        return Some(Section {
-            columns: Axis { edges, mark: columns.mark },
-            above: Vec::new(),
-            header: None,
-            rows,
-        });
+        return Some(Section { columns: Axis { edges, mark: columns.mark }, above: Vec::new(), header: None, rows });
     };
     let block = &blocks[number];
-    let mut edges = block.crossing[header].clone();
+    let mut edges = block.crossing[at].clone();
     // a header may stand over several columns
-    if let Some(common) = common_edges(&block.crossing[header + 1..]).filter(|common| holds(common, &edges)) {
+    if let Some(common) = common_edges(&block.crossing[at + 1..]).filter(|common| holds(common, &edges)) {
         edges = common;
     }
-    let mut rows = block.rows(&edges, header + 1);
+    let mut rows = block.rows(&edges, at + 1);
     for block in &blocks[number + 1..] {
         if common_edges(block.crossing).is_some_and(|common| is_same(&common, &edges)) {
             rows.extend(block.rows(&edges, 0));
         }
     }
-    let above = block.rows(&edges, 0).into_iter().take(header).collect();
-    Some(Section { columns: Axis { edges, mark: columns.mark }, above, header: Some(block.bands[header]), rows })
+    let above = block.rows(&edges, 0).into_iter().take(at).collect();
+    Some(Section { columns: Axis { edges, mark: columns.mark }, above, header: Some(block.bands[at]), rows })
 }
 
 impl Block<'_> {
@@ -107,9 +102,8 @@ fn blocks<'a>(bands: &'a [Band], crossing: &'a [Vec<f64>]) -> Vec<Block<'a>> {
             continue;
         };
         let belongs = |rules: &Vec<f64>| {
-            outer(rules).is_some_and(|other| {
-                (other.0 - first.0).abs() <= SAME_LINE && (other.1 - first.1).abs() <= SAME_LINE
-            })
+            outer(rules)
+                .is_some_and(|other| (other.0 - first.0).abs() <= SAME_LINE && (other.1 - first.1).abs() <= SAME_LINE)
         };
         let length = crossing[start..].iter().take_while(|rules| belongs(rules)).count();
         let range = start..start + length;
@@ -122,9 +116,8 @@ fn blocks<'a>(bands: &'a [Band], crossing: &'a [Vec<f64>]) -> Vec<Block<'a>> {
 /// The rules that cross at least half of the bands that have the most.
 fn common_edges(crossing: &[Vec<f64>]) -> Option<Vec<f64>> {
     let most = crossing.iter().max_by_key(|rules| rules.len())?;
-    let share = |edge: f64| {
-        crossing.iter().filter(|rules| rules.iter().any(|rule| (rule - edge).abs() <= SAME_LINE)).count()
-    };
+    let share =
+        |edge: f64| crossing.iter().filter(|rules| rules.iter().any(|rule| (rule - edge).abs() <= SAME_LINE)).count();
     // merged rows lack the inner ones
     let whole = crossing.iter().filter(|rules| rules.len() > 2).count();
     let edges: Vec<f64> = most.iter().copied().filter(|edge| share(*edge) * 2 >= whole.max(1)).collect();
