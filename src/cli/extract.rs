@@ -167,7 +167,8 @@ fn summary(report: &Report, millis: u128) -> Json {
     })
 }
 
-fn talk(report: &Report, millis: u128) {
+/// Says on stderr what was read and what was not.
+pub fn talk(report: &Report, millis: u128) {
     eprintln!(
         "{} rows on {} pages (cycle of {}): {} read, {} skipped, {} quarantined; {millis} ms",
         report.rows(),

@@ -12,6 +12,7 @@ mod progress;
 mod replay;
 mod serve;
 mod sync;
+mod types;
 
 use std::{
     io::IsTerminal,
@@ -54,6 +55,8 @@ enum Command {
     Serve,
     /// Read one report and print its records.
     Extract(extract::Extract),
+    /// Make and check the files that describe sync types.
+    Types(types::Types),
     /// Run one sync without the server.
     Sync(sync::Sync),
     /// Look after the schema.
@@ -119,6 +122,7 @@ pub fn run() -> anyhow::Result<Exit> {
     match cli.command {
         Command::ParseWorker => Ok(Exit::Done),
         Command::Extract(extract) => extract.run(&load(file)?),
+        Command::Types(types) => types.run(&load(file)?),
         Command::BenchReport(bench_report) => bench_report.run(&types(file)?),
         Command::Config(config) => config.run(file),
         Command::Demo(demo) => demo.run(),

@@ -12,6 +12,7 @@ pub mod explain;
 mod frozen;
 #[cfg(feature = "testing")]
 pub mod fuzzing;
+pub mod guess;
 mod layout;
 mod pages;
 mod pdf;
@@ -21,6 +22,7 @@ mod refusal;
 pub mod sandbox;
 mod shape;
 mod sniff;
+pub mod survey;
 mod table;
 mod totals;
 mod typed;

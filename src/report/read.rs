@@ -1,9 +1,6 @@
 //! The whole way through a report: open, recognise, join, match, type, check.
 
-use std::{
-    borrow::Cow,
-    sync::{Mutex, PoisonError},
-};
+use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -134,7 +131,7 @@ impl Request<'_> {
 
         let judged = join_rests(&rows, rows.par_iter().map(|row| judge.judge(*row, row.is_first())).collect(), &tables);
         check_order(&judged)?;
-        let mut reader = RowReader::new(spec, &columns, cycles.headers().map(|(place, _)| place).collect());
+        let mut reader = RowReader::new(spec, &columns, &cycles.headers().map(|(place, _)| place).collect::<Vec<_>>());
         let typed = judged.par_iter().map(|(row, kind)| (*kind == Kind::Record).then(|| reader.type_row(row)));
         let typed: Vec<_> = typed.collect();
         for ((row, kind), typed) in judged.iter().zip(typed) {
@@ -164,16 +161,16 @@ impl Request<'_> {
         Ok(report)
     }
 
-    fn judge(&self, rows: &[WideRow<'_>], headers: &[(Place, &str)], columns: &Columns, pages: usize) -> Judge<'_> {
+    fn judge(&self, rows: &[WideRow<'_>], headers: &[(Place, &str)], columns: &Columns, pages: usize) -> Judge {
         let words = match &self.spec.totals_words {
-            Some(words) => Cow::Borrowed(words.as_slice()),
-            None => Cow::Owned(totals::default_words()),
+            Some(words) => words.iter().map(|word| word.to_lowercase()).collect(),
+            None => totals::default_words(),
         };
         Judge::new(rows, headers, columns.places[self.spec.fields[self.spec.key].column], words, pages)
     }
 
     /// What a person sees in the rows, or right beside them, must have been read as text.
-    fn check_outside(&self, cycles: &Cycles<'_>, judge: &Judge<'_>, columns: &Columns) -> Result<(), Refusal> {
+    fn check_outside(&self, cycles: &Cycles<'_>, judge: &Judge, columns: &Columns) -> Result<(), Refusal> {
         for (page, table) in cycles.pages() {
             if let Some(texts) = judge.lost_row(table, page) {
                 let text = format!(

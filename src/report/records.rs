@@ -4,7 +4,7 @@ use std::{borrow::Cow, collections::HashMap};
 
 use super::{
     cycle::WideRow,
-    shape::Shapes,
+    shape::{Look, Shapes},
     table::{BREAK, PageTable, Side},
     totals::{self, Claims},
 };
@@ -72,7 +72,7 @@ pub enum Kind {
 }
 
 /// What a report shows of its rows.
-pub struct Judge<'a> {
+pub struct Judge {
     /// The headers with their places.
     headers: Vec<((usize, usize), String)>,
     /// Where the key stands.
@@ -80,7 +80,7 @@ pub struct Judge<'a> {
     shapes: Shapes,
     /// How many cells of a row are filled, in the middle of all rows.
     filled: usize,
-    totals_words: Cow<'a, [String]>,
+    totals_words: Vec<String>,
     /// On how many pages each text stands alone in its row, digits apart.
     alone: HashMap<String, usize>,
     pages: usize,
@@ -96,13 +96,13 @@ fn masked(row: WideRow<'_>) -> String {
     cells.flat_map(str::chars).map(|character| if character.is_ascii_digit() { '#' } else { character }).collect()
 }
 
-impl<'a> Judge<'a> {
+impl Judge {
     /// Looks at all rows.
     pub fn new(
         rows: &[WideRow<'_>],
         headers: &[((usize, usize), &str)],
         key: Option<(usize, usize)>,
-        totals_words: Cow<'a, [String]>,
+        totals_words: Vec<String>,
         pages: usize,
     ) -> Self {
         let mut counts: Vec<usize> = rows.iter().map(|row| filled(*row)).filter(|count| *count > 0).collect();
@@ -136,8 +136,8 @@ impl<'a> Judge<'a> {
             return Kind::Totals(claims);
         }
         let key = self.key.map_or("", |place| row.cell(place));
-        let is_odd = self.shapes.is_odd(key);
-        let is_like = self.shapes.is_like(key);
+        let look = self.shapes.look_of(key);
+        let (is_odd, is_like) = (look == Look::Odd, look == Look::Like);
         if let Some(claims) = totals::worded(row, &self.totals_words).filter(|_| key.is_empty() || !is_like) {
             return Kind::Totals(claims);
         }
@@ -175,7 +175,12 @@ impl<'a> Judge<'a> {
             if text.is_empty() {
                 continue;
             }
-            if normalise(text) != *header {
+            // most texts differ at once
+            let starts = |text: &str| {
+                text.bytes().next().filter(u8::is_ascii_alphanumeric).map(|byte| byte.to_ascii_uppercase())
+            };
+            let is_other = starts(text).zip(starts(header)).is_some_and(|(text, header)| text != header);
+            if is_other || normalise(text) != *header {
                 return false;
             }
             same += 1;
@@ -221,7 +226,7 @@ mod tests {
         let cycles = super::super::cycle::Cycles::find(&tables).unwrap();
         let wide: Vec<WideRow<'_>> = cycles.rows().collect();
         let headers: Vec<_> = cycles.headers().collect();
-        let words = Cow::Owned(totals::default_words());
+        let words = totals::default_words();
         let judge = Judge::new(&wide, &headers, Some((0, 0)), words, 1);
         wide.iter().map(|row| judge.judge(*row, row.index == 0)).collect()
     }

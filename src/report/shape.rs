@@ -9,11 +9,24 @@ const COMMON: f64 = 0.6;
 /// Fewer keys than this show nothing.
 const FEW: usize = 3;
 
+/// How a key looks beside the others of its report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// As many of them do.
+    Like,
+    /// As hardly any does, where most look alike.
+    Odd,
+    /// Too few keys, or too different ones, are known.
+    Unknown,
+}
+
 /// The shapes of a report's keys, each with the number of keys that have it.
 #[derive(Debug, Default)]
 pub struct Shapes {
     count: usize,
     known: HashMap<String, usize>,
+    /// Keys of the commonest shape.
+    most: usize,
     with_blanks: usize,
 }
 
@@ -61,7 +74,9 @@ impl Shapes {
     pub fn add(&mut self, key: &str) {
         self.count += 1;
         self.with_blanks += usize::from(key.contains(' '));
-        *self.known.entry(shape(key)).or_default() += 1;
+        let own = self.known.entry(shape(key)).or_default();
+        *own += 1;
+        self.most = self.most.max(*own);
     }
 
     /// Have at least `few` texts been seen, and most of them one shape that holds digits?
@@ -70,24 +85,21 @@ impl Shapes {
         self.count >= few && most.unwrap_or(0) as f64 >= self.count as f64 * COMMON
     }
 
-    /// Does a key not look as the others do? Where too few keys, or too different ones, are known, none is
-    /// odd.
-    pub fn is_odd(&self, key: &str) -> bool {
-        if self.count < FEW {
-            return false;
-        }
-        let share = |count: usize| count as f64 / self.count as f64;
-        let most = self.known.values().copied().max().unwrap_or(0);
+    /// How a key looks beside the others.
+    pub fn look_of(&self, key: &str) -> Look {
+        let share = |count: usize| count as f64 / self.count.max(1) as f64;
         let own = self.known.get(&shape(key)).copied().unwrap_or(0);
-        let has_odd_shape = share(most) >= COMMON && share(own) < RARE;
+        if own > 0 && share(own) >= RARE {
+            return Look::Like;
+        }
+        let has_odd_shape = share(self.most) >= COMMON;
         let has_odd_blank = key.contains(' ') && share(self.with_blanks) < RARE;
-        has_odd_shape || has_odd_blank
+        if self.count >= FEW && (has_odd_shape || has_odd_blank) { Look::Odd } else { Look::Unknown }
     }
 
     /// Does a text look as keys of this report do, for certain?
     pub fn is_like(&self, text: &str) -> bool {
-        let own = self.known.get(&shape(text)).copied().unwrap_or(0);
-        own > 0 && own as f64 / self.count as f64 >= RARE
+        self.look_of(text) == Look::Like
     }
 }
 
@@ -99,11 +111,11 @@ mod tests {
     fn keys_that_look_unlike_the_others_are_odd() {
         let ids = Shapes::learn(["71.285", "71286", "98.003", "98.004", "98.005", "Totale"].into_iter());
         for (key, odd) in [("71.999", false), ("Totale", true), ("1", true), ("Pagina 1 di 2", true)] {
-            assert_eq!(ids.is_odd(key), odd, "{key}");
+            assert_eq!(ids.look_of(key) == Look::Odd, odd, "{key}");
         }
         assert!(ids.is_like("12.345") && !ids.is_like("1"));
         let mixed = Shapes::learn(["X000F43", "000081K0", "TD.4471.029", "AB-1", "K2", "Totale generale"].into_iter());
-        assert!(!mixed.is_odd("QW.12") && mixed.is_odd("Totale ordini"));
-        assert!(!Shapes::learn(["1"].into_iter()).is_odd("x"));
+        assert_eq!((mixed.look_of("QW.12"), mixed.look_of("Totale ordini")), (Look::Unknown, Look::Odd));
+        assert_eq!(Shapes::learn(["1"].into_iter()).look_of("x"), Look::Unknown);
     }
 }

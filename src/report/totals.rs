@@ -64,6 +64,9 @@ fn whole(text: &str) -> Option<u64> {
 
 /// The claims of a row of `Count=` and `Sum=`; `None` if it holds none.
 pub fn labelled(row: WideRow<'_>) -> Option<Claims> {
+    if !row.cells().any(|cell| cell.contains('=')) {
+        return None;
+    }
     let mut claims = Claims { is_labelled: true, ..Claims::default() };
     let mut is_totals = false;
     let mut other = None;
@@ -94,17 +97,17 @@ pub fn labelled(row: WideRow<'_>) -> Option<Claims> {
     is_totals.then_some(claims)
 }
 
-/// The claims of a row whose first text begins with a totals word: a whole number behind it counts the
+/// The claims of a row whose first text begins with a totals word, in small letters: a whole number behind it counts the
 /// rows, and amounts in other cells are sums of their columns.
 pub fn worded(row: WideRow<'_>, words: &[String]) -> Option<Claims> {
     let mut cells = row.cells().enumerate().filter(|(_, text)| !text.is_empty());
     let (_, first) = cells.next()?;
-    let first = first.replace(BREAK, " ");
-    let begins = first.split(|c: char| c.is_whitespace() || matches!(c, ':' | '=' | '(')).next().unwrap_or_default();
-    let is_word = |word: &String| word.to_lowercase() == begins.to_lowercase();
-    if !words.iter().any(is_word) {
+    let ends = |c: char| c.is_whitespace() || matches!(c, ':' | '=' | '(' | BREAK);
+    let begins = first.split(ends).next().unwrap_or_default().to_lowercase();
+    if !words.contains(&begins) {
         return None;
     }
+    let first = first.replace(BREAK, " ");
     let number = |word: &str| word.trim_matches(|c: char| !c.is_ascii_digit()).to_owned();
     let count = first.split_whitespace().skip(1).find_map(|word| whole(&number(word)));
     let sums = cells.filter_map(|(number, text)| Some((number, amount(text)?))).collect();

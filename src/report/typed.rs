@@ -39,8 +39,8 @@ pub struct TypedRow {
 pub struct RowReader<'a> {
     spec: &'a SyncTypeSpec,
     columns: &'a Columns,
-    /// The places of the wide row's cells.
-    places: Vec<Place>,
+    /// For each cell of the wide row that is added up: its number, its column and its field.
+    added: Vec<(usize, usize, usize)>,
     seen: HashSet<String>,
     /// Of all rows, and since the last totals row.
     all: Sums,
@@ -50,7 +50,7 @@ pub struct RowReader<'a> {
 }
 
 impl<'a> RowReader<'a> {
-    pub fn new(spec: &'a SyncTypeSpec, columns: &'a Columns, places: Vec<Place>) -> Self {
+    pub fn new(spec: &'a SyncTypeSpec, columns: &'a Columns, places: &[Place]) -> Self {
         let is_number = |value_type| {
             matches!(value_type, ValueType::Int | ValueType::Money | ValueType::Number | ValueType::Percent)
         };
@@ -60,10 +60,16 @@ impl<'a> RowReader<'a> {
             Some((column.headers[0].clone(), Some(Decimal::ZERO)))
         };
         let sums = Sums { rows: 0, cells: places.iter().map(sum).collect() };
+        let added = |(cell, place): (usize, &Place)| {
+            sums.cells[cell].as_ref()?;
+            let column = columns.places.iter().position(|found| found.as_ref() == Some(place))?;
+            Some((cell, column, spec.fields_of(column).next()?))
+        };
+        let added = places.iter().enumerate().filter_map(added).collect();
         Self {
             spec,
             columns,
-            places,
+            added,
             seen: HashSet::new(),
             all: sums.clone(),
             since: sums,
@@ -251,16 +257,12 @@ impl<'a> RowReader<'a> {
     fn count(&mut self, typed: &TypedRow) {
         for sums in [&mut self.all, &mut self.since] {
             sums.rows += 1;
-            for (place, sum) in self.places.iter().zip(&mut sums.cells) {
-                let Some((_, total)) = sum else { continue };
-                let column = self.columns.places.iter().position(|found| found.as_ref() == Some(place));
-                let Some(column) = column else { continue };
-                if typed.misfits.contains(&column) {
+            for (cell, column, field) in &self.added {
+                let Some((_, total)) = &mut sums.cells[*cell] else { continue };
+                if typed.misfits.contains(column) {
                     *total = None;
                 }
-                let field = self.spec.fields_of(column).next();
-                let value = field.and_then(|field| typed.record.values[field].as_decimal());
-                if let (Some(so_far), Some(value)) = (*total, value) {
+                if let (Some(so_far), Some(value)) = (*total, typed.record.values[*field].as_decimal()) {
                     *total = so_far.checked_add(value);
                 }
             }

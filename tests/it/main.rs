@@ -12,6 +12,7 @@ mod extract;
 mod faults;
 mod fixtures;
 mod fuzzers;
+mod guesses;
 mod holds;
 mod many;
 mod narrow;

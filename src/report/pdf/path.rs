@@ -98,8 +98,13 @@ impl Path {
                 (SMALLEST_DRAWING..LARGEST_DRAWING).contains(&area.width())
                     && (SMALLEST_DRAWING..LARGEST_DRAWING).contains(&area.height())
             };
+            // one box is looked at fast: there are thousands
+            let bounds = match (&self.boxes[..], self.segments.is_empty()) {
+                ([only], true) => Some(*only),
+                _ => self.bounds(),
+            };
             if page.drawings.len() < MOST_DRAWINGS {
-                page.drawings.extend(self.bounds().filter(is_small));
+                page.drawings.extend(bounds.filter(is_small));
             }
             for shape in self.boxes.drain(..) {
                 let shape = within.map_or(shape, |within| shape.intersection(within));

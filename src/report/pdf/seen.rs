@@ -7,6 +7,8 @@ use super::{
 
 /// Texts are looked up by strips of this height (points).
 const STRIP: f64 = 24.0;
+/// Texts in a strip, usually.
+const USUAL: usize = 32;
 /// Strips of a page, at most.
 const MOST_STRIPS: usize = 1_000;
 /// A text of whose width this share is covered is not seen.
@@ -62,7 +64,11 @@ impl Painted {
         if self.strips.len() <= strip {
             self.strips.resize(strip + 1, Vec::new());
         }
-        self.strips[strip].push(number as u32);
+        let strip = &mut self.strips[strip];
+        if strip.capacity() == 0 {
+            strip.reserve(USUAL);
+        }
+        strip.push(number as u32);
     }
 }
 

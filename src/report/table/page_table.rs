@@ -51,12 +51,22 @@ impl PageTable {
         &self.text[start as usize..self.ends[cell] as usize]
     }
 
-    /// Gives every cell the text that `new` makes of its row, column and text.
-    pub fn rewrite(&mut self, mut new: impl FnMut(usize, usize, &str) -> String) {
+    /// All cells: row, column and text, row by row.
+    pub fn cells(&self) -> impl Iterator<Item = (usize, usize, &str)> {
+        let mut start = 0;
+        self.ends.iter().enumerate().map(move |(cell, end)| {
+            let text = &self.text[start as usize..*end as usize];
+            start = *end;
+            (cell / self.width(), cell % self.width(), text)
+        })
+    }
+
+    /// Gives every cell the text that `new` appends for its row, column and text.
+    pub fn rewrite(&mut self, mut new: impl FnMut(usize, usize, &str, &mut String)) {
         let (mut text, mut ends) = (String::with_capacity(self.text.len()), Vec::with_capacity(self.ends.len()));
         for row in 0..self.bands.len() {
             for column in 0..self.width() {
-                text.push_str(&new(row, column, self.cell(row, column)));
+                new(row, column, self.cell(row, column), &mut text);
                 ends.push(text.len() as u32);
             }
         }

@@ -52,23 +52,32 @@ pub struct Column {
     chains: HashMap<usize, usize>,
 }
 
-/// Looks at every column, by its page in the cycle and its number; `words` are those that surely stand alone.
-pub fn columns(tables: &[PageTable], cycle: usize, words: &HashSet<String>) -> HashMap<(usize, usize), Column> {
-    let mut columns: HashMap<(usize, usize), Column> = HashMap::new();
+/// Looks at the columns `among` all, by the page of the cycle and their number; `words` are those that
+/// surely stand alone.
+pub fn columns(
+    tables: &[PageTable],
+    cycle: usize,
+    among: &HashSet<(usize, usize)>,
+    words: &HashSet<String>,
+) -> HashMap<(usize, usize), Column> {
+    let mut columns: HashMap<(usize, usize), Column> = among.iter().map(|place| (*place, Column::default())).collect();
     for (number, table) in tables.iter().enumerate() {
-        let mut widths = table.breaks.iter();
-        for column in 0..table.width() {
-            let own = columns.entry((number % cycle, column)).or_default();
-            own.widest_word = own.widest_word.max(table.widest_words[column]);
+        let page = number % cycle;
+        let own: Vec<usize> = (0..table.width()).filter(|column| among.contains(&(page, *column))).collect();
+        for column in own {
+            let Some(found) = columns.get_mut(&(page, column)) else { continue };
+            found.widest_word = found.widest_word.max(table.widest_words[column]);
+            (0..table.bands.len()).for_each(|row| found.note(table.cell(row, column), words));
         }
-        for row in 0..table.bands.len() {
-            for column in 0..table.width() {
-                let text = table.cell(row, column);
-                let own = columns.entry((number % cycle, column)).or_default();
-                own.note(text, words);
-                for width in widths.by_ref().take(text.matches(BREAK).count()) {
-                    own.widest_break = own.widest_break.max(*width);
+        let mut widths = table.breaks.iter();
+        for (_, column, text) in table.cells() {
+            for width in widths.by_ref().take(text.matches(BREAK).count()) {
+                if let Some(found) = columns.get_mut(&(page, column)) {
+                    found.widest_break = found.widest_break.max(*width);
                 }
+            }
+            if widths.len() == 0 {
+                break;
             }
         }
     }

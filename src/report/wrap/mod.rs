@@ -15,7 +15,8 @@ use serde::{Deserialize, Serialize};
 use super::table::{BREAK, PageTable};
 use crate::sync_type::{ValueType, spec::Words};
 use column::{Column, columns};
-use vocabulary::Vocabulary;
+use value::by_value;
+use vocabulary::{Vocabulary, Wanted};
 
 /// A blank that may be none, in a field of a record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,29 +47,56 @@ pub fn resolve(tables: &mut [PageTable], cycle: usize, kind_of: impl Fn(usize, u
     if !tables.iter().any(PageTable::has_breaks) {
         return;
     }
-    let columns = columns(tables, cycle, &Vocabulary::gather(tables).words);
+    let kind_at = |number: usize, column: usize| kind_of(number % cycle, column);
+    // most values are read as their type allows, without looking at others
+    rewrite(tables, |number, column, text| by_kind(text, kind_at(number, column)).unwrap_or_else(|| text.to_owned()));
+    if !tables.iter().any(PageTable::has_breaks) {
+        return;
+    }
+    let wanted = Wanted::of(tables, cycle);
+    let columns = columns(tables, cycle, &wanted.columns, &Vocabulary::gather(tables, &wanted).words);
     // what one pass makes certain is evidence for the next
     for _ in 0..2 {
-        let vocabulary = Vocabulary::gather(tables);
-        for (number, table) in tables.iter_mut().enumerate().filter(|(_, table)| table.has_breaks()) {
-            let page = number % cycle;
-            let mut left = Vec::new();
-            let mut widths = std::mem::take(&mut table.breaks).into_iter();
-            table.rewrite(|_, column, text| {
-                let breaks = text.matches(BREAK).count();
-                if breaks == 0 {
-                    return text.to_owned();
-                }
-                let widths: Vec<f32> = widths.by_ref().take(breaks).collect();
-                let none = Column::default();
-                let own = columns.get(&(page, column)).unwrap_or(&none);
-                let resolved = vocabulary.resolve(text, own, kind_of(page, column));
-                // in a text of several breaks, which one is left matters to nobody any more
-                left.extend(widths.into_iter().take(resolved.matches(BREAK).count()));
-                resolved
-            });
-            table.breaks = left;
-        }
+        let vocabulary = Vocabulary::gather(tables, &wanted);
+        let none = Column::default();
+        rewrite(tables, |number, column, text| {
+            let own = columns.get(&(number % cycle, column)).unwrap_or(&none);
+            // in a column whose values have a type, what fits none of its readings is left as it is
+            match kind_at(number, column).map(|kind| kind.value_type) {
+                Some(ValueType::Tracking) => text.to_owned(),
+                _ => vocabulary.resolve(text, own),
+            }
+        });
+    }
+}
+
+/// What a column's type, or its file, says of a text with breaks.
+fn by_kind(text: &str, kind: Option<Kind>) -> Option<String> {
+    let kind = kind?;
+    by_value(text, kind.value_type).or_else(|| match kind.words? {
+        Words::Whole => Some(text.replace(BREAK, " ")),
+        Words::Cut => Some(text.replace(BREAK, "")),
+    })
+}
+
+/// Gives each text with breaks another one, by the number of its page and of its column.
+fn rewrite(tables: &mut [PageTable], new: impl Fn(usize, usize, &str) -> String) {
+    for (number, table) in tables.iter_mut().enumerate().filter(|(_, table)| table.has_breaks()) {
+        let mut left = Vec::new();
+        let mut widths = std::mem::take(&mut table.breaks).into_iter();
+        table.rewrite(|_, column, text, into| {
+            let breaks = text.matches(BREAK).count();
+            if breaks == 0 {
+                into.push_str(text);
+                return;
+            }
+            let widths: Vec<f32> = widths.by_ref().take(breaks).collect();
+            let resolved = new(number, column, text);
+            // in a text of several breaks, which one is left matters to nobody any more
+            left.extend(widths.into_iter().take(resolved.matches(BREAK).count()));
+            into.push_str(&resolved);
+        });
+        table.breaks = left;
     }
 }
 

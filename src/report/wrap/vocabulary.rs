@@ -4,17 +4,56 @@ use std::collections::{HashMap, HashSet};
 
 use super::{
     super::table::{BREAK, PageTable},
-    Kind,
     column::{Column, LONG_WORD},
-    value::by_value,
     words::{chains, first_word, is_number, last_word, without_blanks},
 };
-use crate::sync_type::spec::Words;
 
+/// A word in more parts than this is none.
+const MOST_PARTS: usize = 24;
 /// From so many capitals and digits on, a text without a blank is a code.
 const LONG_CODE: usize = 10;
 
-/// The words and texts that no break parts.
+/// What is to be known to resolve the breaks that are left: the rest of a report is only looked through.
+#[derive(Debug, Default)]
+pub struct Wanted {
+    words: HashSet<String>,
+    /// Texts without their blanks, and how long they are.
+    texts: HashSet<String>,
+    lengths: HashSet<usize>,
+    /// The columns that hold breaks, by page of the cycle and number.
+    pub columns: HashSet<(usize, usize)>,
+}
+
+impl Wanted {
+    /// What the texts with breaks ask for.
+    pub fn of(tables: &[PageTable], cycle: usize) -> Self {
+        let mut wanted = Self::default();
+        for (number, table) in tables.iter().enumerate().filter(|(_, table)| table.has_breaks()) {
+            for (_, column, text) in table.cells().filter(|(_, _, text)| text.contains(BREAK)) {
+                wanted.columns.insert((number % cycle, column));
+                let plain = without_blanks(text);
+                wanted.lengths.insert(plain.len());
+                wanted.texts.insert(plain);
+                for chain in text.split(' ') {
+                    wanted.want_words(chain);
+                }
+            }
+        }
+        wanted
+    }
+
+    /// All that neighbouring parts of a word make together.
+    fn want_words(&mut self, chain: &str) {
+        let parts: Vec<&str> = chain.split(BREAK).take(MOST_PARTS).collect();
+        for start in 0..parts.len() {
+            for end in start + 1..=parts.len() {
+                self.words.insert(parts[start..end].concat());
+            }
+        }
+    }
+}
+
+/// The words and texts that no break parts, of those that are wanted.
 #[derive(Debug, Default)]
 pub struct Vocabulary {
     /// Words with a blank or an end on both sides.
@@ -24,30 +63,28 @@ pub struct Vocabulary {
 }
 
 impl Vocabulary {
-    /// Reads all cells.
-    pub fn gather(tables: &[PageTable]) -> Self {
+    /// Looks through all cells.
+    pub fn gather(tables: &[PageTable], wanted: &Wanted) -> Self {
         let mut vocabulary = Self::default();
-        for table in tables {
-            for (row, column) in
-                (0..table.bands.len()).flat_map(|row| (0..table.width()).map(move |column| (row, column)))
-            {
-                let text = table.cell(row, column);
-                if !text.is_empty() && !text.contains(BREAK) {
-                    vocabulary.note_text(text);
+        for (_, _, text) in tables.iter().flat_map(PageTable::cells) {
+            // words beside a break may be parts
+            for word in text.split(' ').filter(|word| wanted.words.contains(*word)) {
+                if !vocabulary.words.contains(word) {
+                    vocabulary.words.insert(word.to_owned());
                 }
-                // words beside a break may be parts
-                for word in text.split(' ').filter(|word| !word.is_empty() && !word.contains(BREAK)) {
-                    if !vocabulary.words.contains(word) {
-                        vocabulary.words.insert(word.to_owned());
-                    }
+            }
+            let length = text.len() - text.bytes().filter(|byte| *byte == b' ').count();
+            if wanted.lengths.contains(&length) && !text.contains(BREAK) {
+                let plain = without_blanks(text);
+                if wanted.texts.contains(&plain) {
+                    vocabulary.note_text(plain, text);
                 }
             }
         }
         vocabulary
     }
 
-    fn note_text(&mut self, text: &str) {
-        let plain = without_blanks(text);
+    fn note_text(&mut self, plain: String, text: &str) {
         match self.texts.get_mut(&plain) {
             Some(known) if known.as_deref() != Some(text) => *known = None,
             Some(_) => {}
@@ -56,15 +93,7 @@ impl Vocabulary {
     }
 
     /// A cell's text with its breaks resolved as far as the evidence goes.
-    pub fn resolve(&self, text: &str, column: &Column, kind: Option<Kind>) -> String {
-        if let Some(read) = kind.and_then(|kind| by_value(text, kind.value_type)) {
-            return read;
-        }
-        match kind.and_then(|kind| kind.words) {
-            Some(Words::Whole) => return text.replace(BREAK, " "),
-            Some(Words::Cut) => return text.replace(BREAK, ""),
-            None => {}
-        }
+    pub fn resolve(&self, text: &str, column: &Column) -> String {
         if let Some(Some(same)) = self.texts.get(&without_blanks(text)) {
             return same.clone();
         }
