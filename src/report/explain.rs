@@ -74,6 +74,8 @@ fn describe(table: &PageTable, text: &mut String) {
         let side = match stray.side {
             Side::Below(heights) => format!("{heights:.1} rows below"),
             Side::Beside { .. } => "beside".to_owned(),
+            Side::Above => "above".to_owned(),
+            Side::Off => "off the page".to_owned(),
         };
         writeln!(text, "  outside, {side}: {}", shown(&texts.join(" | "))).ok();
     }

@@ -22,7 +22,7 @@ pub enum Sheet {
     Table(Box<PageTable>),
     /// Texts that nothing parts; how many of their lines stand in several columns, and was everything
     /// understood?
-    Text { page: usize, lines: usize, is_clean: bool },
+    Text { page: usize, lines: usize, is_clean: bool, texts: Vec<String> },
     /// Nothing.
     Blank,
 }
@@ -60,7 +60,13 @@ pub fn settle(sheets: Vec<Sheet>, known: &Known) -> Result<Vec<PageTable>, Refus
             });
         }
     }
-    let keys = keys(&sheets, known);
+    // only pages that show no headers ask what keys look like
+    let asks = |sheet: &Sheet| match sheet {
+        Sheet::Table(table) => !table.headers.iter().any(|header| known.is_header(header)),
+        Sheet::Text { .. } => true,
+        Sheet::Blank => false,
+    };
+    let keys = if sheets.iter().any(asks) { keys(&sheets, known) } else { Shapes::default() };
     let mut settled: Vec<PageTable> = Vec::with_capacity(sheets.len());
     for sheet in sheets {
         match sheet {
@@ -68,7 +74,10 @@ pub fn settle(sheets: Vec<Sheet>, known: &Known) -> Result<Vec<PageTable>, Refus
                 let text = format!("page {page}: no table is on it, but not everything of it could be read");
                 return Err(Refusal::new(RefusalCode::UnreadableText, text));
             }
-            Sheet::Text { page, lines, .. } if lines >= TABLE_LINES => {
+            Sheet::Text { page, lines, texts, .. }
+                if lines >= TABLE_LINES
+                    || (lines > 0 && !settled.is_empty() && texts.iter().any(|text| keys.is_like(text))) =>
+            {
                 let text = format!(
                     "page {page}: its {lines} lines look like rows, but neither rules nor known headers part them; \
                      print the header on every page, or send one list at a time"
@@ -164,7 +173,9 @@ fn unheaded(
         .map(|column| (0..table.bands.len()).filter(|row| keys.is_like(table.cell(*row, column))).count())
         .max()
         .unwrap_or(0);
-    if before.is_empty() || like_keys * 2 < table.bands.len().max(2) {
+    // keys of many shapes are like none
+    let may_be_rows = !keys.has_common() && table.width() > 2 && table.bands.len() > 1 && !before.is_empty();
+    if like_keys * 2 < table.bands.len().max(2) && !may_be_rows {
         // a cover's parameters, a summary: no rows of this table
         return Ok(None);
     }
@@ -295,7 +306,7 @@ mod tests {
     fn covers_and_blank_pages_hold_no_rows_but_a_page_of_lines_may() {
         let sheets = |lines| {
             vec![
-                Sheet::Text { page: 1, lines, is_clean: true },
+                Sheet::Text { page: 1, lines, is_clean: true, texts: Vec::new() },
                 table(2, &["ID", "NOME", "TOTALE"], &rows()),
                 Sheet::Blank,
             ]

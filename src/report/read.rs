@@ -22,11 +22,15 @@ use super::{
 };
 use crate::{
     domain::Record,
-    sync_type::{SyncTypeSpec, SyncTypes, ValueType},
+    sync_type::{SyncTypeSpec, SyncTypes, ValueType, header::normalise},
 };
 
 /// From so many rows on, a report most of whose rows have no key is refused.
 const MOSTLY_FROM: usize = 6;
+/// Shorter headers are words that stand anywhere.
+const LONG_HEADER: usize = 8;
+/// Texts of a page without a table that are looked at, at most.
+const LOOKED_AT: usize = 2_000;
 /// Unclean pages beyond this are counted, not listed.
 const LISTED_PAGES: usize = 20;
 
@@ -129,6 +133,7 @@ impl Request<'_> {
         let judge = self.judge(&rows, &headers, &columns, tables.len() / length);
         self.check_outside(&cycles, &judge, &columns)?;
 
+        self.check_moved(&tables, &rows, &judge, &columns)?;
         let judged = join_rests(&rows, rows.par_iter().map(|row| judge.judge(*row, row.is_first())).collect(), &tables);
         check_order(&judged)?;
         let mut reader = RowReader::new(spec, &columns, &cycles.headers().map(|(place, _)| place).collect::<Vec<_>>());
@@ -144,8 +149,10 @@ impl Request<'_> {
             }
         }
         let mut report = reader.finish()?;
-        let read = report.rows() as usize;
-        if report.skipped as usize > read / 2 && read >= MOSTLY_FROM {
+        // pre-ruled sheets have rows without any text
+        let blank = rows.iter().filter(|row| row.cells().all(str::is_empty)).count();
+        let read = (report.rows() as usize).saturating_sub(blank);
+        if (report.skipped as usize).saturating_sub(blank) > read / 2 && read >= MOSTLY_FROM {
             let text = format!("{} of {read} rows have no key: they were not put together rightly", report.skipped);
             return Err(Refusal::new(RefusalCode::PagesDisagree, text));
         }
@@ -210,6 +217,37 @@ impl Request<'_> {
             }
         }
         Ok(())
+    }
+
+    /// A header or a key that stands outside of its table belongs into it.
+    fn check_moved(
+        &self,
+        tables: &[PageTable],
+        rows: &[WideRow<'_>],
+        judge: &Judge,
+        columns: &Columns,
+    ) -> Result<(), Refusal> {
+        let key = columns.places[self.spec.fields[self.spec.key].column];
+        let keyless = rows.iter().find(|row| key.is_some_and(|key| row.cell(key).is_empty()));
+        let absent: Vec<String> = columns
+            .places
+            .iter()
+            .zip(&self.spec.columns)
+            .filter(|(place, _)| place.is_none())
+            .flat_map(|(_, column)| column.headers.iter().map(|header| normalise(header)))
+            .filter(|header| header.chars().count() >= LONG_HEADER)
+            .collect();
+        let is_header = |text: &str| !absent.is_empty() && absent.contains(&normalise(text));
+        match judge.moved(tables, keyless.copied(), is_header) {
+            None => Ok(()),
+            Some(text) => {
+                let text = format!(
+                    "'{text}' stands outside of the table, but seems to belong into it: a column's header, or the key \
+                     of a row that has none"
+                );
+                Err(Refusal::new(RefusalCode::NoTable, text))
+            }
+        }
     }
 
     /// Recognises the tables of all pages; and how many pages there are.
@@ -335,7 +373,8 @@ fn by_marks(page: &Page, known: &Known) -> Result<Marked, Refusal> {
     }
     let verdict = page.verdict;
     let is_clean = verdict.skipped_tokens + verdict.lost_texts + verdict.failed_streams == 0;
-    let sheet = Sheet::Text { page: page.number, lines: table::lines_of_columns(page), is_clean };
+    let texts = page.runs.iter().take(LOOKED_AT).map(|run| page.text_of(run).trim().to_owned()).collect();
+    let sheet = Sheet::Text { page: page.number, lines: table::lines_of_columns(page), is_clean, texts };
     Ok(Marked::Open { sheet, is_headed: table::shows_headers(page, known) })
 }
 
@@ -358,6 +397,7 @@ fn join_rests<'a>(rows: &[WideRow<'a>], kinds: Vec<Kind>, tables: &[PageTable]) 
     for (row, kind) in rows.iter().zip(kinds) {
         if let (Kind::Rest, Some((last, Kind::Record))) = (&kind, joined.last_mut())
             && last.rest.is_none()
+            && last.wide.cells().any(|cell| !cell.is_empty())
             && last.wide.is_last()
             && last.wide.band().bottom - lowest <= highest
         {

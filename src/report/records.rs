@@ -1,6 +1,9 @@
 //! Which rows are records? Headers printed again, captions, totals and page furniture are none.
 
-use std::{borrow::Cow, collections::HashMap};
+use std::{
+    borrow::Cow,
+    collections::{HashMap, HashSet},
+};
 
 use super::{
     cycle::WideRow,
@@ -24,6 +27,8 @@ const NO_DATA: [&str; 11] = [
     "aucune donn",
     "no hay datos",
 ];
+/// Heights that round to the same multiple of this (points) are one.
+const SAME_HEIGHT: f64 = 3.0;
 /// The same furniture on at least this share of the pages is printed on every page.
 const MOST_PAGES: f64 = 0.6;
 
@@ -45,7 +50,9 @@ impl<'a> Row<'a> {
             Some(rest) => {
                 let word = text.rsplit(' ').next().unwrap_or_default();
                 let goes_on = word.ends_with(['?', '&', '/', '-']) && word.chars().nth(1).is_some();
-                Cow::Owned(format!("{text}{}{rest}", if goes_on { "" } else { " " }))
+                // of a single word, nobody knows whether it was cut
+                let break_or_blank = if text.contains(' ') { ' ' } else { BREAK };
+                Cow::Owned(if goes_on { format!("{text}{rest}") } else { format!("{text}{break_or_blank}{rest}") })
             }
         }
     }
@@ -81,8 +88,8 @@ pub struct Judge {
     /// How many cells of a row are filled, in the middle of all rows.
     filled: usize,
     totals_words: Vec<String>,
-    /// On how many pages each text stands alone in its row, digits apart.
-    alone: HashMap<String, usize>,
+    /// On which pages each text stands alone in its row, digits apart, at one height.
+    alone: HashMap<(String, i64), HashSet<usize>>,
     pages: usize,
 }
 
@@ -90,10 +97,11 @@ fn filled(row: WideRow<'_>) -> usize {
     row.cells().filter(|cell| !cell.is_empty()).count()
 }
 
-/// A row's texts with their digits made alike: page numbers differ from page to page.
-fn masked(row: WideRow<'_>) -> String {
+/// A row's texts with their digits made alike, and its height: page numbers differ from page to page.
+fn place(row: WideRow<'_>) -> (String, i64) {
     let cells = row.cells().filter(|cell| !cell.is_empty());
-    cells.flat_map(str::chars).map(|character| if character.is_ascii_digit() { '#' } else { character }).collect()
+    let text = cells.flat_map(str::chars).map(|character| if character.is_ascii_digit() { '#' } else { character });
+    (text.collect(), (row.band().top / SAME_HEIGHT).round() as i64)
 }
 
 impl Judge {
@@ -111,9 +119,9 @@ impl Judge {
         // captions and footers are no examples of keys
         let whole = |row: &&WideRow<'_>| filled(**row) * 2 >= filled_usually;
         let keys = key.into_iter().flat_map(|place| rows.iter().filter(whole).map(move |row| row.cell(place)));
-        let mut alone = HashMap::new();
+        let mut alone: HashMap<(String, i64), HashSet<usize>> = HashMap::new();
         for row in rows.iter().filter(|row| !whole(row)) {
-            *alone.entry(masked(*row)).or_default() += 1;
+            alone.entry(place(*row)).or_default().insert(row.page_number(0));
         }
         Self {
             headers: headers.iter().map(|(place, header)| (*place, normalise(header))).collect(),
@@ -141,8 +149,10 @@ impl Judge {
         if let Some(claims) = totals::worded(row, &self.totals_words).filter(|_| key.is_empty() || !is_like) {
             return Kind::Totals(claims);
         }
-        if row.is_spanning() && !is_like {
-            return Kind::Caption;
+        if row.is_spanning() {
+            // a key with a long name beside it is no caption
+            let has_key = row.cells().find(|cell| !cell.is_empty()).is_some_and(|text| self.begins_with_key(text));
+            return if has_key { Kind::OddKey } else { Kind::Caption };
         }
         if self.is_header(row) {
             return Kind::Header;
@@ -152,18 +162,25 @@ impl Judge {
         }
         let is_sparse = count * 2 < self.filled;
         let is_everywhere = self.pages > 1
-            && self.alone.get(&masked(row)).is_some_and(|pages| *pages as f64 >= self.pages as f64 * MOST_PAGES);
+            && is_sparse
+            && self.alone.get(&place(row)).is_some_and(|pages| pages.len() as f64 >= self.pages as f64 * MOST_PAGES);
         match key {
+            "" if is_sparse && (is_everywhere || row.is_apart()) => Kind::Furniture,
             "" if is_sparse && is_first => Kind::Rest,
-            "" if is_sparse && row.is_apart() => Kind::Furniture,
             "" => Kind::Record,
-            _ if is_sparse && row.is_apart() && (is_odd || !is_like || count == 1) => Kind::Furniture,
-            _ if is_sparse && is_odd && is_everywhere => Kind::Furniture,
+            _ if is_sparse && is_odd && (row.is_apart() || is_everywhere) => Kind::Furniture,
+            // a page number may look like a key
+            _ if count == 1 && is_sparse && row.is_apart() && is_everywhere => Kind::Furniture,
+            _ if is_sparse && row.is_apart() && !is_like => Kind::OddKey,
             // one text in words, where keys have none: of a group, a note
-            _ if is_sparse && is_odd && count == 1 && key.contains(' ') => Kind::Caption,
+            _ if is_sparse && is_odd && count == 1 && key.contains(' ') && !self.begins_with_key(key) => Kind::Caption,
             _ if is_sparse && is_odd => Kind::OddKey,
             _ => Kind::Record,
         }
+    }
+
+    fn begins_with_key(&self, text: &str) -> bool {
+        text.split_whitespace().next().is_some_and(|word| self.shapes.is_like(word))
     }
 
     /// Do all its texts say what the header says?
@@ -188,14 +205,32 @@ impl Judge {
         same * 2 >= printed.max(1)
     }
 
+    /// A text outside of the rows that looks like the key that a full row lacks, or is a header that no
+    /// column has: something moved it there. `row` is one without a key.
+    pub fn moved(
+        &self,
+        tables: &[PageTable],
+        row: Option<WideRow<'_>>,
+        is_header: impl Fn(&str) -> bool,
+    ) -> Option<String> {
+        let lacks_key = row.is_some_and(|row| filled(row) * 2 >= self.filled);
+        let texts = tables.iter().flat_map(|table| &table.strays).flat_map(|stray| &stray.texts);
+        let is_moved = |text: &&String| (lacks_key && self.shapes.is_like(text)) || is_header(text);
+        texts.map(|(_, text)| text).find(is_moved).cloned()
+    }
+
     /// A line outside of the rows that looks like a row whose rule is missing: its texts.
     pub fn lost_row(&self, table: &PageTable, page: usize) -> Option<String> {
         let key = self.key.filter(|(of, _)| *of == page).map(|(_, column)| column);
         let is_row = |stray: &&super::table::Stray| match stray.side {
             Side::Beside { header } => header,
+            Side::Above | Side::Off => false,
             Side::Below(heights) if heights > NEAR => false,
             Side::Below(_) => match key {
-                Some(key) => stray.texts.iter().any(|(column, text)| *column == Some(key) && self.shapes.is_like(text)),
+                Some(key) => stray.texts.iter().any(|(column, text)| {
+                    let look = self.shapes.look_of(text);
+                    *column == Some(key) && (look == Look::Like || (look == Look::Unknown && stray.texts.len() > 1))
+                }),
                 // without the key, several texts that each stand in a column of their own
                 None => stray.texts.len() > 1 && stray.texts.iter().all(|(column, _)| column.is_some()),
             },
@@ -249,6 +284,8 @@ mod tests {
         assert!(matches!(judged(["Totale", "", "", "5,00"], &nothing), Kind::Totals(_)));
         assert_eq!(judged(["Pagina 1 di 2", "", "", ""], &apart), Kind::Furniture);
         assert_eq!(judged(["1", "", "", ""], &apart), Kind::Furniture);
+        assert_eq!(judged(["71.005", "", "", ""], &apart), Kind::Record, "a key that looks like the others");
+        assert_eq!(judged(["71.005 Rossi Mario", "", "", ""], &spanning), Kind::OddKey, "a long name beside its key");
         assert_eq!(judged(["vedi nota", "", "", ""], &nothing), Kind::Caption);
         assert_eq!(judged(["n.d.", "", "", ""], &nothing), Kind::OddKey);
         assert_eq!(judged(["AB/12", "Rossi", "20/01/2026", "1,00"], &nothing), Kind::Record, "a whole row");

@@ -97,6 +97,11 @@ impl Shapes {
         if self.count >= FEW && (has_odd_shape || has_odd_blank) { Look::Odd } else { Look::Unknown }
     }
 
+    /// Do many keys share a shape?
+    pub fn has_common(&self) -> bool {
+        self.most as f64 >= self.count as f64 * RARE && self.count > 0
+    }
+
     /// Does a text look as keys of this report do, for certain?
     pub fn is_like(&self, text: &str) -> bool {
         self.look_of(text) == Look::Like

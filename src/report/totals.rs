@@ -108,10 +108,18 @@ pub fn worded(row: WideRow<'_>, words: &[String]) -> Option<Claims> {
         return None;
     }
     let first = first.replace(BREAK, " ");
-    let number = |word: &str| word.trim_matches(|c: char| !c.is_ascii_digit()).to_owned();
-    let count = first.split_whitespace().skip(1).find_map(|word| whole(&number(word)));
+    let count = count_in(&first);
     let sums = cells.filter_map(|(number, text)| Some((number, amount(text)?))).collect();
     Some(Claims { count, sums, ..Claims::default() })
+}
+
+/// The rows that a label counts: `Totale: 12`, `Totale ordini: 12`, `Total 12`; but not `Totale anno 2026`.
+fn count_in(label: &str) -> Option<u64> {
+    if let Some((_, behind)) = label.split_once([':', '=']) {
+        return whole(behind.split_whitespace().next()?);
+    }
+    let mut words = label.split_whitespace().skip(1);
+    whole(words.next()?.trim_matches(['(', ')']))
 }
 
 /// What was added up while reading: rows, and a sum a cell of the wide row, with its header; `None` once a
@@ -119,12 +127,17 @@ pub fn worded(row: WideRow<'_>, words: &[String]) -> Option<Claims> {
 #[derive(Debug, Clone, Default)]
 pub struct Sums {
     pub rows: u64,
+    /// Of the rows, those without any text.
+    pub blank: u64,
     pub cells: Vec<Option<(String, Option<Decimal>)>>,
 }
 
 impl Sums {
     fn disagrees(&self, claims: &Claims) -> Option<String> {
-        if let Some(count) = claims.count.filter(|count| *count != self.rows) {
+        // rows without any text may be counted or not; and a number beside sums that agree may be anything
+        let is_other = |count: &u64| *count != self.rows && *count != self.rows - self.blank;
+        let sums_decide = !claims.is_labelled && !claims.sums.is_empty();
+        if let Some(count) = claims.count.filter(is_other).filter(|_| !sums_decide) {
             return Some(format!("the totals row says {count} rows, {} were read", self.rows));
         }
         claims.sums.iter().find_map(|(cell, claimed)| {
@@ -156,17 +169,37 @@ mod tests {
 
     #[test]
     fn claims_are_held_against_the_rows() {
-        let claims = Claims { count: Some(3), sums: vec![(1, Decimal::new(1000, 2))], ..Claims::default() };
+        let sum = (1, Decimal::new(1000, 2));
+        let claims = Claims { count: Some(3), sums: vec![sum], is_labelled: true, ..Claims::default() };
         let sums = |rows, cents: Option<i64>| Sums {
             rows,
+            blank: 0,
             cells: vec![None, Some(("IMPORTO".to_owned(), cents.map(|cents| Decimal::new(cents, 2))))],
         };
-        let check = |sums: &Sums, since: &Sums| check(&claims, sums, since).map_err(|refusal| refusal.text);
+        let of =
+            |claims: &Claims, sums: &Sums, since: &Sums| check(claims, sums, since).map_err(|refusal| refusal.text);
+        let check = |sums: &Sums, since: &Sums| of(&claims, sums, since);
         let none = Sums::default();
         assert!(check(&sums(3, Some(1010)), &none).is_ok(), "rounding");
         assert!(check(&sums(3, None), &none).is_ok(), "a column that was not read in full is not checked");
         assert!(check(&sums(3, Some(1011)), &sums(0, None)).unwrap_err().contains("'IMPORTO'"));
         assert!(check(&sums(2, Some(1000)), &none).unwrap_err().contains("says 3 rows, 2 were read"));
-        assert!(check(&sums(9, Some(9000)), &sums(3, Some(1000))).is_ok(), "a subtotal");
+        let worded = Claims { is_labelled: false, ..claims.clone() };
+        assert!(of(&worded, &sums(9, Some(9000)), &sums(3, Some(1000))).is_ok(), "a subtotal");
+        assert!(of(&worded, &sums(9, Some(1000)), &none).is_ok(), "the sum decides what the number is");
+    }
+
+    #[test]
+    fn labels_count_rows_where_they_say_so() {
+        for (label, count) in [
+            ("Totale: 12", Some(12)),
+            ("Totale ordini: 12", Some(12)),
+            ("Total 12 rows", Some(12)),
+            ("Totale anno 2026", None),
+            ("Totale pagina 1", None),
+            ("Totale", None),
+        ] {
+            assert_eq!(count_in(label), count, "{label}");
+        }
     }
 }

@@ -33,6 +33,8 @@ pub struct TypedRow {
     uncertain: Vec<usize>,
     /// Does it hold glyphs that nobody can read?
     is_unreadable: bool,
+    /// Does it hold no text at all?
+    is_blank: bool,
 }
 
 /// Puts typed rows where they belong.
@@ -59,7 +61,7 @@ impl<'a> RowReader<'a> {
             let column = Some(&spec.columns[column]).filter(|column| is_number(column.value_type))?;
             Some((column.headers[0].clone(), Some(Decimal::ZERO)))
         };
-        let sums = Sums { rows: 0, cells: places.iter().map(sum).collect() };
+        let sums = Sums { rows: 0, blank: 0, cells: places.iter().map(sum).collect() };
         let added = |(cell, place): (usize, &Place)| {
             sums.cells[cell].as_ref()?;
             let column = columns.places.iter().position(|found| found.as_ref() == Some(place))?;
@@ -87,6 +89,7 @@ impl<'a> RowReader<'a> {
             misfits: Vec::new(),
             uncertain: Vec::new(),
             is_unreadable: false,
+            is_blank: row.wide.cells().all(str::is_empty),
         };
         for (number, column) in spec.columns.iter().enumerate() {
             if column.value_type == ValueType::Skip {
@@ -188,7 +191,10 @@ impl<'a> RowReader<'a> {
         let key_column = self.spec.fields[self.spec.key].column;
         self.all.rows += 1;
         self.since.rows += 1;
-        let key = self.columns.places[key_column].map(|place| row.cell(place).replace(BREAK, " "));
+        let text = self.columns.places[key_column].map(|place| row.cell(place).replace(BREAK, " "));
+        // as it is stored, so that it counts as seen
+        let value = text.and_then(|text| cell::parse(self.spec.columns[key_column].value_type, &text).ok());
+        let key = value.map(|value| value.canonical().into_owned()).filter(|key| !key.is_empty());
         let why = "odd_key: expected a key as the other rows have, in a row as filled as theirs".to_owned();
         self.quarantine(row, key_column, why, key);
     }
@@ -208,7 +214,7 @@ impl<'a> RowReader<'a> {
     /// `totals_mismatch`
     pub fn check_totals(&mut self, claims: &Claims) -> Result<(), Refusal> {
         totals::check(claims, &self.all, &self.since)?;
-        self.since.rows = 0;
+        (self.since.rows, self.since.blank) = (0, 0);
         for sum in self.since.cells.iter_mut().flatten() {
             sum.1 = Some(Decimal::ZERO);
         }
@@ -257,6 +263,7 @@ impl<'a> RowReader<'a> {
     fn count(&mut self, typed: &TypedRow) {
         for sums in [&mut self.all, &mut self.since] {
             sums.rows += 1;
+            sums.blank += u64::from(typed.is_blank);
             for (cell, column, field) in &self.added {
                 let Some((_, total)) = &mut sums.cells[*cell] else { continue };
                 if typed.misfits.contains(column) {

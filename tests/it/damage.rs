@@ -20,6 +20,8 @@ use lockstep::{
     testing::types,
 };
 
+use rust_decimal::Decimal;
+
 use crate::fixtures::bytes;
 
 /// Flipped bytes in each file.
@@ -171,6 +173,53 @@ damaged_copies_of! {
     sideways: "../printers/sideways.prices.pdf" as "prices",
     nested_forms: "../printers/form-nested.prices.pdf" as "prices",
     borderless: "../printers/chromium-borderless.prices.pdf" as "prices",
+    linearized: "../shapes/cycle-h-lin.pdf" as "orders",
+    objects_generated: "../shapes/total-full-en-objstm.pdf" as "orders",
+}
+
+/// Sums of amounts may differ by so much from the totals row.
+const TOLERANCE: Decimal = Decimal::from_parts(10, 0, 0, false, 2);
+
+/// Where no checksum protects the content, a flipped bit may turn one letter into another, and nothing in
+/// the file says so. What does: the totals row of the amounts, and the shape of every value. So no amount
+/// changes unnoticed, and no row is lost.
+#[test]
+fn flips_in_content_without_a_checksum_change_no_amount_unnoticed() {
+    let types = types();
+    let orders = types.get("orders").unwrap();
+    let amount = orders.field("total_amount").unwrap();
+    let mut random = fastrand::Rng::with_seed(20_261_130);
+    let (mut read, mut refused, mut letters, mut wrong) = (0, 0, 0, Vec::new());
+    for name in ["filter-lzw", "filter-runlength", "filter-chain", "filter-hex", "filter-none"] {
+        let pdf = bytes(&format!("../shapes/{name}.pdf"));
+        let truth = report::read(&pdf, orders, &types).unwrap();
+        for _ in 0..250 {
+            let (at, bit) = (random.usize(..pdf.len()), random.u8(..8));
+            let mut copy = pdf.clone();
+            copy[at] ^= 1 << bit;
+            let Ok(report) = report::read(&copy, orders, &types) else {
+                refused += 1;
+                continue;
+            };
+            read += 1;
+            let is_lost = report.rows() < truth.rows();
+            let sum = |report: &Report| {
+                let amounts = report.records.iter().filter_map(|record| record.values[amount].as_decimal());
+                amounts.sum::<Decimal>()
+            };
+            // what was refused, skipped or is not in this export says so itself
+            let is_told = !report.quarantined.is_empty() || report.skipped > truth.skipped || !report.present[amount];
+            // printed cells are rounded, so the totals row allows that much
+            let is_changed = !is_told && (sum(&report) - sum(&truth)).abs() > TOLERANCE;
+            if is_lost || is_changed {
+                wrong.push(format!("{name}: byte {at} ^ {}", 1 << bit));
+            }
+            letters += usize::from(!is_told && report.records != truth.records);
+        }
+    }
+    println!("{read} read, {refused} refused; in {letters} of them letters or dates differ, which nothing contradicts");
+    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(read > 100 && refused > 100, "{read} read, {refused} refused");
 }
 
 /// A file of one page; `objects` come after catalog (1), pages (2) and page (3, content 4).

@@ -30,8 +30,8 @@ fn the_six_types_are_found_in_their_reports() {
                 (_, ValueType::Text) => texts.is_empty(),
                 // a date and a time are printed as a date alone where the time is midnight
                 (ValueType::Datetime, ValueType::Date) => texts.iter().all(|text| !text.contains(' ')),
-                // a text of nothing but yes and no
-                (ValueType::Text, ValueType::Bool) => true,
+                // stored alike: nothing tells them apart without a currency; and a text of nothing but yes and no
+                (ValueType::Money, ValueType::Number) | (ValueType::Text, ValueType::Bool) => true,
                 // whole numbers may be codes, and amounts without cents whole numbers
                 (ValueType::Text | ValueType::Number | ValueType::Money, ValueType::Int) => guessed.doubt.is_some(),
                 _ => false,

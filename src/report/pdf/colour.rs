@@ -98,6 +98,10 @@ impl Interpreter<'_> {
             self.state.mixes =
                 !mode.as_array().map_or_else(|_| is_plain(mode), |modes| modes.first().is_some_and(is_plain));
         }
+        // a mask lets through what is below, here and there
+        if let Ok(mask) = state.get(b"SMask") {
+            self.state.mixes |= !matches!(self.document.resolve(mask).as_name(), Ok(b"None"));
+        }
         self.state.alpha = fill.unwrap_or(self.state.alpha);
         self.state.stroke_alpha = stroke.unwrap_or(self.state.stroke_alpha);
     }

@@ -20,6 +20,8 @@ use super::{
 
 /// Saved graphics states; real pages need a few.
 const MAX_SAVED: usize = 10_000;
+/// Texts on one page; a letter each on a large sheet is far below.
+const MOST_TEXTS: usize = 60_000;
 /// After so many tokens the budget is asked.
 const TOKENS_A_LOOK: u64 = 4_096;
 
@@ -140,6 +142,29 @@ pub fn interpret(
     Ok(page)
 }
 
+/// Is this operator not the one that was written, or are its operands not those? Where nothing but a
+/// damaged byte explains what stands there, a text may be lost that was to be shown.
+fn is_damaged(operator: &[u8], operands: &[Token<'_>]) -> bool {
+    let expected = match operator {
+        b"BT" | b"ET" | b"T*" => 0,
+        b"Tc" | b"Tw" | b"Tz" | b"TL" | b"Ts" | b"Tr" | b"Tj" | b"'" => 1,
+        b"Tf" | b"Td" | b"TD" => 2,
+        b"\"" => 3,
+        b"Tm" => 6,
+        b"TJ" | b"BDC" | b"DP" => return false,
+        // strings are shown, or describe a mark
+        _ => {
+            let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'*' | b'_' | b'-' | b'.');
+            return has_text(operands) || !operator.iter().all(is_name);
+        }
+    };
+    operands.len() > expected
+}
+
+fn has_text(operands: &[Token<'_>]) -> bool {
+    operands.iter().any(|operand| matches!(operand, Token::Text(_)))
+}
+
 pub(super) fn numbers<const N: usize>(operands: &[Token<'_>]) -> Option<[f64; N]> {
     let tail = operands.get(operands.len().checked_sub(N)?..)?;
     let mut found = [0.0; N];
@@ -153,6 +178,9 @@ pub(super) fn numbers<const N: usize>(operands: &[Token<'_>]) -> Option<[f64; N]
 impl Interpreter<'_> {
     /// Tells the budget what was used since the last look.
     fn look(&mut self) -> Result<(), Exceeded> {
+        if self.page.runs.len() > MOST_TEXTS {
+            return Err(Exceeded::of("texts on a page", MOST_TEXTS as u64));
+        }
         let glyphs = self.page.verdict.glyphs;
         self.document.budget.spend_content(glyphs - self.glyphs_told, self.tokens)?;
         (self.glyphs_told, self.tokens) = (glyphs, 0);
@@ -177,7 +205,10 @@ impl Interpreter<'_> {
                     }
                 }
                 Token::Operator(operator) => {
-                    if !self.operate(operator, &operands, resources, depth)? {
+                    let is_known = self.operate(operator, &operands, resources, depth)?;
+                    if is_damaged(operator, &operands) {
+                        self.page.verdict.lost_texts += 1;
+                    } else if !is_known {
                         self.not_understood(&operands);
                     }
                 }
@@ -192,7 +223,8 @@ impl Interpreter<'_> {
             }
             operands.clear();
         }
-        if lexer.skipped > skipped || !operands.is_empty() {
+        let breaks_off = depth == 0 && self.in_text;
+        if lexer.skipped > skipped || !operands.is_empty() || breaks_off {
             self.not_understood(&operands);
         }
         Ok(())
@@ -201,7 +233,7 @@ impl Interpreter<'_> {
     /// A token made no sense: where texts are printed, one of them may be lost.
     fn not_understood(&mut self, operands: &[Token<'_>]) {
         self.page.verdict.skipped_tokens += 1;
-        if self.in_text || operands.iter().any(|operand| matches!(operand, Token::Text(_))) {
+        if self.in_text || has_text(operands) {
             self.page.verdict.lost_texts += 1;
         }
     }
@@ -286,10 +318,11 @@ impl Interpreter<'_> {
         };
         let clip = self.path.paint(paint, &mut self.page, self.state.clip);
         self.state.clip = clip.or(self.state.clip);
-        let is_opaque = self.state.alpha >= 1.0 && !self.state.mixes;
-        let colour = self.state.fill.filter(|_| is_opaque);
-        for area in self.path.filled.drain(..) {
-            self.painted.fill(area, colour, is_opaque, &mut self.page);
+        // patterns have holes
+        let is_opaque = self.state.alpha >= 1.0 && !self.state.mixes && self.state.fill.is_some();
+        for (area, is_whole) in self.path.filled.drain(..) {
+            let colour = self.state.fill.filter(|_| is_opaque && is_whole);
+            self.painted.fill(area, colour, is_opaque && is_whole, &mut self.page);
         }
     }
 

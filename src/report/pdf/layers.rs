@@ -6,6 +6,8 @@ use lopdf::{Dictionary, Object, ObjectId};
 
 use super::document::Document;
 
+/// Steps of one expression, at most: real ones have a few.
+const MOST_STEPS: usize = 1_000;
 /// How deep the expressions of a membership may nest.
 const DEPTH: usize = 16;
 
@@ -54,7 +56,7 @@ impl Layers {
         }
         let Some(membership) = document.dict(object) else { return false };
         if let Ok(expression) = membership.get(b"VE") {
-            return !self.holds(document, expression, DEPTH);
+            return !self.holds(document, expression, DEPTH, &mut 0);
         }
         let members: Vec<bool> = match membership.get(b"OCGs") {
             Ok(one) if is_on(one).is_some() => is_on(one).into_iter().collect(),
@@ -71,17 +73,18 @@ impl Layers {
             }
     }
 
-    fn holds(&self, document: &Document<'_>, expression: &Object, depth: usize) -> bool {
+    fn holds(&self, document: &Document<'_>, expression: &Object, depth: usize, steps: &mut usize) -> bool {
+        *steps += 1;
         if let Some(on) = expression.as_reference().ok().and_then(|layer| self.0.get(&layer)) {
             return *on;
         }
         let Ok([operator, operands @ ..]) = document.resolve(expression).as_array().map(Vec::as_slice) else {
             return true;
         };
-        if depth == 0 {
+        if depth == 0 || *steps > MOST_STEPS {
             return true;
         }
-        let mut values = operands.iter().map(|operand| self.holds(document, operand, depth - 1));
+        let mut values = operands.iter().map(|operand| self.holds(document, operand, depth - 1, steps));
         match operator.as_name() {
             Ok(b"And") => values.all(|value| value),
             Ok(b"Or") => values.any(|value| value),

@@ -127,6 +127,8 @@ pub struct Run {
     pub text: std::ops::Range<u32>,
 }
 
+/// Texts outside of a page that are kept, at most.
+const LISTED: usize = 500;
 /// A blank is narrower than this share of the size.
 const BLANK: f64 = 0.36;
 /// Texts that overlap by more than this share of the size have widths that lie.
@@ -187,14 +189,16 @@ pub struct Page {
     pub clips: Vec<Rect>,
     /// Where pictures stand.
     pub images: Vec<Rect>,
+    /// Texts outside of the page's edges, a few of them.
+    pub cropped: Vec<String>,
     /// Small things that are drawn: marks, check boxes.
     pub drawings: Vec<Rect>,
     /// Where fields of a form, and notes, show text that is no part of the content.
     pub fields: Vec<Rect>,
     /// For each font: the gap (share of the size) from which on two texts are two words.
     pub gaps: Vec<f64>,
-    /// Where texts begin that run up, down or backwards.
-    pub turned: Vec<(f64, f64)>,
+    /// Where texts begin that do not stand upright, and their sizes: `(x, y, size)`.
+    pub turned: Vec<(f64, f64, f64)>,
     /// How far it could be read.
     pub verdict: Verdict,
     /// Glyphs by the direction they run in: to the right, up, to the left, down.
@@ -225,10 +229,13 @@ impl Page {
     pub fn crop(&mut self) {
         let page = Rect { x0: 0.0, y0: 0.0, x1: self.size.0, y1: self.size.1 };
         let holds = |area: &Rect| area.x1 >= area.x0 && area.y1 >= area.y0;
-        self.runs.retain(|run| {
+        let is_inside = |run: &Run| {
             let (x, y) = (f64::midpoint(run.x0, run.x1), run.y + run.size * 0.3);
             x >= page.x0 && x <= page.x1 && y >= page.y0 && y <= page.y1
-        });
+        };
+        let outside = self.runs.iter().filter(|run| !is_inside(run)).take(LISTED);
+        self.cropped = outside.map(|run| self.text_of(run).trim().to_owned()).collect();
+        self.runs.retain(is_inside);
         self.rules = self.rules.drain(..).filter_map(|rule| rule.within(page)).collect();
         for areas in [&mut self.boxes, &mut self.images, &mut self.drawings, &mut self.fields] {
             for area in areas.iter_mut() {

@@ -15,6 +15,8 @@ const SMALLEST_DRAWING: f64 = 3.0;
 const LARGEST_DRAWING: f64 = 24.0;
 /// Of so many on one page, no more are kept: they are a picture.
 const MOST_DRAWINGS: usize = 10_000;
+/// Boxes of one path that are looked at for holes.
+const MOST_HOLES: usize = 64;
 /// And a longer one this thin is a bar, which parts as a rule does.
 const BAR_THICKNESS: f64 = 5.0;
 /// A bar is this many times as long as it is thick.
@@ -37,8 +39,8 @@ pub struct Path {
     boxes: Vec<Rect>,
     segments: Vec<((f64, f64), (f64, f64))>,
     subpath: Vec<(f64, f64)>,
-    /// Areas that were filled since the last look.
-    pub filled: Vec<Rect>,
+    /// Areas that were filled since the last look; is each one covered all over?
+    pub filled: Vec<(Rect, bool)>,
     /// `W` was seen: the next painting operator clips.
     pub clips: bool,
 }
@@ -106,10 +108,23 @@ impl Path {
             if page.drawings.len() < MOST_DRAWINGS {
                 page.drawings.extend(bounds.filter(is_small));
             }
+            // a box within another one is a hole, and a round shape is not as large as its bounds
+            let holds = |outer: &Rect, inner: &Rect| {
+                outer.x0 <= inner.x0 && outer.x1 >= inner.x1 && outer.y0 <= inner.y0 && outer.y1 >= inner.y1
+            };
+            let is_plain = self.segments.is_empty()
+                && (self.boxes.len() < 2
+                    || (self.boxes.len() <= MOST_HOLES
+                        && !self.boxes.iter().enumerate().any(|(number, outer)| {
+                            self.boxes.iter().enumerate().any(|(other, inner)| other != number && holds(outer, inner))
+                        })));
+            if paint.fills && !is_plain {
+                self.filled.extend(bounds.map(|bounds| (bounds, false)));
+            }
             for shape in self.boxes.drain(..) {
                 let shape = within.map_or(shape, |within| shape.intersection(within));
-                if paint.fills && shape.width() > RULE_THICKNESS && shape.height() > RULE_THICKNESS {
-                    self.filled.push(shape);
+                if paint.fills && is_plain && shape.width() > RULE_THICKNESS && shape.height() > RULE_THICKNESS {
+                    self.filled.push((shape, true));
                 }
                 paint_box(paint, shape, page);
             }

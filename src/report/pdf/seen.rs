@@ -7,6 +7,8 @@ use super::{
 
 /// Texts are looked up by strips of this height (points).
 const STRIP: f64 = 24.0;
+/// Areas filled on a page, at most: four to a cell on a large sheet are below.
+const MOST_FILLS: usize = 20_000;
 /// Texts in a strip, usually.
 const USUAL: usize = 32;
 /// Strips of a page, at most.
@@ -35,7 +37,7 @@ impl Painted {
     /// An area was filled; what is below it is not seen any more if it is opaque.
     pub fn fill(&mut self, area: Rect, colour: Colour, is_opaque: bool, page: &mut Page) {
         self.fills.push((area, colour));
-        if !is_opaque || self.strips.is_empty() {
+        if !is_opaque || self.strips.is_empty() || self.fills.len() > MOST_FILLS {
             return;
         }
         for strip in self.strips.iter().take(strip(area.y1) + 1).skip(strip(area.y0)) {
@@ -54,6 +56,10 @@ impl Painted {
     pub fn shows(&self, run: &Run, colour: Colour) -> bool {
         let (x, y) = middle(run);
         let holds = |area: &Rect| x >= area.x0 && x <= area.x1 && y >= area.y0 && y <= area.y1;
+        // further back than any real page's background, nobody knows
+        if self.fills.len() > MOST_FILLS {
+            return true;
+        }
         let background = self.fills.iter().rev().find(|(area, _)| holds(area)).map_or(WHITE, |(_, colour)| *colour);
         !is_same(colour, background)
     }

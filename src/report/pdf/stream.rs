@@ -198,7 +198,8 @@ fn expand(bytes: &[u8], parameters: Option<&Dictionary>, budget: &Budget) -> Res
         expanded.extend_from_slice(&buffer[..step.consumed_out]);
         rest = &rest[step.consumed_in..];
         match step.status {
-            Ok(LzwStatus::Done) => return Ok(expanded),
+            Ok(LzwStatus::Done) if rest.iter().all(|byte| is_space(*byte)) => return Ok(expanded),
+            Ok(LzwStatus::Done) => return Err(broken("an LZW stream goes on behind its end mark")),
             Ok(LzwStatus::Ok) if expanded.len() <= room && (step.consumed_in > 0 || step.consumed_out > 0) => {}
             Ok(LzwStatus::Ok) if expanded.len() > room => {
                 budget.spend_bytes(room as u64 + 1)?;
@@ -259,7 +260,8 @@ fn run_lengths(bytes: &[u8]) -> Result<Vec<u8>, StreamError> {
     let mut at = 0;
     loop {
         match bytes.get(at) {
-            Some(128) => return Ok(bytes[..=at].to_vec()),
+            Some(128) if bytes[at + 1..].iter().all(|byte| is_space(*byte)) => return Ok(bytes[..=at].to_vec()),
+            Some(128) => return Err(broken("a run-length stream goes on behind its end mark")),
             Some(length @ 0..=127) => at += 2 + usize::from(*length),
             Some(_) => at += 2,
             None => return Err(broken("a run-length stream has no end mark")),
@@ -333,6 +335,8 @@ mod tests {
             ("ASCII85Decode", b"6<$6i5~>".to_vec()),
             ("RunLengthDecode", b"\x04BT ET".to_vec()),
             ("RunLengthDecode", b"\x14BT ET\x80".to_vec()),
+            ("RunLengthDecode", b"\x04BT ET\x80\x01BT\x80".to_vec()),
+            ("LZWDecode", [&lzw[..], b"BT ET"].concat()),
             ("LZWDecode", lzw[..lzw.len() - 3].to_vec()),
             ("LZWDecode", [&[0x12], &lzw[1..]].concat()),
         ] {

@@ -234,6 +234,7 @@ impl Interpreter<'_> {
             }
             _ => {
                 self.page.verdict.askew += 1;
+                self.page.turned.push((from.0, from.1, size));
                 self.page.text.truncate(start);
                 return;
             }
@@ -241,7 +242,7 @@ impl Interpreter<'_> {
         self.page.directions[turn] += (self.page.text.len() - start) as u64;
         if turn != 0 {
             self.page.verdict.askew += 1;
-            self.page.turned.push(from);
+            self.page.turned.push((from.0, from.1, size));
             self.page.text.truncate(start);
             return;
         }

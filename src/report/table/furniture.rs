@@ -18,6 +18,8 @@ use super::{
 const APART: f64 = 1.3;
 /// ... and at least this many times its size.
 const APART_SIZES: f64 = 2.0;
+/// Where there is no other gap, so many times its size.
+const FAR_APART: f64 = 4.0;
 /// Furniture stands on at least this share of the pages.
 const MOST_PAGES: f64 = 0.6;
 /// Places that differ by less (points) are the same.
@@ -167,8 +169,12 @@ fn tail(lines: &[Filled], from: f64, has_key: &dyn Fn(&Filled) -> bool) -> usize
     for number in 1..lines.len() {
         let (above, below) = (&lines[number - 1].line, &lines[number].line);
         let gap = above.y - below.y;
-        let is_apart = gap > below.size * APART_SIZES && (number < 2 || gap > widest * APART);
-        let holds_none = |line: &Filled| !has_key(line) || line.columns.0 == 1;
+        let far = if number < 2 { below.size * FAR_APART } else { widest * APART };
+        let is_apart = gap > below.size * APART_SIZES && gap > far;
+        // a full row with something in the key's column is a row, whatever that looks like
+        let holds_none = |line: &Filled| {
+            line.key.is_none() || line.columns.0 == 1 || (!has_key(line) && (line.is_sparse() || line.line.crosses))
+        };
         if is_apart && below.y < from && lines[number..].iter().all(holds_none) {
             return number;
         }

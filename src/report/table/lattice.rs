@@ -13,6 +13,8 @@ const SHARE: f64 = 0.25;
 const TOUCH: f64 = 3.0;
 /// Edges nearer than this share of the smallest text's size are a double rule if nothing stands between.
 const DOUBLE: f64 = 0.7;
+/// Rules times bands of one page: beyond, rules are not looked at band by band.
+const MOST_CROSSINGS: usize = 20_000_000;
 /// A box that covers more than this share of a page's width and height is its background.
 const BACKGROUND: f64 = 0.9;
 /// Columns on one page, at most.
@@ -119,6 +121,9 @@ impl Lattice {
     /// For each band, the rules that cross it, from left to right.
     fn crossing_by(&self, vertical: &[Line]) -> Vec<Vec<f64>> {
         let (Some(_), Some(rows)) = (&self.columns, &self.rows) else { return Vec::new() };
+        if vertical.len() * rows.edges.len() > MOST_CROSSINGS {
+            return Vec::new();
+        }
         let mut crossing: Vec<Vec<f64>> = vec![Vec::new(); rows.edges.len() - 1];
         for line in vertical {
             // edges run from top to bottom

@@ -16,6 +16,8 @@ use super::{
 const ALIGNED: f64 = 1.0;
 /// Gaps in one text are narrower than this share of the size.
 const WITHIN_TEXT: f64 = 0.7;
+/// Texts that reach over columns on one page, at most.
+const MOST_CROSSING: usize = 2_000;
 /// So many words make a sentence.
 const SENTENCE: usize = 3;
 /// A text whose size is above this times its row's height is printed over the table: a watermark.
@@ -72,7 +74,12 @@ pub enum Side {
     /// That many heights of the last row below it.
     Below(f64),
     /// To the left or right of a row; of the header's?
-    Beside { header: bool },
+    Beside {
+        header: bool,
+    },
+    Above,
+    /// Outside of the page: nobody sees it.
+    Off,
 }
 
 impl Cells<'_> {
@@ -96,19 +103,28 @@ impl Cells<'_> {
                 outside.push((run, None));
                 continue;
             };
-            if self.is_oversize(run, row) {
+            if self.is_larger(run.size, row) {
                 continue;
             }
             let inset = ALIGNED.min((run.x1 - run.x0) / 2.0);
-            let (start, end) = (self.cell(row, run.x0 + inset), self.cell(row, run.x1 - inset));
-            match start {
-                Some(column) if start == end => placement.texts.push(((row * width + column) as u32, number)),
-                None if end.is_none() => outside.push((run, Some(row))),
+            let (start, end) = (self.column(run.x0 + inset), self.column(run.x1 - inset));
+            match start.zip(end) {
+                Some((start, end)) if start == end => placement.texts.push(((row * width + start) as u32, number)),
+                // a cell over several columns
+                Some((start, end))
+                    if !self.rows[row].is_merged(width) && self.cell(row, start) == self.cell(row, end) =>
+                {
+                    placement.texts.push(((row * width + self.cell(row, start)) as u32, number));
+                }
+                None if start.or(end).is_none() => outside.push((run, Some(row))),
                 _ => crossing.push((row, number)),
             }
         }
         self.take_spanning(&mut placement, &mut crossing);
         placement.strays = self.strays(&outside)?;
+        if crossing.len() > MOST_CROSSING {
+            return Err(self.lost(&self.page.runs[crossing[0].1 as usize], "across columns"));
+        }
         for (row, number) in crossing {
             let run = &self.page.runs[number as usize];
             match self.by_alignment(run, &placement.texts) {
@@ -133,11 +149,11 @@ impl Cells<'_> {
         self.columns.partition_point(|edge| *edge <= x).checked_sub(1).filter(|at| at + 1 < self.columns.len())
     }
 
-    /// The cell of a row at `x`, by the column in which it begins.
-    fn cell(&self, row: usize, x: f64) -> Option<usize> {
-        let column = self.column(x)?;
+    /// The column in which a row's cell begins that reaches over `column`.
+    fn cell(&self, row: usize, column: usize) -> usize {
         let starts = &self.rows[row].starts;
-        starts.get(starts.partition_point(|start| *start <= column).checked_sub(1)?).copied()
+        let after = starts.partition_point(|start| *start <= column);
+        after.checked_sub(1).map_or(column, |at| starts[at])
     }
 
     fn row_at(&self, y: f64) -> Option<usize> {
@@ -149,9 +165,9 @@ impl Cells<'_> {
         self.row_at(run.y + run.size * MIDDLE)
     }
 
-    fn is_oversize(&self, run: &Run, row: usize) -> bool {
+    fn is_larger(&self, size: f64, row: usize) -> bool {
         let band = self.rows[row].band;
-        run.size > (band.top - band.bottom) * OVERSIZE
+        size > (band.top - band.bottom) * OVERSIZE
     }
 
     /// The cell whose clip a run is printed in.
@@ -277,7 +293,7 @@ impl Cells<'_> {
             let is_within = self.column(f64::midpoint(run.x0, run.x1)).is_some();
             let side = match beside {
                 Some(row) => Side::Beside { header: self.has_header && *row == 0 },
-                None if y >= self.top() => continue,
+                None if y >= self.top() => Side::Above,
                 None if y <= self.bottom() => Side::Below((self.bottom() - y) / height),
                 None if is_within => return Err(self.lost(run, "between the rows of the table")),
                 None => continue,
@@ -298,7 +314,8 @@ impl Cells<'_> {
             });
             Stray { side, texts: texts.collect() }
         };
-        Ok(lines.into_iter().map(stray).collect())
+        let off = self.page.cropped.iter().map(|text| Stray { side: Side::Off, texts: vec![(None, text.clone())] });
+        Ok(lines.into_iter().map(stray).chain(off).collect())
     }
 
     /// Pictures as large as cells, and fields of forms.
@@ -329,7 +346,11 @@ impl Cells<'_> {
 
     fn check_upright(&self) -> Result<(), Refusal> {
         let (left, right) = (self.columns[0], self.columns[self.columns.len() - 1]);
-        let is_inside = |(x, y): &(f64, f64)| *x > left && *x < right && *y > self.bottom() && *y < self.top();
+        // watermarks are larger than rows
+        let is_inside = |(x, y, size): &(f64, f64, f64)| {
+            let row = self.row_at(*y);
+            *x > left && *x < right && row.is_some_and(|row| !self.is_larger(*size, row))
+        };
         if self.page.turned.iter().any(is_inside) {
             let text = format!("page {}: a text in its table does not stand upright", self.page.number);
             return Err(Refusal::new(RefusalCode::UnreadableText, text));
@@ -396,6 +417,6 @@ mod tests {
         assert!(matches!(below[0].side, Side::Below(heights) if heights < 1.0));
         assert_eq!(stray(&[(120.0, 130.0, 88.0, "x")])[0].side, Side::Beside { header: true });
         assert_eq!(stray(&[(120.0, 130.0, 68.0, "x")])[0].side, Side::Beside { header: false });
-        assert!(stray(&[(2.0, 20.0, 140.0, "title")]).is_empty());
+        assert_eq!(stray(&[(2.0, 20.0, 140.0, "title")])[0].side, Side::Above);
     }
 }

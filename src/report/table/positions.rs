@@ -186,7 +186,9 @@ fn with_columns(
             [..] => next.filter(|next| fitting.contains(next)),
         };
         let is_table = lines_of_columns(page) >= TABLE_LINES;
-        match kind.filter(|_| is_table && page.number > first) {
+        // one or two rows are no table, but the end of one
+        let is_end = kind.is_some_and(|kind| key_of[kind].is_some());
+        match kind.filter(|_| (is_table || is_end) && page.number > first) {
             Some(kind) => headed.push(Headed { loose, kind, header: None }),
             None if is_table => {
                 let text = format!(

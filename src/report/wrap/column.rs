@@ -32,6 +32,7 @@ pub struct Column {
     with_blank: usize,
     sure: usize,
     pub with_small: usize,
+    with_digit: usize,
     /// What its texts look like without their blanks.
     shapes: Shapes,
     /// Its texts without their blanks.
@@ -92,6 +93,7 @@ impl Column {
         self.cells += 1;
         self.sure += usize::from(!text.contains(BREAK));
         self.with_blank += usize::from(text.contains(' '));
+        self.with_digit += usize::from(text.contains(|c: char| c.is_ascii_digit()));
         self.with_small += usize::from(text.contains(char::is_lowercase));
         self.shapes.add(&without_blanks(text));
         // texts that come again and again show their words once
@@ -132,9 +134,9 @@ impl Column {
     /// Does no text of it hold a blank: codes, accounts, single words?
     pub fn holds_codes(&self) -> bool {
         // of many texts of several words, some would not fill their lines, or begin one with a capital
-        let are_words = self.seen.len() >= MANY && !self.begins_words;
-        let is_shown = self.sure >= ENOUGH || (self.cells >= ENOUGH && self.with_small == 0);
-        self.with_blank == 0 && (are_words || is_shown || self.shapes.are_codes(ENOUGH))
+        let are_words = self.seen.len() >= MANY;
+        let is_shown = self.sure >= ENOUGH && self.with_digit * 2 > self.cells;
+        self.with_blank == 0 && !self.begins_words && (are_words || is_shown || self.shapes.are_codes(ENOUGH))
     }
 
     /// Are all numbers of so many digits one number each, that is cut? Nearly all chains are as long, and
@@ -152,7 +154,11 @@ impl Column {
 
     /// Is it as wide as its longest word, so that it cuts none?
     pub fn is_explained(&self) -> bool {
-        self.widest_word > 0.0 && self.widest_break <= self.widest_word + SAME_WIDTH && self.seems_cut == 0
+        // of capitals alone, nothing shows that they are cut
+        self.with_small > 0
+            && self.widest_word > 0.0
+            && self.widest_break <= self.widest_word + SAME_WIDTH
+            && self.seems_cut == 0
     }
 
     /// Do its words hardly ever begin with a small letter, but for a few that come again and again?

@@ -10,6 +10,7 @@ mod value;
 mod vocabulary;
 mod words;
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::table::{BREAK, PageTable};
@@ -43,7 +44,7 @@ pub struct Kind {
 
 /// Resolves the breaks of all pages: what is left of them is uncertain. `kind_of` tells the kind of a
 /// column by its page in the cycle and number.
-pub fn resolve(tables: &mut [PageTable], cycle: usize, kind_of: impl Fn(usize, usize) -> Option<Kind>) {
+pub fn resolve(tables: &mut [PageTable], cycle: usize, kind_of: impl Fn(usize, usize) -> Option<Kind> + Sync) {
     if !tables.iter().any(PageTable::has_breaks) {
         return;
     }
@@ -54,10 +55,10 @@ pub fn resolve(tables: &mut [PageTable], cycle: usize, kind_of: impl Fn(usize, u
         return;
     }
     let wanted = Wanted::of(tables, cycle);
-    let columns = columns(tables, cycle, &wanted.columns, &Vocabulary::gather(tables, &wanted).words);
-    // what one pass makes certain is evidence for the next
-    for _ in 0..2 {
-        let vocabulary = Vocabulary::gather(tables, &wanted);
+    let mut vocabulary = Vocabulary::gather(tables, &wanted);
+    let columns = columns(tables, cycle, &wanted.columns, &vocabulary.words);
+    // what the first pass makes certain is evidence for the second
+    for pass in 0..2 {
         let none = Column::default();
         rewrite(tables, |number, column, text| {
             let own = columns.get(&(number % cycle, column)).unwrap_or(&none);
@@ -67,6 +68,10 @@ pub fn resolve(tables: &mut [PageTable], cycle: usize, kind_of: impl Fn(usize, u
                 _ => vocabulary.resolve(text, own),
             }
         });
+        if pass > 0 || !tables.iter().any(PageTable::has_breaks) {
+            return;
+        }
+        vocabulary = Vocabulary::gather(tables, &wanted);
     }
 }
 
@@ -80,8 +85,8 @@ fn by_kind(text: &str, kind: Option<Kind>) -> Option<String> {
 }
 
 /// Gives each text with breaks another one, by the number of its page and of its column.
-fn rewrite(tables: &mut [PageTable], new: impl Fn(usize, usize, &str) -> String) {
-    for (number, table) in tables.iter_mut().enumerate().filter(|(_, table)| table.has_breaks()) {
+fn rewrite(tables: &mut [PageTable], new: impl Fn(usize, usize, &str) -> String + Sync) {
+    tables.par_iter_mut().enumerate().filter(|(_, table)| table.has_breaks()).for_each(|(number, table)| {
         let mut left = Vec::new();
         let mut widths = std::mem::take(&mut table.breaks).into_iter();
         table.rewrite(|_, column, text, into| {
@@ -97,7 +102,7 @@ fn rewrite(tables: &mut [PageTable], new: impl Fn(usize, usize, &str) -> String)
             into.push_str(&resolved);
         });
         table.breaks = left;
-    }
+    });
 }
 
 #[cfg(test)]
@@ -131,7 +136,10 @@ mod tests {
         let names: Vec<&str> =
             ["Ambul\u{1f}atori\u{1f}o"].into_iter().chain(names.iter().map(String::as_str)).collect();
         assert_eq!(resolved(&names, 0.0)[0], "Ambulatorio", "no word of the column begins small");
-        assert_eq!(resolved(&["ROSSI\u{1f}MARIO", "A B"], 30.0)[0], "ROSSI MARIO", "as wide as its longest word");
+        let shown = resolved(&["Rossi\u{1f}mario", "A b"], 30.0);
+        assert_eq!(shown[0], "Rossi\u{1f}mario", "what seems cut may be");
+        assert_eq!(resolved(&["ROSSI\u{1f}MARIO", "A B"], 30.0)[0], "ROSSI\u{1f}MARIO", "capitals may be cut anywhere");
+        assert_eq!(resolved(&["Reggio\u{1f}Emilia", "Roma", "Bari", "Lodi", "Pisa", "Como"], 0.0)[0], "Reggio Emilia");
         assert_eq!(resolved(&["Rossi Mario", "Rossi\u{1f}Mario", "Rossi\u{1f}Mario"], 0.0)[1], "Rossi Mario");
     }
 }

@@ -74,11 +74,12 @@ fn tracking(text: &str) -> String {
     let most = all.iter().map(rank).max().unwrap_or(0);
     let best: Vec<&String> = all.iter().filter(|read| most > 0 && rank(read) == most).collect();
     let begins_with_digit = |read: &&&String| matches!(&cell::parse_tracking(read)[1], Value::Text(number) if number.starts_with(|c: char| c.is_ascii_digit()));
+    let has_digit = |read: &str| matches!(&cell::parse_tracking(read)[1], Value::Text(number) if number.contains(|c: char| c.is_ascii_digit()));
     let numbered: Vec<&&String> = best.iter().filter(begins_with_digit).collect();
     match (&best[..], &numbered[..]) {
-        ([], _) => cut,
-        // of one word and another number of blanks, the fewest
-        ([first, ..], _) if most == 1 => (*first).clone(),
+        ([], _) if !text[from..].contains(BREAK) => cut,
+        // one number, of which the fewest blanks make most
+        ([first, ..], _) if most == 1 && has_digit(first) => (*first).clone(),
         ([only], _) => (*only).clone(),
         (_, [only]) => (**only).clone(),
         _ => format!("{head}{}", &text[from..]),

@@ -142,7 +142,11 @@ impl Vocabulary {
             {
                 Some(true)
             }
-            (last, first) if last.is_ascii_digit() && first.is_uppercase() && column.with_small > 0 => Some(true),
+            (last, first) if last.is_ascii_digit() && first.is_uppercase() && column.with_small > 0 => {
+                // a number before a word, but not the first half of a code
+                let is_code = !is_number(before) || !behind.contains(char::is_lowercase);
+                (!is_code).then_some(true)
+            }
             (last, first) if last.is_ascii_digit() && first.is_ascii_digit() => {
                 between_digits(before, behind, is_last, column)
             }
