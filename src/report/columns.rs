@@ -97,8 +97,17 @@ impl Columns {
             spec.required.iter().map(|field| &spec.fields[*field]).find(|field| places[field.column].is_none())
         {
             let column = spec.columns[missing.column].headers.join("' or '");
+            let names: Vec<String> =
+                spec.columns[missing.column].headers.iter().map(|header| normalise(header)).collect();
+            let what = match texts.iter().filter(|text| names.contains(&normalise(text))).count() {
+                0 => "is missing".to_owned(),
+                // which of them is meant cannot be told
+                times => {
+                    format!("cannot be told: {times} headers are called so, which is not as often as its type says")
+                }
+            };
             let text = format!(
-                "the required column '{column}' ({}) is missing; the headers found are: {}",
+                "the required column '{column}' ({}) {what}; the headers found are: {}",
                 missing.name,
                 texts.join(" | ")
             );
@@ -241,6 +250,9 @@ mod tests {
         let refusal = find("ddt", &["ID", "TOTALE"]).unwrap_err();
         assert_eq!(refusal.code, RefusalCode::RequiredColumnMissing);
         assert!(refusal.text.contains("'ID DI VENDITA'") && refusal.text.contains("ID | TOTALE"), "{}", refusal.text);
+        let twice = find("orders", &["ID", "ID", "ID DI VENDITA", "STATO DELLE VENDITE"]).unwrap_err();
+        assert_eq!(twice.code, RefusalCode::RequiredColumnMissing);
+        assert!(twice.text.contains("2 headers") && !twice.text.contains("missing"), "{}", twice.text);
     }
 
     #[test]

@@ -88,20 +88,36 @@ pub fn length(pages: &[(usize, &[String])]) -> Result<usize, Refusal> {
     for (page, found) in headers.iter().enumerate().skip(length) {
         if *found != headers[page % length] {
             let text = format!(
-                "page {}: its headers are [{}], but page {} of each cycle of {length} has [{}]: a page is missing or out of place",
+                "page {}: its headers are [{}], but page {} of each cycle of {length} has [{}]: {}",
                 pages[page].0,
                 pages[page].1.join(" | "),
                 page % length + 1,
                 pages[page % length].1.join(" | "),
+                why_not_in_step(&headers),
             );
             return Err(Refusal::new(RefusalCode::IncompleteCycle, text));
         }
     }
     if !pages.len().is_multiple_of(length) {
-        let text = format!("the last cycle is incomplete: it has {} of {length} pages", pages.len() % length);
+        let has = pages.len() % length;
+        let text = format!(
+            "the last cycle is incomplete: it has {has} of {length} pages, and [{}] would come next: {}",
+            pages[has].1.join(" | "),
+            why_not_in_step(&headers),
+        );
         return Err(Refusal::new(RefusalCode::IncompleteCycle, text));
     }
     Ok(length)
+}
+
+/// What is wrong with pages whose headers do not come round, and what helps.
+fn why_not_in_step(headers: &[Vec<String>]) -> &'static str {
+    let count = |of: &Vec<String>| headers.iter().filter(|headers| *headers == of).count();
+    if headers.iter().all(|of| count(of) == count(&headers[0])) {
+        "each is there as often as the others, but the pages are in another order; print or fetch the report again"
+    } else {
+        "a page is missing, or stands there twice; print or fetch the report again"
+    }
 }
 
 /// Are there several pages of each header, one block behind the other, as spreadsheets print wide lists?
@@ -199,6 +215,23 @@ mod tests {
             let pages = pages(&list);
             let found = Cycles::find(&pages).map(|cycles| cycles.length).map_err(|refusal| refusal.code);
             assert_eq!(found, expected, "{list:?}");
+        }
+    }
+
+    #[test]
+    fn pages_in_another_order_are_not_called_missing() {
+        for (list, is_all_there) in [
+            (&["A", "C", "C", "A"][..], true),
+            (&["A", "C", "D", "A", "D", "C"], true),
+            (&["A", "C", "A"], false),
+            (&["A", "C", "D", "A", "D"], false),
+            (&["A", "C", "A", "C", "C"], false),
+        ] {
+            let list: Vec<(&str, usize)> = list.iter().map(|headers| (*headers, 2)).collect();
+            let pages = pages(&list);
+            let Err(refusal) = Cycles::find(&pages) else { panic!("{list:?} is a cycle") };
+            assert_eq!(refusal.text.contains("in another order"), is_all_there, "{list:?}: {}", refusal.text);
+            assert_eq!(refusal.text.contains("a page is missing"), !is_all_there, "{list:?}: {}", refusal.text);
         }
     }
 
