@@ -9,15 +9,18 @@ use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 /// `ID` and `ID DI VENDITA` are different columns.
 #[must_use]
 pub fn normalise(printed: &str) -> String {
-    let mut text: String = printed
-        .nfd()
-        .filter(|c| !is_combining_mark(*c) && !c.is_whitespace())
-        .map(|c| match c {
-            '\u{2018}' | '\u{2019}' | '\u{02bc}' | '\u{b4}' | '`' => '\'',
-            other => other,
-        })
-        .flat_map(char::to_uppercase)
-        .collect();
+    let apostrophe = |c| match c {
+        '\u{2018}' | '\u{2019}' | '\u{02bc}' | '\u{b4}' | '`' => '\'',
+        other => other,
+    };
+    // most have no accents, and nothing to take apart
+    let mut text: String = if printed.is_ascii() {
+        let shown = printed.chars().filter(|c| !c.is_whitespace());
+        shown.map(|c| apostrophe(c).to_ascii_uppercase()).collect()
+    } else {
+        let shown = printed.nfd().filter(|c| !is_combining_mark(*c) && !c.is_whitespace());
+        shown.map(apostrophe).flat_map(char::to_uppercase).collect()
+    };
     while text.ends_with(':') {
         text.pop();
     }

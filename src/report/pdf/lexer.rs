@@ -58,6 +58,20 @@ static CLASS: [u8; 256] = {
     class
 };
 
+/// What each hexadecimal digit is worth, and what is none.
+static DIGITS: [u8; 256] = {
+    let mut digits = [NO_DIGIT; 256];
+    let (lower, upper) = (b"0123456789abcdef", b"0123456789ABCDEF");
+    let mut worth = 0;
+    while worth < 16 {
+        digits[lower[worth as usize] as usize] = worth;
+        digits[upper[worth as usize] as usize] = worth;
+        worth += 1;
+    }
+    digits
+};
+const NO_DIGIT: u8 = 16;
+
 /// Powers of ten that a 64-bit float holds exactly.
 const POWERS: [f64; 16] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
 
@@ -306,31 +320,29 @@ impl<'a> Lexer<'a> {
 
     fn hexadecimal(&mut self) -> Vec<u8> {
         self.at += 1;
-        let mut text = Vec::new();
+        let rest = &self.bytes[self.at..];
+        let end = rest.iter().position(|byte| *byte == b'>');
+        let digits = &rest[..end.unwrap_or(rest.len())];
+        let mut text = Vec::with_capacity(digits.len().div_ceil(2));
         let mut high: Option<u8> = None;
-        while let Some(&byte) = self.bytes.get(self.at) {
-            self.at += 1;
-            let digit = match byte {
-                b'0'..=b'9' => byte - b'0',
-                b'a'..=b'f' => byte - b'a' + 10,
-                b'A'..=b'F' => byte - b'A' + 10,
-                b'>' => {
-                    self.hexadecimals[usize::from(high.is_some())] += 1;
-                    text.extend(high.map(|high| high << 4));
-                    return text;
+        for &byte in digits {
+            match (DIGITS[usize::from(byte)], high) {
+                (NO_DIGIT, _) => self.skipped += usize::from(!is_space(byte)),
+                (digit, None) => high = Some(digit << 4),
+                (digit, Some(upper)) => {
+                    text.push(upper | digit);
+                    high = None;
                 }
-                byte if is_space(byte) => continue,
-                _ => {
-                    self.skipped += 1;
-                    continue;
-                }
-            };
-            match high.take() {
-                Some(high) => text.push(high << 4 | digit),
-                None => high = Some(digit),
             }
         }
-        self.skipped += 1;
+        self.at += digits.len();
+        if end.is_none() {
+            self.skipped += 1;
+            return text;
+        }
+        self.at += 1;
+        self.hexadecimals[usize::from(high.is_some())] += 1;
+        text.extend(high);
         text
     }
 }
