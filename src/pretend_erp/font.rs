@@ -1,6 +1,6 @@
 //! Which font does the grid print with? DejaVu Serif, subset to the glyphs that a report uses.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, io::Write};
 
 use anyhow::{Context as _, anyhow};
 use pdf_writer::{
@@ -98,7 +98,7 @@ impl Font {
             .font_file2(file);
         let subset =
             subsetter::subset(dejavu::serif::regular(), 0, &self.glyphs).context("the font cannot be subset")?;
-        pdf.stream(file, &super::grid::deflate(&subset)).filter(Filter::FlateDecode);
+        pdf.stream(file, &deflate(&subset)).filter(Filter::FlateDecode);
 
         let mut unicode = UnicodeCmap::new(Name(b"Custom"), SYSTEM);
         for (glyph, c) in &texts {
@@ -107,4 +107,12 @@ impl Font {
         pdf.cmap(cmap, &unicode.finish());
         Ok(())
     }
+}
+
+/// zlib, as `/FlateDecode` wants it.
+pub fn deflate(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::default());
+    // writing to memory cannot fail
+    encoder.write_all(bytes).ok();
+    encoder.finish().unwrap_or_default()
 }

@@ -1,13 +1,11 @@
 //! How does the ERP's grid lay a wide list out? Columns packed into pages, pages into cycles, cells
 //! wrapped, ruled by thin boxes and clipped.
 
-use std::io::Write;
-
 use pdf_writer::{Content, Filter, Finish, Name, Pdf, Rect, Ref, Str};
 use rust_decimal::Decimal;
 
 use super::{
-    font::Font,
+    font::{Font, deflate},
     format::{printed, printed_tracking},
 };
 use crate::{
@@ -291,14 +289,6 @@ fn write(font: Font, pages: &[Vec<u8>]) -> anyhow::Result<Vec<u8>> {
     }
     font.write(&mut pdf, font_id, &mut next)?;
     Ok(pdf.finish())
-}
-
-/// zlib, as `/FlateDecode` wants it.
-pub fn deflate(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::default());
-    // writing to memory cannot fail
-    encoder.write_all(bytes).ok();
-    encoder.finish().unwrap_or_default()
 }
 
 #[cfg(test)]

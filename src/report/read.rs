@@ -13,7 +13,7 @@ use super::{
     frozen,
     pages::{self, Sheet},
     pdf::{Document, Page, Pieces, Verdict},
-    records::{Judge, Kind, Row},
+    records::{self, Judge, Kind},
     sniff,
     table::{self, Known, PageTable, Picture},
     totals,
@@ -134,8 +134,9 @@ impl Request<'_> {
         self.check_outside(&cycles, &judge, &columns)?;
 
         self.check_moved(&tables, &rows, &judge, &columns)?;
-        let judged = join_rests(&rows, rows.par_iter().map(|row| judge.judge(*row, row.is_first())).collect(), &tables);
-        check_order(&judged)?;
+        let judged =
+            records::join_rests(&rows, rows.par_iter().map(|row| judge.judge(*row, row.is_first())).collect(), &tables);
+        records::check_order(&judged)?;
         let mut reader = RowReader::new(spec, &columns, &cycles.headers().map(|(place, _)| place).collect::<Vec<_>>());
         let typed = judged.par_iter().map(|(row, kind)| (*kind == Kind::Record).then(|| reader.type_row(row)));
         let typed: Vec<_> = typed.collect();
@@ -386,40 +387,4 @@ fn together(found: Vec<Marked>) -> Option<Vec<Sheet>> {
         Marked::Open { sheet, is_headed } => (is_marked && !is_headed).then_some(sheet),
     };
     found.into_iter().map(sheet).collect()
-}
-
-/// Rows with what a printer put of them on the next page.
-fn join_rests<'a>(rows: &[WideRow<'a>], kinds: Vec<Kind>, tables: &[PageTable]) -> Vec<(Row<'a>, Kind)> {
-    let bands = || tables.iter().flat_map(|table| &table.bands);
-    let lowest = bands().map(|band| band.bottom).fold(f64::MAX, f64::min);
-    let highest = bands().map(|band| band.top - band.bottom).fold(0.0, f64::max);
-    let mut joined: Vec<(Row<'a>, Kind)> = Vec::with_capacity(rows.len());
-    for (row, kind) in rows.iter().zip(kinds) {
-        if let (Kind::Rest, Some((last, Kind::Record))) = (&kind, joined.last_mut())
-            && last.rest.is_none()
-            && last.wide.cells().any(|cell| !cell.is_empty())
-            && last.wide.is_last()
-            && last.wide.band().bottom - lowest <= highest
-        {
-            last.rest = Some(*row);
-            continue;
-        }
-        joined.push((Row { wide: *row, rest: None }, kind));
-    }
-    joined
-}
-
-/// A totals row of the grid ends the report.
-fn check_order(judged: &[(Row<'_>, Kind)]) -> Result<(), Refusal> {
-    let is_labelled = |kind: &Kind| matches!(kind, Kind::Totals(claims) if claims.is_labelled);
-    let Some(at) = judged.iter().position(|(_, kind)| is_labelled(kind)) else { return Ok(()) };
-    let is_record = |(row, kind): &(Row<'_>, Kind)| {
-        matches!(kind, Kind::Record | Kind::Totals(_)) && row.wide.cells().any(|cell| !cell.is_empty())
-    };
-    if judged[at + 1..].iter().any(is_record) {
-        let page = judged[at].0.wide.page_number(0);
-        let text = format!("page {page}: a totals row stands before the last row");
-        return Err(Refusal::new(RefusalCode::TotalsMismatch, text));
-    }
-    Ok(())
 }

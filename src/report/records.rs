@@ -6,6 +6,7 @@ use std::{
 };
 
 use super::{
+    Refusal, RefusalCode,
     cycle::WideRow,
     shape::{Look, Shapes},
     table::{BREAK, PageTable, Side},
@@ -249,6 +250,45 @@ const NEAR: f64 = 3.0;
 fn says_nothing(row: WideRow<'_>) -> bool {
     let text = row.cells().find(|cell| !cell.is_empty()).unwrap_or_default().to_lowercase();
     NO_DATA.iter().any(|words| text.starts_with(words))
+}
+
+/// Rows with what a printer put of them on the next page.
+pub fn join_rests<'a>(rows: &[WideRow<'a>], kinds: Vec<Kind>, tables: &[PageTable]) -> Vec<(Row<'a>, Kind)> {
+    let bands = || tables.iter().flat_map(|table| &table.bands);
+    let lowest = bands().map(|band| band.bottom).fold(f64::MAX, f64::min);
+    let highest = bands().map(|band| band.top - band.bottom).fold(0.0, f64::max);
+    let mut joined: Vec<(Row<'a>, Kind)> = Vec::with_capacity(rows.len());
+    for (row, kind) in rows.iter().zip(kinds) {
+        if let (Kind::Rest, Some((last, Kind::Record))) = (&kind, joined.last_mut())
+            && last.rest.is_none()
+            && last.wide.cells().any(|cell| !cell.is_empty())
+            && last.wide.is_last()
+            && last.wide.band().bottom - lowest <= highest
+        {
+            last.rest = Some(*row);
+            continue;
+        }
+        joined.push((Row { wide: *row, rest: None }, kind));
+    }
+    joined
+}
+
+/// A totals row of the grid ends the report.
+///
+/// # Errors
+/// `totals_mismatch` where a record stands behind it.
+pub fn check_order(judged: &[(Row<'_>, Kind)]) -> Result<(), Refusal> {
+    let is_labelled = |kind: &Kind| matches!(kind, Kind::Totals(claims) if claims.is_labelled);
+    let Some(at) = judged.iter().position(|(_, kind)| is_labelled(kind)) else { return Ok(()) };
+    let is_record = |(row, kind): &(Row<'_>, Kind)| {
+        matches!(kind, Kind::Record | Kind::Totals(_)) && row.wide.cells().any(|cell| !cell.is_empty())
+    };
+    if judged[at + 1..].iter().any(is_record) {
+        let page = judged[at].0.wide.page_number(0);
+        let text = format!("page {page}: a totals row stands before the last row");
+        return Err(Refusal::new(RefusalCode::TotalsMismatch, text));
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -80,21 +80,7 @@ mod tests {
     fn page(runs: &[(f64, f64, f64, &str)]) -> Page {
         let mut page = Page::default();
         for (x0, x1, y, text) in runs {
-            let start = page.text.len() as u32;
-            page.text.push_str(text);
-            let text = start..page.text.len() as u32;
-            page.runs.push(Run {
-                x0: *x0,
-                x1: *x1,
-                drawn_x1: *x1,
-                y: *y,
-                size: 10.0,
-                first_advance: 5.0,
-                goes_on: false,
-                clip: None,
-                font: 0,
-                text,
-            });
+            page.print((*x0, *x1), *y, 10.0, text);
         }
         compose(&mut page);
         page

@@ -2,10 +2,7 @@
 
 use lopdf::{Dictionary, Object};
 
-use super::{
-    interpreter::{Interpreter, numbers},
-    lexer::Token,
-};
+use super::{interpreter::Interpreter, lexer::Token, operands::numbers};
 
 /// Red, green and blue from 0 to 1; `None` where only a viewer knows it: patterns, spot colours.
 pub type Colour = Option<[f64; 3]>;

@@ -12,8 +12,9 @@ use super::{
     lexer::{Lexer, Token},
     marked::{ActualText, Mark},
     matrix::Matrix,
-    page::{Page, Rect},
-    path::{Paint, Path},
+    operands::{has_text, is_damaged, numbers},
+    page::Page,
+    path::Path,
     seen::Painted,
     stream::StreamError,
 };
@@ -67,7 +68,7 @@ pub(super) struct Interpreter<'a> {
     saved: Vec<State>,
     pub text_matrix: Matrix,
     pub line_matrix: Matrix,
-    path: Path,
+    pub path: Path,
     /// Fonts by resource dictionary (its address) and name.
     pub fonts: Vec<(usize, Vec<u8>, Arc<Font>)>,
     /// Open marked contents.
@@ -140,39 +141,6 @@ pub fn interpret(
     super::overprint::settle(&mut page);
     page.gaps = super::spacing::gaps(&page, fonts);
     Ok(page)
-}
-
-/// Is this operator not the one that was written, or are its operands not those? Where nothing but a
-/// damaged byte explains what stands there, a text may be lost that was to be shown.
-fn is_damaged(operator: &[u8], operands: &[Token<'_>]) -> bool {
-    let expected = match operator {
-        b"BT" | b"ET" | b"T*" => 0,
-        b"Tc" | b"Tw" | b"Tz" | b"TL" | b"Ts" | b"Tr" | b"Tj" | b"'" => 1,
-        b"Tf" | b"Td" | b"TD" => 2,
-        b"\"" => 3,
-        b"Tm" => 6,
-        b"TJ" | b"BDC" | b"DP" => return false,
-        // strings are shown, or describe a mark
-        _ => {
-            let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'*' | b'_' | b'-' | b'.');
-            return has_text(operands) || !operator.iter().all(is_name);
-        }
-    };
-    operands.len() > expected
-}
-
-fn has_text(operands: &[Token<'_>]) -> bool {
-    operands.iter().any(|operand| matches!(operand, Token::Text(_)))
-}
-
-pub(super) fn numbers<const N: usize>(operands: &[Token<'_>]) -> Option<[f64; N]> {
-    let tail = operands.get(operands.len().checked_sub(N)?..)?;
-    let mut found = [0.0; N];
-    for (slot, token) in found.iter_mut().zip(tail) {
-        let Token::Number(number) = token else { return None };
-        *slot = *number;
-    }
-    Some(found)
 }
 
 impl Interpreter<'_> {
@@ -306,43 +274,6 @@ impl Interpreter<'_> {
         Ok(true)
     }
 
-    fn paint(&mut self, strokes: bool, fills: bool, closes: bool) {
-        if closes {
-            self.path.end_subpath(true);
-        }
-        // nobody sees what is painted on a layer that is off, or with nothing
-        let is_seen = self.hidden_layers == 0;
-        let paint = Paint {
-            strokes: strokes && is_seen && self.state.stroke_alpha > 0.0,
-            fills: fills && is_seen && self.state.alpha > 0.0,
-        };
-        let clip = self.path.paint(paint, &mut self.page, self.state.clip);
-        self.state.clip = clip.or(self.state.clip);
-        // patterns have holes
-        let is_opaque = self.state.alpha >= 1.0 && !self.state.mixes && self.state.fill.is_some();
-        for (area, is_whole) in self.path.filled.drain(..) {
-            let colour = self.state.fill.filter(|_| is_opaque && is_whole);
-            self.painted.fill(area, colour, is_opaque && is_whole, &mut self.page);
-        }
-    }
-
-    /// A picture was drawn into the unit square.
-    fn picture(&mut self, is_opaque: bool) {
-        if self.hidden_layers > 0 || self.state.alpha <= 0.0 {
-            return;
-        }
-        let corners = [(0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (1.0, 1.0)].map(|(x, y)| self.state.matrix.apply(x, y));
-        let area =
-            corners.map(|corner| Rect::around(corner, corner)).into_iter().reduce(Rect::union).unwrap_or_default();
-        let area = self.clip_of(self.state.clip).map_or(area, |clip| area.intersection(clip));
-        if area.width() <= 0.0 || area.height() <= 0.0 {
-            return;
-        }
-        let is_opaque = is_opaque && self.state.alpha >= 1.0 && !self.state.mixes;
-        self.painted.fill(area, None, is_opaque, &mut self.page);
-        self.page.images.push(area);
-    }
-
     /// `gs` may set a font, and what can be seen through.
     fn extended_state(&mut self, operands: &[Token<'_>], resources: &Dictionary) {
         let [.., Token::Name(name)] = operands else { return };
@@ -428,10 +359,5 @@ impl Interpreter<'_> {
         (self.saved, self.marks, self.state) = (saved, marks, state);
         (self.text_matrix, self.line_matrix, self.in_text) = text;
         Ok(())
-    }
-
-    /// The part of the page that `clip` leaves to be seen.
-    pub(super) fn clip_of(&self, clip: Option<u32>) -> Option<Rect> {
-        clip.map(|clip| self.page.clips[clip as usize])
     }
 }

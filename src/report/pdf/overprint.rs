@@ -83,22 +83,7 @@ mod tests {
     fn settled(runs: &[(f64, f64, f64, f64, &str)]) -> Vec<(String, f64)> {
         let mut page = Page::default();
         for (x0, x1, y, size, text) in runs {
-            let start = page.text.len() as u32;
-            page.text.push_str(text);
-            let text = start..page.text.len() as u32;
-            let run = Run {
-                x0: *x0,
-                x1: *x1,
-                drawn_x1: *x1,
-                y: *y,
-                size: *size,
-                first_advance: 5.0,
-                goes_on: false,
-                clip: None,
-                font: 0,
-                text,
-            };
-            page.runs.push(run);
+            page.print((*x0, *x1), *y, *size, text);
         }
         settle(&mut page);
         page.runs.iter().map(|run| (page.text_of(run).to_owned(), run.y)).collect()

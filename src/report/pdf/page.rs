@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+/// A gap this wide (share of the size) parts words: no kerning is as wide.
+pub const WORD_GAP: f64 = 0.18;
+
 /// An upright rectangle in points; `y` grows upwards.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Rect {
@@ -206,6 +209,16 @@ pub struct Page {
 }
 
 impl Page {
+    /// Prints a text, for tests: from where to where, its baseline and its size.
+    #[cfg(test)]
+    pub fn print(&mut self, (x0, x1): (f64, f64), y: f64, size: f64, text: &str) {
+        let start = self.text.len() as u32;
+        self.text.push_str(text);
+        let text = start..self.text.len() as u32;
+        let (drawn_x1, first_advance, goes_on, clip, font) = (x1, 5.0, false, None, 0);
+        self.runs.push(Run { x0, x1, drawn_x1, y, size, first_advance, goes_on, clip, font, text });
+    }
+
     /// A run's text.
     #[must_use]
     pub fn text_of(&self, run: &Run) -> &str {
@@ -215,7 +228,7 @@ impl Page {
     /// Are two texts on one line, the second to the right of the first, two words?
     #[must_use]
     pub fn are_parted(&self, left: &Run, right: &Run) -> bool {
-        let gap = self.gaps.get(right.font as usize).copied().unwrap_or(super::spacing::WORD_GAP);
+        let gap = self.gaps.get(right.font as usize).copied().unwrap_or(WORD_GAP);
         left.gap_to(right) > left.size.min(right.size) * gap
     }
 

@@ -1,9 +1,7 @@
 //! How wide is the gap that parts two words? Told from how each font of a page is set.
 
-use super::page::{Page, Run};
+use super::page::{Page, Run, WORD_GAP};
 
-/// A gap this wide (share of the size) parts words: no kerning is as wide.
-pub const WORD_GAP: f64 = 0.18;
 /// Where no blank is printed, words are parted by gaps from this width on.
 pub const NARROW_GAP: f64 = 0.1;
 /// Gaps of words that are set by one hand differ by less than this.
@@ -71,22 +69,7 @@ mod tests {
     fn gap(texts: &[(f64, f64, &str)]) -> f64 {
         let mut page = Page::default();
         for (x0, x1, text) in texts {
-            let start = page.text.len() as u32;
-            page.text.push_str(text);
-            let text = start..page.text.len() as u32;
-            let run = Run {
-                x0: *x0,
-                x1: *x1,
-                drawn_x1: *x1,
-                y: 0.0,
-                size: 10.0,
-                first_advance: 5.0,
-                goes_on: false,
-                clip: None,
-                font: 0,
-                text,
-            };
-            page.runs.push(run);
+            page.print((*x0, *x1), 0.0, 10.0, text);
         }
         gaps(&page, 1)[0]
     }

@@ -4,9 +4,10 @@ use lopdf::Dictionary;
 
 use super::{
     colour::BLACK,
-    interpreter::{Interpreter, Pieces, numbers},
+    interpreter::{Interpreter, Pieces},
     lexer::Token,
     matrix::Matrix,
+    operands::numbers,
     page::Run,
     spacing::NARROW_GAP,
 };

@@ -4,7 +4,10 @@
 //! what is left is parted at its wide gaps.
 
 use super::{
-    super::pdf::{Page, Run},
+    super::{
+        Refusal, RefusalCode,
+        pdf::{Page, Run},
+    },
     Band, Known, Loose,
     rows::{TextLine, line_of, lines},
     runs_between,
@@ -274,6 +277,20 @@ fn atoms<'a>(runs: &[&'a Run]) -> Vec<Vec<&'a Run>> {
         end = end.max(run.x1);
     }
     atoms
+}
+
+/// No page shows a header that is known; `page` is the first that holds texts.
+pub fn no_table(page: Option<&Page>) -> Refusal {
+    let text = match page {
+        Some(page) => format!(
+            "page {}: no table was recognised: its {} lines and {} texts show no known header",
+            page.number,
+            page.rules.len(),
+            page.runs.len()
+        ),
+        None => "no page holds any text".to_owned(),
+    };
+    Refusal::new(RefusalCode::NoTable, text)
 }
 
 #[cfg(test)]

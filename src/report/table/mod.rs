@@ -3,6 +3,7 @@
 //! Marks are rules where there are any, else filled boxes, else the clips that cells are printed in,
 //! else the positions of the texts themselves ([`positions`], which needs all pages of a report).
 
+mod column_edges;
 mod drawn;
 mod furniture;
 mod headings;
@@ -10,6 +11,7 @@ mod known;
 pub(super) mod lattice;
 mod lines;
 mod page_table;
+mod pictures;
 mod place;
 pub(super) mod positions;
 mod rows;
@@ -26,8 +28,9 @@ pub use known::Known;
 use lattice::{Axis, Lattice};
 pub use lines::BREAK;
 pub use page_table::PageTable;
+pub use pictures::Picture;
 use place::Cells;
-pub use place::{Picture, Side, Stray};
+pub use place::{Side, Stray};
 use sections::{Row, Section};
 
 /// Texts on one page; a letter each on a large sheet is far below.
@@ -195,7 +198,7 @@ fn fill(
         spanning: placement.spanning[first..].to_vec(),
         apart: vec![false; section.rows.len()],
         strays: placement.strays,
-        pictures: placement.pictures.into_iter().filter_map(picture).collect(),
+        pictures: pictures::pictures(cells).into_iter().filter_map(picture).collect(),
         marks,
         verdict: page.verdict,
         text: joined.text,
@@ -274,21 +277,7 @@ fn runs_between(page: &Page, band: Band) -> impl Iterator<Item = &Run> {
 fn page_of(texts: &[(f64, f64, f64, &str)]) -> Page {
     let mut page = Page { number: 1, ..Page::default() };
     for &(x0, x1, y, text) in texts {
-        let start = page.text.len() as u32;
-        page.text.push_str(text);
-        let text = start..page.text.len() as u32;
-        page.runs.push(Run {
-            x0,
-            x1,
-            drawn_x1: x1,
-            y,
-            size: 10.0,
-            first_advance: 5.0,
-            goes_on: false,
-            clip: None,
-            font: 0,
-            text,
-        });
+        page.print((x0, x1), y, 10.0, text);
     }
     page
 }

@@ -4,7 +4,7 @@
 use super::{
     super::{
         Refusal, RefusalCode,
-        pdf::{Page, Rect, Run},
+        pdf::{Page, Run},
     },
     MIDDLE,
     lattice::SAME_LINE,
@@ -22,12 +22,6 @@ const MOST_CROSSING: usize = 2_000;
 const SENTENCE: usize = 3;
 /// A text whose size is above this times its row's height is printed over the table: a watermark.
 const OVERSIZE: f64 = 1.4;
-/// A mark is drawn so far (points) within its cell, and takes less than this share of its width.
-const INSET: f64 = 0.5;
-const PART: f64 = 0.7;
-/// A picture up to this many row heights high belongs to a cell.
-const CELL_PICTURE: f64 = 1.2;
-
 /// The cells of a table: columns' edges, and rows, with the header's first if it has one.
 #[derive(Clone, Copy)]
 pub struct Cells<'a> {
@@ -46,17 +40,6 @@ pub struct Placement {
     pub spanning: Vec<bool>,
     /// Lines outside of the rows.
     pub strays: Vec<Stray>,
-    /// Cells that hold a picture, or a field of a form.
-    pub pictures: Vec<(u32, Picture)>,
-}
-
-/// What stands in a cell beside its text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Picture {
-    Image,
-    /// Drawn with lines: a mark, a check box.
-    Drawing,
-    Field,
 }
 
 /// A line of text outside of the rows.
@@ -132,7 +115,6 @@ impl Cells<'_> {
                 None => self.by_sentence((row, number), &mut placement)?,
             }
         }
-        placement.pictures = self.pictures();
         self.check_upright()?;
         Ok(placement)
     }
@@ -145,7 +127,7 @@ impl Cells<'_> {
         self.rows.last().map_or(0.0, |row| row.band.bottom)
     }
 
-    fn column(&self, x: f64) -> Option<usize> {
+    pub fn column(&self, x: f64) -> Option<usize> {
         self.columns.partition_point(|edge| *edge <= x).checked_sub(1).filter(|at| at + 1 < self.columns.len())
     }
 
@@ -156,7 +138,7 @@ impl Cells<'_> {
         after.checked_sub(1).map_or(column, |at| starts[at])
     }
 
-    fn row_at(&self, y: f64) -> Option<usize> {
+    pub fn row_at(&self, y: f64) -> Option<usize> {
         let after = self.rows.partition_point(|row| row.band.top >= y);
         after.checked_sub(1).filter(|at| self.rows[*at].band.bottom <= y)
     }
@@ -316,32 +298,6 @@ impl Cells<'_> {
         };
         let off = self.page.cropped.iter().map(|text| Stray { side: Side::Off, texts: vec![(None, text.clone())] });
         Ok(lines.into_iter().map(stray).chain(off).collect())
-    }
-
-    /// Pictures as large as cells, and fields of forms.
-    fn pictures(&self) -> Vec<(u32, Picture)> {
-        let width = self.columns.len() - 1;
-        let cell_of = |area: &Rect| {
-            let (x, y) = area.middle();
-            let (row, column) = (self.row_at(y)?, self.column(x)?);
-            let band = self.rows[row].band;
-            let fits = area.height() <= (band.top - band.bottom) * CELL_PICTURE
-                && area.width() <= (self.columns[column + 1] - self.columns[column]) * CELL_PICTURE;
-            fits.then_some((row * width + column) as u32)
-        };
-        let images = self.page.images.iter().filter_map(|area| Some((cell_of(area)?, Picture::Image)));
-        let fields = self.page.fields.iter().filter_map(|area| Some((cell_of(area)?, Picture::Field)));
-        // backgrounds are as large as their cells
-        let is_within = |area: &&Rect| {
-            let (x, y) = area.middle();
-            self.row_at(y).zip(self.column(x)).is_some_and(|(row, column)| {
-                let (band, left, right) = (self.rows[row].band, self.columns[column], self.columns[column + 1]);
-                area.y1 < band.top - INSET && area.y0 > band.bottom + INSET && area.width() < (right - left) * PART
-            })
-        };
-        let drawings = self.page.drawings.iter().filter(is_within);
-        let drawings = drawings.filter_map(|area| Some((cell_of(area)?, Picture::Drawing)));
-        images.chain(fields).chain(drawings).collect()
     }
 
     fn check_upright(&self) -> Result<(), Refusal> {
