@@ -18,9 +18,10 @@ fn mark(mark: Mark) -> &'static str {
 }
 
 /// Describes one page: the table's bounds, its columns with their headers, its rows, and what parted
-/// them; or why there is none. Points from the lower left corner.
+/// them; or why there is none. Points from the lower left corner. `what` tells of a row, from 0, what it
+/// is instead of a record.
 #[must_use]
-pub fn text(page: &Page, found: Result<&PageTable, &Refusal>) -> String {
+pub fn text(page: &Page, found: Result<&PageTable, &Refusal>, what: &dyn Fn(usize) -> Option<&'static str>) -> String {
     let mut text = format!(
         "page {}: {:.0} x {:.0} pt, {} texts, {} rules, {} boxes, {} glyphs",
         page.number,
@@ -46,12 +47,12 @@ pub fn text(page: &Page, found: Result<&PageTable, &Refusal>) -> String {
     text.push('\n');
     match found {
         Err(refusal) => writeln!(text, "  refused: {}: {}", refusal.code.as_str(), refusal.text).unwrap_or_default(),
-        Ok(table) => describe(table, &mut text),
+        Ok(table) => describe(table, what, &mut text),
     }
     text
 }
 
-fn describe(table: &PageTable, text: &mut String) {
+fn describe(table: &PageTable, what: &dyn Fn(usize) -> Option<&'static str>, text: &mut String) {
     let bounds = table.bounds();
     writeln!(text, "  table from ({:.1}, {:.1}) to ({:.1}, {:.1})", bounds.x0, bounds.y0, bounds.x1, bounds.y1).ok();
     writeln!(text, "  {} columns, parted by {}", table.width(), mark(table.marks.0)).ok();
@@ -67,7 +68,8 @@ fn describe(table: &PageTable, text: &mut String) {
     for (row, band) in table.bands.iter().enumerate() {
         let cells: Vec<&str> = (0..table.width()).map(|column| table.cell(row, column)).collect();
         let cells = if table.spanning[row] { format!("(one text) {}", cells.concat()) } else { cells.join(" | ") };
-        writeln!(text, "    {:>2}  {:>6.1} to {:>6.1}  {}", row + 1, band.top, band.bottom, shown(&cells)).ok();
+        let what = what(row).map(|what| format!("({what}) ")).unwrap_or_default();
+        writeln!(text, "    {:>2}  {:>6.1} to {:>6.1}  {what}{}", row + 1, band.top, band.bottom, shown(&cells)).ok();
     }
     for stray in &table.strays {
         let texts: Vec<&str> = stray.texts.iter().map(|(_, text)| text.as_str()).collect();

@@ -115,5 +115,7 @@ pub fn file(bytes: &[u8]) {
     let budget = Budget::new(limits());
     let request = Request { bytes, spec, types, budget: &budget, progress: &|_, _| {} };
     request.read().ok();
-    request.explain(|page, found| drop((super::explain::text(page, found), super::explain::svg(page, found)))).ok();
+    request
+        .explain(|page, found, what| drop((super::explain::text(page, found, what), super::explain::svg(page, found))))
+        .ok();
 }

@@ -21,6 +21,7 @@ mod records;
 mod refusal;
 pub mod sandbox;
 mod shape;
+mod sheets;
 mod sniff;
 pub mod survey;
 mod table;

@@ -1,6 +1,9 @@
 //! The whole way through a report: open, recognise, join, match, type, check.
 
-use std::sync::{Mutex, PoisonError};
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+};
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -13,9 +16,10 @@ use super::{
     frozen,
     pages::{self, Sheet},
     pdf::{Document, Page, Pieces, Verdict},
-    records::{self, Judge, Kind},
+    records::{self, Judge, Kind, Row},
+    sheets::{self, Marked},
     sniff,
-    table::{self, Known, PageTable, Picture},
+    table::{Known, PageTable, Picture},
     totals,
     typed::RowReader,
     wrap::{self, UncertainBreak},
@@ -29,8 +33,6 @@ use crate::{
 const MOSTLY_FROM: usize = 6;
 /// Shorter headers are words that stand anywhere.
 const LONG_HEADER: usize = 8;
-/// Texts of a page without a table that are looked at, at most.
-const LOOKED_AT: usize = 2_000;
 /// Unclean pages beyond this are counted, not listed.
 const LISTED_PAGES: usize = 20;
 
@@ -89,6 +91,15 @@ impl Report {
     }
 }
 
+/// A report's pages, put together.
+struct Together<'a> {
+    tables: &'a [PageTable],
+    /// Pages in the file.
+    pages: usize,
+    cycles: Cycles<'a>,
+    columns: Columns,
+}
+
 /// What to read, and what it may cost.
 #[derive(Clone, Copy)]
 pub struct Request<'a> {
@@ -118,6 +129,14 @@ impl Request<'_> {
     /// # Errors
     /// [`Refusal`]: nothing of the report can be used.
     pub fn read(&self) -> Result<Report, Refusal> {
+        self.judged(|read, rows| self.typed(read, &rows))
+    }
+
+    /// Puts the pages together and tells `then` what each row is.
+    fn judged<T>(
+        &self,
+        then: impl FnOnce(&Together<'_>, Vec<(Row<'_>, Kind)>) -> Result<T, Refusal>,
+    ) -> Result<T, Refusal> {
         let (mut tables, pages) = self.tables()?;
         let spec = self.spec;
         let (columns, frozen, length) = {
@@ -132,12 +151,17 @@ impl Request<'_> {
         let rows: Vec<WideRow<'_>> = cycles.rows().collect();
         let judge = self.judge(&rows, &headers, &columns, tables.len() / length);
         self.check_outside(&cycles, &judge, &columns)?;
-
         self.check_moved(&tables, &rows, &judge, &columns)?;
-        let judged =
-            records::join_rests(&rows, rows.par_iter().map(|row| judge.judge(*row, row.is_first())).collect(), &tables);
-        records::check_order(&judged)?;
-        let mut reader = RowReader::new(spec, &columns, &cycles.headers().map(|(place, _)| place).collect::<Vec<_>>());
+        let kinds = rows.par_iter().map(|row| judge.judge(*row, row.is_first())).collect();
+        let judged = records::join_rests(&rows, kinds, &tables);
+        then(&Together { tables: &tables, pages, cycles, columns }, judged)
+    }
+
+    /// Types the rows that are records.
+    fn typed(&self, read: &Together<'_>, judged: &[(Row<'_>, Kind)]) -> Result<Report, Refusal> {
+        let (spec, columns, cycles) = (self.spec, &read.columns, &read.cycles);
+        records::check_order(judged)?;
+        let mut reader = RowReader::new(spec, columns, &cycles.headers().map(|(place, _)| place).collect::<Vec<_>>());
         let typed = judged.par_iter().map(|(row, kind)| (*kind == Kind::Record).then(|| reader.type_row(row)));
         let typed: Vec<_> = typed.collect();
         for ((row, kind), typed) in judged.iter().zip(typed) {
@@ -151,22 +175,39 @@ impl Request<'_> {
         }
         let mut report = reader.finish()?;
         // pre-ruled sheets have rows without any text
-        let blank = rows.iter().filter(|row| row.cells().all(str::is_empty)).count();
-        let read = (report.rows() as usize).saturating_sub(blank);
-        if (report.skipped as usize).saturating_sub(blank) > read / 2 && read >= MOSTLY_FROM {
-            let text = format!("{} of {read} rows have no key: they were not put together rightly", report.skipped);
+        let blank = cycles.rows().filter(|row| row.cells().all(str::is_empty)).count();
+        let read_rows = (report.rows() as usize).saturating_sub(blank);
+        if (report.skipped as usize).saturating_sub(blank) > read_rows / 2 && read_rows >= MOSTLY_FROM {
+            let text =
+                format!("{} of {read_rows} rows have no key: they were not put together rightly", report.skipped);
             return Err(Refusal::new(RefusalCode::PagesDisagree, text));
         }
         report.present = spec.fields.iter().map(|field| columns.places[field.column].is_some()).collect();
         report.counted = judged.iter().any(|(_, kind)| matches!(kind, Kind::Totals(claims) if claims.count.is_some()));
-        report.drift = columns.drift;
-        report.pages = pages;
+        report.drift.clone_from(&columns.drift);
+        report.pages = read.pages;
         report.cycle = cycles.length;
-        report.layout = Layout::of(&cycles);
-        let unclean = tables.iter().filter(|table| !table.verdict.is_clean());
+        report.layout = Layout::of(cycles);
+        let unclean = read.tables.iter().filter(|table| !table.verdict.is_clean());
         report.unclean = unclean.clone().count();
         report.unclean_pages = unclean.take(LISTED_PAGES).map(|table| (table.page, table.verdict)).collect();
         Ok(report)
+    }
+
+    /// What each row is that is no record, by the file's page and the row on it, from 0; nothing where the
+    /// report is refused before that can be told.
+    fn others(&self) -> HashMap<(usize, usize), &'static str> {
+        let told = self.judged(|read, judged| {
+            let others = judged.iter().flat_map(|(row, kind)| {
+                let rest = row.rest.map(|rest| (rest, "the rest of the row before it"));
+                std::iter::once(row.wide).zip(kind.name()).chain(rest)
+            });
+            let on_pages = others.flat_map(|(row, what)| {
+                (0..read.cycles.length).map(move |page| ((row.page_number(page), row.index), what))
+            });
+            Ok(on_pages.collect())
+        });
+        told.unwrap_or_default()
     }
 
     fn judge(&self, rows: &[WideRow<'_>], headers: &[(Place, &str)], columns: &Columns, pages: usize) -> Judge {
@@ -261,7 +302,7 @@ impl Request<'_> {
         let sheets = (0..count)
             .into_par_iter()
             .map(|page| {
-                let sheet = by_marks(&document.page(page, Pieces::Whole)?, &known)?;
+                let sheet = sheets::by_marks(&document.page(page, Pieces::Whole)?, &known)?;
                 // told under the lock: progress never goes back
                 let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
                 *done += 1;
@@ -274,9 +315,9 @@ impl Request<'_> {
             let text = "a page is blank, and a content that it may have been meant to print belongs to no page";
             return Err(Refusal::new(RefusalCode::Damaged, text));
         }
-        let tables = match together(sheets) {
+        let tables = match sheets::together(sheets) {
             Some(sheets) => pages::settle(sheets, &known)?,
-            None => pages::settle(Self::loose_sheets(&document, &known)?, &known)?,
+            None => pages::settle(sheets::by_texts(&document, &known)?, &known)?,
         };
         if tables.is_empty() {
             return Err(self.nothing(&document));
@@ -301,23 +342,30 @@ impl Request<'_> {
         Refusal::new(RefusalCode::NoTable, text)
     }
 
-    /// Tells `each` page what was found on it, also where the report is refused.
+    /// Tells `each` page what was found on it, also where the report is refused, and what its rows are
+    /// that are no records.
     ///
     /// # Errors
     /// [`Refusal`] if the file cannot be opened or a page cannot be interpreted at all.
-    pub fn explain(&self, mut each: impl FnMut(&Page, Result<&PageTable, &Refusal>)) -> Result<(), Refusal> {
+    pub fn explain(
+        &self,
+        mut each: impl FnMut(&Page, Result<&PageTable, &Refusal>, &dyn Fn(usize) -> Option<&'static str>),
+    ) -> Result<(), Refusal> {
         sniff::check(self.bytes)?;
         let document = Document::open(self.bytes, self.budget)?;
         let known = self.known();
         let found = (0..document.page_count())
-            .map(|page| Ok(by_marks(&document.page(page, Pieces::Whole)?, &known)))
+            .map(|page| Ok(sheets::by_marks(&document.page(page, Pieces::Whole)?, &known)))
             .collect::<Result<Vec<_>, Refusal>>()?;
         let is_loose = found.iter().any(|found| matches!(found, Ok(Marked::Open { is_headed: true, .. })))
             || !found.iter().any(|found| matches!(found, Ok(Marked::Sheet(Sheet::Table(_)))));
-        let loose = is_loose.then(|| Self::loose_sheets(&document, &known));
+        let loose = is_loose.then(|| sheets::by_texts(&document, &known));
+        let others = self.others();
         for (page, found) in found.iter().enumerate() {
+            let what = |row: usize| others.get(&(page + 1, row)).copied();
+            let mut each = |page: &Page, found: Result<&PageTable, &Refusal>| each(page, found, &what);
             let interpreted = document.page(page, Pieces::Whole)?;
-            let by_texts = |sheets: &'_ [Sheet]| {
+            let on_page = |sheets: &'_ [Sheet]| {
                 sheets.iter().find_map(|sheet| match sheet {
                     Sheet::Table(table) if table.page == page + 1 => Some(table.clone()),
                     Sheet::Table(_) | Sheet::Text { .. } | Sheet::Blank => None,
@@ -326,7 +374,7 @@ impl Request<'_> {
             let none = Refusal::new(RefusalCode::NoTable, format!("page {}: no part of the table is on it", page + 1));
             match (found, &loose) {
                 (Err(refusal), _) | (Ok(_), Some(Err(refusal))) => each(&interpreted, Err(refusal)),
-                (Ok(_), Some(Ok(sheets))) => match by_texts(sheets) {
+                (Ok(_), Some(Ok(sheets))) => match on_page(sheets) {
                     Some(table) => each(&interpreted, Ok(&table)),
                     None => each(&interpreted, Err(&none)),
                 },
@@ -335,15 +383,6 @@ impl Request<'_> {
             }
         }
         Ok(())
-    }
-
-    fn loose_sheets(document: &Document<'_>, known: &Known) -> Result<Vec<Sheet>, Refusal> {
-        let pages = (0..document.page_count())
-            .into_par_iter()
-            .map(|page| table::loosely(document.page(page, Pieces::Words)?))
-            .collect::<Result<Vec<_>, Refusal>>()?;
-        table::positions::recognise(pages, known)
-            .map(|tables| tables.into_iter().map(|table| Sheet::Table(Box::new(table))).collect())
     }
 
     fn known(&self) -> Known {
@@ -355,36 +394,4 @@ impl Request<'_> {
             .flat_map(|column| column.headers.iter().map(move |header| (header, column.value_type)));
         Known::of(all, own, self.spec.columns[self.spec.fields[self.spec.key].column].headers.iter())
     }
-}
-
-/// What a page's marks show.
-enum Marked {
-    /// All of it.
-    Sheet(Sheet),
-    /// Its texts may be a table that only shows together with the other pages; has it known headers?
-    Open { sheet: Sheet, is_headed: bool },
-}
-
-fn by_marks(page: &Page, known: &Known) -> Result<Marked, Refusal> {
-    if page.runs.is_empty() && page.verdict.is_clean() && page.fields.is_empty() {
-        return Ok(Marked::Sheet(Sheet::Blank));
-    }
-    if let Some(table) = table::recognise(page, known)? {
-        return Ok(Marked::Sheet(Sheet::Table(Box::new(table))));
-    }
-    let verdict = page.verdict;
-    let is_clean = verdict.skipped_tokens + verdict.lost_texts + verdict.failed_streams == 0;
-    let texts = page.runs.iter().take(LOOKED_AT).map(|run| page.text_of(run).trim().to_owned()).collect();
-    let sheet = Sheet::Text { page: page.number, lines: table::lines_of_columns(page), is_clean, texts };
-    Ok(Marked::Open { sheet, is_headed: table::shows_headers(page, known) })
-}
-
-/// The pages, if each one shows by its marks what it holds; `None` where texts must tell.
-fn together(found: Vec<Marked>) -> Option<Vec<Sheet>> {
-    let is_marked = found.iter().any(|found| matches!(found, Marked::Sheet(Sheet::Table(_))));
-    let sheet = |found| match found {
-        Marked::Sheet(sheet) => Some(sheet),
-        Marked::Open { sheet, is_headed } => (is_marked && !is_headed).then_some(sheet),
-    };
-    found.into_iter().map(sheet).collect()
 }

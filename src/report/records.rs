@@ -79,6 +79,22 @@ pub enum Kind {
     Rest,
 }
 
+impl Kind {
+    /// What it is, for people; `None` for a record.
+    #[must_use]
+    pub fn name(&self) -> Option<&'static str> {
+        match self {
+            Self::Record => None,
+            Self::Header => Some("the header, printed again"),
+            Self::Caption => Some("a caption or note"),
+            Self::Totals(_) => Some("totals"),
+            Self::Furniture => Some("printed around the table"),
+            Self::OddKey => Some("to quarantine: its key is unlike the others"),
+            Self::Rest => Some("to quarantine: the end of a row that is not known"),
+        }
+    }
+}
+
 /// What a report shows of its rows.
 pub struct Judge {
     /// The headers with their places.
@@ -147,7 +163,10 @@ impl Judge {
         let key = self.key.map_or("", |place| row.cell(place));
         let look = self.shapes.look_of(key);
         let (is_odd, is_like) = (look == Look::Odd, look == Look::Like);
-        if let Some(claims) = totals::worded(row, &self.totals_words).filter(|_| key.is_empty() || !is_like) {
+        // where keys are words, one of them may begin like this, but none says this alone
+        let is_word = || self.totals_words.contains(&key.trim_end_matches(':').to_lowercase());
+        let is_no_key = |_: &Claims| key.is_empty() || !is_like || is_word();
+        if let Some(claims) = totals::worded(row, &self.totals_words).filter(is_no_key) {
             return Kind::Totals(claims);
         }
         if row.is_spanning() {
@@ -329,6 +348,8 @@ mod tests {
         assert_eq!(judged(["vedi nota", "", "", ""], &nothing), Kind::Caption);
         assert_eq!(judged(["n.d.", "", "", ""], &nothing), Kind::OddKey);
         assert_eq!(judged(["AB/12", "Rossi", "20/01/2026", "1,00"], &nothing), Kind::Record, "a whole row");
+        let countries = ["Egypt", "Jordan", "Lebanon", "Total"].map(|key| vec![key, "a", "b", "1,00"]);
+        assert!(matches!(kinds(&countries, nothing)[..], [Kind::Record, Kind::Record, Kind::Record, Kind::Totals(_)]));
         assert_eq!(kinds(&[vec!["Nessun dato da visualizzare", "", "", ""]], nothing), [Kind::Caption]);
     }
 }

@@ -54,6 +54,23 @@ fn extract_explains_and_draws_what_it_recognised() {
 }
 
 #[test]
+fn extract_explains_which_rows_are_no_records() {
+    for (file, sync_type, said, text) in [
+        ("header-repeated-mid-page", "customers", "the header, printed again", "ID | "),
+        ("group-rows", "orders", "a caption or note", "STATO: gruppo 1"),
+        ("total-it-ruled", "orders", "totals", "Totale"),
+    ] {
+        let pdf = path(&format!("../shapes/{file}.pdf"));
+        let output = Command::new(BINARY).args(["extract", "--type", sync_type, "--explain"]).arg(&pdf).output();
+        let explained = String::from_utf8(output.unwrap().stdout).unwrap();
+        let row = explained.lines().find(|line| line.contains(&format!("({said}) ")));
+        assert!(row.is_some_and(|row| row.contains(text)), "{file}: {said} in {explained}");
+        let records = explained.lines().filter(|line| line.contains(" to ") && line.contains(" | "));
+        assert!(records.filter(|line| !line.contains('(')).count() > 5, "{file}: most rows are records");
+    }
+}
+
+#[test]
 fn a_hostile_file_makes_extract_exit_4_with_its_cause() {
     let folder = tempfile::tempdir().unwrap();
     let bomb = folder.path().join("bomb.pdf");

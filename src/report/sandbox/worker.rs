@@ -64,10 +64,10 @@ fn serve(head: &Head, bytes: &[u8], types: &SyncTypes, answer: &Mutex<impl Write
     let budget = Budget::new(limits);
     let request = Request { bytes, spec, types, budget: &budget, progress: &progress };
     if let Answer::Explanation { text, svg } = head.answer {
-        let explained = request.explain(|page, found| {
+        let explained = request.explain(|page, found, what| {
             tell(&Frame::Page(ExplainedPage {
                 page: page.number,
-                text: if text { explain::text(page, found) } else { String::new() },
+                text: if text { explain::text(page, found, what) } else { String::new() },
                 svg: if svg { explain::svg(page, found) } else { String::new() },
             }));
         });

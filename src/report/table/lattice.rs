@@ -63,11 +63,13 @@ impl Lattice {
                 Rule::Horizontal { y, x0, x1 } => horizontal.push(Line { at: y, from: x0, to: x1 }),
             }
         }
+        vertical.sort_unstable_by(|a: &Line, b| a.at.total_cmp(&b.at));
         let mut lattice = Self::by(vertical.clone(), horizontal, Mark::Rules).checked(page, MOST).single(page);
         lattice.close(&vertical, page);
         lattice.crossing = lattice.crossing_by(&vertical);
         let room = double_room(page);
-        for rules in &mut lattice.crossing {
+        let is_near = |rules: &Vec<f64>| rules.windows(2).any(|pair| pair[1] - pair[0] < room);
+        for rules in lattice.crossing.iter_mut().filter(|rules| is_near(rules)) {
             *rules = merged(rules, |left, right| is_double(page, left, right, room));
         }
         if lattice.columns.is_none() || lattice.rows.is_none() {
@@ -118,13 +120,15 @@ impl Lattice {
         self
     }
 
-    /// For each band, the rules that cross it, from left to right.
+    /// For each band, the rules that cross it; both from left to right.
     fn crossing_by(&self, vertical: &[Line]) -> Vec<Vec<f64>> {
-        let (Some(_), Some(rows)) = (&self.columns, &self.rows) else { return Vec::new() };
+        let (Some(columns), Some(rows)) = (&self.columns, &self.rows) else { return Vec::new() };
         if vertical.len() * rows.edges.len() > MOST_CROSSINGS {
             return Vec::new();
         }
-        let mut crossing: Vec<Vec<f64>> = vec![Vec::new(); rows.edges.len() - 1];
+        // each cell draws its own borders
+        let usual = || Vec::with_capacity(columns.edges.len() * 2);
+        let mut crossing: Vec<Vec<f64>> = (1..rows.edges.len()).map(|_| usual()).collect();
         for line in vertical {
             // edges run from top to bottom
             let first = rows.edges.partition_point(|edge| *edge > line.to + SAME_LINE);
@@ -139,23 +143,25 @@ impl Lattice {
             }
         }
         for rules in &mut crossing {
-            rules.sort_by(f64::total_cmp);
             rules.dedup_by(|next, last| *next - *last <= SAME_LINE);
         }
         crossing
     }
 
     fn by(mut vertical: Vec<Line>, mut horizontal: Vec<Line>, mark: Mark) -> Self {
+        for lines in [&mut vertical, &mut horizontal] {
+            lines.sort_unstable_by(|a, b| a.at.total_cmp(&b.at));
+        }
         // an underlined text is no edge: edges end where they meet another
-        let columns = edges(&mut vertical.clone());
+        let columns = edges(&vertical);
         if columns.len() > 1 {
             horizontal.retain(|line| touches(line, &columns));
         }
-        let rows = edges(&mut horizontal);
+        let rows = edges(&horizontal);
         if rows.len() > 1 {
             vertical.retain(|line| touches(line, &rows));
         }
-        let columns = edges(&mut vertical);
+        let columns = edges(&vertical);
         let axis = |edges: Vec<f64>, least: usize| (edges.len() >= least).then_some(Axis { edges, mark });
         let rows = axis(rows.into_iter().rev().collect(), 2);
         Self { columns: axis(columns, 2), rows, crossing: Vec::new() }
@@ -261,11 +267,10 @@ fn touches(line: &Line, crossing: &[f64]) -> bool {
     (meets(line.from) && meets(line.to)) || (line.from <= first && line.to >= last)
 }
 
-/// Joins marks that stand on one edge, and drops edges that are too short together; ascending.
-fn edges(lines: &mut [Line]) -> Vec<f64> {
-    lines.sort_unstable_by(|a, b| a.at.total_cmp(&b.at));
+/// Joins marks that stand on one edge, and drops edges that are too short together; all ascending.
+fn edges(lines: &[Line]) -> Vec<f64> {
     let mut edges: Vec<(f64, f64, f64)> = Vec::new(); // first position, last position, length
-    for line in lines.iter() {
+    for line in lines {
         let length = line.to - line.from;
         match edges.last_mut() {
             Some(edge) if line.at - edge.1 <= SAME_LINE => {
@@ -286,9 +291,8 @@ mod tests {
     #[test]
     fn neighbouring_borders_are_one_edge_and_strays_are_none() {
         let line = |at, to| Line { at, from: 0.0, to };
-        let mut lines =
-            [line(117.6, 100.0), line(72.4, 100.0), line(118.2, 100.0), line(300.0, 100.0), line(200.0, 4.0)];
-        assert_eq!(edges(&mut lines).iter().map(|x| x.round()).collect::<Vec<_>>(), [72.0, 118.0, 300.0]);
+        let lines = [line(72.4, 100.0), line(117.6, 100.0), line(118.2, 100.0), line(200.0, 4.0), line(300.0, 100.0)];
+        assert_eq!(edges(&lines).iter().map(|x| x.round()).collect::<Vec<_>>(), [72.0, 118.0, 300.0]);
     }
 
     #[test]

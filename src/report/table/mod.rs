@@ -16,6 +16,7 @@ mod place;
 pub(super) mod positions;
 mod rows;
 mod sections;
+mod sentences;
 
 use serde::Serialize;
 
@@ -106,7 +107,11 @@ pub fn recognise(page: &Page, known: &Known) -> Result<Option<PageTable>, Refusa
     let marks = (section.columns.mark, rows.mark);
     let table = fill(page, &section, marks, None, known)?;
     // stripes part rows, but no columns; and a header may stand above the first rule
-    let is_headless = table.headers.is_empty() || table.width() == 1;
+    let is_headless = match &table.headers[..] {
+        [] => true,
+        [only] => !known.is_header(only),
+        _ => false,
+    };
     if is_headless && shows_headers(page, known) {
         return Ok(None);
     }
@@ -176,7 +181,7 @@ fn fill(
     known: &Known,
 ) -> Result<PageTable, Refusal> {
     let width = section.columns.edges.len() - 1;
-    let header = section.header.map(|band| Row::whole(band, width));
+    let header = section.header.map(Row::whole);
     let has_header = header.is_some();
     let rows: Vec<Row> = header.into_iter().chain(section.rows.iter().cloned()).collect();
     let cells = Cells { page, columns: &section.columns.edges, rows: &rows, has_header };
@@ -244,12 +249,13 @@ fn check_headers(table: &PageTable) -> Result<(), Refusal> {
 fn name_by_bands(page: &Page, section: &Section, table: &mut PageTable, known: &Known) {
     let Some(above) = section.above.last() else { return };
     let edges = &section.columns.edges;
-    let starts: Vec<f64> = above.starts.iter().map(|start| edges[*start]).chain(edges.last().copied()).collect();
-    let texts = sections::texts(page, above.band, &starts);
+    let starts = above.starts.clone().unwrap_or_else(|| (0..edges.len() - 1).collect());
+    let cells: Vec<f64> = starts.iter().map(|start| edges[*start]).chain(edges.last().copied()).collect();
+    let texts = sections::texts(page, above.band, &cells);
     for (column, header) in table.headers.iter_mut().enumerate() {
-        let Some(cell) = above.starts.partition_point(|start| *start <= column).checked_sub(1) else { continue };
+        let Some(cell) = starts.partition_point(|start| *start <= column).checked_sub(1) else { continue };
         let band = texts[cell].split_whitespace().collect::<Vec<_>>().join(" ");
-        let is_own = above.starts.get(cell + 1).map_or(edges.len() - 1, |next| *next) == above.starts[cell] + 1;
+        let is_own = starts.get(cell + 1).map_or(edges.len() - 1, |next| *next) == starts[cell] + 1;
         if header.is_empty() && is_own {
             *header = band;
         } else if !band.is_empty() && !header.is_empty() && !known.is_header(header) {

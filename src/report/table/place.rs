@@ -10,6 +10,7 @@ use super::{
     lattice::SAME_LINE,
     lines::SAME_BASELINE,
     sections::Row,
+    sentences,
 };
 
 /// Texts whose ends differ by less than this (points) are aligned.
@@ -18,8 +19,6 @@ const ALIGNED: f64 = 1.0;
 const WITHIN_TEXT: f64 = 0.7;
 /// Texts that reach over columns on one page, at most.
 const MOST_CROSSING: usize = 2_000;
-/// So many words make a sentence.
-const SENTENCE: usize = 3;
 /// A text whose size is above this times its row's height is printed over the table: a watermark.
 const OVERSIZE: f64 = 1.4;
 /// The cells of a table: columns' edges, and rows, with the header's first if it has one.
@@ -133,7 +132,7 @@ impl Cells<'_> {
 
     /// The column in which a row's cell begins that reaches over `column`.
     fn cell(&self, row: usize, column: usize) -> usize {
-        let starts = &self.rows[row].starts;
+        let Some(starts) = &self.rows[row].starts else { return column };
         let after = starts.partition_point(|start| *start <= column);
         after.checked_sub(1).map_or(column, |at| starts[at])
     }
@@ -169,7 +168,7 @@ impl Cells<'_> {
         let mut rows: Vec<usize> = crossing.iter().map(|(row, _)| *row).collect();
         let merged = (0..self.rows.len()).filter(|row| self.rows[*row].is_merged(width as usize));
         rows.extend(merged);
-        rows.extend(self.sentences(&placement.texts));
+        rows.extend(sentences::find(self.page, &placement.texts, width));
         rows.sort_unstable();
         rows.dedup();
         for row in rows.into_iter().filter(|row| !self.has_header || *row > 0) {
@@ -182,23 +181,6 @@ impl Cells<'_> {
                 crossing.retain(|(of, _)| *of != row);
             }
         }
-    }
-
-    /// Rows of one line whose words go on over the edges of columns as those of a sentence do.
-    fn sentences(&self, texts: &[(u32, u32)]) -> Vec<usize> {
-        let width = (self.columns.len() - 1) as u32;
-        let mut rows: Vec<Vec<(u32, &Run)>> = vec![Vec::new(); self.rows.len()];
-        for (cell, run) in texts {
-            rows[(cell / width) as usize].push((cell % width, &self.page.runs[*run as usize]));
-        }
-        let is_sentence = |words: &mut Vec<(u32, &Run)>| {
-            words.sort_by(|a, b| a.1.x0.total_cmp(&b.1.x0));
-            words.len() >= SENTENCE
-                && words.iter().any(|word| word.0 != words[0].0)
-                && words.iter().all(|word| (word.1.y - words[0].1.y).abs() < word.1.size * SAME_BASELINE)
-                && words.windows(2).all(|pair| self.page.is_one_text(pair[0].1, pair[1].1))
-        };
-        rows.iter_mut().enumerate().filter_map(|(row, words)| is_sentence(words).then_some(row)).collect()
     }
 
     /// Do runs follow each other without a gap on every line?
@@ -334,7 +316,7 @@ mod tests {
     fn placement(texts: &[(f64, f64, f64, &str)]) -> Result<Placement, RefusalCode> {
         let page = page_of(texts);
         let row =
-            |row: i32| Row::whole(Band { top: 100.0 - f64::from(row) * 20.0, bottom: 80.0 - f64::from(row) * 20.0 }, 2);
+            |row: i32| Row::whole(Band { top: 100.0 - f64::from(row) * 20.0, bottom: 80.0 - f64::from(row) * 20.0 });
         let rows: Vec<Row> = (0..4).map(row).collect();
         let cells = Cells { page: &page, columns: &[0.0, 50.0, 100.0], rows: &rows, has_header: true };
         cells.place().map_err(|refusal| refusal.code)

@@ -223,7 +223,7 @@ fn tables(
                 columns: axis.clone(),
                 above: Vec::new(),
                 header: page.header,
-                rows: below.iter().map(|band| Row::whole(*band, axis.edges.len() - 1)).collect(),
+                rows: below.iter().map(|band| Row::whole(*band)).collect(),
             };
             let margin = if kinds[page.kind].has_columns { None } else { Some(margin) };
             let mut table = fill(&page.loose.page, &section, (axis.mark, mark), margin, known)?;

@@ -10,22 +10,23 @@ use super::{
 /// Baselines that round to the same multiple of this (points) are one line.
 const SAME_HEIGHT: f64 = 2.0;
 
-/// A row, and where its cells begin: numbers of columns. A cell may reach over several.
+/// A row.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Row {
     pub band: Band,
-    pub starts: Vec<usize>,
+    /// The columns in which its cells begin, where some reach over several; else each column has one.
+    pub starts: Option<Vec<usize>>,
 }
 
 impl Row {
     /// A row all of whose columns have a cell.
-    pub fn whole(band: Band, columns: usize) -> Self {
-        Self { band, starts: (0..columns).collect() }
+    pub fn whole(band: Band) -> Self {
+        Self { band, starts: None }
     }
 
     /// Is it one cell over the whole width of several columns?
     pub fn is_merged(&self, columns: usize) -> bool {
-        columns > 1 && self.starts.len() == 1
+        columns > 1 && self.starts.as_ref().is_some_and(|starts| starts.len() == 1)
     }
 }
 
@@ -84,7 +85,9 @@ impl Block<'_> {
     fn rows(&self, edges: &[f64], from: usize) -> Vec<Row> {
         let row = |(band, crossing): (&Band, &Vec<f64>)| {
             let is_crossed = |edge: f64| crossing.iter().any(|rule| (rule - edge).abs() <= SAME_LINE);
-            let starts = (0..edges.len() - 1).filter(|column| *column == 0 || is_crossed(edges[*column])).collect();
+            let columns = 0..edges.len() - 1;
+            let begins = |column: &usize| *column == 0 || is_crossed(edges[*column]);
+            let starts = (!columns.clone().all(|column| begins(&column))).then(|| columns.filter(begins).collect());
             Row { band: *band, starts }
         };
         self.bands.iter().zip(self.crossing).skip(from).map(row).collect()
