@@ -66,10 +66,14 @@ fn without_euro(text: &str) -> &str {
 
 /// Digits whose dots, if any, stand before groups of three; the dots removed.
 fn whole_digits(text: &str) -> Option<String> {
+    let is_digits = |group: &str| !group.is_empty() && group.bytes().all(|byte| byte.is_ascii_digit());
+    // most have no dots
+    if is_digits(text) {
+        return Some(text.to_owned());
+    }
     let mut groups = text.split('.');
     let first = groups.next()?;
     let grouped = text.contains('.');
-    let is_digits = |group: &str| !group.is_empty() && group.bytes().all(|byte| byte.is_ascii_digit());
     let first_fits = is_digits(first) && (!grouped || (first.len() <= 3 && !first.starts_with('0')));
     (first_fits && groups.all(|group| group.len() == 3 && is_digits(group))).then(|| text.replace('.', ""))
 }

@@ -82,18 +82,17 @@ impl<'a> WideRow<'a> {
 /// # Errors
 /// `incomplete_cycle` where a page's headers are not those of its place.
 pub fn length(pages: &[(usize, &[String])]) -> Result<usize, Refusal> {
-    let headers: Vec<Vec<String>> =
-        pages.iter().map(|(_, headers)| headers.iter().map(|header| normalise(header)).collect()).collect();
-    let length = (1..pages.len()).find(|page| headers[*page] == headers[0]).unwrap_or(pages.len());
-    for (page, found) in headers.iter().enumerate().skip(length) {
-        if *found != headers[page % length] {
+    let same = |one: usize, other: usize| are_same(pages[one].1, pages[other].1);
+    let length = (1..pages.len()).find(|page| same(*page, 0)).unwrap_or(pages.len());
+    for page in length..pages.len() {
+        if !same(page, page % length) {
             let text = format!(
                 "page {}: its headers are [{}], but page {} of each cycle of {length} has [{}]: {}",
                 pages[page].0,
                 pages[page].1.join(" | "),
                 page % length + 1,
                 pages[page % length].1.join(" | "),
-                why_not_in_step(&headers),
+                why_not_in_step(pages),
             );
             return Err(Refusal::new(RefusalCode::IncompleteCycle, text));
         }
@@ -103,15 +102,23 @@ pub fn length(pages: &[(usize, &[String])]) -> Result<usize, Refusal> {
         let text = format!(
             "the last cycle is incomplete: it has {has} of {length} pages, and [{}] would come next: {}",
             pages[has].1.join(" | "),
-            why_not_in_step(&headers),
+            why_not_in_step(pages),
         );
         return Err(Refusal::new(RefusalCode::IncompleteCycle, text));
     }
     Ok(length)
 }
 
+/// Are these the same headers, however they are spelled?
+pub fn are_same(one: &[String], other: &[String]) -> bool {
+    let is_same = |(one, other): (&String, &String)| one == other || normalise(one) == normalise(other);
+    one.len() == other.len() && one.iter().zip(other).all(is_same)
+}
+
 /// What is wrong with pages whose headers do not come round, and what helps.
-fn why_not_in_step(headers: &[Vec<String>]) -> &'static str {
+fn why_not_in_step(pages: &[(usize, &[String])]) -> &'static str {
+    let headers: Vec<Vec<String>> =
+        pages.iter().map(|(_, headers)| headers.iter().map(|header| normalise(header)).collect()).collect();
     let count = |of: &Vec<String>| headers.iter().filter(|headers| *headers == of).count();
     if headers.iter().all(|of| count(of) == count(&headers[0])) {
         "each is there as often as the others, but the pages are in another order; print or fetch the report again"

@@ -2,11 +2,11 @@
 //! given those of the page they go on from, pages printed column by column put row by row.
 
 use super::{
-    Refusal, RefusalCode, cell,
+    Refusal, RefusalCode, cell, cycle,
     shape::Shapes,
     table::{BREAK, Band, Known, PageTable},
 };
-use crate::sync_type::{ValueType, header::normalise};
+use crate::sync_type::ValueType;
 
 /// Edges of columns that differ by less (points) on two pages are the same.
 const SAME_EDGE: f64 = 2.0;
@@ -235,16 +235,15 @@ fn first_row(table: &PageTable, template: &Template, keys: &Shapes) -> FirstRow 
 /// Pages printed down the rows first, and then over to the next columns (spreadsheets do), in the order
 /// of cycles: where each block of pages has the same headers, as many pages, and rows at the same heights.
 fn row_by_row(tables: Vec<PageTable>) -> Vec<PageTable> {
-    let plain = |table: &PageTable| -> Vec<String> { table.headers.iter().map(|header| normalise(header)).collect() };
-    let headers: Vec<Vec<String>> = tables.iter().map(plain).collect();
-    let blocks: Vec<usize> = headers.chunk_by(|a, b| a == b).map(<[Vec<String>]>::len).collect();
+    let is_like = |one: &PageTable, other: &PageTable| cycle::are_same(&one.headers, &other.headers);
+    let blocks: Vec<usize> = tables.chunk_by(is_like).map(<[PageTable]>::len).collect();
     let pages = blocks.first().copied().unwrap_or(0);
-    let are_distinct = |from: &[usize]| {
-        let mut firsts: Vec<&Vec<String>> = Vec::new();
+    let are_distinct = |lengths: &[usize]| {
+        let mut firsts: Vec<&PageTable> = Vec::new();
         let mut at = 0;
-        from.iter().all(|length| {
-            let is_new = !firsts.contains(&&headers[at]);
-            firsts.push(&headers[at]);
+        lengths.iter().all(|length| {
+            let is_new = !firsts.iter().any(|first| is_like(first, &tables[at]));
+            firsts.push(&tables[at]);
             at += length;
             is_new
         })

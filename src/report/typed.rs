@@ -98,12 +98,12 @@ impl<'a> RowReader<'a> {
             let printed = self.columns.places[number].map(|place| row.cell(place)).unwrap_or_default();
             let mut text = printed.as_ref();
             let parted;
-            if text.contains(BREAK) {
+            if text.as_bytes().contains(&(BREAK as u8)) {
                 parted = text.replace(BREAK, " ");
                 text = &parted;
                 typed.uncertain.push(number);
             }
-            if text.contains(char::REPLACEMENT_CHARACTER) {
+            if !text.is_ascii() && text.contains(char::REPLACEMENT_CHARACTER) {
                 typed.is_unreadable = true;
                 typed.misfit.get_or_insert_with(|| (number, "expected glyphs whose text is known".to_owned()));
                 typed.misfits.push(number);

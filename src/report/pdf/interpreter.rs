@@ -174,7 +174,7 @@ impl Interpreter<'_> {
                 }
                 Token::Operator(operator) => {
                     let is_known = self.operate(operator, &operands, resources, depth)?;
-                    if is_damaged(operator, &operands) {
+                    if is_damaged(operator, &operands, is_known) {
                         self.page.verdict.lost_texts += 1;
                     } else if !is_known {
                         self.not_understood(&operands);

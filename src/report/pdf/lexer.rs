@@ -71,9 +71,25 @@ static DIGITS: [u8; 256] = {
     digits
 };
 const NO_DIGIT: u8 = 16;
+/// Most strings are no longer.
+const USUAL: usize = 64;
 
 /// Powers of ten that a 64-bit float holds exactly.
 const POWERS: [f64; 16] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
+
+/// The number that the leading digits of `bytes` make behind `before`, and how many they are; wrong from
+/// the 19th digit on.
+fn digits(bytes: &[u8], before: u64) -> (u64, usize) {
+    let mut number = before;
+    for (length, byte) in bytes.iter().enumerate() {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return (number, length);
+        }
+        number = number.wrapping_mul(10).wrapping_add(u64::from(digit));
+    }
+    (number, bytes.len())
+}
 
 pub(super) fn is_space(byte: u8) -> bool {
     CLASS[usize::from(byte)] == SPACE
@@ -151,10 +167,10 @@ impl<'a> Lexer<'a> {
 
     fn regular(&mut self) -> &'a [u8] {
         let start = self.at;
-        while self.bytes.get(self.at).is_some_and(|byte| is_regular(*byte)) {
-            self.at += 1;
-        }
-        &self.bytes[start..self.at]
+        let rest = &self.bytes[start..];
+        let length = rest.iter().position(|byte| !is_regular(*byte)).unwrap_or(rest.len());
+        self.at += length;
+        &rest[..length]
     }
 
     /// A number; printers glue operators to it (`0-20Td`), so it ends where no digit can follow.
@@ -165,28 +181,26 @@ impl<'a> Lexer<'a> {
             self.at += 1;
         }
         let rest = &self.bytes[self.at..];
-        let (mut mantissa, mut digits, mut decimals, mut length) = (0_u64, 0, 0, 0);
-        let mut seen_point = false;
-        for byte in rest {
-            match byte {
-                // more digits than a float can hold say nothing more
-                b'0'..=b'9' => {
-                    if mantissa < 100_000_000_000_000 {
-                        mantissa = mantissa * 10 + u64::from(byte - b'0');
-                        decimals += usize::from(seen_point);
-                    } else if !seen_point {
-                        mantissa = mantissa.saturating_mul(10).min(u64::MAX / 16);
-                    }
-                    digits += 1;
-                }
-                b'.' if !seen_point => seen_point = true,
-                _ => break,
+        let (whole, length) = digits(rest, 0);
+        let (mantissa, decimals, length) = match rest.get(length) {
+            Some(b'.') => {
+                let (mantissa, behind) = digits(&rest[length + 1..], whole);
+                (mantissa, behind, length + 1 + behind)
             }
-            length += 1;
-        }
+            _ => (whole, 0, length),
+        };
+        let count = if decimals > 0 || rest.get(length.wrapping_sub(1)) == Some(&b'.') { length - 1 } else { length };
         self.at += length;
-        let value = mantissa as f64 / POWERS[decimals.min(POWERS.len() - 1)];
-        (digits > 0).then_some(if negative { -value } else { value })
+        if count == 0 {
+            return None;
+        }
+        let value = if count < POWERS.len() {
+            mantissa as f64 / POWERS[decimals]
+        } else {
+            // more digits than a float can hold exactly
+            std::str::from_utf8(&rest[..length]).ok()?.parse().ok().filter(|number: &f64| number.is_finite())?
+        };
+        Some(if negative { -value } else { value })
     }
 
     fn literal(&mut self) -> Cow<'a, [u8]> {
@@ -204,9 +218,16 @@ impl<'a> Lexer<'a> {
                 _ => self.at += 1,
             }
         }
-        let mut text = self.bytes[start..self.at].to_vec();
+        let mut text = Vec::with_capacity(self.at - start + USUAL);
+        text.extend_from_slice(&self.bytes[start..self.at]);
         let mut depth = 0;
         while let Some(&byte) = self.bytes.get(self.at) {
+            // some printers write every other byte so
+            if let [b'\\', a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', ..] = self.bytes[self.at..] {
+                text.push((a - b'0') << 6 | (b - b'0') << 3 | (c - b'0'));
+                self.at += 4;
+                continue;
+            }
             self.at += 1;
             match byte {
                 b')' if depth == 0 => return Cow::Owned(text),
@@ -315,6 +336,12 @@ mod tests {
             ("--5 w", "-5 w", 0),
             ("- w 1", "w 1", 1),
             ("123456789012 w", "123456789012 w", 0),
+            (
+                "123456789012345678901.5 0.00000000000000000001 5. w",
+                "123456789012345680000 0.00000000000000000001 5 w",
+                0,
+            ),
+            (". w", "w", 1),
             (") Tj } q", "Tj q", 2),
             ("(a\\(b\\)\\061\\n(c)) Tj", "(a(b)1\\n(c)) Tj", 0),
             ("<48 6> Tj", "(H`) Tj", 0),

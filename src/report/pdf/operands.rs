@@ -4,7 +4,7 @@ use super::lexer::Token;
 
 /// Is this operator not the one that was written, or are its operands not those? Where nothing but a
 /// damaged byte explains what stands there, a text may be lost that was to be shown.
-pub fn is_damaged(operator: &[u8], operands: &[Token<'_>]) -> bool {
+pub fn is_damaged(operator: &[u8], operands: &[Token<'_>], is_known: bool) -> bool {
     let expected = match operator {
         b"BT" | b"ET" | b"T*" => 0,
         b"Tc" | b"Tw" | b"Tz" | b"TL" | b"Ts" | b"Tr" | b"Tj" | b"'" => 1,
@@ -15,7 +15,7 @@ pub fn is_damaged(operator: &[u8], operands: &[Token<'_>]) -> bool {
         // strings are shown, or describe a mark
         _ => {
             let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'*' | b'_' | b'-' | b'.');
-            return has_text(operands) || !operator.iter().all(is_name);
+            return has_text(operands) || !(is_known || operator.iter().all(is_name));
         }
     };
     operands.len() > expected

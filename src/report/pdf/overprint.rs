@@ -17,32 +17,33 @@ const RAISED: f64 = 0.7;
 
 /// Drops texts that were printed on themselves, whatever their pieces, and puts raised ones onto their line.
 pub fn settle(page: &mut Page) {
-    let mut order: Vec<u32> = (0..page.runs.len() as u32).collect();
-    let run = |number: u32| &page.runs[number as usize];
-    order.sort_by(|a, b| run(*a).x0.total_cmp(&run(*b).x0));
+    let mut order: Vec<Ink> = (0..)
+        .zip(&page.runs)
+        .map(|(number, run)| Ink { number, x0: run.x0, x1: run.x1, y: run.y, size: run.size })
+        .collect();
+    order.sort_by(|a, b| a.x0.total_cmp(&b.x0));
     let (mut doubled, mut raised) = (Vec::new(), Vec::new());
-    // runs that reach over the next one's beginning
-    let mut open: Vec<u32> = Vec::new();
-    for next in order {
-        let own = run(next);
-        open.retain(|before| run(*before).x1 + run(*before).size * BEHIND > own.x0);
-        for before in &open {
-            let other = run(*before);
+    // what may still reach the next ones
+    let mut open: Vec<Ink> = Vec::new();
+    for own in order {
+        open.retain(|before| before.x1 + before.size * BEHIND > own.x0);
+        for other in &open {
             let (apart, size) = ((own.y - other.y).abs(), own.size.max(other.size));
             if apart > size {
                 continue;
             }
+            let run = |ink: &Ink| (ink.number, &page.runs[ink.number as usize]);
             if apart < size * SAME_INK {
-                doubled.extend(twin(page, (next, own), (*before, other)));
+                doubled.extend(twin(page, run(&own), run(other)));
             }
             if own.size < other.size * SMALLER && own.x0 > other.x1 - other.size * SAME_INK {
                 let rise = own.y - other.y;
                 if rise > 0.0 && rise < other.size * RAISED || rise < 0.0 && -rise < other.size * RAISED / 2.0 {
-                    raised.push((next, other.y));
+                    raised.push((own.number, other.y));
                 }
             }
         }
-        open.push(next);
+        open.push(own);
     }
     for (number, y) in raised {
         page.runs[number as usize].y = y;
@@ -52,6 +53,16 @@ pub fn settle(page: &mut Page) {
         text.end = text.start;
     }
     page.runs.retain(|run| !run.text.is_empty());
+}
+
+/// Where a run stands.
+#[derive(Clone, Copy)]
+struct Ink {
+    number: u32,
+    x0: f64,
+    x1: f64,
+    y: f64,
+    size: f64,
 }
 
 /// The one of two overlapping runs that says nothing new: part of the other, or printed later.

@@ -9,8 +9,6 @@ use super::{
 const STRIP: f64 = 24.0;
 /// Areas filled on a page, at most: four to a cell on a large sheet are below.
 const MOST_FILLS: usize = 20_000;
-/// Texts in a strip, usually.
-const USUAL: usize = 32;
 /// Strips of a page, at most.
 const MOST_STRIPS: usize = 1_000;
 /// A text of whose width this share is covered is not seen.
@@ -20,9 +18,21 @@ const COVERED: f64 = 0.9;
 #[derive(Debug, Default)]
 pub struct Painted {
     fills: Vec<(Rect, Colour)>,
-    /// The runs of each strip of the page.
-    strips: Vec<Vec<u32>>,
+    /// The last run of each strip of the page, or [`NONE`].
+    last: Vec<u32>,
+    printed: Vec<Printed>,
 }
+
+/// Where a run stands, and which one is before it in its strip, or [`NONE`].
+#[derive(Debug)]
+struct Printed {
+    x0: f64,
+    x1: f64,
+    y: f64,
+    before: u32,
+}
+
+const NONE: u32 = u32::MAX;
 
 /// The middle of a run's glyphs.
 fn middle(run: &Run) -> (f64, f64) {
@@ -37,17 +47,19 @@ impl Painted {
     /// An area was filled; what is below it is not seen any more if it is opaque.
     pub fn fill(&mut self, area: Rect, colour: Colour, is_opaque: bool, page: &mut Page) {
         self.fills.push((area, colour));
-        if !is_opaque || self.strips.is_empty() || self.fills.len() > MOST_FILLS {
+        if !is_opaque || self.last.is_empty() || self.fills.len() > MOST_FILLS {
             return;
         }
-        for strip in self.strips.iter().take(strip(area.y1) + 1).skip(strip(area.y0)) {
-            for number in strip {
-                let run = &mut page.runs[*number as usize];
-                let (_, y) = middle(run);
+        for last in self.last.iter().take(strip(area.y1) + 1).skip(strip(area.y0)) {
+            let mut number = *last;
+            while number != NONE {
+                let run = &self.printed[number as usize];
                 let width = area.x1.min(run.x1) - area.x0.max(run.x0);
-                if y > area.y0 && y < area.y1 && width >= (run.x1 - run.x0) * COVERED {
-                    run.text.end = run.text.start;
+                if run.y > area.y0 && run.y < area.y1 && width >= (run.x1 - run.x0) * COVERED {
+                    let text = &mut page.runs[number as usize].text;
+                    text.end = text.start;
                 }
+                number = run.before;
             }
         }
     }
@@ -64,17 +76,16 @@ impl Painted {
         !is_same(colour, background)
     }
 
-    /// A text was printed: run number `number`.
-    pub fn print(&mut self, run: &Run, number: usize) {
-        let strip = strip(middle(run).1);
-        if self.strips.len() <= strip {
-            self.strips.resize(strip + 1, Vec::new());
+    /// A text was printed, the next of its page.
+    pub fn print(&mut self, run: &Run) {
+        let (_, y) = middle(run);
+        let strip = strip(y);
+        if self.last.len() <= strip {
+            self.last.resize(strip + 1, NONE);
         }
-        let strip = &mut self.strips[strip];
-        if strip.capacity() == 0 {
-            strip.reserve(USUAL);
-        }
-        strip.push(number as u32);
+        let number = self.printed.len() as u32;
+        let before = std::mem::replace(&mut self.last[strip], number);
+        self.printed.push(Printed { x0: run.x0, x1: run.x1, y, before });
     }
 }
 
@@ -103,7 +114,7 @@ mod tests {
         let grey = Rect { x0: 0.0, x1: 50.0, y0: 95.0, y1: 115.0 };
         painted.fill(grey, Some([0.5; 3]), true, &mut page);
         assert!(painted.shows(&run, WHITE));
-        painted.print(&run, 0);
+        painted.print(&run);
         painted.fill(Rect { x1: 20.0, ..grey }, WHITE, true, &mut page);
         painted.fill(grey, WHITE, false, &mut page);
         assert_eq!(page.text_of(&page.runs[0]), "old", "in part, or through something transparent");

@@ -3,7 +3,7 @@
 //! lopdf answers with what it has when a stream breaks off. A report's page that ends early must be an
 //! error, so every filter is held to its end mark, and Flate to its checksum, before its data counts.
 
-use std::io::{Read, Write};
+use std::io::Write;
 
 use flate2::{Compression, Decompress, FlushDecompress, Status, write::ZlibEncoder};
 use lopdf::{Dictionary, Object, Stream};
@@ -124,13 +124,10 @@ fn inflate(compressed: &[u8], budget: &Budget, into: &mut Vec<u8>) -> Result<(),
     }
     let room = budget.stream_room();
     let before = into.len();
-    // text shrinks to an eighth, roughly; growing step by step would copy it several times
-    into.reserve((compressed.len() * 8).min(usize::try_from(room).unwrap_or(usize::MAX)));
-    let mut decoder = flate2::read::ZlibDecoder::new(compressed).take(room + 1);
-    if let Err(error) = decoder.read_to_end(into) {
+    if let Err(why) = inflated(&mut Decompress::new(true), compressed, room, into) {
         into.truncate(before);
         inflate_without_checksum(compressed, room, into)
-            .ok_or_else(|| broken(format!("a compressed stream is broken: {error}")))?;
+            .ok_or_else(|| broken(format!("a compressed stream is broken: {why}")))?;
     }
     if (into.len() - before) as u64 > room {
         budget.spend_bytes(room + 1)?;
@@ -139,34 +136,47 @@ fn inflate(compressed: &[u8], budget: &Budget, into: &mut Vec<u8>) -> Result<(),
     Ok(())
 }
 
+/// Appends what `compressed` inflates to, or more than `room` bytes of it; gives back what is left behind.
+fn inflated<'a>(
+    inflater: &mut Decompress,
+    compressed: &'a [u8],
+    room: u64,
+    into: &mut Vec<u8>,
+) -> Result<&'a [u8], String> {
+    let before = into.len();
+    // text shrinks to an eighth, roughly; growing step by step would copy it several times
+    let mut step = compressed.len().saturating_mul(8).clamp(1 << 12, 1 << 20);
+    loop {
+        let rest = usize::try_from(inflater.total_in()).ok().and_then(|at| compressed.get(at..)).unwrap_or_default();
+        into.reserve(step.min(usize::try_from(room).unwrap_or(usize::MAX)).max(1));
+        let written = into.len();
+        let status = inflater.decompress_vec(rest, into, FlushDecompress::None).map_err(|error| error.to_string())?;
+        match status {
+            Status::StreamEnd => {
+                let at = usize::try_from(inflater.total_in()).unwrap_or(usize::MAX);
+                return Ok(compressed.get(at..).unwrap_or_default());
+            }
+            _ if (into.len() - before) as u64 > room => return Ok(&[]),
+            // it asks for more than there is
+            _ if into.len() < into.capacity() => return Err("it breaks off".to_owned()),
+            _ if into.len() == written && rest.is_empty() => return Err("it breaks off".to_owned()),
+            _ => step = (step * 2).min(1 << 20),
+        }
+    }
+}
+
 /// Inflates data that is all there, and whose checksum is missing or wrong in itself; `None` where the
 /// data may be what is wrong.
 fn inflate_without_checksum(compressed: &[u8], room: u64, into: &mut Vec<u8>) -> Option<()> {
     let [method, flags, deflated @ ..] = compressed else { return None };
     let is_zlib = method & 0x0f == 8 && (u16::from(*method) << 8 | u16::from(*flags)).is_multiple_of(31);
     let before = into.len();
-    let mut inflater = Decompress::new(false);
-    let mut step = 4096;
     if !is_zlib {
         return None;
     }
-    loop {
-        let at = usize::try_from(inflater.total_in()).ok()?;
-        into.reserve(step);
-        step = (step * 2).min(1 << 20);
-        match inflater.decompress_vec(deflated.get(at..)?, into, FlushDecompress::None).ok()? {
-            Status::StreamEnd => {
-                let rest = deflated.get(usize::try_from(inflater.total_in()).ok()?..)?;
-                return is_wrong_in_itself(rest, adler2::adler32_slice(&into[before..])).then_some(());
-            }
-            Status::Ok if (into.len() - before) as u64 <= room => {}
-            Status::Ok | Status::BufError => {
-                if into.len() < into.capacity() || (into.len() - before) as u64 > room {
-                    return None;
-                }
-            }
-        }
-    }
+    let rest = inflated(&mut Decompress::new(false), deflated, room, into).ok()?;
+    let is_whole = (into.len() - before) as u64 <= room;
+    (is_whole && is_wrong_in_itself(rest, adler2::adler32_slice(&into[before..]))).then_some(())
 }
 
 /// Does a checksum differ from that of the data for a reason of its own? Some writers leave it out or

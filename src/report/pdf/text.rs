@@ -115,6 +115,8 @@ impl Interpreter<'_> {
         let state = self.state;
         let is_hidden = self.is_hidden();
         let (size, scale) = (state.size, state.scale);
+        let em = size * scale;
+        let is_letterspaced = state.char_space.abs() > JUMP * size.abs();
         let to_page = self.text_matrix.then(state.matrix);
         let mut x = 0.0;
         let mut piece = self.piece(x);
@@ -131,9 +133,9 @@ impl Interpreter<'_> {
                     let gap = -thousandths / 1000.0;
                     if gap.abs() > GAP {
                         self.end_piece(&piece, x, to_page);
-                        piece = self.piece(x + gap * size * scale);
+                        piece = self.piece(x + gap * em);
                     }
-                    x += gap * size * scale;
+                    x += gap * em;
                     continue;
                 }
                 Token::Text(shown) => shown,
@@ -145,9 +147,10 @@ impl Interpreter<'_> {
                 rest = &rest[length..];
                 let glyph = font.glyph(code);
                 let word_space = if code == 32 && length == 1 { state.word_space } else { 0.0 };
-                let advance = (f64::from(glyph.advance) * size + state.char_space + word_space) * scale;
+                let spacing = (state.char_space + word_space) * scale;
+                let advance = f64::from(glyph.advance) * em + spacing;
                 shown_glyphs += 1;
-                if state.char_space.abs() > JUMP * size.abs() && piece.x0.is_some() {
+                if is_letterspaced && piece.x0.is_some() {
                     self.end_piece(&piece, x, to_page);
                     piece = self.piece(x);
                 }
@@ -160,19 +163,16 @@ impl Interpreter<'_> {
                         }
                     }
                 }
-                let is_blank = match &self.page.text.as_bytes()[before..] {
-                    b" " => true,
-                    text => text.is_ascii() && text.trim_ascii().is_empty(),
-                };
+                let is_blank = self.page.text.as_bytes()[before..].iter().all(u8::is_ascii_whitespace);
                 if !is_blank {
                     if piece.x0.is_none() {
                         piece.x0 = Some(x);
                         piece.first_advance = advance;
                     }
-                    piece.drawn +=
-                        f64::from(glyph.drawn) * size * scale + (advance - f64::from(glyph.advance) * size * scale);
+                    let drawn = f64::from(glyph.drawn) * em;
+                    piece.drawn += drawn + spacing;
                     // spacing after the last glyph is no part of it
-                    piece.x1 = x + f64::from(glyph.drawn) * size * scale;
+                    piece.x1 = x + drawn;
                 } else if piece.x0.is_some() {
                     if self.pieces == Pieces::Whole && word_space.abs() <= JUMP * size.abs() {
                         piece.drawn += advance;
@@ -265,7 +265,7 @@ impl Interpreter<'_> {
             self.page.text.truncate(start);
             return;
         }
-        self.painted.print(&run, self.page.runs.len());
+        self.painted.print(&run);
         self.page.runs.push(run);
     }
 

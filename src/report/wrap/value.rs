@@ -8,10 +8,13 @@ const MOST_TRIED: usize = 8;
 
 /// The reading of a wrapped value that its column's type allows; `None` for texts, and where both fit.
 pub fn by_value(text: &str, value_type: ValueType) -> Option<String> {
-    let (cut, parted) = (text.replace(BREAK, ""), text.replace(BREAK, " "));
     match value_type {
         ValueType::Text => return None,
         ValueType::Tracking => return Some(tracking(text)),
+        _ => {}
+    }
+    let (cut, parted) = (text.replace(BREAK, ""), text.replace(BREAK, " "));
+    match value_type {
         ValueType::Skip => return Some(parted),
         ValueType::Id if !cut.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') => return None,
         _ => {}
