@@ -11,6 +11,7 @@ mod m20261122_000003_queue;
 mod m20261127_000004_outbox;
 mod m20261127_000005_sources;
 mod m20261127_000006_running;
+mod m20261130_000007_flow_link;
 
 pub use sea_orm_migration::{MigrationStatus, MigratorTrait};
 
@@ -27,6 +28,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261127_000004_outbox::Migration),
             Box::new(m20261127_000005_sources::Migration),
             Box::new(m20261127_000006_running::Migration),
+            Box::new(m20261130_000007_flow_link::Migration),
         ]
     }
 }

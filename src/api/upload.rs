@@ -48,13 +48,11 @@ async fn upload(
         document: Some((document, sha256)),
         ..Enqueue::new(spec.name.job_type(), agent.clone(), Reason::Upload)
     };
-    let answer = match api.queue.send(ask).await {
-        Ok(Ok(answer)) if answer.is_taken() => answer,
-        refused => {
-            // no job will read these bytes
-            api.store().drop_document(document).await?;
-            refused??
-        }
-    };
+    let answer = api.queue.send(ask).await;
+    // only a refusal says that no job will read these bytes: after an error there may be one
+    if matches!(&answer, Ok(Ok(answer)) if !answer.is_taken()) {
+        api.store().drop_document(document).await?;
+    }
+    let answer = answer??;
     answer_one(&api, answer, body_of(spec.name.as_str(), agent, answer)).await
 }

@@ -3,6 +3,8 @@
 pub mod guard;
 pub mod hash;
 pub mod plan;
+mod similar;
 
 pub use guard::{Verdict, judge};
 pub use plan::{Change, ChangeKind, OpenBlanks, Plan, Seen, Snapshot, Stored, plan};
+pub use similar::SimilarKey;

@@ -8,7 +8,10 @@ use std::{
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
-use super::hash::{change_hash, content_hash};
+use super::{
+    hash::{change_hash, content_hash},
+    similar::{self, SimilarKey},
+};
 use crate::{
     domain::{Record, Timestamp, Value},
     sync_type::SyncTypeSpec,
@@ -28,10 +31,18 @@ pub struct Stored {
     pub same_spec: bool,
     /// When an export first missed it.
     pub missing_since: Option<Timestamp>,
-    /// Is it (softly) deleted?
-    pub deleted: bool,
+    /// When it was (softly) deleted.
+    pub deleted_at: Option<Timestamp>,
     /// The values of the [`Snapshot`]'s loaded fields.
     pub values: Vec<Value>,
+}
+
+impl Stored {
+    /// Is it neither missing nor deleted?
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        self.missing_since.is_none() && self.deleted_at.is_none()
+    }
 }
 
 /// What is stored of one type for one agent.
@@ -65,7 +76,19 @@ impl Snapshot {
     /// Rows that are neither missing nor deleted.
     #[must_use]
     pub fn live(&self) -> u64 {
-        self.rows.values().filter(|row| row.missing_since.is_none() && !row.deleted).count() as u64
+        self.rows.values().filter(|row| row.is_live()).count() as u64
+    }
+
+    /// Rows that became missing or were deleted after `since`, but for those that a run missed which a person
+    /// had approved by `approved`.
+    #[must_use]
+    pub fn gone_since(&self, since: Timestamp, approved: Option<Timestamp>) -> u64 {
+        let is_gone = |row: &&Stored| {
+            let (first, last) = (row.missing_since.or(row.deleted_at), row.deleted_at.or(row.missing_since));
+            last.is_some_and(|last| last > since)
+                && first.is_some_and(|first| approved.is_none_or(|approved| first > approved))
+        };
+        self.rows.values().filter(is_gone).count() as u64
     }
 
     fn value<'a>(&self, row: &'a Stored, field: usize) -> Option<&'a Value> {
@@ -140,6 +163,10 @@ pub struct Plan {
     pub deleted: Vec<String>,
     /// Live records before the run.
     pub live: u64,
+    /// Records that went within the last day, and since a person last approved a run; set by the caller.
+    pub gone_lately: u64,
+    /// New keys that are stored already, but in another spelling.
+    pub similar: Vec<SimilarKey>,
 }
 
 impl Plan {
@@ -188,7 +215,7 @@ pub fn plan(
     let compared: Vec<(String, Option<Change>)> = seen.records.par_iter().with_min_len(AT_ONCE).map(compare).collect();
     let mut keys: HashSet<&str> = seen.quarantined_keys.iter().map(String::as_str).collect();
     keys.extend(compared.iter().map(|(key, _)| key.as_str()));
-    let unseen = snapshot.rows.iter().filter(|(key, row)| !row.deleted && !keys.contains(key.as_str()));
+    let unseen = snapshot.rows.iter().filter(|(key, row)| row.deleted_at.is_none() && !keys.contains(key.as_str()));
     for (key, row) in unseen {
         match row.missing_since {
             None => {
@@ -206,6 +233,7 @@ pub fn plan(
         }
     }
     drop(keys);
+    plan.similar = similar::find(&compared, snapshot);
     plan.changes = compared.into_iter().filter_map(|(_, change)| change).collect();
     plan.unchanged = (seen.records.len() - plan.changes.len()) as u64;
     plan.unseen.sort();
@@ -274,7 +302,7 @@ fn change(
     } else {
         changed_under_new_spec(spec, &record, snapshot, stored)
     };
-    let kind = if stored.deleted || stored.missing_since.is_some() {
+    let kind = if stored.deleted_at.is_some() || stored.missing_since.is_some() {
         ChangeKind::Restore
     } else if changed {
         ChangeKind::Update
@@ -285,7 +313,7 @@ fn change(
     };
     let history = watched_change(spec, &record, snapshot, stored);
     // a deleted record that is back is as good as new to whatever hangs on it
-    let triggers = changed || stored.deleted;
+    let triggers = changed || stored.deleted_at.is_some();
     Some(Change { key, kind, record, change_hash, content_hash, triggers, history })
 }
 

@@ -15,6 +15,8 @@ use crate::{
 
 /// Old jobs are looked for so often.
 const CLEAN_EVERY: Duration = Duration::from_secs(3_600);
+/// A document for which no job was asked within this time is no use any more.
+const UNCLAIMED: Duration = Duration::from_hours(1);
 /// How long an end that could not be recorded is remembered at least.
 const UNSETTLED: Duration = Duration::from_mins(1);
 /// Dead jobs that one heartbeat takes over; the next takes more.
@@ -145,7 +147,9 @@ impl QueueActor {
         else {
             return;
         };
-        let clean = async move { jobs.clean(Before { jobs: own, runs, documents }, now).await }.into_actor(self);
+        let clean =
+            async move { jobs.clean(Before { jobs: own, runs, documents, unclaimed: now - UNCLAIMED }, now).await }
+                .into_actor(self);
         ctx.spawn(clean.map(|cleaned, _, _| match cleaned {
             Ok(0) => {}
             Ok(jobs) => tracing::info!(jobs, "old jobs forgotten"),

@@ -92,7 +92,7 @@ impl QueueActor {
             return None;
         }
         let key = job.dedup_key.as_ref().filter(|_| job.is_plain())?;
-        let winner = self.parts.jobs.known_owner(key)?;
+        let winner = self.parts.jobs.known_owner(key, self.parts.clock.now())?;
         let admission = Admission::AlreadyQueued { job: winner };
         if !self.doubted.contains_key(key) {
             self.doubt(key, NewJob { refused_for: Some(winner), ..job.clone() }, None, ctx);

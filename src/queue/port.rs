@@ -32,6 +32,8 @@ pub struct Before {
     pub runs: Timestamp,
     /// Kept documents.
     pub documents: Timestamp,
+    /// Documents that no job refers to: whoever brought them has had time to ask for one.
+    pub unclaimed: Timestamp,
 }
 
 /// The durable side of the queue; each call is one transaction.
@@ -45,7 +47,7 @@ pub trait JobBoard: Send + Sync + 'static {
         now: Timestamp,
     ) -> Result<(Vec<Admission>, Option<Claimed>), StoreError>;
     /// See [`Store::known_owner`].
-    fn known_owner(&self, key: &str) -> Option<JobId>;
+    fn known_owner(&self, key: &str, now: Timestamp) -> Option<JobId>;
     /// See [`Store::enqueue_slot`].
     async fn enqueue_slot(
         &self,
@@ -106,8 +108,8 @@ impl JobBoard for Store {
         Store::enqueue(self, jobs, claim, now).await
     }
 
-    fn known_owner(&self, key: &str) -> Option<JobId> {
-        Store::known_owner(self, key)
+    fn known_owner(&self, key: &str, now: Timestamp) -> Option<JobId> {
+        Store::known_owner(self, key, now)
     }
 
     async fn enqueue_slot(
@@ -185,6 +187,7 @@ impl JobBoard for Store {
     async fn clean(&self, before: Before, now: Timestamp) -> Result<u64, StoreError> {
         self.clean_runs(before.runs).await?;
         self.clean_kept(before.documents).await?;
+        self.clean_documents(before.unclaimed).await?;
         self.clean_jobs(before.jobs, now).await
     }
 

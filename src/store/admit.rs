@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use sea_orm::{DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect, Set, prelude::*};
+use sea_orm::{DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect, Set, prelude::*, sea_query::OnConflict};
 
 use super::{
     Store, StoreError,
@@ -10,7 +10,7 @@ use super::{
     claim::{Claim, Claimed, claim_in, known_state},
     entity,
     facts::{Facts, facts},
-    lane,
+    lane::{self, is_live},
     live::LiveKeys,
     rows,
     settings::move_tick,
@@ -57,7 +57,7 @@ impl Store {
                 Admission::Accepted { job } | Admission::AlreadyQueued { job } => Some((key?, *job)),
                 _ => None,
             });
-            inner.live.learn(taken);
+            inner.live.learn(taken, now);
         };
         let write = self.inner.writer.write(
             move |tx| {
@@ -75,11 +75,11 @@ impl Store {
         write.await
     }
 
-    /// The live job that has this in-flight key, as far as this process has seen it taken: no look at the
-    /// database, so another process may have ended it meanwhile.
+    /// The live job that has this in-flight key, as far as this process has seen it taken a moment ago: no look
+    /// at the database, so another process may have ended it meanwhile.
     #[must_use]
-    pub fn known_owner(&self, key: &str) -> Option<JobId> {
-        self.inner.live.owner(key)
+    pub fn known_owner(&self, key: &str, now: Timestamp) -> Option<JobId> {
+        self.inner.live.owner(key, now)
     }
 
     /// Moves a timer's slot and admits its jobs in one transaction; `None` if another process had
@@ -207,7 +207,17 @@ impl Desk<'_> {
         let shut = gate::shut(self.facts.pause.as_ref(), self.facts.open.get(&job.agent).copied(), work, self.now);
         let decision = decide(job, window, shut, owner, self.now);
         let answer = match decision {
-            Decision::Refuse(refusal) => refusal,
+            Decision::Refuse(refusal) => {
+                if let (Admission::AlreadyQueued { job: stands_in }, Some(parent)) = (refusal, job.parent) {
+                    let root = self.facts.roots.get(&parent).copied().unwrap_or(parent);
+                    if !self.link(stands_in, root).await? {
+                        // it has ended since it was looked at, and its key is free
+                        self.facts.owners.retain(|_, owner| owner.job != stands_in);
+                        return Box::pin(self.admit(job)).await;
+                    }
+                }
+                refusal
+            }
             Decision::Insert { due, latest_start } => {
                 let state = if due > self.now { JobState::Delayed } else { JobState::Waiting };
                 self.insert_later(job, state, due, latest_start);
@@ -247,6 +257,34 @@ impl Desk<'_> {
         let found = entity::job::Entity::find_by_id(job).lock_exclusive().one(self.tx).await;
         let found = found.map_err(StoreError::while_doing("look whether a job has ended"))?;
         Ok(found.is_some_and(|row| row.state != JobState::Done.as_str()))
+    }
+
+    /// A live job stands for a child of a flow: that ends when the job does. False if it has ended.
+    async fn link(&self, job: JobId, root: JobId) -> Result<bool, StoreError> {
+        use entity::flow_link::Column as L;
+        let failed = StoreError::while_doing("link a job to a flow");
+        // by its own row, which whoever ends it looks at; a job in another flow stands in this one, too
+        let adopted = entity::job::Entity::update_many()
+            .col_expr(C::RootJobId, Expr::val(root))
+            .filter(C::Id.eq(job))
+            .filter(C::Id.ne(root))
+            .filter(C::RootJobId.is_null())
+            .filter(is_live())
+            .exec(self.tx)
+            .await
+            .map_err(&failed)?;
+        if adopted.rows_affected > 0 || job == root {
+            return Ok(true);
+        }
+        if !self.still_lives(job).await? {
+            return Ok(false);
+        }
+        let row = entity::flow_link::ActiveModel { job_id: Set(job), root_job_id: Set(root) };
+        let linked = entity::flow_link::Entity::insert(row)
+            .on_conflict(OnConflict::columns([L::JobId, L::RootJobId]).do_nothing().to_owned())
+            .exec_without_returning(self.tx)
+            .await;
+        linked.map(|_| true).map_err(failed)
     }
 
     fn insert_later(&mut self, job: &NewJob, state: JobState, due: Timestamp, latest_start: Option<Timestamp>) {

@@ -49,6 +49,14 @@ pub(super) fn text(backend: DbBackend) -> ColumnType {
     }
 }
 
+/// The whole number in a field of a JSON column.
+pub(super) fn number_in(column: &str, field: &str, backend: DbBackend) -> String {
+    match backend {
+        DbBackend::Postgres => format!("CAST({column} ->> '{field}' AS BIGINT)"),
+        _ => format!("CAST(json_extract({column}, '$.{field}') AS INTEGER)"),
+    }
+}
+
 /// `column LIKE pattern`, whatever the case of the letters; `\` makes the next character stand for itself.
 pub(super) fn like(column: String, pattern: &str, backend: DbBackend) -> Expr {
     match backend {

@@ -27,6 +27,13 @@ entity!(agents, "agents", {
     active: bool,
 });
 
+entity!(flow_link, "flow_link", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    job_id: i64,
+    #[sea_orm(primary_key, auto_increment = false)]
+    root_job_id: i64,
+});
+
 entity!(sync_settings, "sync_settings", {
     #[sea_orm(primary_key, auto_increment = false)]
     sync_type: String,

@@ -4,7 +4,7 @@ use sea_orm::{EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, pre
 use serde::Serialize;
 use serde_json::Value as Json;
 
-use super::{Store, StoreError, entity, lane};
+use super::{Store, StoreError, entity, lane, over::is_in_flow};
 use crate::domain::{AgentId, Class, JobId, JobState, JobType, Timestamp};
 
 use entity::job::Column as C;
@@ -163,7 +163,7 @@ impl Store {
                     .apply_if(wanted.sync_type, |query, name| query.filter(C::JobType.eq(name)))
                     .apply_if(wanted.agent, |query, agent| query.filter(C::AgentId.eq(agent)))
                     .apply_if(wanted.class, |query, class| query.filter(C::Class.eq(class.rank())))
-                    .apply_if(wanted.root, |query, id| query.filter(C::RootJobId.eq(id)))
+                    .apply_if(wanted.root, |query, id| query.filter(is_in_flow(id)))
                     .apply_if(wanted.before, |query, id| query.filter(C::Id.lt(id)))
                     .order_by_desc(C::Id)
                     .limit(wanted.limit)

@@ -3,19 +3,22 @@
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
-use crate::domain::JobId;
+use crate::domain::{JobId, Timestamp};
 
-/// Keys of live jobs, as far as this process has seen them taken. What it ends itself is forgotten in the
-/// transaction that ends it; what another process ends is not noticed, so whoever answers by this asks the
-/// database afterwards, and is told then whether this process itself has ended the winner since.
+/// Keys of live jobs, as far as this process has seen them taken a moment ago. What it ends itself is forgotten
+/// in the transaction that ends it; what another process ends is not noticed, so a key is known for a moment
+/// only, and whoever answers by this asks the database afterwards, and is told then whether this process itself
+/// has ended the winner since.
 #[derive(Debug, Default)]
 pub(super) struct LiveKeys(Mutex<Known>);
 
 #[derive(Debug, Default)]
 struct Known {
-    owners: HashMap<String, JobId>,
+    /// With the moment at which the database said so.
+    owners: HashMap<String, (JobId, Timestamp)>,
     /// Ended here a moment ago, oldest first.
     ended: VecDeque<JobId>,
     is_ended: HashSet<JobId>,
@@ -25,23 +28,29 @@ struct Known {
 const MOST: usize = 1_000_000;
 /// ... nor more ends than these: a refusal is looked at again within a fraction of a second.
 const ENDS: usize = 100_000;
+/// For so long an answer of the database is taken for the present state: another process may end the job.
+const FRESH: Duration = Duration::from_secs(2);
 
 impl LiveKeys {
     fn known(&self) -> MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn owner(&self, key: &str) -> Option<JobId> {
-        self.known().owners.get(key).copied()
+    pub(super) fn owner(&self, key: &str, now: Timestamp) -> Option<JobId> {
+        let (job, seen) = self.known().owners.get(key).copied()?;
+        (now - seen).to_std().is_ok_and(|age| age < FRESH).then_some(job)
     }
 
-    /// Jobs that were answered to have these keys. Ends are written beside the queue's transactions: what this process
+    /// Jobs that were answered, as of `now`, to have these keys. Ends are written beside the queue's transactions: what this process
     /// has ended may have been read just before.
-    pub(super) fn learn(&self, taken: impl Iterator<Item = (String, JobId)>) {
+    pub(super) fn learn(&self, taken: impl Iterator<Item = (String, JobId)>, now: Timestamp) {
         let mut known = self.known();
         for (key, job) in taken {
+            if known.owners.len() >= MOST {
+                known.owners.retain(|_, (_, seen)| (now - *seen).to_std().is_ok_and(|age| age < FRESH));
+            }
             if known.owners.len() < MOST && !known.is_ended.contains(&job) {
-                known.owners.insert(key, job);
+                known.owners.insert(key, (job, now));
             }
         }
     }

@@ -3,7 +3,11 @@
 
 use std::collections::BTreeSet;
 
-use sea_orm::{DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect, prelude::*};
+use sea_orm::{
+    DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect,
+    prelude::*,
+    sea_query::{ExprTrait, Query},
+};
 
 use super::{
     StoreError,
@@ -63,12 +67,34 @@ pub(super) async fn follow(
             .all(tx)
             .await
             .map_err(&failed)?;
-        let roots: BTreeSet<JobId> = chunk.iter().filter_map(|job| job.root).chain(firsts).collect();
+        let linked = flows_of(tx, chunk.iter().map(|job| job.id)).await?;
+        let roots: BTreeSet<JobId> = chunk.iter().filter_map(|job| job.root).chain(firsts).chain(linked).collect();
         for root in roots {
             end_flow(tx, types, root, now).await?;
         }
     }
     Ok(())
+}
+
+/// The flows in which these jobs stand for a child that was asked for already.
+pub(super) async fn flows_of(
+    tx: &DatabaseTransaction,
+    jobs: impl Iterator<Item = JobId>,
+) -> Result<Vec<JobId>, StoreError> {
+    use entity::flow_link::Column as L;
+    let links = entity::flow_link::Entity::find().filter(L::JobId.is_in(jobs)).select_only().column(L::RootJobId);
+    links.into_tuple().all(tx).await.map_err(StoreError::while_doing("look for flows"))
+}
+
+/// Is the job a child of this flow, or does it stand for one?
+pub(super) fn is_in_flow(root: JobId) -> Expr {
+    let links = Query::select()
+        .column(entity::flow_link::Column::JobId)
+        .from(entity::flow_link::Entity)
+        .and_where(entity::flow_link::Column::RootJobId.eq(root))
+        .to_owned();
+    let own = Expr::cust("root_job_id IS NOT NULL").and(Expr::col(C::RootJobId).eq(root));
+    own.or(Expr::col(C::Id).in_subquery(links))
 }
 
 /// A job that was kept behind another starts by its own priority and delay.
@@ -110,8 +136,7 @@ pub(super) async fn keep_window(tx: &DatabaseTransaction, job: JobId, now: Times
 async fn end_flow(tx: &DatabaseTransaction, types: &SyncTypes, root: JobId, now: Timestamp) -> Result<(), StoreError> {
     let failed = StoreError::while_doing("end a flow");
     let children = entity::job::Entity::find()
-        .filter(Expr::cust("root_job_id IS NOT NULL"))
-        .filter(C::RootJobId.eq(root))
+        .filter(is_in_flow(root))
         .select_only()
         .columns([C::JobType, C::State, C::Outcome])
         .into_tuple::<(String, String, Option<String>)>()

@@ -4,9 +4,9 @@
 use sea_orm::{EntityTrait, QueryFilter, QueryOrder, QuerySelect, prelude::*, sea_query::ExprTrait};
 
 use super::{Store, StoreError, entity, lane::is, runs::was_applied_in};
-use crate::domain::{JobState, Timestamp};
+use crate::domain::{JobId, JobState, Timestamp};
 
-use entity::job::Column as C;
+use entity::{flow_link::Column as L, job::Column as C};
 
 /// Jobs that one transaction forgets.
 const AT_ONCE: u64 = 500;
@@ -26,12 +26,16 @@ impl Store {
                         let failed = StoreError::while_doing("forget old jobs");
                         let family = "EXISTS (SELECT 1 FROM job AS other WHERE other.root_job_id = \
                                       COALESCE(job.root_job_id, job.id) AND other.state <> 'done')";
+                        let linked = "EXISTS (SELECT 1 FROM flow_link JOIN job AS other ON other.id = \
+                                      flow_link.job_id WHERE flow_link.root_job_id = COALESCE(job.root_job_id, \
+                                      job.id) AND other.state <> 'done')";
                         let old = entity::job::Entity::find()
                             .filter(is(JobState::Done))
                             .filter(C::FinishedAt.lt(before))
                             .filter(C::ThrottleUntil.is_null().or(C::ThrottleUntil.lte(now)))
                             .filter(Expr::cust("NOT follow_up_due"))
                             .filter(Expr::cust(format!("NOT {family}")))
+                            .filter(Expr::cust(format!("NOT {linked}")))
                             .order_by_asc(C::FinishedAt)
                             .limit(AT_ONCE)
                             .all(tx)
@@ -43,7 +47,11 @@ impl Store {
                             .filter(entity::document::Column::Id.is_in(documents))
                             .exec(tx);
                         dropped.await.map_err(&failed)?;
-                        let ids = old.iter().map(|row| row.id);
+                        let ids: Vec<JobId> = old.iter().map(|row| row.id).collect();
+                        let links = entity::flow_link::Entity::delete_many()
+                            .filter(L::JobId.is_in(ids.clone()).or(L::RootJobId.is_in(ids.clone())))
+                            .exec(tx);
+                        links.await.map_err(&failed)?;
                         let gone = entity::job::Entity::delete_many().filter(C::Id.is_in(ids)).exec(tx).await;
                         Ok(gone.map_err(failed)?.rows_affected)
                     })

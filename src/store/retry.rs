@@ -8,6 +8,7 @@ use super::{
     claim::state_after,
     entity,
     lane::{self, is_live},
+    over::flows_of,
 };
 use crate::domain::{Class, JobId, JobState, Outcome, Timestamp, job::JobEvent};
 
@@ -71,11 +72,13 @@ impl Store {
                     .exec(tx)
                     .await
                     .map_err(&failed)?;
-                if let Some(root) = row.root_job_id {
-                    // its flow is under way again
+                let flows: Vec<JobId> = flows_of(tx, [row.id].into_iter()).await?;
+                let flows: Vec<JobId> = row.root_job_id.into_iter().chain(flows).collect();
+                if !flows.is_empty() {
+                    // what it belongs to is under way again
                     entity::job::Entity::update_many()
                         .col_expr(C::FlowOutcome, Expr::val(Option::<String>::None))
-                        .filter(C::Id.eq(root))
+                        .filter(C::Id.is_in(flows))
                         .exec(tx)
                         .await
                         .map_err(failed)?;

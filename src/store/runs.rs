@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 
 use super::{Store, StoreError, entity};
 use crate::{
-    domain::{AgentId, ClaimedJob, Counts, JobId, Outcome, RunId, SyncType, Timestamp, run::GIVEN_UP},
+    domain::{AgentId, ClaimedJob, Counts, JobId, Outcome, Reason, RunId, SyncType, Timestamp, run::GIVEN_UP},
     report::Layout,
     sync_type::SyncTypeSpec,
 };
@@ -223,6 +223,15 @@ impl Store {
     pub async fn last_layout(&self, sync_type: &SyncType, agent: &AgentId) -> Result<Option<Layout>, StoreError> {
         let row = self.latest(sync_type, agent, C::Layout.is_not_null()).await?;
         Ok(row.and_then(|row| serde_json::from_value(row.layout?).ok()))
+    }
+
+    /// When a person's approval was last carried out.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the query fails.
+    pub async fn last_approved(&self, sync_type: &SyncType, agent: &AgentId) -> Result<Option<Timestamp>, StoreError> {
+        let approved = C::Reason.eq(Reason::Approval.as_str()).and(C::FinishedAt.is_not_null());
+        Ok(self.latest(sync_type, agent, approved).await?.and_then(|row| row.finished_at))
     }
 
     /// The newest run of a type and agent that is as `wanted`.

@@ -104,7 +104,7 @@ fn stored(row: &QueryResult, spec: &SyncTypeSpec, fields: &[usize]) -> Result<(S
         content_hash: row.try_get("", "content_hash")?,
         same_spec: row.try_get::<String>("", "spec_fingerprint")? == spec.fingerprint,
         missing_since: row.try_get::<Option<Timestamp>>("", "missing_since")?,
-        deleted: row.try_get::<Option<Timestamp>>("", "deleted_at")?.is_some(),
+        deleted_at: row.try_get::<Option<Timestamp>>("", "deleted_at")?,
         values,
     };
     Ok((key, stored))

@@ -23,8 +23,8 @@ use crate::{
     sync_type::{SyncTypeSpec, SyncTypes, spec::Guards},
 };
 
-/// Blanks that may be none are listed with a run up to so many.
-const LISTED_BREAKS: usize = 100;
+/// Of what a run tells one by one, so many are listed; the rest is counted.
+const LISTED: usize = 100;
 
 /// Everything a run needs from the process it runs in.
 #[derive(Clone)]
@@ -173,6 +173,10 @@ impl Pipeline {
         self.finish.counts.unchanged = plan.unchanged;
         self.finish.counts.not_applied = plan.changes.len() as u64;
         self.finish.plan_digest = Some(plan.digest());
+        if let (Some(notes), false) = (&mut self.finish.notes, plan.similar.is_empty()) {
+            let first: Vec<_> = plan.similar.iter().take(LISTED).collect();
+            notes["similarKeys"] = json!({ "count": plan.similar.len(), "first": first });
+        }
         match self.job.approves {
             Some(held) => self.check_hold(held).await?,
             None => {
@@ -235,7 +239,7 @@ impl Pipeline {
             notes["unclean"] = json!({ "pages": report.unclean, "first": report.unclean_pages });
         }
         if !report.uncertain.is_empty() {
-            let first: Vec<_> = report.uncertain.iter().take(LISTED_BREAKS).collect();
+            let first: Vec<_> = report.uncertain.iter().take(LISTED).collect();
             notes["uncertainBreaks"] = json!({ "count": report.uncertain.len(), "first": first });
         }
         let before = self.context.store.last_layout(&self.spec.name, &self.job.agent).await?;

@@ -11,6 +11,9 @@ use crate::{
     sync_type::SyncTypeSpec,
 };
 
+/// Guards look back so far: a wipe that goes slowly is one, too.
+const LOOKS_BACK: Duration = Duration::from_hours(24);
+
 /// The least time between a first miss and a deletion: the type's present interval, less what two
 /// runs of one timer may start apart (a twentieth, at most half a minute).
 pub(super) async fn second_miss(context: &Context, spec: &SyncTypeSpec) -> Result<Duration, StoreError> {
@@ -40,7 +43,9 @@ pub(super) async fn make_plan(
         quarantined_keys: &keys,
         open_blanks: &open_blanks,
     };
-    Ok(delta::plan(spec, seen, &snapshot, now, second_miss))
+    let approved = context.store.last_approved(&spec.name, agent).await?;
+    let gone_lately = snapshot.gone_since(now - LOOKS_BACK, approved);
+    Ok(Plan { gone_lately, ..delta::plan(spec, seen, &snapshot, now, second_miss) })
 }
 
 /// Where the reader could not tell whether a blank stood.
@@ -76,6 +81,8 @@ pub(super) async fn evidence(
         quarantined: report.quarantined.len() as u64,
         live: plan.live,
         newly_missing: plan.unseen.len() as u64,
+        gone_lately: plan.gone_lately,
+        similar: plan.similar.len() as u64,
         known_here,
         known_elsewhere,
     })

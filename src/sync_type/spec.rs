@@ -143,13 +143,21 @@ pub struct Guards {
     pub max_missing_percent: f64,
     /// Hold when more than this share (percent) of the read rows is quarantined.
     pub max_quarantined_percent: f64,
-    /// Percentages apply from this many rows.
+    /// Hold when more than this share (percent) of the read keys is stored in another spelling.
+    pub max_similar_percent: f64,
+    /// The finer percentages apply from this many rows.
     pub from_rows: u64,
 }
 
 impl Default for Guards {
     fn default() -> Self {
-        Self { min_rows_percent: 50.0, max_missing_percent: 20.0, max_quarantined_percent: 5.0, from_rows: 20 }
+        Self {
+            min_rows_percent: 50.0,
+            max_missing_percent: 20.0,
+            max_quarantined_percent: 5.0,
+            max_similar_percent: 5.0,
+            from_rows: 20,
+        }
     }
 }
 

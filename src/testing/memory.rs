@@ -127,7 +127,7 @@ impl JobBoard for MemoryBoard {
         })
     }
 
-    fn known_owner(&self, key: &str) -> Option<JobId> {
+    fn known_owner(&self, key: &str, _: Timestamp) -> Option<JobId> {
         self.0.lock().unwrap().queue.owner(key)
     }
 

@@ -254,3 +254,80 @@ async fn old_runs_are_forgotten_but_not_those_that_say_how_things_stand() {
     assert_eq!(app.sync("customers", "a").await.outcome.as_deref(), Some("unchanged"));
     app.stop().await;
 }
+
+#[actix::test]
+async fn a_wipe_that_goes_slowly_is_held_too() {
+    let (app, records) = app_with(100).await;
+    // 17 % fewer each time: each report alone passes
+    let sizes = [83, 69, 57, 47, 39];
+    let mut runs = Vec::new();
+    for size in sizes {
+        serve(&app, "customers", "a", &records[..size]);
+        runs.push(app.sync("customers", "a").await);
+        app.clock.advance(Duration::from_mins(20));
+    }
+    assert_eq!(runs[0].counts.missing, 17);
+    for run in &runs[1..] {
+        assert_eq!(run.outcome.as_deref(), Some("held"), "{run:?}");
+    }
+    assert_eq!(runs[1].error_code.as_deref(), Some("many_missing_lately"));
+    let live = app.rows("customers", "a").await.iter().filter(|row| row["missing_since"].is_null()).count();
+    assert_eq!(live, 83);
+
+    // what a person has approved is not held against the next run
+    serve(&app, "customers", "a", &records[..69]);
+    let held = app.sync("customers", "a").await;
+    let (_, answer) = app.post(&format!("/api/runs/{}/approve", held.id), json!({})).await;
+    assert_eq!(app.ended(answer["jobId"].as_i64().unwrap()).await.outcome.as_deref(), Some("succeeded"));
+    app.clock.advance(Duration::from_mins(20));
+    serve(&app, "customers", "a", &records[..60]);
+    let next = app.sync("customers", "a").await;
+    assert_eq!((next.outcome.as_deref(), next.counts.missing), (Some("succeeded"), 9), "{:?}", next.error);
+
+    // nor what went longer ago than a day
+    app.clock.advance(Duration::from_hours(25));
+    serve(&app, "customers", "a", &records[..50]);
+    assert_eq!(app.sync("customers", "a").await.outcome.as_deref(), Some("succeeded"));
+    app.stop().await;
+}
+
+#[actix::test]
+async fn a_few_rows_are_guarded_as_many_are() {
+    let (app, records) = app_with(19).await;
+    serve(&app, "customers", "a", &records[..1]);
+    let run = app.sync("customers", "a").await;
+    assert_eq!((run.outcome.as_deref(), run.error_code.as_deref()), (Some("held"), Some("many_missing")));
+    assert!(app.rows("customers", "a").await.iter().all(|row| row["missing_since"].is_null()));
+    app.stop().await;
+}
+
+#[actix::test]
+async fn keys_in_another_spelling_are_told_and_held_where_they_are_many() {
+    let app = TestApp::builder().agents(&["a"]).start().await;
+    let types = app.app.store.types().clone();
+    let customers = types.get("customers").unwrap();
+    let mut records = invent(&types, "customers", 60);
+    for (number, record) in records.iter_mut().enumerate() {
+        record.values[customers.key] = lockstep::domain::Value::Text(format!("AB/{:04}", number + 1));
+    }
+    serve(&app, "customers", "a", &records);
+    app.sync("customers", "a").await;
+    let respell = |records: &mut [Record], upto: usize| {
+        for (number, record) in records.iter_mut().enumerate().take(upto) {
+            record.values[customers.key] = lockstep::domain::Value::Text(format!("ab/{:04}", number + 1));
+        }
+    };
+    respell(&mut records, 1);
+    serve(&app, "customers", "a", &records);
+    let run = app.sync("customers", "a").await;
+    assert_eq!((run.outcome.as_deref(), run.counts.inserted), (Some("succeeded"), 1));
+    let told = &run.notes.unwrap()["similarKeys"];
+    assert_eq!(told, &json!({ "count": 1, "first": [{ "key": "ab/0001", "stored": "AB/0001" }] }));
+
+    respell(&mut records, 5);
+    serve(&app, "customers", "a", &records);
+    let run = app.sync("customers", "a").await;
+    assert_eq!((run.outcome.as_deref(), run.error_code.as_deref()), (Some("held"), Some("similar_keys")));
+    assert!(run.error.unwrap().contains("another spelling"));
+    app.stop().await;
+}

@@ -182,6 +182,28 @@ async fn a_stop_reaches_the_process_that_runs_the_job() {
 }
 
 #[actix::test]
+async fn a_key_whose_job_another_process_has_ended_is_free() {
+    let (folder, clock) = (tempfile::tempdir().unwrap(), TestClock::default());
+    let one = app(folder.path(), &clock, &["a", "b"], &[("LOCKSTEP__QUEUE__CONCURRENCY", "1")]).await;
+    let two = app(folder.path(), &clock, &["a", "b"], &[]).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    // the first process has no room: what is asked of it is done by the second
+    let busy = hanging(&one, "a").await;
+    let report = invent(&one.app.store.types().clone(), "orders", 3);
+    serve(&two, "orders", "b", &report);
+    serve(&one, "orders", "b", &report);
+    let first = one.enqueue("orders", "b").await;
+    two.ended(first).await;
+    clock.advance(Duration::from_secs(3));
+    let answer = one.queue.send(Enqueue::new("orders", "b", Reason::Manual)).await;
+    let again = answer.unwrap().unwrap();
+    assert!(again.is_taken() && again.job() != Some(first), "{again:?} though {first} has ended");
+    two.ended(again.job().unwrap()).await;
+    one.post(&format!("/api/jobs/{busy}/cancel"), json!({})).await;
+    stop(one, two).await;
+}
+
+#[actix::test]
 async fn a_pause_and_its_end_reach_every_process() {
     let folder = tempfile::tempdir().unwrap();
     let (one, two) = pair(folder.path(), &["a", "b"], &[]).await;

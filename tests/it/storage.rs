@@ -61,7 +61,7 @@ async fn a_queue_that_is_at_work_goes_back_by_a_version_and_forward_again() {
     let running = claimed.unwrap().jobs.remove(0);
     let url = Backend::of_suite().database(folder.path()).await;
     let before = format!("DELETE FROM agent_lock WHERE agent_id = 'anna' AND job_id = {}", running.id);
-    back_and_forward(&url, &before).await;
+    back_and_forward(&url, 2, &before).await;
     let end = Finish { outcome: Some(Outcome::Unchanged), ..Finish::default() };
     store.finish(&running, end.clone(), NextStep::Done, at(1)).await.unwrap();
     // one after the other: no lane lost its first, no agent stays taken
@@ -77,10 +77,10 @@ async fn a_queue_that_is_at_work_goes_back_by_a_version_and_forward_again() {
     store.close().await;
 }
 
-/// Takes the newest migration back, carries out a statement there that finds one row, and migrates again.
-async fn back_and_forward(url: &str, statement: &str) {
+/// Takes the newest migrations back, carries out a statement there that finds one row, and migrates again.
+async fn back_and_forward(url: &str, steps: u32, statement: &str) {
     let db = Database::connect(url).await.unwrap();
-    Migrator::down(&db, Some(1)).await.unwrap();
+    Migrator::down(&db, Some(steps)).await.unwrap();
     let done = db.execute_unprepared(statement).await.unwrap();
     assert_eq!(done.rows_affected(), 1);
     Migrator::up(&db, None).await.unwrap();

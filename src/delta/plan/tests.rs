@@ -35,7 +35,7 @@ fn apply(spec: &SyncTypeSpec, plan: &Plan, snapshot: &mut Snapshot, now: Timesta
             content_hash: change.content_hash.clone(),
             same_spec: true,
             missing_since: None,
-            deleted: false,
+            deleted_at: None,
             values: change.record.values.clone(),
         };
         snapshot.rows.insert(change.key.clone(), row);
@@ -44,7 +44,7 @@ fn apply(spec: &SyncTypeSpec, plan: &Plan, snapshot: &mut Snapshot, now: Timesta
         snapshot.rows.get_mut(key).unwrap().missing_since = Some(now);
     }
     for key in &plan.deleted {
-        snapshot.rows.get_mut(key).unwrap().deleted = true;
+        snapshot.rows.get_mut(key).unwrap().deleted_at = Some(now);
     }
 }
 
@@ -227,4 +227,23 @@ fn a_blank_that_may_be_none_changes_nothing_that_is_stored() {
     assert_eq!(planned("Ordine aperto", &[6]), 0, "the stored text is kept");
     assert_eq!(planned("Ordine aperto", &[3]), 1, "another blank");
     assert_eq!(planned("Ordine chiuso", &[6]), 1, "another text");
+}
+
+#[test]
+fn what_went_lately_is_counted_until_a_person_approves_it() {
+    let stored = |missing: Option<i64>, deleted: Option<i64>| Stored {
+        change_hash: String::new(),
+        content_hash: String::new(),
+        same_spec: true,
+        missing_since: missing.map(at),
+        deleted_at: deleted.map(at),
+        values: Vec::new(),
+    };
+    let rows = [(None, None), (Some(10), None), (Some(30), None), (Some(10), Some(40)), (Some(30), Some(40))];
+    let rows = rows.iter().enumerate().map(|(key, (missing, deleted))| (key.to_string(), stored(*missing, *deleted)));
+    let snapshot = Snapshot { loaded: Vec::new(), rows: rows.collect() };
+    assert_eq!(snapshot.gone_since(at(0), None), 4);
+    assert_eq!(snapshot.gone_since(at(20), None), 3, "deleted within the day, whenever it was missed first");
+    assert_eq!(snapshot.gone_since(at(0), Some(at(20))), 2, "missed by what was approved, and deleted since");
+    assert_eq!(snapshot.gone_since(at(50), None), 0);
 }

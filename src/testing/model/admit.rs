@@ -63,7 +63,12 @@ impl Model {
             Mode::Refuse if job.window.is_some() && self.jobs[&owner].job.digest() != job.digest() => {
                 Admission::KeyReused { job: owner }
             }
-            Mode::Refuse => Admission::AlreadyQueued { job: owner },
+            Mode::Refuse => {
+                if let Some(parent) = job.parent {
+                    self.link(owner, parent);
+                }
+                Admission::AlreadyQueued { job: owner }
+            }
             Mode::Debounce { wait, .. } if !has_begun && state != JobState::Active => {
                 let latest = self.jobs[&owner].latest_start;
                 let start = latest.map_or(self.jobs[&owner].due, |latest| later(now, wait).min(latest).max(now));
@@ -90,6 +95,20 @@ impl Model {
             let is_forced = job.class == Class::Sync && job.force && job.reason == Reason::Manual;
             pause.emergency || (job.class == Class::Sync && !is_forced)
         })
+    }
+
+    /// A live job stands for a child of the flow of `parent`.
+    fn link(&mut self, id: JobId, parent: JobId) {
+        let root = self.jobs.get(&parent).and_then(|row| row.root).unwrap_or(parent);
+        let row = self.jobs.get_mut(&id).unwrap();
+        if id == root || row.root == Some(root) {
+            return;
+        }
+        match row.root {
+            None => row.root = Some(root),
+            Some(_) => self.links.entry(id).or_default().push(root),
+        }
+        self.families.entry(root).or_default().push(id);
     }
 
     pub(in crate::testing) fn insert(

@@ -49,6 +49,8 @@ pub(in crate::testing) struct Model {
     kept: HashMap<String, JobId>,
     windows: HashMap<String, BTreeSet<JobId>>,
     families: HashMap<JobId, Vec<JobId>>,
+    /// The flows in which a job stands for a child.
+    links: HashMap<JobId, Vec<JobId>>,
     active: BTreeSet<JobId>,
     /// Waiting writes and downloads of each agent.
     urgent: HashMap<AgentId, [usize; 2]>,

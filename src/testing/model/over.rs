@@ -53,6 +53,10 @@ impl Model {
             self.start_kept(&key, now);
         }
         self.end_flow(root);
+        self.end_flow(id);
+        for root in self.links.get(&id).cloned().unwrap_or_default() {
+            self.end_flow(root);
+        }
     }
 
     pub(in crate::testing) fn start_kept(&mut self, key: &str, now: Timestamp) {

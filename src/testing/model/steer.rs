@@ -56,8 +56,11 @@ impl Model {
             (row.attempt, row.stop, row.flow) = (0, false, None);
             row.state = row.state.on(JobEvent::Retried).unwrap();
         });
-        if let Some(first) = root.and_then(|root| self.jobs.get_mut(&root)) {
-            first.flow = None;
+        let linked = self.links.get(&id).cloned().unwrap_or_default();
+        for root in root.into_iter().chain(linked) {
+            if let Some(first) = self.jobs.get_mut(&root) {
+                first.flow = None;
+            }
         }
         Retry::Accepted
     }
@@ -91,8 +94,11 @@ impl Model {
 
     /// Forgets old jobs.
     pub(in crate::testing) fn clean(&mut self, before: Timestamp, now: Timestamp) -> u64 {
+        let roots_of = |(id, row): (&JobId, &Row)| {
+            row.root.into_iter().chain(self.links.get(id).into_iter().flatten().copied()).collect::<Vec<_>>()
+        };
         let live: HashSet<JobId> =
-            self.jobs.values().filter(|row| row.state != JobState::Done).filter_map(|row| row.root).collect();
+            self.jobs.iter().filter(|(_, row)| row.state != JobState::Done).flat_map(roots_of).collect();
         let is_old = |id: JobId, row: &Row| {
             row.finished.is_some_and(|at| at < before)
                 && row.window_until.is_none_or(|until| until <= now)

@@ -1,7 +1,7 @@
 //! Are flows ended, whatever becomes of their jobs? Over every board.
 
 use lockstep::{
-    domain::{JobId, NewJob, Reason},
+    domain::{Admission, JobId, NewJob, Reason},
     store::{Meant, Retry},
 };
 
@@ -9,6 +9,7 @@ use super::rig::{Rig, over_every_board, sync};
 
 over_every_board!(
     a_flow_ends_with_its_last_job,
+    a_job_that_is_queued_already_stands_for_the_child,
     a_failed_child_completes_its_flow_with_errors,
     a_failed_first_job_fails_its_flow,
     a_removed_child_is_not_waited_for,
@@ -41,6 +42,23 @@ async fn a_flow_ends_with_its_last_job(rig: Rig) {
     assert_eq!(outcome(&rig, parent).await, None, "one child is not over");
     rig.done(&rig.claim_one().await).await;
     assert_eq!(outcome(&rig, parent).await.as_deref(), Some("completed"));
+}
+
+async fn a_job_that_is_queued_already_stands_for_the_child(mut rig: Rig) {
+    let later = std::time::Duration::from_secs(60);
+    let waiting = rig.add(NewJob { delay: later, ..sync("ddt", "a") }).await;
+    let flows = [rig.add(sync("orders", "a")).await, rig.add(sync("orders", "b")).await];
+    let children = flows.map(|parent| child("ddt", parent)).to_vec();
+    assert_eq!(rig.ask_all(children).await, [Admission::AlreadyQueued { job: waiting }; 2]);
+    for orders in rig.claim(5).await {
+        rig.done(&orders).await;
+    }
+    assert_eq!((outcome(&rig, flows[0]).await, outcome(&rig, flows[1]).await), (None, None), "ddt is not over");
+    rig.pass(60);
+    rig.done(&rig.claim_one().await).await;
+    for flow in flows {
+        assert_eq!(outcome(&rig, flow).await.as_deref(), Some("completed"), "it stood in both");
+    }
 }
 
 async fn a_failed_child_completes_its_flow_with_errors(rig: Rig) {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use lockstep::{
-    domain::Reason,
+    domain::{Clock, NewJob, Reason},
     queue::Enqueue,
     source::Vault,
     testing::{Backend, TestApp, types},
@@ -17,6 +17,25 @@ use lockstep::{
 use serde_json::{Value as Json, json};
 
 use crate::fixtures::{invent, print, serve};
+
+#[actix::test]
+async fn a_document_is_dropped_once_nothing_can_need_it() {
+    let app = TestApp::builder().agents(&["a"]).start().await;
+    let (store, now) = (&app.app.store, Clock::now(&app.clock));
+    let orphan = store.keep_document(b"nobody asked for a job".to_vec(), now).await.unwrap();
+    let needed = store.keep_document(b"a job waits to read it".to_vec(), now).await.unwrap();
+    let job = NewJob {
+        document: Some(needed),
+        delay: Duration::from_hours(9),
+        ..NewJob::sync(&"orders".into(), "a".into(), 4, Reason::Upload)
+    };
+    store.enqueue(vec![job], None, now).await.unwrap();
+    assert_eq!(store.clean_documents(now - Duration::from_hours(1)).await.unwrap(), 0, "whoever brought it is at it");
+    assert_eq!(store.clean_documents(now + Duration::from_secs(1)).await.unwrap(), 1);
+    assert!(store.document(orphan).await.is_err());
+    assert_eq!(store.document(needed).await.unwrap(), b"a job waits to read it");
+    app.stop().await;
+}
 
 #[actix::test]
 async fn the_last_reports_are_kept_and_no_more() {
@@ -60,7 +79,7 @@ async fn the_last_reports_are_kept_and_no_more() {
     assert_eq!(app.app.store.kept_bytes(kept[0].id).await.unwrap(), last);
     // and by age, too
     app.clock.advance(Duration::from_hours(24 * 31));
-    let before = lockstep::domain::Clock::now(&app.clock) - chrono::Duration::days(30);
+    let before = Clock::now(&app.clock) - chrono::Duration::days(30);
     assert_eq!(app.app.store.clean_kept(before).await.unwrap(), 3);
     assert_eq!(app.app.store.kept_reports(&"orders".into(), &"a".into()).await.unwrap(), kept[..1]);
     app.stop().await;
