@@ -19,11 +19,11 @@ COPY --from=build /build/target/release/lockstep /usr/local/bin/lockstep
 USER lockstep
 WORKDIR /data
 VOLUME /data
-ENV LOCKSTEP__SERVER__HOST=0.0.0.0 \
-    LOCKSTEP__DATABASE__URL=sqlite:///data/lockstep.db?mode=rwc \
-    LOCKSTEP__LOG__FORMAT=json
+# what holds in an image; the operator's own file is mounted at /etc/lockstep/lockstep.toml, and wins
+COPY config/image.toml /etc/lockstep/image.toml
+COPY config/own.toml /etc/lockstep/lockstep.toml
 EXPOSE 8080
-HEALTHCHECK --interval=10s --timeout=4s --start-period=10s CMD ["lockstep", "healthcheck"]
+HEALTHCHECK --interval=10s --timeout=4s --start-period=10s CMD ["lockstep", "healthcheck", "--config", "/etc/lockstep/image.toml", "--config", "/etc/lockstep/lockstep.toml"]
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["lockstep"]
-CMD ["serve"]
+CMD ["serve", "--config", "/etc/lockstep/image.toml", "--config", "/etc/lockstep/lockstep.toml"]

@@ -4,9 +4,12 @@ use actix_web::{HttpResponse, delete, get, put, web};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Api, Problem};
+use super::{Api, JsonBody, Problem};
 use crate::{
-    domain::{AgentId, SERVICE_ACCOUNT},
+    domain::{
+        AgentId,
+        text::{NAME, plain_text},
+    },
     store::Agent,
 };
 
@@ -35,15 +38,14 @@ fn active() -> bool {
 
 /// `PUT /api/agents/{id}`
 #[put("/agents/{id}")]
-async fn put(api: web::Data<Api>, id: web::Path<String>, body: web::Json<Body>) -> Result<HttpResponse, Problem> {
-    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '@');
-    if id.is_empty() || id.len() > 100 || id.starts_with('.') || !id.chars().all(fits) || id.as_str() == SERVICE_ACCOUNT
-    {
-        let text = "an agent's id has 1 to 100 letters, digits, '-', '_', '.', '@', and is not service-account";
-        return Err(Problem::unprocessable("bad_agent_id", "/id", text));
+async fn put(api: web::Data<Api>, id: web::Path<String>, body: JsonBody<Body>) -> Result<HttpResponse, Problem> {
+    let id = AgentId::from(id.as_str());
+    if !id.is_usable() {
+        return Err(Problem::unprocessable("bad_agent_id", "/id", AgentId::RULE));
     }
     let Body { name, active } = body.into_inner();
-    let agent = Agent { id: AgentId::from(id.as_str()), name, active };
+    plain_text(&name, NAME).map_err(|wrong| Problem::unprocessable("bad_name", "/name", wrong))?;
+    let agent = Agent { id, name, active };
     api.store().put_agent(agent.clone()).await?;
     Ok(HttpResponse::Ok().json(agent))
 }

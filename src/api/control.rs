@@ -6,7 +6,7 @@ use actix_web::{HttpResponse, delete, get, post, put, web};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Api, Problem};
+use super::{Api, JsonBody, Problem};
 use crate::{
     domain::{JobId, Pause, Timestamp},
     queue::{QueueSnapshot, ResetBreaker, SetLimits, SetPause, Snapshot, Wake},
@@ -32,15 +32,9 @@ struct Asked {
 /// `POST /api/sync/pause`: no syncs start (with `emergency`, nothing at all); running ones go back to the
 /// queue, or with `drain` finish first.
 #[post("/sync/pause")]
-async fn pause(api: web::Data<Api>, body: web::Json<Asked>) -> Result<HttpResponse, Problem> {
+async fn pause(api: web::Data<Api>, body: JsonBody<Asked>) -> Result<HttpResponse, Problem> {
     let Asked { reason, until, drain, emergency } = body.into_inner();
     let now = api.context.clock.now();
-    if reason.trim().is_empty() || reason.len() > 500 {
-        return Err(Problem::unprocessable("bad_reason", "/reason", "say why, in 1 to 500 characters"));
-    }
-    if until.is_some_and(|until| until <= now) {
-        return Err(Problem::unprocessable("bad_until", "/until", "a pause must end in the future"));
-    }
     let pause = Pause { reason, by: "admin".to_owned(), since: now, until, drain, emergency };
     let stopping = api.queue.send(SetPause(Some(pause.clone()))).await??;
     Ok(HttpResponse::Ok().json(json!({ "pause": pause, "stopping": stopping })))
@@ -70,19 +64,8 @@ struct Limits {
 
 /// `PUT /api/limits`: what is absent stays; `null` takes a type's limit away.
 #[put("/limits")]
-async fn set_limits(api: web::Data<Api>, body: web::Json<Limits>) -> Result<HttpResponse, Problem> {
+async fn set_limits(api: web::Data<Api>, body: JsonBody<Limits>) -> Result<HttpResponse, Problem> {
     let Limits { concurrency, types } = body.into_inner();
-    if concurrency == Some(0) {
-        let text = "at least one job must be able to run; to run none, pause";
-        return Err(Problem::unprocessable("out_of_range", "/concurrency", text));
-    }
-    for (name, limit) in &types {
-        let is_known = api.context.types.get(name).is_some() || api.operations.get(name).is_some();
-        if !is_known || *limit == Some(0) {
-            let text = "the name of a sync type or operation, and a limit of at least 1 or null";
-            return Err(Problem::unprocessable("out_of_range", &format!("/types/{name}"), text));
-        }
-    }
     let global = concurrency.map(|limit| (ALL.to_owned(), Some(limit)));
     api.queue.send(SetLimits(types.into_iter().chain(global).collect())).await??;
     let queue: QueueSnapshot = api.queue.send(Snapshot).await?;

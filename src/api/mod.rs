@@ -10,6 +10,7 @@ mod documents;
 mod events;
 mod health;
 mod jobs;
+mod json_body;
 mod operations;
 mod outbox;
 mod problem;
@@ -32,6 +33,7 @@ use actix_web_httpauth::middleware::HttpAuthentication;
 use tokio_util::sync::CancellationToken;
 use tracing_actix_web::TracingLogger;
 
+use json_body::JsonBody;
 pub use problem::Problem;
 
 use crate::{
@@ -47,8 +49,8 @@ use crate::{
     sync_type::SyncTypeSpec,
 };
 
-/// The largest JSON body of a request.
-const JSON_BYTES: usize = 256 << 10;
+/// A JSON body of a request may have so many bytes, besides the payload of an item.
+pub const JSON_BYTES: usize = 256 << 10;
 /// Lists are this long unless `limit` says otherwise, and never longer than the second.
 const LIST: (u64, u64) = (50, 500);
 
@@ -77,6 +79,8 @@ pub struct Api {
     pub vault: Option<Arc<Vault>>,
     /// Hash of the configured admin token.
     pub admin_token: Option<String>,
+    /// The largest JSON body.
+    pub json_bytes: usize,
     /// The largest upload.
     pub report_bytes: usize,
 }
@@ -140,14 +144,14 @@ pub fn serve(
     listener: TcpListener,
     pages: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
 ) -> std::io::Result<(SocketAddr, ServerHandle)> {
-    let bytes = api.report_bytes;
+    let (bytes, json_bytes) = (api.report_bytes, api.json_bytes);
     let state = web::Data::new(api);
     let server = HttpServer::new(move || {
         App::new()
             .wrap(TracingLogger::<trace::Requests>::new())
             .app_data(state.clone())
-            .app_data(web::PayloadConfig::new(JSON_BYTES))
-            .app_data(web::JsonConfig::default().limit(JSON_BYTES).error_handler(|error, _| problem::bad_body(&error)))
+            .app_data(web::PayloadConfig::new(json_bytes))
+            .app_data(web::JsonConfig::default().limit(json_bytes).error_handler(|error, _| problem::bad_body(&error)))
             .app_data(web::QueryConfig::default().error_handler(|error, _| problem::bad_query(&error)))
             .app_data(web::PathConfig::default().error_handler(|error, _| problem::bad_path(&error)))
             .configure(health::routes)

@@ -6,7 +6,7 @@ use actix_web::{HttpResponse, get, post, web};
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
-use super::{Api, Problem, answer::optional_json, limit, problem};
+use super::{Api, JsonBody, Problem, answer::optional_json, limit, problem};
 use crate::{
     domain::{
         Item, ItemId, ItemStatus, NewItem, Timestamp,
@@ -140,7 +140,7 @@ struct Done {
 
 /// `POST /api/queue/items/{id}/complete` `{ "lease", "sheetRowIndex"? }`: 409 if the lease is not its own any more.
 #[post("/queue/items/{id}/complete")]
-async fn complete(api: web::Data<Api>, id: web::Path<ItemId>, body: web::Json<Done>) -> Result<HttpResponse, Problem> {
+async fn complete(api: web::Data<Api>, id: web::Path<ItemId>, body: JsonBody<Done>) -> Result<HttpResponse, Problem> {
     let held = (*id, body.lease);
     let item = found(&api, *id).await?;
     let late = api.outbox.send(CompleteItems(vec![(held, body.sheet_row_index)])).await??;
@@ -177,7 +177,7 @@ enum Effect {
 
 /// `POST /api/queue/items/{id}/fail` `{ "lease", "error", "effect"?, "notBefore"? }`
 #[post("/queue/items/{id}/fail")]
-async fn fail(api: web::Data<Api>, id: web::Path<ItemId>, body: web::Json<Failed>) -> Result<HttpResponse, Problem> {
+async fn fail(api: web::Data<Api>, id: web::Path<ItemId>, body: JsonBody<Failed>) -> Result<HttpResponse, Problem> {
     let Failed { lease, error, effect, not_before } = body.into_inner();
     let failure = match effect {
         Effect::NotSent => Failure::NotSent,

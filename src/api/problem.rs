@@ -149,6 +149,7 @@ impl From<QueueError> for Problem {
                 Problem::unprocessable("missing_field", &format!("/data/{field}"), text)
             }
             QueueError::NulInText { ref pointer } => Problem::unprocessable("nul_in_text", pointer, text),
+            QueueError::OutOfBounds { code, ref pointer, .. } => Problem::unprocessable(code, pointer, text),
             QueueError::ShuttingDown => Problem::new(StatusCode::SERVICE_UNAVAILABLE, "shutting_down", text),
             QueueError::Storage(_) => {
                 tracing::error!(error = text, "a request failed");

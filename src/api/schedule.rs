@@ -6,7 +6,7 @@ use actix_web::{HttpResponse, get, post, web};
 use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
 
-use super::{Api, Problem, answer::optional_json, problem};
+use super::{Api, JsonBody, Problem, answer::optional_json, problem};
 use crate::{
     domain::{Outcome, SyncType},
     scheduler::{Change, Reschedule, ScheduleError, SchedulerSnapshot, SetAutoSync, Snapshot, UpdateInterval},
@@ -42,7 +42,7 @@ struct Interval {
 async fn set_interval(
     api: web::Data<Api>,
     name: web::Path<String>,
-    body: web::Json<Interval>,
+    body: JsonBody<Interval>,
 ) -> Result<HttpResponse, Problem> {
     let sync_type = api.sync_type(&name)?.name.clone();
     let minutes = minutes(&body.interval_minutes, "/intervalMinutes")?;
@@ -67,7 +67,7 @@ struct Wanted {
 
 /// `POST /api/sync/schedule`: all or nothing.
 #[post("/sync/schedule")]
-async fn set_schedule(api: web::Data<Api>, body: web::Json<BTreeMap<String, Wanted>>) -> Result<HttpResponse, Problem> {
+async fn set_schedule(api: web::Data<Api>, body: JsonBody<BTreeMap<String, Wanted>>) -> Result<HttpResponse, Problem> {
     let mut changes = Vec::new();
     for (name, wanted) in body.into_inner() {
         let asked = wanted.interval_minutes.as_ref();

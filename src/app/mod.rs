@@ -3,22 +3,26 @@
 use std::{
     collections::HashMap,
     net::{SocketAddr, TcpListener},
+    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
 
 use actix::prelude::*;
 use actix_web::dev::ServerHandle;
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use secrecy::ExposeSecret as _;
 use tokio::{runtime::Runtime, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
+mod check;
 mod clock;
+mod first_token;
 mod outbox;
 mod source;
 mod words;
 
+pub use check::check;
 pub use clock::SystemClock;
 pub use source::vault;
 
@@ -36,9 +40,12 @@ use crate::{
     source::Source,
     store::{Setting, SourceReport, Store, token_hash},
     sync::{Context, RunJob, Runner, SyncActor},
-    sync_type::{SyncTypeSpec, SyncTypes},
+    sync_type::SyncTypeSpec,
     ui::{self, Sessions},
 };
+
+/// A database has at least so long to let its connections go.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Parts that tests replace; the default is what the settings say.
 #[derive(Default)]
@@ -75,8 +82,8 @@ pub struct App {
     pub pulses: Pulses,
     /// Who may look at the pages.
     pub sessions: Sessions,
-    /// The admin's token, if it was made at this start.
-    pub new_token: Option<String>,
+    /// The file with the admin's token, if that was made at this start.
+    pub new_token: Option<PathBuf>,
     server: ServerHandle,
     hearing: JoinHandle<()>,
     closing: CancellationToken,
@@ -121,10 +128,7 @@ impl Drop for Io {
 /// # Errors
 /// Settings, files or a database that cannot be used.
 pub async fn context(settings: &Settings, io: &Io, parts: &mut Parts) -> anyhow::Result<Context> {
-    let types = Arc::new(SyncTypes::load(&settings.sync.types_dir)?);
-    if let Some(unknown) = settings.scheduler.intervals.keys().find(|name| types.get(name).is_none()) {
-        bail!("configuration: scheduler.intervals: there is no sync type '{unknown}'; known are {}", types.names());
-    }
+    let types = Arc::new(check(settings)?);
     let store = Store::open(settings.database.url.expose_secret(), io.handle(), types.clone()).await?;
     let source = source::source(settings, &store, parts.source.take())?;
     let owner = owner()?;
@@ -226,15 +230,12 @@ impl App {
         let context = Arc::new(context(&settings, &io, &mut parts).await?);
         prepare(&settings, &context).await?;
         seed_schedule(&settings, &context).await?;
-        let new_token = first_token(&settings, &context).await?;
+        let new_token = first_token::first_token(&settings, &context).await?;
 
         let runner: Arc<dyn RunJob> = Arc::new(Runner::new(context.clone(), io.handle()));
         let syncs: HashMap<SyncType, Addr<SyncActor>> =
             context.types.iter().map(|spec| (spec.name.clone(), SyncActor::new(runner.clone()).start())).collect();
         let operations = Arc::new(Operations::load(&settings.queue.operations_dir)?);
-        if let Some(both) = operations.job_types().find(|name| context.types.get(name.as_str()).is_some()) {
-            bail!("'{both}' is the name of a sync type and of an operation");
-        }
         let pulses = Pulses::default();
         let routes = outbox::routes(&settings.sink)?.otherwise(parts.sink.take());
         let outbox = outbox::start(&settings, &context, &io, &pulses, routes.clone());
@@ -267,6 +268,7 @@ impl App {
             syncs: syncs.clone(),
             vault: vault(&settings)?,
             admin_token: settings.auth.admin_token.as_ref().map(|token| token_hash(token.expose_secret())),
+            json_bytes: settings.sink.payload_bytes.saturating_add(api::JSON_BYTES),
             report_bytes: usize::try_from(settings.limits.report_bytes).unwrap_or(usize::MAX),
         };
         let listener_of_words = words::listen(&context.coordination, queue.clone(), scheduler.clone(), outbox.clone());
@@ -304,16 +306,27 @@ impl App {
     pub async fn stop(self) -> bool {
         self.hearing.abort();
         self.closing.cancel();
-        self.scheduler.send(Halt).await.ok();
+        let until = tokio::time::Instant::now() + self.grace;
+        // a database that hangs keeps nobody from ending
+        if tokio::time::timeout_at(until, self.scheduler.send(Halt)).await.is_err() {
+            tracing::warn!("the timers did not halt within the grace time");
+        }
         let (queue, outbox) = (self.queue.send(Drain), self.outbox.send(DrainOutbox));
         let both = async { tokio::join!(queue, outbox) };
-        let drain = tokio::time::timeout(self.grace, both);
+        let drain = tokio::time::timeout_at(until, both);
         let ((), drained) = tokio::join!(self.server.stop(true), drain);
         let drained = drained.is_ok();
         if !drained {
-            tracing::warn!("work still runs after the grace time; its leases will run out");
+            let left = tokio::time::timeout(Duration::from_millis(100), self.queue.send(queue::Snapshot)).await;
+            let running = left.ok().and_then(Result::ok).map(|queue| queue.running).unwrap_or_default();
+            tracing::warn!(?running, "work still runs after the grace time; its leases will run out");
         }
-        self.store.close().await;
+        if tokio::time::timeout(until.duration_since(tokio::time::Instant::now()).max(LAST_WORDS), self.store.close())
+            .await
+            .is_err()
+        {
+            tracing::warn!("the database did not let its connections go; they are dropped");
+        }
         drop(self.io);
         drained
     }
@@ -375,15 +388,4 @@ fn random_hex() -> anyhow::Result<String> {
 /// A name that no other process has, now or later.
 fn owner() -> anyhow::Result<String> {
     Ok(format!("{}-{}", std::process::id(), &random_hex()?[..16]))
-}
-
-/// Without a configured token and without a stored one, makes the admin's.
-async fn first_token(settings: &Settings, context: &Context) -> anyhow::Result<Option<String>> {
-    if settings.auth.admin_token.is_some() || context.store.has_token("admin").await? {
-        return Ok(None);
-    }
-    let token = random_hex()?;
-    let name = "first start".to_owned();
-    context.store.add_token(name, "admin".to_owned(), token_hash(&token), context.clock.now()).await?;
-    Ok(Some(token))
 }

@@ -32,8 +32,8 @@ pub(super) fn routes(settings: &SinkSettings) -> anyhow::Result<Routes> {
         let sink = Sheets::new(config.clone()).map_err(|wrong| anyhow!("configuration: sink.sheets.{name}.{wrong}"))?;
         add(name, Arc::new(sink));
     }
-    for (name, CsvSettings { path, columns }) in &settings.csv {
-        add(name, Arc::new(CsvFile::new(path.clone(), columns.clone())));
+    for (name, CsvSettings { path, columns, formulas, mode }) in &settings.csv {
+        add(name, Arc::new(CsvFile::new(path.clone(), columns.clone()).with(*formulas, *mode)));
     }
     let place = |sink: &String| sinks.iter().position(|named| named.name == *sink);
     let by_model: BTreeMap<String, usize> =

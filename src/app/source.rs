@@ -9,7 +9,8 @@ use crate::{
     domain::AgentId,
     settings::{Settings, SourceKind},
     source::{
-        Command, Credential, Credentials, Folder, Guarded, HttpSource, Limits, NoSource, Source, SourceError, Vault,
+        Command, Credential, Credentials, Folder, Guarded, HttpSource, Limits, NoCredentials, NoSource, Source,
+        SourceError, Vault,
     },
     store::{KeepLimits, Store},
 };
@@ -23,6 +24,15 @@ pub fn vault(settings: &Settings) -> anyhow::Result<Option<Arc<Vault>>> {
     Ok(Some(Arc::new(Vault::new(keys).context("configuration: source.credentials_key")?)))
 }
 
+/// Judges the settings of the source and its keys, without a database.
+///
+/// # Errors
+/// As [`source`].
+pub(super) fn check(settings: &Settings) -> anyhow::Result<()> {
+    vault(settings)?;
+    inner(settings, Arc::new(NoCredentials)).map(|_| ())
+}
+
 /// What answers fetches: `given`, or what the settings name; within the settings' limits.
 ///
 /// # Errors
@@ -33,22 +43,9 @@ pub(super) fn source(
     given: Option<Arc<dyn Source>>,
 ) -> anyhow::Result<Arc<dyn Source>> {
     let own = &settings.source;
-    let limit = settings.limits.report_bytes;
-    let credentials = || -> anyhow::Result<Arc<dyn Credentials>> {
-        Ok(Arc::new(StoredCredentials { store: store.clone(), vault: vault(settings)? }))
-    };
-    let inner = match (given, own.kind) {
-        (Some(given), _) => given,
-        (None, SourceKind::None) => Arc::new(NoSource),
-        (None, SourceKind::Folder) => {
-            let folder = Folder::new(&own.folder, std::env::vars(), limit);
-            Arc::new(folder.map_err(|wrong| anyhow!("configuration: source.folder.{wrong}"))?)
-        }
-        (None, SourceKind::Http) => {
-            let http = HttpSource::new(own.http.clone(), credentials()?, limit);
-            Arc::new(http.map_err(|wrong| anyhow!("configuration: source.http.{wrong}"))?)
-        }
-        (None, SourceKind::Command) => Arc::new(Command::new(own.command.clone(), credentials()?, limit)),
+    let inner = match given {
+        Some(given) => given,
+        None => inner(settings, Arc::new(StoredCredentials { store: store.clone(), vault: vault(settings)? }))?,
     };
     let limits = Limits {
         parallel: own.parallel,
@@ -58,6 +55,22 @@ pub(super) fn source(
         time: Duration::from_millis(own.timeout_ms),
     };
     Ok(Arc::new(Guarded::new(inner, limits)))
+}
+
+fn inner(settings: &Settings, credentials: Arc<dyn Credentials>) -> anyhow::Result<Arc<dyn Source>> {
+    let (own, limit) = (&settings.source, settings.limits.report_bytes);
+    Ok(match own.kind {
+        SourceKind::None => Arc::new(NoSource),
+        SourceKind::Folder => {
+            let folder = Folder::new(&own.folder, std::env::vars(), limit);
+            Arc::new(folder.map_err(|wrong| anyhow!("configuration: source.folder.{wrong}"))?)
+        }
+        SourceKind::Http => {
+            let http = HttpSource::new(own.http.clone(), credentials, limit);
+            Arc::new(http.map_err(|wrong| anyhow!("configuration: source.http.{wrong}"))?)
+        }
+        SourceKind::Command => Arc::new(Command::new(own.command.clone(), credentials, limit)),
+    })
 }
 
 /// How many fetched documents are kept.

@@ -1,11 +1,11 @@
 //! `lockstep config`: which settings are in force?
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::Exit;
-use crate::{settings::Settings, sync_type::SyncTypes};
+use super::{Exit, variables};
+use crate::{app, settings::Settings};
 
 /// Checks or shows the settings in force.
 #[derive(Debug, Args)]
@@ -30,16 +30,19 @@ impl Config {
     ///
     /// # Errors
     /// Settings or sync types that cannot be used.
-    pub fn run(&self, file: Option<&Path>) -> anyhow::Result<Exit> {
-        let environment = || std::env::vars().collect();
+    pub fn run(&self, files: &[PathBuf]) -> anyhow::Result<Exit> {
+        let files = files.iter().map(PathBuf::as_path);
         match self.action {
             Action::Check => {
-                let settings = Settings::load(file, environment())?;
-                let types = SyncTypes::load(&settings.sync.types_dir)?;
+                let settings = Settings::load(files, variables())?;
+                let types = app::check(&settings)?;
+                for note in &settings.notes {
+                    eprintln!("note: {note}");
+                }
                 println!("the configuration can be used; sync types: {}", types.names());
             }
             Action::Show => {
-                for setting in Settings::show(file, environment())? {
+                for setting in Settings::show(files, variables())? {
                     println!("{} = {}  # {}", setting.key, setting.value, setting.origin);
                 }
             }

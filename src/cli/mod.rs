@@ -16,7 +16,7 @@ mod types;
 
 use std::{
     io::IsTerminal,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{ExitCode, Termination},
     sync::Arc,
 };
@@ -39,9 +39,9 @@ use crate::{
 #[derive(Debug, Parser)]
 #[command(name = "lockstep", version, about)]
 struct Cli {
-    /// The configuration file; without it, defaults and environment alone.
+    /// A configuration file, or several, of which the later ones win; without one, defaults and environment alone.
     #[arg(long, global = true, value_name = "FILE")]
-    config: Option<PathBuf>,
+    config: Vec<PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
@@ -113,12 +113,14 @@ impl Termination for Exit {
 /// # Errors
 /// Whatever kept the command from doing its work.
 pub fn run() -> anyhow::Result<Exit> {
+    // databases, keys and copies of reports are nobody else's
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let cli = Cli::parse();
     if let Command::ParseWorker = cli.command {
         report::sandbox::run_worker()?;
         return Ok(Exit::Done);
     }
-    let file = cli.config.as_deref();
+    let file: &[PathBuf] = &cli.config;
     match cli.command {
         Command::ParseWorker => Ok(Exit::Done),
         Command::Extract(extract) => extract.run(&load(file)?),
@@ -136,14 +138,17 @@ pub fn run() -> anyhow::Result<Exit> {
     }
 }
 
-fn load(file: Option<&Path>) -> anyhow::Result<Settings> {
-    Ok(Settings::load(file, std::env::vars().collect())?)
+fn load(files: &[PathBuf]) -> anyhow::Result<Settings> {
+    Ok(Settings::load(files.iter().map(PathBuf::as_path), variables())?)
 }
 
 /// The settings, with the log set up as they say.
-fn settings(file: Option<&Path>) -> anyhow::Result<Settings> {
-    let settings = load(file)?;
+fn settings(files: &[PathBuf]) -> anyhow::Result<Settings> {
+    let settings = load(files)?;
     start_log(&settings)?;
+    for note in &settings.notes {
+        tracing::warn!("configuration: {note}");
+    }
     Ok(settings)
 }
 
@@ -171,12 +176,19 @@ async fn known_agent(store: &Store, asked: Option<&str>) -> anyhow::Result<Agent
 }
 
 /// The sync types of the settings; commands that need no other setting stay quiet.
-fn types(file: Option<&Path>) -> anyhow::Result<SyncTypes> {
+fn types(file: &[PathBuf]) -> anyhow::Result<SyncTypes> {
     Ok(SyncTypes::load(&load(file)?.sync.types_dir)?)
 }
 
+/// The variables of the process that can be texts.
+fn variables() -> std::collections::HashMap<String, String> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}
+
 fn start_log(settings: &Settings) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&settings.log.level)
+    let filter = EnvFilter::try_new(settings.log.filter()?)
         .map_err(|error| anyhow::anyhow!("configuration: log.level: {error}"))?;
     let registry = tracing_subscriber::registry().with(filter);
     let is_terminal = std::io::stderr().is_terminal();

@@ -1,6 +1,6 @@
 //! `lockstep serve`: the service, until someone ends it.
 
-use std::time::Duration;
+use std::{io::IsTerminal as _, time::Duration};
 
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -22,8 +22,11 @@ pub fn run(settings: Settings) -> anyhow::Result<Exit> {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let app = App::start(settings, Parts::default()).await?;
-        if let Some(token) = &app.new_token {
-            eprintln!("The admin's token, shown this once:\n\n    {token}\n");
+        if let Some(file) = &app.new_token {
+            tracing::warn!(file = %file.display(), "the admin's token was made; read it there, and delete the file");
+            if std::io::stderr().is_terminal() {
+                eprintln!("The admin's token:\n\n    {}\n", std::fs::read_to_string(file)?.trim());
+            }
         }
         tracing::info!(address = %app.addr, "lockstep serves");
         let mut watch = tokio::time::interval(WATCH);
@@ -37,8 +40,12 @@ pub fn run(settings: Settings) -> anyhow::Result<Exit> {
                 },
             }
         };
-        tracing::info!("lockstep shuts down");
-        app.stop().await;
+        tracing::info!("lockstep shuts down; a second signal ends it at once");
+        tokio::select! {
+            _ = app.stop() => {}
+            _ = terminate.recv() => tracing::warn!("a second signal: what still runs is left to its leases"),
+            _ = interrupt.recv() => tracing::warn!("a second signal: what still runs is left to its leases"),
+        }
         Ok(exit)
     })
 }

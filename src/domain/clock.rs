@@ -1,5 +1,8 @@
 //! What time is it? A port: shells ask it, pure cores take `now` as an argument, tests decide it.
 
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta};
 use futures_util::future::BoxFuture;
 
 use super::Timestamp;
@@ -13,4 +16,32 @@ pub trait Clock: Send + Sync + 'static {
     /// Ends once `moment` has come on this clock, also when the clock is set forward meanwhile.
     /// Dropping the future gives the wait up.
     fn sleep_until(&self, moment: Timestamp) -> BoxFuture<'static, ()>;
+}
+
+/// The last moment that is ever planned for: the end of the year 9999, which every database keeps.
+pub const LATEST: Timestamp = match DateTime::from_timestamp_millis(253_402_300_799_999) {
+    Some(moment) => moment,
+    None => DateTime::UNIX_EPOCH,
+};
+
+/// The moment `wait` after `now`; a wait that is too long for that ends at [`LATEST`], never at once.
+#[must_use]
+pub fn after(now: Timestamp, wait: Duration) -> Timestamp {
+    let wait = TimeDelta::from_std(wait).unwrap_or(TimeDelta::MAX);
+    now.checked_add_signed(wait).map_or(LATEST, |moment| moment.min(LATEST))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_that_overflows_is_the_longest_one() {
+        let now = DateTime::UNIX_EPOCH;
+        assert_eq!(after(now, Duration::from_secs(1)), DateTime::from_timestamp_millis(1_000).unwrap());
+        for endless in [Duration::MAX, Duration::from_secs(u64::MAX / 1_000), Duration::from_secs(400_000_000_000)] {
+            assert_eq!(after(now, endless), LATEST);
+        }
+        assert_eq!(LATEST.to_rfc3339(), "9999-12-31T23:59:59.999+00:00");
+    }
 }

@@ -66,6 +66,18 @@ impl SyncType {
 }
 
 impl AgentId {
+    /// What an agent may be called, for people.
+    pub const RULE: &str = "an agent's id has 1 to 100 letters, digits, '-', '_', '.', '@', does not begin with '.', \
+                            and is not service-account";
+
+    /// May a person name an agent so? It stands in paths, keys and file names.
+    #[must_use]
+    pub fn is_usable(&self) -> bool {
+        let id = self.as_str();
+        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '@');
+        (1..=100).contains(&id.len()) && !id.starts_with('.') && id.chars().all(fits) && id != SERVICE_ACCOUNT
+    }
+
     /// The agent of shared sync types.
     #[must_use]
     pub fn service_account() -> Self {

@@ -60,6 +60,34 @@ pub fn nul_in(json: &Json, at: &str) -> Option<String> {
     }
 }
 
+/// The longest name of an agent, in characters.
+pub const NAME: usize = 100;
+/// The longest reason that a person gives, in characters.
+pub const REASON: usize = 500;
+
+/// Is this a text that people can read back: one line of 1 to `longest` characters, with something to see and
+/// none that nobody sees, or that turns what stands behind it round?
+///
+/// # Errors
+/// What it must be, for people.
+pub fn plain_text(text: &str, longest: usize) -> Result<(), String> {
+    let is_hidden = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    };
+    if text.trim().is_empty() || text.chars().nth(longest).is_some() || text.chars().any(is_hidden) {
+        return Err(format!("must be 1 to {longest} characters in one line, without control characters"));
+    }
+    Ok(())
+}
+
+/// Is this a secret that can be tried out: short, or of few different characters?
+#[must_use]
+pub fn is_guessable(secret: &str) -> bool {
+    let different: std::collections::BTreeSet<char> = secret.chars().collect();
+    secret.chars().count() < 16 || different.len() < 6
+}
+
 /// A list of texts as settings have it: in a file a list, in the environment one text with commas.
 ///
 /// # Errors
@@ -107,6 +135,16 @@ mod tests {
     #[test]
     fn every_rule_is_a_regular_expression() {
         assert_eq!(PRIVATE.len(), 7);
+    }
+
+    #[test]
+    fn texts_of_people_are_one_line_that_can_be_seen() {
+        for good in ["Anna", "Böhm & Söhne", "日本", "a b", &"x".repeat(NAME)] {
+            assert_eq!(plain_text(good, NAME), Ok(()), "{good}");
+        }
+        for bad in ["", "  ", "a\0", "a\nb", "\u{1b}[31m", "a\u{202e}b", "a\u{200b}b", &"x".repeat(NAME + 1)] {
+            assert!(plain_text(bad, NAME).is_err(), "{bad:?}");
+        }
     }
 
     #[test]

@@ -19,7 +19,7 @@ use super::{
     watch::Watch,
 };
 use crate::{
-    domain::{Breaker, BreakerEvent, BreakerPolicy, Clock, Models, Timestamp},
+    domain::{Breaker, BreakerEvent, BreakerPolicy, Clock, Models, Timestamp, clock::after},
     event::{Bus, Pulses},
     store::{ClaimedItems, ItemClaim, Store, StoreError},
 };
@@ -189,7 +189,7 @@ impl OutboxActor {
             Ok(claimed) => claimed,
             Err(error) => {
                 tracing::error!(%error, sink = name, "no item could be claimed");
-                let again = now + chrono::Duration::from_std(RETRY).unwrap_or_default();
+                let again = after(now, RETRY);
                 self.look_at(name, again, ctx);
                 return self.tell_if_drained();
             }
@@ -208,7 +208,7 @@ impl OutboxActor {
             let turn = self.runtime.spawn(async move { post.turn(claimed.items).await }).into_actor(self);
             ctx.spawn(turn.map(move |learnt, actor, ctx| actor.turned(&sink, learnt.ok(), ctx)));
         }
-        let net = now + chrono::Duration::from_std(SWEEP).unwrap_or_default();
+        let net = after(now, SWEEP);
         self.look_at(name, claimed.next_due.map_or(net, |due| due.min(net)), ctx);
         let is_more = self.desks.get(name).is_some_and(|desk| desk.again) || count == most;
         if is_more {
@@ -231,7 +231,7 @@ impl OutboxActor {
             if desk.breaker.open_until().is_none_or(|until| until <= now) {
                 desk.breaker = desk.breaker.on(BreakerEvent::Failed, CLOSED, now);
             }
-            let asked = now + chrono::Duration::from_std(learnt.wait).unwrap_or_default();
+            let asked = after(now, learnt.wait);
             if let Breaker::Open { until, .. } = &mut desk.breaker {
                 *until = asked.max(*until);
             }

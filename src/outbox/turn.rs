@@ -13,6 +13,7 @@ use super::sink::{Delivered, Delivery, Sink, SinkError};
 use crate::{
     domain::{
         Clock, Held, Item, Timestamp,
+        clock::after,
         item::{AfterFailure, Failure},
         text::on_record,
     },
@@ -172,7 +173,7 @@ impl Post {
     }
 
     fn after(&self, wait: Duration) -> Timestamp {
-        self.clock.now() + chrono::Duration::from_std(wait).unwrap_or_default()
+        after(self.clock.now(), wait)
     }
 
     async fn complete(&self, done: Vec<(Held, Option<i64>)>) {

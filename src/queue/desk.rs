@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     coordination::KnownWindow,
-    domain::{Admission, NewJob, Reason, Timestamp, Window, text::nul_in},
+    domain::{Admission, NewJob, Reason, Timestamp, Window, clock::after, text::nul_in},
     event::Event,
 };
 
@@ -243,7 +243,7 @@ impl QueueActor {
     /// Tells the processes of a window that was opened at `now`, the moment that the database has noted.
     fn open_window(&self, job: &NewJob, admission: Admission, now: Timestamp) {
         let (Some(window), Admission::Accepted { job: id }) = (job.window.clone(), admission) else { return };
-        let until = now + chrono::Duration::from_std(window.length).unwrap_or_default();
+        let until = after(now, window.length);
         let (coordination, open) =
             (self.parts.coordination.clone(), KnownWindow { job: id, digest: job.digest(), until });
         actix_rt::spawn(async move { coordination.open_window(&window.key, open, now).await });

@@ -31,6 +31,16 @@ pub enum QueueError {
         /// Where, as a JSON pointer into the request.
         pointer: String,
     },
+    /// A number, a text or a moment is not what it may be.
+    #[error("{expected}")]
+    OutOfBounds {
+        /// A short name, for programs.
+        code: &'static str,
+        /// Where, as a JSON pointer into the request.
+        pointer: String,
+        /// What it may be.
+        expected: String,
+    },
     /// The service shuts down.
     #[error("the service is shutting down")]
     ShuttingDown,

@@ -3,6 +3,7 @@
 pub mod actor;
 mod alive;
 mod board;
+mod bounds;
 mod desk;
 pub mod message;
 pub mod port;

@@ -5,6 +5,7 @@ use tokio::sync::oneshot;
 
 use super::{
     actor::{QueueActor, storage},
+    bounds,
     message::{
         Drain, Look, PurgeJobs, QueueError, QueueSnapshot, ResetBreaker, RetryJob, SetLimits, SetPause, Snapshot,
         StopJobs, StopReport, Wake,
@@ -79,6 +80,9 @@ impl Handler<SetPause> for QueueActor {
     type Result = ResponseActFuture<Self, Result<Vec<JobId>, QueueError>>;
 
     fn handle(&mut self, SetPause(pause): SetPause, _: &mut Self::Context) -> Self::Result {
+        if let Some(Err(refused)) = pause.as_ref().map(|pause| bounds::pause(pause, self.parts.clock.now())) {
+            return Box::pin(async { Err(refused) }.into_actor(self));
+        }
         let (jobs, wanted) = (self.parts.jobs.clone(), pause.clone());
         let set = async move { jobs.set_pause(wanted).await }.into_actor(self);
         Box::pin(set.map(move |set, actor, ctx| {
@@ -114,6 +118,10 @@ impl Handler<SetLimits> for QueueActor {
     type Result = ResponseActFuture<Self, Result<(), QueueError>>;
 
     fn handle(&mut self, SetLimits(limits): SetLimits, _: &mut Self::Context) -> Self::Result {
+        let is_known = |name: &str| self.parts.types.get(name).is_some() || self.parts.operations.get(name).is_some();
+        if let Err(refused) = bounds::limits(&limits, is_known) {
+            return Box::pin(async { Err(refused) }.into_actor(self));
+        }
         let (jobs, now) = (self.parts.jobs.clone(), self.parts.clock.now());
         let set = async move { jobs.set_limits(limits, now).await }.into_actor(self);
         Box::pin(set.map(|limits, actor, ctx| {

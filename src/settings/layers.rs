@@ -7,7 +7,7 @@ use std::{
 
 use config::{Config, File, FileFormat, Map, Source, Value, ValueKind};
 
-use super::{Settings, SettingsError};
+use super::{Settings, SettingsError, notes};
 use crate::domain::text::on_record;
 
 const DEFAULTS: &str = include_str!("../../config/default.toml");
@@ -42,9 +42,12 @@ impl Settings {
     ///
     /// # Errors
     /// [`SettingsError`] if the settings cannot be used at all.
-    pub fn show(file: Option<&Path>, environment: HashMap<String, String>) -> Result<Vec<Shown>, SettingsError> {
+    pub fn show<'a>(
+        files: impl IntoIterator<Item = &'a Path> + Clone,
+        environment: HashMap<String, String>,
+    ) -> Result<Vec<Shown>, SettingsError> {
         let mut shown = BTreeMap::new();
-        for (origin, layer) in layers(file, environment.clone())? {
+        for (origin, layer) in layers(files.clone(), environment.clone())? {
             let mut flat = Vec::new();
             for (key, value) in layer.collect()? {
                 flatten(&key, &value, &mut flat);
@@ -59,7 +62,7 @@ impl Settings {
                 shown.insert(key.clone(), Shown { key, value, origin: origin.clone() });
             }
         }
-        Settings::load(file, environment)?;
+        Settings::load(files, environment)?;
         Ok(shown.into_values().collect())
     }
 }
@@ -67,13 +70,13 @@ impl Settings {
 type Layer = Box<dyn Source + Send + Sync>;
 
 /// The sources of settings with their names, weakest first. Files of secrets are read here.
-pub(super) fn layers(
-    file: Option<&Path>,
+pub(super) fn layers<'a>(
+    files: impl IntoIterator<Item = &'a Path>,
     environment: HashMap<String, String>,
 ) -> Result<Vec<(String, Entries)>, SettingsError> {
     let mut layers: Vec<(String, Layer)> =
         vec![("default".to_owned(), Box::new(File::from_str(DEFAULTS, FileFormat::Toml)))];
-    if let Some(path) = file {
+    for path in files {
         layers.push((path.display().to_string(), Box::new(File::from(path).format(FileFormat::Toml))));
     }
     let own = environment.into_iter().filter(|(name, _)| name.starts_with("LOCKSTEP__")).collect();
@@ -81,22 +84,30 @@ pub(super) fn layers(
         config::Environment::with_prefix("LOCKSTEP").prefix_separator("__").separator("__").source(Some(own));
     layers.push(("environment".to_owned(), Box::new(variables)));
     let nested = |layer| Config::builder().add_source(vec![layer]).build()?.collect();
-    layers.into_iter().map(|(name, layer)| Ok((name, Entries(with_secret_files(nested(layer)?)?)))).collect()
+    let read = |(name, layer)| {
+        let mut notes = Vec::new();
+        let entries = with_secret_files(nested(layer)?, &mut notes)?;
+        Ok((name, Entries(entries, notes)))
+    };
+    layers.into_iter().map(read).collect()
 }
 
 /// Replaces `<secret>_file` by `<secret>` with the file's content.
-fn with_secret_files(mut entries: Map<String, Value>) -> Result<Map<String, Value>, SettingsError> {
+fn with_secret_files(
+    mut entries: Map<String, Value>,
+    notes: &mut Vec<String>,
+) -> Result<Map<String, Value>, SettingsError> {
     for key in SECRETS {
         let (section, name) = key.split_once('.').unwrap_or((key, ""));
         if let Some(table) = entries.get_mut(section).and_then(table) {
-            read_secret(table, name, key)?;
+            read_secret(table, name, key, notes)?;
         }
     }
     let webhooks = entries.get_mut("sink").and_then(table).and_then(|sink| sink.get_mut("webhook")).and_then(table);
     for (hook, settings) in webhooks.into_iter().flatten() {
         for name in WEBHOOK_SECRETS {
             if let Some(table) = table(settings) {
-                read_secret(table, name, &format!("sink.webhook.{hook}.{name}"))?;
+                read_secret(table, name, &format!("sink.webhook.{hook}.{name}"), notes)?;
             }
         }
     }
@@ -107,18 +118,40 @@ fn table(value: &mut Value) -> Option<&mut Map<String, Value>> {
     if let ValueKind::Table(table) = &mut value.kind { Some(table) } else { None }
 }
 
-fn read_secret(table: &mut Map<String, Value>, name: &str, key: &str) -> Result<(), SettingsError> {
+fn read_secret(
+    table: &mut Map<String, Value>,
+    name: &str,
+    key: &str,
+    notes: &mut Vec<String>,
+) -> Result<(), SettingsError> {
     let Some(named) = table.remove(&format!("{name}_file")) else { return Ok(()) };
     let file = named.into_string()?;
     let content = std::fs::read_to_string(&file);
-    let content = content.map_err(|error| SettingsError::Secret { key: format!("{key}_file"), file, error })?;
-    table.insert(name.to_owned(), Value::from(content.trim().to_owned()));
+    let content = content.map_err(|error| SettingsError::Secret {
+        key: format!("{key}_file"),
+        file: file.clone(),
+        wrong: error.to_string(),
+    })?;
+    notes.extend(notes::of_secret_file(&format!("{key}_file"), Path::new(&file)));
+    // an editor's mark is no part of a secret, and two lines are two secrets only where that is said
+    let content = content.trim_start_matches('\u{feff}').trim();
+    if content.lines().count() > 1 && key != "source.credentials_key" {
+        let wrong = "it has several lines, but a secret is one".to_owned();
+        return Err(SettingsError::Secret { key: format!("{key}_file"), file, wrong });
+    }
+    table.insert(name.to_owned(), Value::from(content.to_owned()));
     Ok(())
 }
 
 /// A layer that was read already.
 #[derive(Debug, Clone)]
-pub(super) struct Entries(Map<String, Value>);
+pub(super) struct Entries(Map<String, Value>, Vec<String>);
+
+impl Entries {
+    pub(super) fn notes(&self) -> impl Iterator<Item = String> {
+        self.1.iter().cloned()
+    }
+}
 
 impl Source for Entries {
     fn clone_into_box(&self) -> Layer {

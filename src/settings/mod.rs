@@ -10,7 +10,9 @@ use config::Config;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
+mod bounds;
 mod layers;
+mod notes;
 mod sink;
 mod source;
 
@@ -19,7 +21,14 @@ use layers::layers;
 pub use sink::{CsvSettings, ModelSettings, SinkSettings};
 pub use source::{SourceKind, SourceSettings};
 
-use crate::{store::Agent, sync_type::spec::Guards};
+use crate::{
+    domain::{
+        AgentId,
+        text::{NAME, is_guessable, plain_text},
+    },
+    store::Agent,
+    sync_type::spec::Guards,
+};
 
 /// The settings cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -36,14 +45,14 @@ pub enum SettingsError {
         wrong: String,
     },
     /// The file of a secret cannot be read.
-    #[error("configuration: {key}: cannot read {file}: {error}")]
+    #[error("configuration: {key}: cannot use {file}: {wrong}")]
     Secret {
         /// The key.
         key: String,
         /// The file.
         file: String,
-        /// What the system says.
-        error: std::io::Error,
+        /// Why not.
+        wrong: String,
     },
 }
 
@@ -84,6 +93,9 @@ pub struct Settings {
     /// Agents to add once.
     #[serde(default)]
     pub agents: Vec<Agent>,
+    /// What a person should know who wrote them: for the log.
+    #[serde(skip)]
+    pub notes: Vec<String>,
 }
 
 /// `[server]`
@@ -206,6 +218,34 @@ pub struct Log {
     pub level: String,
 }
 
+impl Log {
+    /// The filter that `level` asks for. A bare level is lockstep's own: what others log in detail may hold the
+    /// cookies and forms of the ERP, so they stay at `info` unless they are named.
+    ///
+    /// # Errors
+    /// [`SettingsError::Invalid`] for what is no level.
+    pub fn filter(&self) -> Result<String, SettingsError> {
+        const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+        let directive = |directive: &str| {
+            let (target, level) = match directive.rsplit_once('=') {
+                Some((target, level)) => (Some(target.trim()), level.trim().to_lowercase()),
+                None => (None, directive.to_lowercase()),
+            };
+            if !LEVELS.contains(&level.as_str()) {
+                let wrong = format!("'{level}' is no level; known are {}", LEVELS.join(", "));
+                return Err(SettingsError::Invalid { key: "log.level", wrong });
+            }
+            Ok(match (target, level.as_str()) {
+                (Some(target), level) => format!("{target}={level}"),
+                (None, "debug" | "trace") => format!("info,lockstep={level}"),
+                (None, level) => level.to_owned(),
+            })
+        };
+        let parts = self.level.split(',').map(str::trim).filter(|part| !part.is_empty());
+        Ok(parts.map(directive).collect::<Result<Vec<_>, _>>()?.join(","))
+    }
+}
+
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -217,37 +257,31 @@ pub enum LogFormat {
 }
 
 impl Settings {
-    /// The settings in force: defaults, `file`, `environment` (all variables of the process).
+    /// The settings in force: defaults, `files` (the later ones win), `environment` (all variables of the process).
     ///
     /// # Errors
     /// [`SettingsError`] naming the key.
-    pub fn load(file: Option<&Path>, environment: HashMap<String, String>) -> Result<Self, SettingsError> {
-        let layers = layers(file, environment)?;
+    pub fn load<'a>(
+        files: impl IntoIterator<Item = &'a Path>,
+        environment: HashMap<String, String>,
+    ) -> Result<Self, SettingsError> {
+        let mut notes = notes::of_environment(&environment);
+        let layers = layers(files, environment)?;
         let merged = layers.iter().fold(Config::builder(), |builder, (_, layer)| builder.add_source(layer.clone()));
-        let settings: Settings = merged.build()?.try_deserialize()?;
+        let mut settings: Settings = merged.build()?.try_deserialize()?;
         settings.check()?;
+        notes.extend(settings.alerts.keys().map(|key| format!("alerts.{key} is read by nothing yet")));
+        notes.extend(layers.iter().flat_map(|(_, layer)| layer.notes()));
+        settings.notes = notes;
         Ok(settings)
     }
 
     fn check(&self) -> Result<(), SettingsError> {
         let invalid = |key, wrong: &str| Err(SettingsError::Invalid { key, wrong: wrong.to_owned() });
-        if self.queue.concurrency == 0 {
-            return invalid("queue.concurrency", "at least one sync must be able to run");
-        }
-        if !(1..=10).contains(&self.sync.batch) {
-            return invalid("sync.batch", "must be 1 to 10");
-        }
-        if self.scheduler.minute_ms == 0 {
-            return invalid("scheduler.minute_ms", "must be at least 1");
-        }
-        if self.queue.heartbeat_ms == 0 || self.queue.lease_ms < self.queue.heartbeat_ms * 2 {
+        bounds::check(self)?;
+        self.log.filter()?;
+        if self.queue.lease_ms < self.queue.heartbeat_ms * 2 {
             return invalid("queue.lease_ms", "must be at least two heartbeats");
-        }
-        if self.queue.keep_jobs_days.max(self.queue.keep_runs_days) > 36_500 {
-            return invalid("queue.keep_runs_days", "neither jobs nor runs can be kept for more than a hundred years");
-        }
-        if self.queue.breaker_failures == 0 {
-            return invalid("queue.breaker_failures", "must be at least 1");
         }
         if let Some(name) =
             self.scheduler.intervals.iter().find(|(_, m)| !(5..=1440).contains(*m)).map(|(name, _)| name)
@@ -255,8 +289,18 @@ impl Settings {
             let wrong = format!("'{name}' must be between 5 and 1440 minutes");
             return Err(SettingsError::Invalid { key: "scheduler.intervals", wrong });
         }
-        if self.auth.admin_token.as_ref().is_some_and(|token| token.expose_secret().len() < 16) {
-            return invalid("auth.admin_token", "must have at least 16 characters");
+        if self.auth.admin_token.as_ref().is_some_and(|token| is_guessable(token.expose_secret())) {
+            return invalid("auth.admin_token", "must have at least 16 characters, 6 different ones among them");
+        }
+        if let Some(agent) = self.agents.iter().find(|agent| !agent.id.is_usable()) {
+            let wrong = format!("'{}': {}", agent.id.as_str().escape_debug(), AgentId::RULE);
+            return Err(SettingsError::Invalid { key: "agents.id", wrong });
+        }
+        if let Some((agent, wrong)) =
+            self.agents.iter().find_map(|agent| Some((agent, plain_text(&agent.name, NAME).err()?)))
+        {
+            let wrong = format!("of agent '{}': {wrong}", agent.id);
+            return Err(SettingsError::Invalid { key: "agents.name", wrong });
         }
         self.sink.check()?;
         self.source.check()
@@ -278,7 +322,7 @@ mod tests {
         let path = folder.path().join("lockstep.toml");
         std::fs::write(&path, file).unwrap();
         let environment = environment.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        Settings::load(Some(&path), environment).map_err(|error| error.to_string())
+        Settings::load(Some(path.as_path()), environment).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -297,6 +341,19 @@ mod tests {
             ("", vec![("LOCKSTEP__SERVER__COLOUR", "1")], "colour"),
             ("[server]\nport = \"x\"", vec![], "port"),
             ("[sync]\nbatch = 11", vec![], "sync.batch"),
+            ("[log]\nlevel = \"inof\"", vec![], "log.level: 'inof' is no level; known are off, error"),
+            ("[log]\nlevel = \"info,sqlx=loud\"", vec![], "'loud'"),
+            ("[scheduler]\nminute_ms = 100000000000000", vec![], "scheduler.minute_ms"),
+            ("[limits]\nsync_seconds = 9223372036854775807", vec![], "limits.sync_seconds"),
+            ("[guards]\nmax_missing_percent = 101", vec![], "guards.max_missing_percent"),
+            ("[sink]\npayload_bytes = 8388609", vec![], "sink.payload_bytes"),
+            ("[[agents]]\nid = \"..\"\nname = \"A\"", vec![], "agents.id"),
+            ("[[agents]]\nid = \"a/b\"\nname = \"A\"", vec![], "agents.id"),
+            ("[[agents]]\nid = \"\"\nname = \"A\"", vec![], "agents.id"),
+            ("[[agents]]\nid = \"a\\nb\"\nname = \"A\"", vec![], "agents.id"),
+            ("[[agents]]\nid = \"a\"\nname = \"\"", vec![], "agents.name"),
+            ("[[agents]]\nid = \"a\"\nname = \"A\\u202EB\"", vec![], "agents.name"),
+            ("[auth]\nadmin_token = \"aaaaaaaaaaaaaaaaaaaaaaaa\"", vec![], "auth.admin_token"),
             ("[queue]\nconcurrency = 0", vec![], "queue.concurrency"),
             ("[queue]\nlease_ms = 6000", vec![], "queue.lease_ms"),
             ("[scheduler.intervals]\norders = 4", vec![], "orders"),
@@ -317,6 +374,13 @@ mod tests {
             let error = load(file, &environment).expect_err(file);
             assert!(error.contains(named), "{error}");
         }
+    }
+
+    #[test]
+    fn what_others_log_in_detail_is_only_logged_where_they_are_named() {
+        let filter = |level: &str| Log { format: LogFormat::Json, level: level.to_owned() }.filter().unwrap();
+        assert_eq!(filter("debug"), "info,lockstep=debug");
+        assert_eq!(filter("WARN, sea_orm=debug"), "warn,sea_orm=debug");
     }
 
     #[test]

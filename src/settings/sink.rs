@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::Error as _};
 
 use super::SettingsError;
 use crate::{
     domain::{item::Repeat, text::list},
-    outbox::sinks::{SheetsConfig, WebhookConfig},
+    outbox::sinks::{Formulas, MODE, SheetsConfig, WebhookConfig},
 };
 
 /// `[sink]`
@@ -65,6 +65,23 @@ pub struct CsvSettings {
     /// The fields that are its columns, after the record's id: in a file, a list; in the environment, with commas.
     #[serde(deserialize_with = "list")]
     pub columns: Vec<String>,
+    /// What becomes of texts that a spreadsheet would take for formulas.
+    #[serde(default)]
+    pub formulas: Formulas,
+    /// Who may read the file, as `chmod` has it.
+    #[serde(default = "readable", deserialize_with = "mode")]
+    pub mode: u32,
+}
+
+fn readable() -> u32 {
+    MODE
+}
+
+/// Three or four octal digits in a text.
+fn mode<'de, D: Deserializer<'de>>(input: D) -> Result<u32, D::Error> {
+    let text = String::deserialize(input)?;
+    let mode = u32::from_str_radix(&text, 8).ok().filter(|mode| (0o400..=0o777).contains(mode));
+    mode.ok_or_else(|| D::Error::custom(format!("mode: '{text}' is not like \"0640\"")))
 }
 
 impl SinkSettings {
@@ -75,12 +92,6 @@ impl SinkSettings {
 
     pub(super) fn check(&self) -> Result<(), SettingsError> {
         let invalid = |key, wrong: String| Err(SettingsError::Invalid { key, wrong });
-        if !(1..=100).contains(&self.batch) {
-            return invalid("sink.batch", "must be 1 to 100".to_owned());
-        }
-        if self.payload_bytes == 0 {
-            return invalid("sink.payload_bytes", "must be at least 1".to_owned());
-        }
         if self.keep_days > 3_650 {
             return invalid("sink.keep_days", "must be at most 3650".to_owned());
         }

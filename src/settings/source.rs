@@ -74,18 +74,6 @@ impl SourceKind {
 impl SourceSettings {
     pub(super) fn check(&self) -> Result<(), SettingsError> {
         let invalid = |key, wrong: &str| Err(SettingsError::Invalid { key, wrong: wrong.to_owned() });
-        if self.timeout_ms == 0 {
-            return invalid("source.timeout_ms", "must be at least 1");
-        }
-        if self.parallel == 0 {
-            return invalid("source.parallel", "must be at least 1");
-        }
-        if self.agent_parallel == 0 {
-            return invalid("source.agent_parallel", "must be at least 1");
-        }
-        if self.keep_days > 36_500 || self.cache_minutes > 36_500 * 1_440 {
-            return invalid("source.keep_days", "neither keep_days nor cache_minutes may be more than a hundred years");
-        }
         match self.kind {
             SourceKind::Folder if self.folder.url.is_none() => {
                 invalid("source.folder.url", "source.kind is folder, so the folder must be named")

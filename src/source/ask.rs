@@ -1,6 +1,12 @@
 //! What is a source asked for, and what does it answer?
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use crate::domain::{AgentId, SyncType};
 
@@ -32,6 +38,8 @@ pub struct Ask {
     pub known: Option<String>,
     /// Told how far the fetch is.
     pub progress: Progress,
+    /// Does it wait for its turn before the source is asked at all?
+    waits: Arc<AtomicBool>,
 }
 
 impl Ask {
@@ -48,7 +56,7 @@ impl Ask {
     }
 
     fn new(wanted: Wanted, agent: &AgentId) -> Self {
-        Self { wanted, agent: agent.clone(), known: None, progress: Arc::new(|_, _| {}) }
+        Self { wanted, agent: agent.clone(), known: None, progress: Arc::new(|_, _| {}), waits: Arc::default() }
     }
 
     /// Says which version the asker has.
@@ -56,6 +64,16 @@ impl Ask {
     pub fn knowing(mut self, version: Option<String>) -> Self {
         self.known = version;
         self
+    }
+
+    /// Does it wait for its turn at lockstep's own gates? What happens meanwhile says nothing of the source.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        self.waits.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn wait(&self, waits: bool) {
+        self.waits.store(waits, Ordering::Relaxed);
     }
 
     /// Tells `progress` how far the fetch is.

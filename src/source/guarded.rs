@@ -82,12 +82,14 @@ impl Guarded {
 impl Source for Guarded {
     async fn fetch(&self, ask: &Ask) -> Result<Fetched, SourceError> {
         let agent = self.agent(&ask.agent);
+        ask.wait(true);
         // the agent's turn first, so that one busy agent does not fill the places of all
         let own = agent.inside.acquire().await;
         let mut own_turn = agent.turn().await;
         let all = self.all.inside.acquire().await;
         let mut turn = self.all.turn().await;
         let start = Instant::now();
+        ask.wait(false);
         (*own_turn, *turn) = (start + agent.pause, start + self.all.pause);
         drop((own_turn, turn));
         let limit = self.limits.time;
@@ -167,6 +169,17 @@ mod tests {
         // the second of a waits for its place, and its pause counts from its start, not from its turn
         let busy = Limits { parallel: 1, agent_parallel: 2, agent_pause: Duration::from_secs(3), ..limits() };
         assert_eq!(fetch_all(busy, &["b", "a", "a"]).await.1, secs(&[0, 1, 4]));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_for_a_turn_has_not_asked_the_source() {
+        let slow = Arc::new(Slow::default());
+        let guarded = Guarded::new(Arc::new(slow.clone()), Limits { parallel: 1, ..limits() });
+        let [first, second] = ["a", "b"].map(|agent| Ask::report(&"orders".into(), &agent.into()));
+        let both = futures_util::future::join(guarded.fetch(&first), guarded.fetch(&second));
+        tokio::time::timeout(Duration::from_millis(500), both).await.unwrap_err();
+        assert_eq!((first.is_waiting(), second.is_waiting()), (false, true));
+        assert_eq!(slow.starts.lock().unwrap().len(), 1);
     }
 
     #[tokio::test(start_paused = true)]

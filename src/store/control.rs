@@ -11,6 +11,8 @@ use crate::domain::{Pause, Timestamp};
 const PAUSE: i32 = 1;
 /// The name under which the limit of all jobs of a process stands.
 pub const ALL: &str = "*";
+/// More jobs at once are never allowed, of a type or in a process.
+pub const MOST_JOBS: usize = 1_000;
 
 /// The pause that holds at `now`.
 pub(super) async fn pause_at(tx: &DatabaseTransaction, now: Timestamp) -> Result<Option<Pause>, StoreError> {
@@ -34,7 +36,15 @@ fn pause(row: entity::pause::Model) -> Pause {
 pub(super) async fn limits(tx: &impl ConnectionTrait) -> Result<BTreeMap<String, usize>, StoreError> {
     let rows = entity::job_limit::Entity::find().all(tx).await;
     let rows = rows.map_err(StoreError::while_doing("read the limits"))?;
-    Ok(rows.into_iter().map(|row| (row.name, usize::try_from(row.jobs).unwrap_or(0))).collect())
+    // what cannot be used is no limit: a queue that stands still says less than one that goes on
+    let usable = |row: &entity::job_limit::Model| {
+        let jobs = usize::try_from(row.jobs).ok().filter(|jobs| (1..=MOST_JOBS).contains(jobs));
+        if jobs.is_none() {
+            tracing::warn!(name = row.name, jobs = row.jobs, "job_limit: not 1 to {MOST_JOBS}: it is left out");
+        }
+        jobs
+    };
+    Ok(rows.into_iter().filter_map(|row| Some((row.name.clone(), usable(&row)?))).collect())
 }
 
 impl Store {

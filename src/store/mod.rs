@@ -60,7 +60,7 @@ pub use agents::Agent;
 pub use apply::{Applied, Batches};
 pub use breakers::{SourceReport, StoredBreaker};
 pub use claim::{Claim, Claimed};
-pub use control::ALL;
+pub use control::{ALL, MOST_JOBS};
 pub use credentials::SealedCredential;
 pub use data::{DataPage, DataQuery};
 pub use error::StoreError;

@@ -43,6 +43,10 @@ impl Pipeline {
         self.finish.source = Some(SourceReport { failed, ..self.context.breaker.clone() });
         let ask = Ask::report(&self.spec.name, &self.job.agent).knowing(known.clone()).telling(self.fetching());
         let fetched = self.or_stop(self.context.source.fetch(&ask)).await;
+        if ask.is_waiting() {
+            // only what the source did counts
+            self.finish.source = None;
+        }
         if let Ok(answer) = &fetched {
             self.finish.source = learnt(&self.context.breaker, answer.as_ref().map(|_| ()));
         }

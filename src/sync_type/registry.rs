@@ -4,6 +4,8 @@ use std::{path::Path, sync::Arc};
 
 use include_dir::{Dir, include_dir};
 
+use serde::Deserialize;
+
 use super::{
     header::normalise,
     spec::{Scope, SpecFile, SyncTypeSpec},
@@ -52,6 +54,15 @@ pub struct SyncTypes {
     files: Vec<(String, String)>,
 }
 
+/// The name that a file gives its type, if it can be read at all.
+fn named(text: &str) -> Option<SyncType> {
+    #[derive(Deserialize)]
+    struct Named {
+        name: SyncType,
+    }
+    toml::from_str::<Named>(text).ok().map(|named| named.name)
+}
+
 impl SyncTypes {
     /// The compiled-in types alone.
     ///
@@ -79,9 +90,19 @@ impl SyncTypes {
                 .collect::<Result<Vec<_>, _>>()?;
             paths.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
             paths.sort();
+            let mut own: Vec<(String, SyncType)> = Vec::new();
             for path in paths {
                 let text = std::fs::read_to_string(&path).map_err(|error| unreadable(&path, error))?;
-                files.push((path.display().to_string(), text));
+                let file = path.display().to_string();
+                // one of two would be left out unsaid
+                if let Some(name) = named(&text) {
+                    if let Some((other, _)) = own.iter().find(|(_, known)| *known == name) {
+                        let wrong = format!("'{name}' is the name of {other}, too");
+                        return Err(SpecError::Invalid { file, key: "name".to_owned(), wrong });
+                    }
+                    own.push((file.clone(), name));
+                }
+                files.push((file, text));
             }
         }
         Self::from_files(files)

@@ -23,8 +23,9 @@ pub const RESERVED: [&str; 11] = [
 ];
 
 /// Names that no record table may take.
-const CONTROL_TABLES: [&str; 18] = [
+const CONTROL_TABLES: [&str; 19] = [
     "agents",
+    "flow_link",
     "sync_settings",
     "switch",
     "job",
@@ -148,6 +149,9 @@ fn check_columns(file: &SpecFile) -> Result<(), Complaint> {
             return complain(format!("{key}.headers"), "at least one accepted header is needed");
         }
         match (&column.field, column.value_type) {
+            (Some(_), ValueType::Skip) => {
+                return complain(format!("{key}.field"), "a skipped column is not stored: it has no field");
+            }
             (None, ValueType::Skip) | (Some(_), _) => {}
             (None, _) => return complain(format!("{key}.field"), "a column that is stored needs a field name"),
         }

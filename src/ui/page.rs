@@ -84,7 +84,11 @@ impl Overview {
         operations.sort_by_key(|job| std::cmp::Reverse(job.id));
         operations.truncate(LINES);
         let waiting = store.job_counts().await?.iter().filter(|(_, state, _)| state != "active").map(|(.., n)| n).sum();
-        let pause = store.pause().await?.map(|pause| format!("{} paused everything: {}", pause.by, pause.reason));
+        let pause = store
+            .pause()
+            .await?
+            .filter(|pause| pause.holds(api.context.clock.now()))
+            .map(|pause| format!("{} paused everything: {}", pause.by, pause.reason));
         Ok(Self {
             now: api.context.clock.now(),
             quarantine: quarantine(api, &types).await?,

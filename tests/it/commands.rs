@@ -196,3 +196,94 @@ fn outbox_shows_and_redrives_what_waits_to_go_out() {
         assert!(stderr(&output).contains(said), "{arguments:?}: {}", stderr(&output));
     }
 }
+
+#[test]
+fn what_can_be_judged_without_a_database_is_judged_before_anything_is_touched() {
+    let write = |folder: &Path, file: &str, text: &str| {
+        let path = folder.join(file);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    };
+    let orders = include_str!("../../config/sync/orders.toml");
+    let skipped = "\n[[columns]]\nheaders = [\"EXTRA\"]\nfield = \"extra\"\ntype = \"skip\"\n";
+    for (settings, types, said) in [
+        ("[sandbox]\nworker = \"nowhere/lockstep\"", vec![], "sandbox.worker"),
+        ("[source]\nkind = \"http\"\n[source.http]\nreport_url = \"no url\"", vec![], "source.http.report_url"),
+        ("[source]\ncredentials_key = \"short\"", vec![], "source.credentials_key"),
+        ("[scheduler.intervals]\nbells = 10", vec![], "bells"),
+        ("[log]\nlevel = \"inof\"", vec![], "'inof' is no level"),
+        ("[database]\nurl = \"mysql://x:secret@y/z\"", vec![], "database.url"),
+        ("", vec![("a.toml", orders.to_owned()), ("b.toml", orders.to_owned())], "'orders' is the name of"),
+        ("", vec![("a.toml", format!("{orders}{skipped}"))], "a skipped column is not stored"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), "lockstep.toml", settings);
+        for (file, text) in types {
+            write(folder.path(), &format!("config/sync/{file}"), &text);
+        }
+        for command in [&["config", "check"][..], &["serve"], &["sync", "orders", "--agent", "a"]] {
+            let output = Command::new(env!("CARGO_BIN_EXE_lockstep"))
+                .args(command)
+                .args(["--config", "lockstep.toml"])
+                .current_dir(folder.path())
+                .env("LOCKSTEP__SERVER__PORT", "0")
+                .output()
+                .unwrap();
+            assert_eq!(code(&output), 1, "{command:?} {settings}: {}", stderr(&output));
+            assert!(stderr(&output).contains(said), "{command:?}: {} lacks {said}", stderr(&output));
+            assert!(!stderr(&output).contains("secret"), "{}", stderr(&output));
+            assert!(!folder.path().join("data").exists(), "{command:?} has touched something");
+        }
+    }
+}
+
+#[test]
+fn the_images_settings_give_way_to_the_operators_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let own = folder.path().join("own.toml");
+    std::fs::write(&own, "[database]\nurl = \"postgres://db/lockstep\"\n").unwrap();
+    let image = concat!(env!("CARGO_MANIFEST_DIR"), "/config/image.toml");
+    let shown = lockstep(folder.path(), &["config", "show", "--config", image, "--config", own.to_str().unwrap()]);
+    let shown = stdout(&shown);
+    for line in ["server.host = 0.0.0.0", "log.format = json"] {
+        assert!(shown.contains(line), "{shown}");
+    }
+    assert!(shown.contains("database.url = ***  # ") && shown.contains("own.toml"), "{shown}");
+    // variables of the image would win over a mounted file
+    let dockerfile = include_str!("../../Dockerfile");
+    assert!(!dockerfile.contains("ENV LOCKSTEP"));
+    assert_eq!(dockerfile.matches("\"--config\", \"/etc/lockstep/lockstep.toml\"").count(), 2, "serve and its check");
+}
+
+#[test]
+fn what_a_service_writes_is_its_owners_alone() {
+    use std::{os::unix::fs::PermissionsExt, process::Stdio, time::Duration};
+    let folder = tempfile::tempdir().unwrap();
+    let mut service = Command::new(env!("CARGO_BIN_EXE_lockstep"))
+        .arg("serve")
+        .current_dir(folder.path())
+        .env("LOCKSTEP__SERVER__PORT", "0")
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let token = folder.path().join("data/admin-token");
+    for _ in 0..200 {
+        if token.metadata().is_ok_and(|file| file.len() > 0) {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&token), 0o600);
+    assert_eq!(mode(&folder.path().join("data")), 0o700);
+    for entry in std::fs::read_dir(folder.path().join("data")).unwrap() {
+        let path = entry.unwrap().path();
+        assert_eq!(mode(&path), 0o600, "{}", path.display());
+    }
+    let made = std::fs::read_to_string(&token).unwrap();
+    Command::new("kill").arg(service.id().to_string()).status().unwrap();
+    service.wait().unwrap();
+    let mut said = String::new();
+    std::io::Read::read_to_string(&mut service.stderr.take().unwrap(), &mut said).unwrap();
+    assert!(said.contains("admin-token") && !said.contains(made.trim()), "the log names the file: {said}");
+}

@@ -1,9 +1,9 @@
 //! Can people steer the queue over HTTP, and does it say what it does and why?
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use lockstep::{
-    domain::{Admission, Reason},
+    domain::{Admission, Clock, Reason},
     event::Event,
     queue::{Enqueue, EnqueueMany, Snapshot},
     source::SourceError,
@@ -235,5 +235,40 @@ async fn a_job_of_a_deactivated_agent_is_skipped_which_is_neither_success_nor_fa
     let (_, status) = app.get("/api/sync/auto-sync/status").await;
     assert_eq!(status["types"]["orders"]["lastSuccess"], json!(null));
     assert_eq!(status["types"]["orders"]["consecutiveFailures"], 0);
+    app.stop().await;
+}
+
+#[actix::test]
+async fn numbers_instants_and_texts_have_bounds_that_are_told() {
+    let app = start(&["a"]).await;
+    for (method, path, body, status, code) in [
+        (Method::POST, "/api/sync/pause", json!({ "reason": "x", "until": "9999-12-31T00:00:00Z" }), 422, "bad_until"),
+        (Method::POST, "/api/sync/pause", json!({ "reason": "x", "until": "2001-01-01T00:00:00Z" }), 422, "bad_until"),
+        (Method::POST, "/api/sync/pause", json!({ "reason": "a\0b" }), 422, "nul_in_text"),
+        (Method::POST, "/api/sync/pause", json!({ "reason": " " }), 422, "bad_reason"),
+        (Method::POST, "/api/sync/pause", json!({ "reason": "x".repeat(501) }), 422, "bad_reason"),
+        (Method::POST, "/api/sync/pause", json!(["x"]), 400, "bad_body"),
+        (Method::PUT, "/api/limits", json!({ "concurrency": 9_223_372_036_854_775_807_u64 }), 422, "out_of_range"),
+        (Method::PUT, "/api/limits", json!({ "concurrency": 0 }), 422, "out_of_range"),
+        (Method::PUT, "/api/limits", json!({ "types": { "orders": 1_001 } }), 422, "out_of_range"),
+        (Method::PUT, "/api/limits", json!({ "types": { "bells": 1 } }), 422, "out_of_range"),
+        (Method::PUT, "/api/agents/b", json!({ "name": "" }), 422, "bad_name"),
+        (Method::PUT, "/api/agents/b", json!({ "name": "x".repeat(250_000) }), 422, "bad_name"),
+        (Method::PUT, "/api/agents/b", json!({ "name": "\u{1b}[2J" }), 422, "bad_name"),
+        (Method::PUT, "/api/agents/b", json!({ "name": "B\u{202e}gpj" }), 422, "bad_name"),
+        (Method::PUT, "/api/agents/b", json!({ "name": "B\0" }), 422, "nul_in_text"),
+        (Method::PUT, "/api/agents/b", json!(["B"]), 400, "bad_body"),
+        (Method::PUT, "/api/agents/..", json!({ "name": "B" }), 404, "no_route"),
+    ] {
+        let (found, answer) = app.request(method, path, Some(body.clone())).await;
+        let short = body.to_string().chars().take(80).collect::<String>();
+        assert_eq!((found.as_u16(), answer["code"].as_str()), (status, Some(code)), "{path} {short}: {answer}");
+    }
+    assert_eq!(app.get("/api/agents").await.1["items"].as_array().unwrap().len(), 1);
+
+    // what an earlier version has stored does not stand in the way
+    let stored = BTreeMap::from([("*".to_owned(), Some(usize::MAX)), ("orders".to_owned(), Some(2))]);
+    let limits = app.app.store.set_limits(stored, Clock::now(&app.clock)).await.unwrap();
+    assert_eq!(limits, BTreeMap::from([("orders".to_owned(), 2)]), "what cannot be used is none");
     app.stop().await;
 }

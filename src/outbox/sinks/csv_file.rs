@@ -10,6 +10,7 @@ use std::{
 
 use async_trait::async_trait;
 use futures_util::{FutureExt as _, StreamExt as _, stream};
+use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
 use super::super::sink::{Answers, Delivered, Delivery, Sink, SinkError, all};
@@ -23,13 +24,43 @@ const RECORD: &str = "record_id";
 pub struct CsvFile {
     path: String,
     columns: Vec<String>,
+    formulas: Formulas,
+    mode: u32,
 }
+
+/// What becomes of texts that a spreadsheet would take for formulas.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Formulas {
+    /// An apostrophe before them says that they are texts.
+    #[default]
+    Neutralise,
+    /// They stay.
+    Keep,
+}
+
+/// Files that others read: their owner writes them, its group reads them.
+pub const MODE: u32 = 0o640;
 
 impl CsvFile {
     /// A file at `path` with a row a record and these fields of it as columns.
     #[must_use]
     pub fn new(path: String, columns: Vec<String>) -> Self {
-        Self { path, columns }
+        Self { path, columns, formulas: Formulas::default(), mode: MODE }
+    }
+
+    /// Says what becomes of formulas, and who may read the file (as `chmod` has it).
+    #[must_use]
+    pub fn with(self, formulas: Formulas, mode: u32) -> Self {
+        Self { formulas, mode, ..self }
+    }
+
+    /// A text as it stands in the file.
+    fn shown(&self, text: String) -> String {
+        match self.formulas {
+            Formulas::Neutralise if is_formula(&text) => format!("'{text}"),
+            _ => text,
+        }
     }
 
     /// Changes one file; the answer is the same for all that are about it.
@@ -51,7 +82,7 @@ impl CsvFile {
         }
         let text =
             self.write(&rows).map_err(|error| SinkError::NotSent(format!("a row cannot be written: {error}")))?;
-        replace(&path, folder, &text).map_err(failed("replace"))?;
+        replace(&path, folder, &text, self.mode).map_err(failed("replace"))?;
         Ok(Delivered { answer: json!({ "rows": rows.len() }), row: None })
     }
 
@@ -76,9 +107,15 @@ impl CsvFile {
         for row in reader.into_records() {
             let row = row.map_err(|error| broken(error.to_string()))?;
             let mut cells = row.iter().map(str::to_owned);
-            rows.insert(cells.next().unwrap_or_default(), cells.collect());
+            rows.insert(self.record(&cells.next().unwrap_or_default()), cells.collect());
         }
         Ok(rows)
+    }
+
+    /// The record that a row of the file is.
+    fn record(&self, shown: &str) -> String {
+        let plain = shown.strip_prefix('\'').filter(|text| self.formulas == Formulas::Neutralise && is_formula(text));
+        plain.unwrap_or(shown).to_owned()
     }
 
     /// What a repeated change does, it does again: nothing.
@@ -90,7 +127,10 @@ impl CsvFile {
                     rows.entry(delivery.record.clone()).or_insert_with(|| vec![String::new(); self.columns.len()]);
                 for (cell, field) in row.iter_mut().zip(&self.columns) {
                     if let Some(value) = delivery.data.get(field) {
-                        *cell = printed(value);
+                        *cell = match value {
+                            Json::String(text) => self.shown(text.clone()),
+                            other => printed(other),
+                        };
                     }
                 }
             }
@@ -101,10 +141,15 @@ impl CsvFile {
         let mut writer = csv::Writer::from_writer(Vec::new());
         writer.write_record(self.header())?;
         for (record, cells) in rows {
-            writer.write_record(std::iter::once(record).chain(cells))?;
+            writer.write_record(std::iter::once(&self.shown(record.clone())).chain(cells))?;
         }
         writer.into_inner().map_err(|error| error.into_error().into())
     }
+}
+
+/// Would a spreadsheet take this text for a formula? A number is none, whatever its sign.
+fn is_formula(text: &str) -> bool {
+    text.starts_with(['=', '+', '-', '@', '\t', '\r']) && text.parse::<f64>().is_err()
 }
 
 fn printed(value: &Json) -> String {
@@ -116,10 +161,9 @@ fn printed(value: &Json) -> String {
 }
 
 /// Whoever opens the file sees the old one or the new one, also after a power cut.
-fn replace(path: &Path, folder: &Path, text: &[u8]) -> io::Result<()> {
+fn replace(path: &Path, folder: &Path, text: &[u8], mode: u32) -> io::Result<()> {
     let mut new = tempfile::NamedTempFile::new_in(folder)?;
     new.write_all(text)?;
-    let mode = fs::metadata(path).map_or(0o644, |old| old.permissions().mode());
     new.as_file().set_permissions(fs::Permissions::from_mode(mode))?;
     new.as_file().sync_all()?;
     new.persist(path).map_err(|error| error.error)?;
@@ -187,7 +231,7 @@ mod tests {
         assert!(send(&file, batch).await.iter().all(Result::is_ok));
         assert_eq!(read(), both, "the same again changes nothing");
         let mode = || fs::metadata(path.replace("{model}", "orders")).unwrap().permissions().mode() & 0o777;
-        assert_eq!(mode(), 0o644);
+        assert_eq!(mode(), 0o640);
         fs::set_permissions(path.replace("{model}", "orders"), fs::Permissions::from_mode(0o640)).unwrap();
         let batch =
             vec![change(Action::Update, "O-1", json!({ "lines": 7 })), change(Action::Delete, "O-2", Json::Null)];
@@ -197,6 +241,31 @@ mod tests {
         let left: Vec<_> =
             fs::read_dir(folder.path().join("out")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(left.len(), 2, "{left:?}");
+    }
+
+    #[tokio::test]
+    async fn what_a_spreadsheet_would_take_for_a_formula_is_a_text() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("{model}.csv").display().to_string();
+        let data = json!({ "name": "=HYPERLINK(\"https://x\")", "lines": -5 });
+        let columns = vec!["name".to_owned(), "lines".to_owned()];
+        let file = CsvFile::new(path.clone(), columns.clone());
+        for name in ["+39 041", "-5", "@SUM(A1)", "plain"] {
+            send(&file, vec![change(Action::Create, name, data.clone())]).await;
+        }
+        send(&file, vec![change(Action::Delete, "@SUM(A1)", json!({}))]).await;
+        send(&file, vec![change(Action::Update, "+39 041", json!({ "name": "x" }))]).await;
+        let written = folder.path().join("orders.csv");
+        let formula = "\"'=HYPERLINK(\"\"https://x\"\")\"";
+        let expected = format!("record_id,name,lines\n'+39 041,x,-5\n-5,{formula},-5\nplain,{formula},-5\n");
+        assert_eq!(fs::read_to_string(&written).unwrap(), expected);
+        assert_eq!(fs::metadata(&written).unwrap().permissions().mode() & 0o777, 0o640);
+
+        let kept = CsvFile::new(path, columns).with(Formulas::Keep, 0o600);
+        fs::remove_file(&written).unwrap();
+        send(&kept, vec![change(Action::Create, "=1", data)]).await;
+        assert!(fs::read_to_string(&written).unwrap().contains("\n=1,\"=HYPERLINK"));
+        assert_eq!(fs::metadata(&written).unwrap().permissions().mode() & 0o777, 0o600);
     }
 
     #[tokio::test]

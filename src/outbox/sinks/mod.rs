@@ -6,6 +6,6 @@ mod http;
 mod sheets;
 mod webhook;
 
-pub use csv_file::CsvFile;
+pub use csv_file::{CsvFile, Formulas, MODE};
 pub use sheets::{Sheets, SheetsConfig};
 pub use webhook::{Webhook, WebhookConfig};

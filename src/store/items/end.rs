@@ -12,6 +12,7 @@ use super::{C, CHUNK, Entity, Key, Model, advance, is, status_after, still_held}
 use crate::{
     domain::{
         Action, Beat, Held, ItemId, ItemStatus, Timestamp,
+        clock::after,
         item::{AfterFailure, Failure, ItemEvent, after_failure},
         text::on_record,
     },
@@ -357,7 +358,7 @@ async fn fail_in(
     let next = after_failure(end.failure, retries, row.max_retries.unsigned_abs(), row.repeatable, jitter);
     let (event, due, doubtful) = match next {
         AfterFailure::Again(pause) => {
-            let due = now + chrono::Duration::from_std(pause).unwrap_or_default();
+            let due = after(now, pause);
             let asked = end.not_before.map_or(due, |asked| asked.clamp(due, now + LONGEST_WAIT));
             (ItemEvent::Postponed, asked, false)
         }

@@ -1,0 +1,45 @@
+//! Who may look in first? The admin's token of a new database, in a file that only its owner reads.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use secrecy::ExposeSecret as _;
+
+use super::random_hex;
+use crate::{settings::Settings, store::token_hash, sync::Context};
+
+/// Without a configured token and without a stored one, makes the admin's, in a file that only its owner reads.
+pub(super) async fn first_token(settings: &Settings, context: &Context) -> anyhow::Result<Option<PathBuf>> {
+    if settings.auth.admin_token.is_some() || context.store.has_token("admin").await? {
+        return Ok(None);
+    }
+    let token = random_hex()?;
+    let file = data_folder(settings).join("admin-token");
+    // the file first: a token that nobody can read is none
+    write_secret(&file, &token).with_context(|| format!("cannot write the admin's token to {}", file.display()))?;
+    let name = "first start".to_owned();
+    context.store.add_token(name, "admin".to_owned(), token_hash(&token), context.clock.now()).await?;
+    Ok(Some(file))
+}
+
+/// Where files of this service are: beside its database, or `data`.
+fn data_folder(settings: &Settings) -> PathBuf {
+    let url = settings.database.url.expose_secret();
+    let path = url.strip_prefix("sqlite:").map(|rest| rest.trim_start_matches("//").split('?').next().unwrap_or(rest));
+    path.and_then(|path| Path::new(path).parent()).map_or_else(|| PathBuf::from("data"), Path::to_path_buf)
+}
+
+fn write_secret(file: &Path, secret: &str) -> std::io::Result<()> {
+    use std::{io::Write as _, os::unix::fs::OpenOptionsExt as _};
+    if let Some(folder) = file.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    // one of an earlier database would keep its mode
+    match std::fs::remove_file(file) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut opened = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
+    writeln!(opened, "{secret}")?;
+    opened.sync_all()
+}
