@@ -4,6 +4,7 @@ use actix_web::{HttpResponse, get, http::StatusCode, web};
 use serde_json::json;
 
 use super::{Api, Problem};
+use crate::store::Trouble;
 
 pub fn routes(config: &mut web::ServiceConfig) {
     config.service(live).service(ready);
@@ -14,10 +15,13 @@ async fn live() -> HttpResponse {
     HttpResponse::Ok().json(json!({ "status": "ok" }))
 }
 
-/// Ready when the database answers, all actors live and every loop turns.
+/// Ready when the database can be written to, all actors live and every loop turns.
 #[get("/readyz")]
 async fn ready(api: web::Data<Api>) -> Result<HttpResponse, Problem> {
-    api.store().settings().await?;
+    if let Some(Trouble { since, why }) = api.store().cannot_write(api.context.clock.now()).await {
+        let text = format!("nothing can be written to the database since {}: {why}", since.to_rfc3339());
+        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "cannot_write", text));
+    }
     let actors = api.scheduler.connected()
         && api.queue.connected()
         && api.outbox.connected()

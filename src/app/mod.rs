@@ -129,7 +129,13 @@ impl Drop for Io {
 /// Settings, files or a database that cannot be used.
 pub async fn context(settings: &Settings, io: &Io, parts: &mut Parts) -> anyhow::Result<Context> {
     let types = Arc::new(check(settings)?);
-    let store = Store::open(settings.database.url.expose_secret(), io.handle(), types.clone()).await?;
+    let store = Store::open_with(
+        settings.database.url.expose_secret(),
+        settings.database.connections,
+        io.handle(),
+        types.clone(),
+    )
+    .await?;
     let source = source::source(settings, &store, parts.source.take())?;
     let owner = owner()?;
     let coordination: Arc<dyn Coordination> = match &settings.coordination.redis_url {

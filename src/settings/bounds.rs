@@ -16,7 +16,8 @@ const MIB: u64 = 1 << 20;
 pub(super) fn check(settings: &Settings) -> Result<(), SettingsError> {
     let Settings { queue, sync, scheduler, limits, guards, source, sink, .. } = settings;
     let size = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
-    let numbers: [(&'static str, u64, RangeInclusive<u64>); 29] = [
+    let numbers: [(&'static str, u64, RangeInclusive<u64>); 30] = [
+        ("database.connections", settings.database.connections.into(), 3..=200),
         ("queue.concurrency", size(queue.concurrency), 1..=1_000),
         ("queue.throttle_ms", queue.throttle_ms, 0..=30 * DAY),
         ("queue.heartbeat_ms", queue.heartbeat_ms, 1..=HOUR),

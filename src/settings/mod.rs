@@ -114,6 +114,8 @@ pub struct Server {
 pub struct Database {
     /// `sqlite://...` or `postgres://...`
     pub url: SecretString,
+    /// Connections of this process, PostgreSQL.
+    pub connections: u32,
 }
 
 /// `[coordination]`

@@ -3,7 +3,7 @@
 
 use std::{path::Path, time::Duration};
 
-use sea_orm::{ConnectOptions, Database, DatabaseConnection};
+use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, Statement};
 use tokio::runtime::Handle;
 
 use super::{StoreError, join};
@@ -41,11 +41,11 @@ const SESSION: [(&str, &str); 6] = [
 
 impl Connections {
     /// Opens `url`; makes a missing SQLite file and its folder.
-    pub(super) async fn open(url: &str, runtime: &Handle) -> Result<Self, StoreError> {
+    pub(super) async fn open(url: &str, most: u32, runtime: &Handle) -> Result<Self, StoreError> {
         let scheme = url.split(':').next().unwrap_or_default();
         match scheme {
             "sqlite" => Self::sqlite(url, runtime).await,
-            "postgres" | "postgresql" => Self::postgres(url, runtime).await,
+            "postgres" | "postgresql" => Self::postgres(url, most, runtime).await,
             _ => Err(StoreError::Unsupported(format!(
                 "database.url: '{scheme}' is not supported, use sqlite:// or postgres://"
             ))),
@@ -83,7 +83,7 @@ impl Connections {
         Ok(Self { writer, beside: None, reader: connect(options(4), runtime).await? })
     }
 
-    async fn postgres(url: &str, runtime: &Handle) -> Result<Self, StoreError> {
+    async fn postgres(url: &str, most: u32, runtime: &Handle) -> Result<Self, StoreError> {
         let options = |connections: u32, is_tested: bool| {
             let mut options = ConnectOptions::new(url);
             options.max_connections(connections).min_connections(1).acquire_timeout(ACQUIRE_TIMEOUT);
@@ -93,8 +93,53 @@ impl Connections {
         };
         // the writer finds out by itself whether its connection lives, before anything is at stake
         let writer = connect(options(1, false), runtime).await?;
-        let beside = connect(options(8, true), runtime).await?;
-        Ok(Self { writer, beside: Some(beside), reader: connect(options(4, true), runtime).await? })
+        let readers = ((most - 1) / 3).max(1);
+        let beside = connect(options(most - 1 - readers, true), runtime).await?;
+        let reader = connect(options(readers, true), runtime).await?;
+        let opened = Self { writer, beside: Some(beside), reader };
+        opened.check_encoding(runtime).await?;
+        opened.try_out(most, runtime).await?;
+        Ok(opened)
+    }
+
+    /// Texts of people have every letter there is.
+    async fn check_encoding(&self, runtime: &Handle) -> Result<(), StoreError> {
+        let reader = self.reader.clone();
+        let asked = async move {
+            let row = reader.query_one_raw(Statement::from_string(DbBackend::Postgres, "SHOW server_encoding")).await?;
+            row.map(|row| row.try_get::<String>("", "server_encoding")).transpose()
+        };
+        match join(runtime.spawn(asked).await)?.map_err(StoreError::opening)? {
+            Some(encoding) if encoding != "UTF8" => Err(StoreError::Unsupported(format!(
+                "database.url: the database is encoded in {encoding}, which lacks letters of names; make one with \
+                 ENCODING 'UTF8'"
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Has every connection that may be needed at once, or says how many there are.
+    async fn try_out(&self, most: u32, runtime: &Handle) -> Result<(), StoreError> {
+        let pools: Vec<_> = [Some(&self.writer), self.beside.as_ref(), Some(&self.reader)]
+            .into_iter()
+            .flatten()
+            .map(|pool| pool.get_postgres_connection_pool().clone())
+            .collect();
+        let acquired = async move {
+            let acquire = pools.iter().flat_map(|pool| {
+                (0..pool.options().get_max_connections()).map(move |_| async move { pool.acquire().await })
+            });
+            let held = futures_util::future::join_all(acquire).await;
+            let count = held.iter().filter(|one| one.is_ok()).count();
+            (count, held.into_iter().find_map(Result::err).map(|error| error.to_string()))
+        };
+        let (given, error) = join(runtime.spawn(acquired).await)?;
+        let Some(error) = error else { return Ok(()) };
+        Err(StoreError::Unsupported(format!(
+            "database.connections: {most} are wanted and {given} were given within {} s: {error}; lower the number, or \
+             raise what the server or its pooler allows",
+            ACQUIRE_TIMEOUT.as_secs()
+        )))
     }
 
     /// Closes them once what runs has ended.

@@ -27,6 +27,12 @@ entity!(agents, "agents", {
     active: bool,
 });
 
+entity!(write_probe, "write_probe", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    id: i32,
+    written_at: DateTimeUtc,
+});
+
 entity!(flow_link, "flow_link", {
     #[sea_orm(primary_key, auto_increment = false)]
     job_id: i64,

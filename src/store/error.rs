@@ -46,6 +46,18 @@ pub enum StoreError {
         /// The item.
         item: i64,
     },
+    /// A stored text is none of those that may stand there: the row was not written by this version.
+    #[error("{table}, row {row}, {column}: '{found}' is not known")]
+    UnknownText {
+        /// The table.
+        table: &'static str,
+        /// The row's number.
+        row: i64,
+        /// The column.
+        column: &'static str,
+        /// What stands there.
+        found: String,
+    },
     /// A stored thing does not exist.
     #[error("there is no {0}")]
     Missing(String),
@@ -85,6 +97,7 @@ impl StoreError {
             | StoreError::ItemLost { .. }
             | StoreError::IllegalItem(_)
             | StoreError::Doubtful { .. }
+            | StoreError::UnknownText { .. }
             | StoreError::Missing(_) => false,
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use sea_orm::{
-    EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    DerivePartialModel, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
     prelude::*,
     sea_query::{ExprTrait, LockBehavior, LockType},
 };
@@ -47,6 +47,17 @@ pub(super) fn is_held(job: &ClaimedJob) -> Expr {
     Expr::col(C::Id).eq(job.id).and(Expr::col(C::Lease).eq(job.lease))
 }
 
+/// What a heartbeat needs of a running job.
+#[derive(Debug, DerivePartialModel)]
+#[sea_orm(entity = "entity::job::Entity")]
+struct Alive {
+    id: JobId,
+    lease: i64,
+    owner: Option<String>,
+    heartbeat: i64,
+    stop_requested: bool,
+}
+
 impl Store {
     /// Moves the heartbeat of the jobs that `owner` runs now, and reads everyone's. A job that it
     /// holds but does not run gets none, and is taken over.
@@ -75,10 +86,11 @@ impl Store {
                     .exec(tx)
                     .await
                     .map_err(&failed)?;
-                let rows = entity::job::Entity::find().filter(is(JobState::Active)).order_by_asc(C::Id).all(tx).await;
-                let rows = rows.map_err(&failed)?;
-                let is_mine = |row: &&entity::job::Model| row.owner.as_deref() == Some(owner.as_str());
-                let held = |row: &entity::job::Model| (row.id, row.lease);
+                // what they are to do and what came of it may be large, and says nothing here
+                let active = entity::job::Entity::find().filter(is(JobState::Active)).order_by_asc(C::Id);
+                let rows = active.into_partial_model::<Alive>().all(tx).await.map_err(&failed)?;
+                let is_mine = |row: &&Alive| row.owner.as_deref() == Some(owner.as_str());
+                let held = |row: &Alive| (row.id, row.lease);
                 let mine: Vec<Held> = rows.iter().filter(is_mine).map(held).collect();
                 let stop = rows.iter().filter(is_mine).filter(|row| row.stop_requested).map(held).collect();
                 let pause = control::pause_at(tx, now).await?;
@@ -87,10 +99,11 @@ impl Store {
                     .filter(C::Owner.eq(owner.as_str()))
                     .filter(lane::is_overtaken(now))
                     .order_by_asc(C::Id)
+                    .into_partial_model::<Alive>()
                     .all(tx)
                     .await
                     .map_err(&failed)?;
-                let beat = |row: &entity::job::Model| Beat {
+                let beat = |row: &Alive| Beat {
                     id: row.id,
                     lease: row.lease,
                     owner: row.owner.clone().unwrap_or_default(),

@@ -32,6 +32,7 @@ mod lease;
 mod link;
 mod live;
 mod over;
+mod probe;
 mod record_table;
 mod retention;
 mod retry;
@@ -70,6 +71,7 @@ pub use job_list::{Job, JobQuery};
 pub use kept::{KeepLimits, KeptReport};
 pub use keys::KeyState;
 pub use lease::Heartbeat;
+pub use probe::Trouble;
 pub use retry::Retry;
 pub use runs::{Run, RunQuery};
 pub use settings::{Amendments, Setting};
@@ -80,6 +82,7 @@ use crate::{domain::Timestamp, sync_type::SyncTypes};
 use connect::Connections;
 use ends::Ending;
 use live::LiveKeys;
+use probe::Probe;
 use statistics::Growth;
 use writer::Writer;
 
@@ -103,8 +106,11 @@ struct Inner {
     types: Arc<SyncTypes>,
     ends: mpsc::Sender<Ending>,
     growth: Growth,
+    probe: Probe,
 }
 
+/// One that decides over the queue, eight that write beside it, four that read.
+const CONNECTIONS: u32 = 13;
 /// Ends that wait to be stored; more than these wait to wait.
 const ENDS_WAITING: usize = 1_024;
 
@@ -114,12 +120,20 @@ impl Store {
     /// # Errors
     /// [`StoreError`] naming what cannot be opened.
     pub async fn open(url: &str, runtime: Handle, types: Arc<SyncTypes>) -> Result<Self, StoreError> {
-        let connections = Connections::open(url, &runtime).await?;
+        Self::open_with(url, CONNECTIONS, runtime, types).await
+    }
+
+    /// As [`Store::open`], with so many connections to PostgreSQL, at least 3: all of them are tried out.
+    ///
+    /// # Errors
+    /// [`StoreError`] naming what cannot be opened.
+    pub async fn open_with(url: &str, most: u32, runtime: Handle, types: Arc<SyncTypes>) -> Result<Self, StoreError> {
+        let connections = Connections::open(url, most, &runtime).await?;
         let writer = Writer::start(connections.writer.clone(), &runtime);
         let (ends, queue) = mpsc::channel(ENDS_WAITING);
         let live = LiveKeys::default();
-        let growth = Growth::default();
-        let inner = Arc::new(Inner { writer, connections, live, runtime: runtime.clone(), types, ends, growth });
+        let (growth, probe) = (Growth::default(), Probe::default());
+        let inner = Arc::new(Inner { writer, connections, live, runtime: runtime.clone(), types, ends, growth, probe });
         runtime.spawn(ends::work(Arc::downgrade(&inner), queue));
         Ok(Self { inner })
     }

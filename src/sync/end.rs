@@ -2,10 +2,10 @@
 
 use super::port::{RunEnd, StopHandle};
 use crate::{
-    domain::{ClaimedJob, NextStep, Outcome, Reason, RetryPolicy, Timestamp},
+    domain::{ClaimedJob, NextStep, Outcome, Reason, RetryPolicy, Timestamp, text::on_record},
     event::{Bus, Event},
     source::SourceError,
-    store::{Finish, SourceReport, Store},
+    store::{Finish, SourceReport, Store, StoreError},
 };
 
 /// Stores the end of an attempt, logs it once and publishes it.
@@ -18,13 +18,18 @@ pub async fn record_end(
     next: NextStep,
 ) -> RunEnd {
     let outcome = finish.outcome.unwrap_or(Outcome::Panicked);
-    let mut end = RunEnd {
-        stage: finish.stage,
-        error: finish.error.clone(),
-        counts: finish.counts,
-        ..RunEnd::new(&job, outcome, next)
+    let (finish, next, outcome, stored) = match store.finish(&job, finish.clone(), next, now).await {
+        // what the database refuses for its content, it refuses again: that is how the attempt ended
+        Err(error) if error.is_about_data() => {
+            let (finish, outcome) = (refused(finish, &error), Outcome::Failed { retryable: false });
+            let stored = store.finish(&job, finish.clone(), NextStep::Done, now).await;
+            (finish, NextStep::Done, outcome, stored)
+        }
+        stored => (finish, next, outcome, stored),
     };
-    match store.finish(&job, finish, next, now).await {
+    let mut end =
+        RunEnd { stage: finish.stage, error: finish.error, counts: finish.counts, ..RunEnd::new(&job, outcome, next) };
+    match stored {
         Ok(finished) => {
             end.counts = finished.counts;
             for (job_type, admission) in finished.follow_ups {
@@ -33,8 +38,10 @@ pub async fn record_end(
             }
         }
         Err(error) => {
-            tracing::error!(%error, "the end of the run could not be stored");
+            // it has not ended for anybody else: the job is taken over when its lease runs out
+            tracing::error!(%error, outcome = outcome.as_str(), "the end of the run could not be stored");
             end.not_recorded = Some(error.to_string());
+            return end;
         }
     }
     tell(&end);
@@ -48,6 +55,19 @@ pub async fn record_end(
         error: end.error.clone(),
     });
     end
+}
+
+/// An end that holds nothing of what the database refused.
+fn refused(finish: Finish, error: &StoreError) -> Finish {
+    Finish {
+        outcome: Some(Outcome::Failed { retryable: false }),
+        stage: finish.stage,
+        error_code: Some("cannot_be_stored".to_owned()),
+        error: Some(on_record(&error.to_string())),
+        counts: finish.counts,
+        source: finish.source,
+        ..Finish::default()
+    }
 }
 
 /// What becomes of a job after an attempt that ended so.

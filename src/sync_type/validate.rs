@@ -23,7 +23,8 @@ pub const RESERVED: [&str; 11] = [
 ];
 
 /// Names that no record table may take.
-const CONTROL_TABLES: [&str; 19] = [
+const CONTROL_TABLES: [&str; 20] = [
+    "write_probe",
     "agents",
     "flow_link",
     "sync_settings",

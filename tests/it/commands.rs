@@ -280,10 +280,10 @@ fn what_a_service_writes_is_its_owners_alone() {
         let path = entry.unwrap().path();
         assert_eq!(mode(&path), 0o600, "{}", path.display());
     }
-    let made = std::fs::read_to_string(&token).unwrap();
+    let secret = std::fs::read_to_string(&token).unwrap();
     Command::new("kill").arg(service.id().to_string()).status().unwrap();
     service.wait().unwrap();
     let mut said = String::new();
     std::io::Read::read_to_string(&mut service.stderr.take().unwrap(), &mut said).unwrap();
-    assert!(said.contains("admin-token") && !said.contains(made.trim()), "the log names the file: {said}");
+    assert!(said.contains("admin-token") && !said.contains(secret.trim()), "the log names the file: {said}");
 }

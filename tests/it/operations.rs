@@ -9,7 +9,7 @@ use lockstep::{
     queue::{Enqueue, QueueError},
     source::SourceError,
     sync::Status,
-    testing::{Backend, Behaviour, TestApp},
+    testing::{Behaviour, TestApp},
 };
 use serde_json::{Value as Json, json};
 

@@ -123,9 +123,9 @@ async fn claim_in(tx: &DatabaseTransaction, claim: &ItemClaim, now: Timestamp) -
     let claimed = |row: Model| {
         let known = rows.get(&(row.model.clone(), row.record_id.clone())).copied();
         let (lease, sheet_row_index) = (row.lease + 1, row.sheet_row_index.or(known));
-        Item { status: ItemStatus::Processing, lease, sheet_row_index, ..item(row) }
+        Ok(Item { status: ItemStatus::Processing, lease, sheet_row_index, ..item(row)? })
     };
-    let mut items: Vec<Item> = found.into_iter().map(claimed).collect();
+    let mut items: Vec<Item> = found.into_iter().map(claimed).collect::<Result<_, StoreError>>()?;
     items.sort_by_key(|item| (item.created_at, item.id));
     Ok(ClaimedItems { items, next_due })
 }

@@ -8,7 +8,7 @@ use sea_orm::{
     sea_query::{ExprTrait, OnConflict},
 };
 
-use super::{C, CHUNK, Entity, Key, Model, advance, is, status_after, still_held};
+use super::{C, CHUNK, Entity, Key, Model, advance, is, status, status_after, still_held};
 use crate::{
     domain::{
         Action, Beat, Held, ItemId, ItemStatus, Timestamp,
@@ -170,7 +170,7 @@ impl Store {
         self.write(move |tx| {
             Box::pin(async move {
                 let row = find(tx, id).await?;
-                let status = status_after(status(&row), ItemEvent::Redriven)?;
+                let status = status_after(status(&row)?, ItemEvent::Redriven)?;
                 if row.doubtful && !row.repeatable && !even_if_done {
                     return Err(StoreError::Doubtful { item: id });
                 }
@@ -229,7 +229,7 @@ impl Store {
                 let before = row.last_error.as_deref().unwrap_or("no error");
                 let note = on_record(&format!("discarded by {by}; before: {before}"));
                 Entity::update_many()
-                    .col_expr(C::Status, Expr::val(status_after(status(&row), ItemEvent::Discarded)?))
+                    .col_expr(C::Status, Expr::val(status_after(status(&row)?, ItemEvent::Discarded)?))
                     .col_expr(C::IsNext, Expr::val(false))
                     .col_expr(C::LastError, Expr::val(note))
                     .col_expr(C::ProcessedAt, Expr::val(now))
@@ -274,10 +274,6 @@ impl Store {
             }
         }
     }
-}
-
-fn status(row: &Model) -> ItemStatus {
-    ItemStatus::from_name(&row.status).unwrap_or(ItemStatus::Failed)
 }
 
 fn died(row: &Model) -> Undelivered {

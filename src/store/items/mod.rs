@@ -30,15 +30,16 @@ use entity::sync_queue::{Column as C, Entity, Model};
 const CHUNK: usize = 200;
 
 /// Every column but the queue's own as the domain has them.
-fn item(row: Model) -> Item {
-    Item {
+fn item(row: Model) -> Result<Item, StoreError> {
+    let (action, status) = (action(&row)?, status(&row)?);
+    Ok(Item {
         id: row.id,
-        action: Action::from_name(&row.action).unwrap_or(Action::Update),
+        action,
         model: row.model,
         record_id: row.record_id,
         sheet_row_index: row.sheet_row_index,
         payload: row.payload,
-        status: ItemStatus::from_name(&row.status).unwrap_or(ItemStatus::Failed),
+        status,
         retries: row.retries.unsigned_abs(),
         max_retries: row.max_retries.unsigned_abs(),
         last_error: row.last_error,
@@ -49,7 +50,19 @@ fn item(row: Model) -> Item {
         delivery_id: row.delivery_id,
         repeatable: row.repeatable,
         lease: row.lease,
-    }
+    })
+}
+
+fn unknown(row: &Model, column: &'static str, found: &str) -> StoreError {
+    StoreError::UnknownText { table: "sync_queue", row: row.id, column, found: found.to_owned() }
+}
+
+fn action(row: &Model) -> Result<Action, StoreError> {
+    Action::from_name(&row.action).ok_or_else(|| unknown(row, "action", &row.action))
+}
+
+fn status(row: &Model) -> Result<ItemStatus, StoreError> {
+    ItemStatus::from_name(&row.status).ok_or_else(|| unknown(row, "status", &row.status))
 }
 
 /// Of this status.

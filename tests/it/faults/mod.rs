@@ -6,6 +6,7 @@ mod kills;
 mod oracle;
 mod outbox;
 mod processes;
+mod readiness;
 mod redis;
 mod servers;
 mod service;

@@ -7,7 +7,7 @@ use lockstep::{
         Action, Beat, Held, Item, ItemStatus, Models, Timestamp,
         item::{AfterFailure, Failure, Model, Repeat},
     },
-    store::{ItemClaim, ItemQuery, Store, StoreError, Undelivered, enqueue_items_in},
+    store::{ItemClaim, ItemQuery, Store, StoreError, Undelivered, enqueue_items_in, throwaway::execute},
     testing::{Backend, types},
 };
 use serde_json::json;
@@ -319,5 +319,16 @@ async fn the_row_of_a_record_is_remembered_for_its_later_changes() {
         rig.store.complete_items(vec![(held(&item), told)], rig.now).await.unwrap();
         assert_eq!(rig.item(item.id).await.sheet_row_index, if item.action == Action::Delete { None } else { told });
     }
+    rig.store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_action_is_stored_that_nobody_knows() {
+    let rig = Rig::start().await;
+    let ids = rig.add("orders", &["1"]).await;
+    let url = Backend::of_suite().database(rig.folder.path()).await;
+    let statement = format!("UPDATE sync_queue SET action = 'UPSERT' WHERE id = {}", ids[0]);
+    let refused = execute(&url, statement, &Handle::current()).await.unwrap_err().to_string();
+    assert!(refused.to_lowercase().contains("check constraint"), "{refused}");
     rig.store.close().await;
 }
