@@ -47,7 +47,7 @@ impl Store {
         self.read(move |db| {
             Box::pin(async move {
                 let row = Entity::find_by_id(id).one(db).await;
-                Ok(row.map_err(StoreError::while_doing("read an item"))?.map(item).transpose()?)
+                row.map_err(StoreError::while_doing("read an item"))?.map(item).transpose()
             })
         })
         .await
@@ -70,11 +70,7 @@ impl Store {
                     .limit(wanted.limit)
                     .all(db)
                     .await;
-                Ok(rows
-                    .map_err(StoreError::while_doing("list items"))?
-                    .into_iter()
-                    .map(item)
-                    .collect::<Result<_, _>>()?)
+                rows.map_err(StoreError::while_doing("list items"))?.into_iter().map(item).collect()
             })
         })
         .await
