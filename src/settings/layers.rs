@@ -22,7 +22,9 @@ fn is_secret(key: &str) -> bool {
     // people put tokens into URLs
     let is_url = key.strip_prefix("sink.webhook.").and_then(|rest| rest.rsplit('.').next()) == Some("url");
     // access keys of object stores; a log-in form's fields
-    let of_source = ["source.folder.options.", "source.http.login.fields."].iter().any(|table| key.starts_with(table));
+    let of_source = ["source.folder.options.", "source.http.login.fields.", "source.http.proxy"]
+        .iter()
+        .any(|table| key.starts_with(table));
     of_webhook || is_url || of_source || SECRETS.contains(&key)
 }
 

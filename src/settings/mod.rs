@@ -273,6 +273,9 @@ impl Settings {
         let mut settings: Settings = merged.build()?.try_deserialize()?;
         settings.check()?;
         notes.extend(settings.alerts.keys().map(|key| format!("alerts.{key} is read by nothing yet")));
+        if settings.source.http.proxy.is_some() {
+            notes.push("source.http.proxy: the addresses of the ERP are judged by the proxy alone".to_owned());
+        }
         notes.extend(layers.iter().flat_map(|(_, layer)| layer.notes()));
         settings.notes = notes;
         Ok(settings)

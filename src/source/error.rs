@@ -11,6 +11,14 @@ pub enum SourceError {
     /// The source is away or fails.
     #[error("the source cannot be read: {0}")]
     Unreachable(String),
+    /// The source has asked to be left alone for a while.
+    #[error("the source asks to wait for {} s: {said}", after.as_secs())]
+    Busy {
+        /// What it said.
+        said: String,
+        /// For how long.
+        after: Duration,
+    },
     /// The session had expired, and a fresh log-in did not help.
     #[error("the session has expired: {0}")]
     Expired(String),
@@ -59,6 +67,7 @@ impl SourceError {
         match self {
             SourceError::NotFound(_) => "report_not_found",
             SourceError::Unreachable(_) => "source_unreachable",
+            SourceError::Busy { .. } => "source_busy",
             SourceError::Expired(_) => "session_expired",
             SourceError::Refused(_) => "source_refused",
             SourceError::NotAReport(_) => "not_a_report",
@@ -77,6 +86,7 @@ impl SourceError {
         match self {
             SourceError::NotFound(_)
             | SourceError::Unreachable(_)
+            | SourceError::Busy { .. }
             | SourceError::Expired(_)
             | SourceError::NotAReport(_)
             | SourceError::TooSlow { .. } => true,
@@ -96,6 +106,7 @@ impl SourceError {
         match self {
             SourceError::NotFound(_) | SourceError::TooLarge { .. } => Some(false),
             SourceError::Unreachable(_)
+            | SourceError::Busy { .. }
             | SourceError::Expired(_)
             | SourceError::Refused(_)
             | SourceError::NotAReport(_)

@@ -105,15 +105,24 @@ impl Folder {
         match &self.place {
             Place::Objects { store, root } => Ok((store.clone(), below(root)?)),
             Place::Local(folder) => {
-                let missing = |_| SourceError::NotFound(folder.display().to_string());
+                let missing = |_| {
+                    let text = format!("the folder {} that source.folder.url names is not there", folder.display());
+                    SourceError::Unreachable(text)
+                };
                 let root = folder.canonicalize().map_err(missing)?;
                 let store = LocalFileSystem::new_with_prefix(&root).map_err(|error| failed("the folder", error))?;
                 let path = below(&Path::default())?;
                 // a link may lead anywhere, and a folder of reports only has reports
                 let real =
                     store.path_to_filesystem(&path).map_err(|error| failed(path.as_ref(), error))?.canonicalize();
-                if real.is_ok_and(|real| !real.starts_with(&root)) {
-                    return Err(SourceError::Outside(path.to_string()));
+                if let Ok(real) = real {
+                    if !real.starts_with(&root) {
+                        return Err(SourceError::Outside(path.to_string()));
+                    }
+                    // whoever opens a pipe waits for somebody to write into it
+                    if real.metadata().is_ok_and(|found| !found.is_file()) {
+                        return Err(SourceError::NotAReport(format!("{path} is no file")));
+                    }
                 }
                 Ok((Arc::new(store), path))
             }
@@ -185,7 +194,10 @@ impl Source for Folder {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, time::SystemTime};
+    use std::{
+        fs,
+        time::{Duration, SystemTime},
+    };
 
     use super::*;
 
@@ -200,6 +212,26 @@ mod tests {
             Ok(Fetched::Unchanged) => Err("unchanged"),
             Err(error) => Err(error.code()),
         }
+    }
+
+    #[tokio::test]
+    async fn only_files_are_opened_and_a_missing_folder_is_called_that() {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir_all(root.path().join("anna/ddt.pdf")).unwrap();
+        let pipe = root.path().join("anna/orders.pdf");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let source = folder(&root.path().display().to_string(), 9);
+        let fetch = |name: &str| {
+            let ask = Ask::report(&name.into(), &"anna".into());
+            let source = &source;
+            async move { tokio::time::timeout(Duration::from_secs(5), source.fetch(&ask)).await.unwrap() }
+        };
+        assert_eq!(text(fetch("orders").await), Err("not_a_report"), "a pipe would never end");
+        assert_eq!(text(fetch("ddt").await), Err("not_a_report"));
+        let nowhere = folder("/nowhere/at/all", 9).fetch(&Ask::report(&"orders".into(), &"anna".into())).await;
+        let error = nowhere.unwrap_err();
+        assert_eq!(error.code(), "source_unreachable");
+        assert!(error.to_string().contains("the folder /nowhere/at/all that source.folder.url names is not there"));
     }
 
     #[tokio::test]
@@ -229,8 +261,6 @@ mod tests {
         }
         let document = Ask::document("ddt", &"anna".into(), "D/7 #%é");
         assert_eq!(text(folder(&url, 5).fetch(&document).await), Ok(b"one".to_vec()));
-        let nowhere = folder("/nowhere/at/all", 5).fetch(&document).await.unwrap_err();
-        assert_eq!(nowhere, SourceError::NotFound("/nowhere/at/all".into()));
     }
 
     #[tokio::test]

@@ -2,7 +2,7 @@
 
 use super::port::{RunEnd, StopHandle};
 use crate::{
-    domain::{ClaimedJob, NextStep, Outcome, Reason, RetryPolicy, Timestamp, text::on_record},
+    domain::{BreakerPolicy, ClaimedJob, NextStep, Outcome, Reason, RetryPolicy, Timestamp, text::on_record},
     event::{Bus, Event},
     source::SourceError,
     store::{Finish, SourceReport, Store, StoreError},
@@ -92,7 +92,12 @@ pub fn learnt(breaker: &SourceReport, answer: Result<(), &SourceError>) -> Optio
         Err(error) => Some(error.to_string()).filter(|_| error.is_failure_of_source() == Some(true)),
     };
     let was_asked = answer.err().is_none_or(|error| error.is_failure_of_source().is_some());
-    was_asked.then(|| SourceReport { failed, ..breaker.clone() })
+    // who asks to be left alone is: until then nothing is tried, whatever is scheduled
+    let policy = match answer {
+        Err(SourceError::Busy { after, .. }) => BreakerPolicy { failures: 1, open: *after, max_open: *after },
+        _ => breaker.policy,
+    };
+    was_asked.then(|| SourceReport { failed, policy, ..breaker.clone() })
 }
 
 fn tell(end: &RunEnd) {

@@ -272,3 +272,20 @@ async fn numbers_instants_and_texts_have_bounds_that_are_told() {
     assert_eq!(limits, BTreeMap::from([("orders".to_owned(), 2)]), "what cannot be used is none");
     app.stop().await;
 }
+
+#[actix::test]
+async fn a_source_that_asks_to_be_left_alone_is_by_retries_and_schedule_alike() {
+    let app = start(&["a"]).await;
+    let busy = SourceError::Busy { said: "come back later".into(), after: Duration::from_mins(40) };
+    app.source.fail("orders", "a", busy);
+    let job = app.enqueue("orders", "a").await;
+    app.at_rest().await;
+    let row = app.app.store.job(job).await.unwrap().unwrap();
+    let wait = row.due_at - Clock::now(&app.clock);
+    assert_eq!(row.state, "delayed");
+    assert!(wait > chrono::Duration::minutes(39), "its retry waits: {wait}");
+    let timer = app.queue.send(Enqueue::new("ddt", "a", Reason::Timer)).await.unwrap().unwrap();
+    assert!(matches!(timer, Admission::BreakerOpen { .. }), "{timer:?}");
+    app.post(&format!("/api/jobs/{job}/cancel"), json!({})).await;
+    app.stop().await;
+}

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Url;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
 use super::super::{Ask, SourceError, Wanted};
@@ -33,6 +33,8 @@ pub struct HttpConfig {
     pub allow_hosts: Vec<String>,
     /// How long a server may be silent, in milliseconds; 0 is 30 s.
     pub silence_ms: u64,
+    /// The proxy that leads to the ERP, `http://...`; none if it is reached directly.
+    pub proxy: Option<SecretString>,
 }
 
 /// How credentials are shown.
@@ -96,20 +98,25 @@ impl HttpConfig {
         single.chain(reports).chain(documents)
     }
 
-    /// The hosts to which redirects may lead.
+    /// The origins of all URLs: scheme, host and port.
     ///
     /// # Errors
     /// The key that makes no sense, and why.
-    pub(super) fn hosts(&self) -> Result<Vec<String>, String> {
-        let mut hosts = self.allow_hosts.clone();
+    pub(super) fn origins(&self) -> Result<Vec<String>, String> {
+        if let Some(proxy) = &self.proxy {
+            reqwest::Proxy::all(proxy.expose_secret()).map_err(|_| "proxy: it is no URL of a proxy".to_owned())?;
+        }
+        let mut origins = Vec::new();
         for (key, url) in self.urls() {
             let filled = fill(url, |_| Some("x"));
             let filled = filled.map_err(|name| format!("{key}: '{{{name}}}' is no name that can be put in"))?;
             let url = Url::parse(&filled).map_err(|error| format!("{key}: {error}"))?;
-            let host = url.host_str().filter(|_| matches!(url.scheme(), "http" | "https"));
-            hosts.push(host.ok_or(format!("{key}: must begin with http:// or https:// and a host"))?.to_owned());
+            if url.host_str().is_none() || !matches!(url.scheme(), "http" | "https") {
+                return Err(format!("{key}: must begin with http:// or https:// and a host"));
+            }
+            origins.push(url.origin().ascii_serialization());
         }
-        Ok(hosts)
+        Ok(origins)
     }
 
     /// Where what was asked for is.
@@ -178,11 +185,12 @@ mod tests {
 
     #[test]
     fn mistakes_are_named_by_key() {
-        assert_eq!(config().hosts().unwrap(), ["erp.example", "erp.example", "prices.example"]);
+        let (erp, prices) = ("https://erp.example", "https://prices.example");
+        assert_eq!(config().origins().unwrap(), [erp, erp, prices]);
         let with = |change: fn(&mut HttpConfig)| {
             let mut config = config();
             change(&mut config);
-            config.hosts().unwrap_err()
+            config.origins().unwrap_err()
         };
         assert!(with(|config| config.report_url = "/x".into()).starts_with("report_url: "));
         assert!(with(|config| config.report_url = "ftp://x/y".into()).starts_with("report_url: must begin"));

@@ -1,6 +1,7 @@
 //! An ERP over HTTP: one fresh log-in at once where a session has expired, redirects within known hosts alone.
 
 mod config;
+mod places;
 mod session;
 
 use std::{
@@ -21,8 +22,11 @@ use sha2::{Digest, Sha256};
 pub use config::{Auth, HttpConfig, LoginConfig};
 
 use super::{Ask, Credential, Credentials, Fetched, Source, SourceError, guarded::check, refused::Refused};
+use places::Places;
 use session::{Client, Sessions, sent};
 
+/// No source is left alone for longer, whatever it asks for.
+const LONGEST_REST: Duration = Duration::from_hours(24);
 /// A report that was made so shortly before it was sent may be made again within the same second.
 const SETTLED: TimeDelta = TimeDelta::seconds(2);
 
@@ -44,7 +48,11 @@ impl HttpSource {
     /// The key of `[source.http]` that makes no sense, and why.
     pub fn new(config: HttpConfig, credentials: Arc<dyn Credentials>, limit: u64) -> Result<Self, String> {
         let silence = if config.silence_ms == 0 { 30_000 } else { config.silence_ms };
-        let client = Client { hosts: config.hosts()?.into(), silence: Duration::from_millis(silence) };
+        let client = Client {
+            places: Arc::new(Places::of(&config)?),
+            silence: Duration::from_millis(silence),
+            proxy: config.proxy.clone(),
+        };
         let refused = Arc::new(Refused::default());
         let sessions = Sessions::new(config.login.clone(), client.clone(), refused.clone());
         // what cannot be made is known at the start
@@ -101,7 +109,7 @@ impl HttpSource {
             // a part of a report, or none, is not the report
             StatusCode::OK => {}
             status if status.is_success() => return Err(SourceError::NotAReport(said)),
-            _ => return Err(SourceError::Unreachable(said)),
+            _ => return Err(unavailable(said, response.headers())),
         }
         let version = tag(response.headers()).map(|tag| format!("{mark}:{tag}"));
         let bytes = self.body(response, ask).await?;
@@ -142,6 +150,19 @@ fn with_credential(request: RequestBuilder, auth: Auth, credential: Option<&Cred
     }
 }
 
+/// An answer that another attempt may not get: at once, or when the server says.
+fn unavailable(said: String, headers: &HeaderMap) -> SourceError {
+    let after = headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()).and_then(|value| {
+        let seconds = value.trim().parse::<u64>().ok().map(Duration::from_secs);
+        let until = || (DateTime::parse_from_rfc2822(value).ok()?.to_utc() - chrono::Utc::now()).to_std().ok();
+        seconds.or_else(until)
+    });
+    match after {
+        Some(after) if !after.is_zero() => SourceError::Busy { said, after: after.min(LONGEST_REST) },
+        _ => SourceError::Unreachable(said),
+    }
+}
+
 /// The tag by which a server tells whether its report is still the same: a strong one, of a report that was not
 /// made just now. A time alone is none: it has whole seconds, and goes backwards where an older file is put back.
 fn tag(headers: &HeaderMap) -> Option<&str> {
@@ -163,8 +184,14 @@ impl Source for HttpSource {
         };
         let mut session = self.sessions.of(&ask.agent, known).await?;
         let mut answer = self.get(&session.client, url.clone(), ask, Some(known)).await;
-        if let Err(SourceError::Expired(text)) = &answer
-            && session.may_be_renewed()
+        // a session may also end with a page like any other
+        let has_ended = |error: &SourceError| match error {
+            SourceError::Expired(_) => session.may_be_renewed(),
+            SourceError::NotAReport(_) => session.once_worked(),
+            _ => false,
+        };
+        if let Err(text) = &answer
+            && has_ended(text)
         {
             tracing::info!(agent = %ask.agent, "{text}: logging in afresh");
             session = self.sessions.renew(&ask.agent, known, &session).await?;
