@@ -19,12 +19,31 @@ pub fn check(settings: &Settings) -> anyhow::Result<SyncTypes> {
     if let Some(both) = operations.job_types().find(|name| types.get(name.as_str()).is_some()) {
         bail!("'{both}' is the name of a sync type and of an operation");
     }
-    let scheme = settings.database.url.expose_secret().split(':').next().unwrap_or_default();
-    if !matches!(scheme, "sqlite" | "postgres" | "postgresql") {
-        bail!("configuration: database.url: it begins with neither sqlite:// nor postgres://");
+    let url = settings.database.url.expose_secret();
+    match url.split(':').next().unwrap_or_default() {
+        "sqlite" => {}
+        "postgres" | "postgresql" => check_url("database.url", url)?,
+        _ => bail!("configuration: database.url: it begins with neither sqlite:// nor postgres://"),
+    }
+    if let Some(url) = &settings.coordination.redis_url {
+        check_url("coordination.redis_url", url.expose_secret())?;
     }
     source::check(settings)?;
     outbox::routes(&settings.sink)?;
     sandbox(settings)?;
     Ok(types)
+}
+
+/// Can a URL of a server be read as it was meant? Said here, without it: what others say of it may hold its password.
+fn check_url(key: &str, url: &str) -> anyhow::Result<()> {
+    let behind = url.split_once("://").map(|(_, behind)| behind).unwrap_or_default();
+    let user = behind.rfind('@').map(|at| &behind[..at]).unwrap_or_default();
+    if user.contains(['/', '#', '?']) {
+        bail!("configuration: {key}: in a name or password, / is written %2F, # is %23, ? is %3F and @ is %40");
+    }
+    let is_url = reqwest::Url::parse(url).is_ok_and(|url| url.host_str().is_some_and(|host| !host.is_empty()));
+    if !is_url {
+        bail!("configuration: {key}: it is no URL such as postgres://USER:PASSWORD@HOST:PORT/NAME");
+    }
+    Ok(())
 }

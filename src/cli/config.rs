@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::{Exit, variables};
+use super::{Exit, output::say, variables};
 use crate::{app, settings::Settings};
 
 /// Checks or shows the settings in force.
@@ -39,11 +39,11 @@ impl Config {
                 for note in &settings.notes {
                     eprintln!("note: {note}");
                 }
-                println!("the configuration can be used; sync types: {}", types.names());
+                say!("the configuration can be used; sync types: {}", types.names());
             }
             Action::Show => {
                 for setting in Settings::show(files, variables())? {
-                    println!("{} = {}  # {}", setting.key, setting.value, setting.origin);
+                    say!("{} = {}  # {}", setting.key, setting.value, setting.origin);
                 }
             }
         }

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use secrecy::ExposeSecret as _;
 use serde_json::json;
 
-use super::{Exit, known_agent};
+use super::{Exit, known_agent, must_exist, output::say};
 use crate::{
     app::{self, Io},
     domain::AgentId,
@@ -65,10 +65,13 @@ impl Credentials {
     /// A key, a database or an input that cannot be used.
     pub fn run(&self, settings: impl FnOnce() -> anyhow::Result<Settings>) -> anyhow::Result<Exit> {
         if let What::NewKey = self.command {
-            println!("{}", Vault::new_key()?);
+            say!("{}", Vault::new_key()?);
             return Ok(Exit::Done);
         }
         let settings = settings()?;
+        if !matches!(self.command, What::Set { .. }) {
+            must_exist(&settings)?;
+        }
         let types = Arc::new(SyncTypes::load(&settings.sync.types_dir)?);
         let io = Io::start()?;
         io.handle().block_on(async {
@@ -100,7 +103,7 @@ impl Credentials {
             }
             What::List => {
                 for one in store.credentials().await? {
-                    println!("{}", json!({ "agentId": one.agent, "updatedAt": one.updated_at, "key": one.key_name }));
+                    say!("{}", json!({ "agentId": one.agent, "updatedAt": one.updated_at, "key": one.key_name }));
                 }
             }
             What::Remove { agent } => {
@@ -117,7 +120,7 @@ impl Credentials {
                     let new = seal(&vault, &old.agent, &credential)?;
                     resealed += u64::from(store.reseal_credential(old.sealed, new).await?);
                 }
-                println!("{}", json!({ "resealed": resealed }));
+                say!("{}", json!({ "resealed": resealed }));
             }
         }
         Ok(Exit::Done)

@@ -8,7 +8,7 @@ use rust_decimal::Decimal;
 use serde_json::{Map, json};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Exit, start_log};
+use super::{Exit, output::say, start_log};
 use crate::{
     app::{self, App, Parts},
     domain::{AgentId, Reason, SyncType},
@@ -93,9 +93,9 @@ impl Demo {
                 .await?;
         }
         let key = app.sessions.one_time_key().context("the system gives no random numbers")?;
-        println!("dashboard http://{}/login?key={key}", app.addr);
-        println!("erp       http://{erp_addr}/state.json");
-        println!("token     {token}");
+        say!("dashboard http://{}/login?key={key}", app.addr);
+        say!("erp       http://{erp_addr}/state.json");
+        say!("token     {token}");
         eprintln!("\nOpen the first link (it works once). Ctrl-C ends the demo.\n");
 
         let story = tell(app.queue.clone(), app.store.clone(), types, erp);

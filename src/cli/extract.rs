@@ -248,14 +248,14 @@ fn print(format: Format, spec: &SyncTypeSpec, report: &Report) -> anyhow::Result
             writeln!(out, "[")?;
             for (number, record) in report.records.iter().enumerate() {
                 let comma = if number + 1 < report.records.len() { "," } else { "" };
-                serde_json::to_writer(&mut out, &object(record))?;
+                serde_json::to_writer(&mut out, &object(record)).map_err(io::Error::from)?;
                 writeln!(out, "{comma}")?;
             }
             writeln!(out, "]")?;
         }
         Format::Jsonl => {
             for record in &report.records {
-                serde_json::to_writer(&mut out, &object(record))?;
+                serde_json::to_writer(&mut out, &object(record)).map_err(io::Error::from)?;
                 writeln!(out)?;
             }
         }

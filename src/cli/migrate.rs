@@ -1,11 +1,11 @@
 //! `lockstep migrate`: the schema up, down, or as it is.
 
-use std::sync::Arc;
+use std::{io::IsTerminal as _, sync::Arc};
 
 use clap::{Args, ValueEnum};
 use secrecy::ExposeSecret as _;
 
-use super::Exit;
+use super::{Exit, must_exist, output::say};
 use crate::{app::Io, settings::Settings, store::Store, sync_type::SyncTypes};
 
 /// Looks after the schema.
@@ -13,18 +13,24 @@ use crate::{app::Io, settings::Settings, store::Store, sync_type::SyncTypes};
 #[command(after_help = "Examples:
   lockstep migrate
   lockstep migrate status
-  lockstep migrate down      # takes lockstep's own tables away; records stay")]
+  lockstep migrate down --yes
+
+Down takes lockstep's own tables away and with them what is only there: changes that have not gone out yet, the
+credentials of agents, kept reports, the history of runs. Records stay.")]
 pub struct Migrate {
     /// What to do.
     #[arg(value_enum, default_value_t = Direction::Up)]
     direction: Direction,
+    /// Do it without asking.
+    #[arg(long)]
+    yes: bool,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Direction {
     /// Bring the schema up to date.
     Up,
-    /// Take lockstep's own tables away: jobs, runs, settings, quarantine. Record tables stay.
+    /// Take lockstep's own tables away: jobs, runs, settings, unsent changes, credentials. Record tables stay.
     Down,
     /// Print each migration and whether it is applied.
     Status,
@@ -37,6 +43,20 @@ impl Migrate {
     /// A database that cannot be used.
     pub fn run(&self, settings: &Settings) -> anyhow::Result<Exit> {
         let types = Arc::new(SyncTypes::load(&settings.sync.types_dir)?);
+        match self.direction {
+            Direction::Down => must_exist(settings)?,
+            Direction::Status if must_exist(settings).is_err() => {
+                for name in Store::known_migrations() {
+                    say!("{name} pending");
+                }
+                return Ok(Exit::Done);
+            }
+            Direction::Up | Direction::Status => {}
+        }
+        if matches!(self.direction, Direction::Down) && !self.yes && !agreed()? {
+            eprintln!("nothing was changed");
+            return Ok(Exit::Usage);
+        }
         let io = Io::start()?;
         io.handle().block_on(async {
             let store = Store::open(settings.database.url.expose_secret(), io.handle(), types).await?;
@@ -46,10 +66,21 @@ impl Migrate {
                 Direction::Status => {}
             }
             for (name, applied) in store.migration_status().await? {
-                println!("{name} {}", if applied { "applied" } else { "pending" });
+                say!("{name} {}", if applied { "applied" } else { "pending" });
             }
             store.close().await;
             Ok(Exit::Done)
         })
     }
+}
+
+/// Does the person at the terminal agree? Nobody is asked where none sits there.
+fn agreed() -> anyhow::Result<bool> {
+    if !std::io::stdin().is_terminal() {
+        anyhow::bail!("down takes unsent changes, credentials and the history away: say --yes if that is meant");
+    }
+    eprint!("This takes unsent changes, credentials, kept reports and the history away. Go on? (yes/no) ");
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer)?;
+    Ok(answer.trim().eq_ignore_ascii_case("yes"))
 }

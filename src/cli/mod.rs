@@ -8,6 +8,7 @@ mod extract;
 mod healthcheck;
 mod migrate;
 mod outbox;
+mod output;
 mod progress;
 mod replay;
 mod serve;
@@ -23,6 +24,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use clap::{Parser, Subcommand};
+use secrecy::ExposeSecret as _;
 use tracing_subscriber::{EnvFilter, fmt, prelude::*};
 
 use crate::{
@@ -161,6 +163,21 @@ async fn open(settings: &Settings, io: &Io, name: &str) -> anyhow::Result<Option
         return Ok(None);
     };
     Ok(Some((context, spec)))
+}
+
+/// Refuses to make a database where a command only looks: the wrong folder would show an empty one.
+///
+/// # Errors
+/// There is none; with its path.
+fn must_exist(settings: &Settings) -> anyhow::Result<()> {
+    let url = settings.database.url.expose_secret();
+    let Some(path) = url.strip_prefix("sqlite:") else { return Ok(()) };
+    let path = std::path::Path::new(path.trim_start_matches("//").split('?').next().unwrap_or_default());
+    if path.exists() {
+        return Ok(());
+    }
+    let place = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+    bail!("database.url: there is no database at {}: name the service's configuration with --config", place.display())
 }
 
 /// The agent of this name.

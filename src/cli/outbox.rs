@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use secrecy::ExposeSecret as _;
 use serde_json::json;
 
-use super::Exit;
+use super::{Exit, must_exist, output::say};
 use crate::{
     app::Io,
     domain::{ItemId, ItemStatus},
@@ -70,6 +70,7 @@ impl Outbox {
     /// A database that cannot be used, an item that is not there or not FAILED.
     pub fn run(&self, settings: &Settings) -> anyhow::Result<Exit> {
         let types = Arc::new(SyncTypes::load(&settings.sync.types_dir)?);
+        must_exist(settings)?;
         let io = Io::start()?;
         io.handle().block_on(async {
             let store = Store::open(settings.database.url.expose_secret(), io.handle(), types).await?;
@@ -91,21 +92,21 @@ impl Outbox {
                 let (model, doubtful, limit) = (model.clone(), *doubtful, *limit);
                 let wanted = ItemQuery { status, model, doubtful, limit, ..ItemQuery::default() };
                 for item in store.items(wanted).await? {
-                    println!("{}", json!(item));
+                    say!("{}", json!(item));
                 }
             }
             What::Retry { item: Some(item), even_if_done, .. } => {
                 store.redrive_item(*item, *even_if_done, now).await?;
-                println!("{}", json!({ "items": 1 }));
+                say!("{}", json!({ "items": 1 }));
             }
             What::Retry { item: None, model, .. } => {
-                println!("{}", json!({ "items": store.redrive_items(model.clone(), now).await? }));
+                say!("{}", json!({ "items": store.redrive_items(model.clone(), now).await? }));
             }
             What::Stats => {
                 let depths = store.item_depths().await?.into_iter().map(
                     |one| json!({ "model": one.model, "status": one.status, "items": one.items, "oldest": one.oldest }),
                 );
-                println!("{}", json!({ "models": depths.collect::<Vec<_>>() }));
+                say!("{}", json!({ "models": depths.collect::<Vec<_>>() }));
             }
         }
         Ok(Exit::Done)

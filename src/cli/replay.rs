@@ -7,7 +7,8 @@ use clap::Args;
 use serde_json::{Value as Json, json};
 
 use super::{
-    Exit, known_agent, open,
+    Exit, known_agent, must_exist, open,
+    output::say,
     progress::Bar,
     sync::{plan_json, sync},
 };
@@ -51,6 +52,7 @@ impl Replay {
     /// # Errors
     /// Settings or a database that cannot be used.
     pub fn run(&self, settings: &Settings) -> anyhow::Result<Exit> {
+        must_exist(settings)?;
         let io = Io::start()?;
         io.handle().block_on(async {
             let Some((context, spec)) = open(settings, &io, &self.name).await? else { return Ok(Exit::Usage) };
@@ -97,7 +99,7 @@ impl Replay {
             let bytes = context.store.kept_bytes(report.id).await?;
             let read = preview(context, spec, agent, bytes, true).await;
             bar.clear();
-            println!("{}", line(spec, agent, report, then.as_ref(), &read));
+            say!("{}", line(spec, agent, report, then.as_ref(), &read));
         }
         // asked for only now: a service may have applied another meanwhile
         let Some(last) = context.store.last_applied(&spec.name, agent).await? else {
@@ -127,7 +129,7 @@ impl Replay {
         let mut shown = plan_json(&read, &plan, &verdicts);
         shown["wouldApply"] = report.id.into();
         shown["agentId"] = json!(agent);
-        println!("{shown}");
+        say!("{shown}");
         Ok(match (verdicts.is_empty(), read.quarantined.is_empty()) {
             (false, _) => Exit::Held,
             (true, false) => Exit::Quarantined,

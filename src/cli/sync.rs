@@ -11,7 +11,7 @@ use clap::Args;
 use serde_json::{Value as Json, json};
 use sha2::{Digest, Sha256};
 
-use super::{Exit, known_agent, open, progress::Bar};
+use super::{Exit, known_agent, open, output::say, progress::Bar};
 use crate::{
     app::Io,
     delta::{ChangeKind, Plan, Verdict},
@@ -100,7 +100,7 @@ async fn dry_run(
     };
     match previewed {
         Ok((report, plan, verdicts)) => {
-            println!("{:#}", plan_json(&report, &plan, &verdicts));
+            say!("{:#}", plan_json(&report, &plan, &verdicts));
             Ok(match (verdicts.is_empty(), report.quarantined.is_empty()) {
                 (false, _) => Exit::Held,
                 (true, false) => Exit::Quarantined,
@@ -165,7 +165,7 @@ pub(super) async fn sync(
     if let Some(trouble) = &end.not_recorded {
         bail!("the end of the run could not be stored: {trouble}");
     }
-    println!(
+    say!(
         "{:#}",
         json!({ "runId": end.run, "outcome": end.outcome, "stage": end.stage, "error": end.error, "counts": end.counts })
     );

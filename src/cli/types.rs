@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc, time::Instant};
 use anyhow::Context;
 use clap::{Args, Subcommand};
 
-use super::{Exit, extract};
+use super::{Exit, extract, output::say};
 use crate::{
     app,
     report::{
@@ -63,7 +63,7 @@ impl Types {
     pub fn run(&self, settings: &Settings) -> anyhow::Result<Exit> {
         match &self.command {
             Command::New { name } => {
-                print!("{}", guess::template(name));
+                say!("{}", guess::template(name).trim_end());
                 Ok(Exit::Done)
             }
             Command::Guess { file, name } => {
@@ -76,7 +76,7 @@ impl Types {
                     }
                 };
                 let draft = guess::draft(&columns);
-                print!("{}", draft.file(name));
+                say!("{}", draft.file(name).trim_end());
                 let rows = columns.first().map_or(0, |column| column.texts.len());
                 let doubts = draft.columns.iter().filter(|column| column.doubt.is_some()).count();
                 let key = draft.key.map_or("none", |key| draft.columns[key].header.as_str());

@@ -88,6 +88,16 @@ pub fn is_guessable(secret: &str) -> bool {
     secret.chars().count() < 16 || different.len() < 6
 }
 
+/// One of some names, or what is wrong with `text`.
+///
+/// # Errors
+/// Names them all.
+pub fn choice<T: Copy>(text: &str, known: &[(&str, T)]) -> Result<T, String> {
+    let found = known.iter().find(|(name, _)| *name == text).map(|(_, value)| *value);
+    let names = || known.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+    found.ok_or_else(|| format!("'{}' is none of {}", text.escape_debug(), names()))
+}
+
 /// A list of texts as settings have it: in a file a list, in the environment one text with commas.
 ///
 /// # Errors

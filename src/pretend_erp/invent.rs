@@ -61,9 +61,9 @@ fn value(field: &Field, required: bool, random: &mut fastrand::Rng) -> Value {
     match field.value_type {
         ValueType::Text | ValueType::Tracking | ValueType::Skip => Value::Text(text(&field.name, random)),
         ValueType::Id => Value::Text(random.u32(10_000..2_000_000).to_string()),
-        ValueType::Int => Value::Int(random.i64(..5_000)),
+        ValueType::Int => Value::Int(random.i64(0..5_000)),
         ValueType::Money => cents(random, 2_000_000),
-        ValueType::Number | ValueType::Percent => Value::Decimal(Decimal::new(random.i64(..10_000), 2)),
+        ValueType::Number | ValueType::Percent => Value::Decimal(Decimal::new(random.i64(0..10_000), 2)),
         ValueType::Date => Value::Date(day(random)),
         ValueType::Datetime => {
             let time = chrono::NaiveTime::from_num_seconds_from_midnight_opt(random.u32(..86_400), 0);

@@ -79,7 +79,8 @@ pub(super) fn layers<'a>(
     let mut layers: Vec<(String, Layer)> =
         vec![("default".to_owned(), Box::new(File::from_str(DEFAULTS, FileFormat::Toml)))];
     for path in files {
-        layers.push((path.display().to_string(), Box::new(File::from(path).format(FileFormat::Toml))));
+        let text = read(path)?;
+        layers.push((path.display().to_string(), Box::new(File::from_str(&text, FileFormat::Toml))));
     }
     let own = environment.into_iter().filter(|(name, _)| name.starts_with("LOCKSTEP__")).collect();
     let variables =
@@ -92,6 +93,19 @@ pub(super) fn layers<'a>(
         Ok((name, Entries(entries, notes)))
     };
     layers.into_iter().map(read).collect()
+}
+
+/// A file's text, if it is TOML: what is said of it names the place, and shows none of it.
+fn read(path: &Path) -> Result<String, SettingsError> {
+    let place = || path.display().to_string();
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| SettingsError::File { place: place(), wrong: format!("cannot be read: {error}") })?;
+    let Err(error) = toml::from_str::<toml::Table>(&text) else { return Ok(text) };
+    let before = &text[..error.span().map_or(0, |span| span.start.min(text.len()))];
+    let (line, column) =
+        (before.matches('\n').count() + 1, before.rsplit('\n').next().map_or(0, |last| last.chars().count()) + 1);
+    let wrong = format!("line {line}, column {column}: {}", error.message());
+    Err(SettingsError::File { place: place(), wrong })
 }
 
 /// Replaces `<secret>_file` by `<secret>` with the file's content.

@@ -11,13 +11,17 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
 mod bounds;
+mod error;
 mod layers;
+mod log;
 mod notes;
 mod sink;
 mod source;
 
+pub use error::SettingsError;
 pub use layers::Shown;
 use layers::layers;
+pub use log::{Log, LogFormat};
 pub use sink::{CsvSettings, ModelSettings, SinkSettings};
 pub use source::{SourceKind, SourceSettings};
 
@@ -29,32 +33,6 @@ use crate::{
     store::Agent,
     sync_type::spec::Guards,
 };
-
-/// The settings cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum SettingsError {
-    /// A file cannot be read, or a key is unknown or of the wrong type.
-    #[error("configuration: {0}")]
-    Config(#[from] config::ConfigError),
-    /// A value makes no sense.
-    #[error("configuration: {key}: {wrong}")]
-    Invalid {
-        /// The key.
-        key: &'static str,
-        /// What is wrong.
-        wrong: String,
-    },
-    /// The file of a secret cannot be read.
-    #[error("configuration: {key}: cannot use {file}: {wrong}")]
-    Secret {
-        /// The key.
-        key: String,
-        /// The file.
-        file: String,
-        /// Why not.
-        wrong: String,
-    },
-}
 
 /// All settings, checked.
 #[derive(Debug, Clone, Deserialize)]
@@ -210,54 +188,6 @@ pub struct Limits {
     pub shutdown_seconds: u64,
 }
 
-/// `[log]`
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Log {
-    /// How lines look.
-    pub format: LogFormat,
-    /// A tracing filter.
-    pub level: String,
-}
-
-impl Log {
-    /// The filter that `level` asks for. A bare level is lockstep's own: what others log in detail may hold the
-    /// cookies and forms of the ERP, so they stay at `info` unless they are named.
-    ///
-    /// # Errors
-    /// [`SettingsError::Invalid`] for what is no level.
-    pub fn filter(&self) -> Result<String, SettingsError> {
-        const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
-        let directive = |directive: &str| {
-            let (target, level) = match directive.rsplit_once('=') {
-                Some((target, level)) => (Some(target.trim()), level.trim().to_lowercase()),
-                None => (None, directive.to_lowercase()),
-            };
-            if !LEVELS.contains(&level.as_str()) {
-                let wrong = format!("'{level}' is no level; known are {}", LEVELS.join(", "));
-                return Err(SettingsError::Invalid { key: "log.level", wrong });
-            }
-            Ok(match (target, level.as_str()) {
-                (Some(target), level) => format!("{target}={level}"),
-                (None, "debug" | "trace") => format!("info,lockstep={level}"),
-                (None, level) => level.to_owned(),
-            })
-        };
-        let parts = self.level.split(',').map(str::trim).filter(|part| !part.is_empty());
-        Ok(parts.map(directive).collect::<Result<Vec<_>, _>>()?.join(","))
-    }
-}
-
-/// How log lines look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// For machines.
-    Json,
-    /// For people.
-    Pretty,
-}
-
 impl Settings {
     /// The settings in force: defaults, `files` (the later ones win), `environment` (all variables of the process).
     ///
@@ -270,7 +200,7 @@ impl Settings {
         let mut notes = notes::of_environment(&environment);
         let layers = layers(files, environment)?;
         let merged = layers.iter().fold(Config::builder(), |builder, (_, layer)| builder.add_source(layer.clone()));
-        let mut settings: Settings = merged.build()?.try_deserialize()?;
+        let mut settings: Settings = merged.build()?.try_deserialize().map_err(SettingsError::from_config)?;
         settings.check()?;
         notes.extend(settings.alerts.keys().map(|key| format!("alerts.{key} is read by nothing yet")));
         if settings.source.http.proxy.is_some() {
@@ -379,13 +309,6 @@ mod tests {
             let error = load(file, &environment).expect_err(file);
             assert!(error.contains(named), "{error}");
         }
-    }
-
-    #[test]
-    fn what_others_log_in_detail_is_only_logged_where_they_are_named() {
-        let filter = |level: &str| Log { format: LogFormat::Json, level: level.to_owned() }.filter().unwrap();
-        assert_eq!(filter("debug"), "info,lockstep=debug");
-        assert_eq!(filter("WARN, sea_orm=debug"), "warn,sea_orm=debug");
     }
 
     #[test]

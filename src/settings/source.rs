@@ -3,7 +3,10 @@
 use serde::Deserialize;
 
 use super::SettingsError;
-use crate::source::{Auth, CommandConfig, FolderConfig, HttpConfig};
+use crate::{
+    domain::text::choice,
+    source::{Auth, CommandConfig, FolderConfig, HttpConfig},
+};
 
 /// `[source]`
 #[derive(Debug, Clone, Deserialize)]
@@ -46,7 +49,7 @@ pub struct SourceSettings {
 
 /// The kinds of source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(try_from = "String")]
 pub enum SourceKind {
     /// Files or objects.
     Folder,
@@ -56,6 +59,22 @@ pub enum SourceKind {
     Http,
     /// An external program.
     Command,
+}
+
+impl TryFrom<String> for SourceKind {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        choice(
+            &text,
+            &[
+                ("folder", SourceKind::Folder),
+                ("http", SourceKind::Http),
+                ("command", SourceKind::Command),
+                ("none", SourceKind::None),
+            ],
+        )
+    }
 }
 
 impl SourceKind {

@@ -109,7 +109,7 @@ impl Connections {
             let row = reader.query_one_raw(Statement::from_string(DbBackend::Postgres, "SHOW server_encoding")).await?;
             row.map(|row| row.try_get::<String>("", "server_encoding")).transpose()
         };
-        match join(runtime.spawn(asked).await)?.map_err(StoreError::opening)? {
+        match join(runtime.spawn(asked).await)?.map_err(|error| StoreError::opening(&error))? {
             Some(encoding) if encoding != "UTF8" => Err(StoreError::Unsupported(format!(
                 "database.url: the database is encoded in {encoding}, which lacks letters of names; make one with \
                  ENCODING 'UTF8'"
@@ -154,5 +154,5 @@ impl Connections {
 }
 
 async fn connect(options: ConnectOptions, runtime: &Handle) -> Result<DatabaseConnection, StoreError> {
-    join(runtime.spawn(Database::connect(options)).await)?.map_err(StoreError::opening)
+    join(runtime.spawn(Database::connect(options)).await)?.map_err(|error| StoreError::opening(&error))
 }

@@ -2,7 +2,7 @@
 
 use sea_orm::{DbErr, RuntimeErr};
 
-use crate::domain::{item::IllegalItem, job::Illegal};
+use crate::domain::{item::IllegalItem, job::Illegal, text::on_record};
 
 /// A store operation failed; nothing of it was stored.
 #[derive(Debug, thiserror::Error)]
@@ -67,8 +67,9 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    pub(super) fn opening(error: DbErr) -> Self {
-        StoreError::Database { doing: "open the database", error }
+    pub(super) fn opening(error: &DbErr) -> Self {
+        // what is said of an address may hold its password
+        StoreError::Unsupported(format!("cannot open the database: {}", on_record(&error.to_string())))
     }
 
     /// For `map_err`: names what was attempted.

@@ -66,6 +66,19 @@ async fn create(tx: &DatabaseTransaction, spec: &SyncTypeSpec, types: &SyncTypes
         add.table(name.clone()).add_column(ColumnDef::new_with_type(column, column_type));
         tx.execute(&add).await?;
     }
+    let is_known = |column: &str| {
+        column == "agent_id"
+            || COMMON.iter().any(|(common, _)| *common == column)
+            || spec.fields.iter().any(|field| field.name == column)
+    };
+    for column in present.iter().filter(|column| !is_known(&column.name)) {
+        // it may hold what nothing else does
+        tracing::warn!(
+            table = name,
+            column = column.name,
+            "no field of the sync type has this column any more: it keeps its old values, and no run writes it"
+        );
+    }
     for column in link_columns(spec, types) {
         let mut index = Index::create();
         index.if_not_exists().name(format!("{name}_{column}")).table(name.clone()).col("agent_id").col(column);

@@ -52,6 +52,12 @@ impl Store {
         .await
     }
 
+    /// The migrations that this program knows, oldest first.
+    #[must_use]
+    pub fn known_migrations() -> Vec<String> {
+        Migrator::migrations().iter().map(|one| one.name().to_owned()).collect()
+    }
+
     /// `(migration, is it applied)` for each migration that this program or the database knows.
     ///
     /// # Errors
@@ -60,7 +66,7 @@ impl Store {
         self.write(|tx| {
             Box::pin(async move {
                 let applied = applied(tx).await?;
-                let known: Vec<String> = Migrator::migrations().iter().map(|one| one.name().to_owned()).collect();
+                let known = Self::known_migrations();
                 let newer = applied.iter().filter(|name| !known.contains(name)).cloned().collect::<Vec<_>>();
                 Ok(known.into_iter().chain(newer).map(|name| (name.clone(), applied.contains(&name))).collect())
             })

@@ -150,10 +150,10 @@ fn config_shows_what_is_in_force_and_names_what_is_wrong() {
 #[test]
 fn migrate_and_healthcheck_tell_how_things_are() {
     let folder = tempfile::tempdir().unwrap();
-    let status = |direction| stdout(&lockstep(folder.path(), &["migrate", direction]));
-    assert!(status("status").contains("pending"));
-    assert!(status("up").contains("applied"));
-    assert!(status("down").contains("pending"));
+    let status = |arguments: &[&str]| stdout(&lockstep(folder.path(), &[&["migrate"], arguments].concat()));
+    assert!(status(&["status"]).contains("pending"));
+    assert!(status(&["up"]).contains("applied"));
+    assert!(status(&["down", "--yes"]).contains("pending"));
     std::fs::write(folder.path().join("port.toml"), "[server]\nport = 1\n").unwrap();
     // also in an image where nobody is to be trusted
     let sick = Command::new(env!("CARGO_BIN_EXE_lockstep"))
@@ -181,6 +181,7 @@ fn bench_report_prints_what_extract_reads() {
 #[test]
 fn outbox_shows_and_redrives_what_waits_to_go_out() {
     let folder = tempfile::tempdir().unwrap();
+    assert_eq!(code(&lockstep(folder.path(), &["migrate"])), 0);
     let stats = lockstep(folder.path(), &["outbox", "stats"]);
     assert_eq!((code(&stats), stdout(&stats).trim()), (0, r#"{"models":[]}"#), "{}", stderr(&stats));
     assert_eq!(stdout(&lockstep(folder.path(), &["outbox", "list", "--status", "failed"])), "");
@@ -286,4 +287,76 @@ fn what_a_service_writes_is_its_owners_alone() {
     let mut said = String::new();
     std::io::Read::read_to_string(&mut service.stderr.take().unwrap(), &mut said).unwrap();
     assert!(said.contains("admin-token") && !said.contains(secret.trim()), "the log names the file: {said}");
+}
+
+#[test]
+fn a_reader_who_has_seen_enough_ends_a_command_quietly() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("report.pdf"), grid("orders")).unwrap();
+    for command in ["config show", "extract report.pdf --type orders", "extract report.pdf --type orders --format csv"]
+    {
+        let line =
+            format!("{} {command} | head -c 1 >/dev/null; exit ${{PIPESTATUS[0]}}", env!("CARGO_BIN_EXE_lockstep"));
+        let output = Command::new("bash").args(["-c", &line]).current_dir(folder.path()).output().unwrap();
+        assert_eq!((code(&output), stderr(&output).contains("panicked")), (0, false), "{command}: {}", stderr(&output));
+        assert!(!stderr(&output).contains("Broken pipe"), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn a_command_that_only_looks_makes_no_database() {
+    let folder = tempfile::tempdir().unwrap();
+    for command in [
+        &["outbox", "list"][..],
+        &["credentials", "list"],
+        &["replay", "--type", "orders", "--dry-run"],
+        &["migrate", "down"],
+    ] {
+        let output = lockstep(folder.path(), command);
+        assert_eq!(code(&output), 1, "{command:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains("there is no database at /"), "{command:?}: {}", stderr(&output));
+        assert!(!folder.path().join("data").exists(), "{command:?}");
+    }
+    let pending = lockstep(folder.path(), &["migrate", "status"]);
+    assert!(code(&pending) == 0 && stdout(&pending).contains(" pending"), "{}", stderr(&pending));
+    assert!(!folder.path().join("data").exists());
+    assert_eq!(code(&lockstep(folder.path(), &["migrate"])), 0);
+    let refused = lockstep(folder.path(), &["migrate", "down"]);
+    assert!(code(&refused) == 1 && stderr(&refused).contains("--yes"), "{}", stderr(&refused));
+    assert!(stdout(&lockstep(folder.path(), &["migrate", "status"])).contains(" applied"));
+    assert_eq!(code(&lockstep(folder.path(), &["migrate", "down", "--yes"])), 0);
+}
+
+#[test]
+fn no_error_shows_a_secret() {
+    let folder = tempfile::tempdir().unwrap();
+    let canary = "c4n4ryc4n4ry";
+    for settings in [
+        format!("[database]\nurl = \"postgres://u:{canary}/x@127.0.0.1:1/d\""),
+        format!("[database]\nurl = \"postgres://u:{canary}#x@127.0.0.1:1/d\""),
+        format!("[database]\nurl = \"postgres://u:{canary}@127.0.0.1:99999/d\""),
+        format!("[database]\nurl = \"postgres://u:{canary}@127.0.0.1:1/d\""),
+        format!("[coordination]\nredis_url = \"redis://:{canary}/@127.0.0.1:1\""),
+        format!("[auth]\nadmin_token = \"{canary}"),
+        format!("[auth]\nadmin_token = {canary}"),
+        format!("[auth]\nadmin_token = [\"{canary}\"]"),
+        format!("[source.http]\nproxy = \"{canary} {canary}\"\nreport_url = \"http://x\"\n[source]\nkind = \"http\""),
+    ] {
+        std::fs::write(folder.path().join("lockstep.toml"), &settings).unwrap();
+        for command in [&["config", "check"][..], &["serve"]] {
+            let output = Command::new(env!("CARGO_BIN_EXE_lockstep"))
+                .args(command)
+                .args(["--config", "lockstep.toml"])
+                .current_dir(folder.path())
+                .env("LOCKSTEP__SERVER__PORT", "0")
+                .env("LOCKSTEP__LOG__LEVEL", "trace")
+                .output()
+                .unwrap();
+            if command == ["serve"] || settings.contains("admin_token") {
+                assert_eq!(code(&output), 1, "{settings}: {}", stderr(&output));
+            }
+            let said = stderr(&output) + &stdout(&output);
+            assert!(!said.contains(canary), "{command:?} {settings}: {said}");
+        }
+    }
 }

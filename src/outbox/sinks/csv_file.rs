@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
 use super::super::sink::{Answers, Delivered, Delivery, Sink, SinkError, all};
-use crate::domain::Action;
+use crate::domain::{Action, text::choice};
 
 /// The first column: which record a row is.
 const RECORD: &str = "record_id";
@@ -30,13 +30,21 @@ pub struct CsvFile {
 
 /// What becomes of texts that a spreadsheet would take for formulas.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(try_from = "String")]
 pub enum Formulas {
     /// An apostrophe before them says that they are texts.
     #[default]
     Neutralise,
     /// They stay.
     Keep,
+}
+
+impl TryFrom<String> for Formulas {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        choice(&text, &[("neutralise", Formulas::Neutralise), ("keep", Formulas::Keep)])
+    }
 }
 
 /// Files that others read: their owner writes them, its group reads them.

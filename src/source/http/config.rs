@@ -8,6 +8,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
 use super::super::{Ask, SourceError, Wanted};
+use crate::domain::text::choice;
 
 /// What stays as it is within a part of a URL (RFC 3986, unreserved).
 const PART: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -39,7 +40,7 @@ pub struct HttpConfig {
 
 /// How credentials are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(try_from = "String")]
 pub enum Auth {
     /// Not at all.
     #[default]
@@ -50,6 +51,14 @@ pub enum Auth {
     Bearer,
     /// Once, in a form; then a cookie.
     Form,
+}
+
+impl TryFrom<String> for Auth {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        choice(&text, &[("none", Auth::None), ("basic", Auth::Basic), ("bearer", Auth::Bearer), ("form", Auth::Form)])
+    }
 }
 
 /// `[source.http.login]`
