@@ -3,8 +3,40 @@
 
 use sea_orm_migration::{
     prelude::*,
-    schema::{big_integer, integer, timestamp_with_time_zone},
+    schema::{big_integer, boolean, integer, text, timestamp_with_time_zone, timestamp_with_time_zone_null},
+    sea_orm::DbBackend,
 };
+
+/// A row that a person inserts by hand needs a type alone: every half an hour, as of now.
+async fn schedule_with_defaults(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
+    let db = manager.get_connection();
+    if manager.get_database_backend() == DbBackend::Postgres {
+        db.execute_unprepared(
+            "ALTER TABLE sync_settings ALTER COLUMN interval_minutes SET DEFAULT 30, \
+             ALTER COLUMN updated_at SET DEFAULT now()",
+        )
+        .await?;
+        return Ok(());
+    }
+    // SQLite gives no column a default later
+    let now = Expr::cust("(strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now'))");
+    let mut table = Table::create();
+    table
+        .table("sync_settings_new")
+        .col(text("sync_type").primary_key())
+        .col(integer("interval_minutes").check(Expr::cust("interval_minutes BETWEEN 5 AND 1440")).default(30))
+        .col(boolean("enabled").default(true))
+        .col(timestamp_with_time_zone_null("last_tick_at"))
+        .col(timestamp_with_time_zone_null("next_run_at"))
+        .col(timestamp_with_time_zone("updated_at").default(now));
+    manager.create_table(table).await?;
+    let columns = "sync_type, interval_minutes, enabled, last_tick_at, next_run_at, updated_at";
+    db.execute_unprepared(&format!("INSERT INTO sync_settings_new ({columns}) SELECT {columns} FROM sync_settings"))
+        .await?;
+    db.execute_unprepared("DROP TABLE sync_settings").await?;
+    db.execute_unprepared("ALTER TABLE sync_settings_new RENAME TO sync_settings").await?;
+    Ok(())
+}
 
 #[derive(DeriveMigrationName)]
 pub struct Migration;
@@ -20,7 +52,8 @@ impl MigrationTrait for Migration {
         manager.create_index(by_root).await?;
         let mut probe = Table::create();
         probe.table("write_probe").col(integer("id").primary_key()).col(timestamp_with_time_zone("written_at"));
-        manager.create_table(probe).await
+        manager.create_table(probe).await?;
+        schedule_with_defaults(manager).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {

@@ -48,6 +48,9 @@ pub struct Demo {
     /// Where the pages are; 0 picks a free port.
     #[arg(long, default_value_t = 8080)]
     port: u16,
+    /// The address to listen on; others than this machine reach the demo only if it is not a loopback one.
+    #[arg(long, env = "LOCKSTEP__SERVER__HOST", default_value = "127.0.0.1")]
+    host: String,
     /// Keep the folder with the database.
     #[arg(long)]
     keep: bool,
@@ -78,7 +81,8 @@ impl Demo {
         let (erp_addr, erp_server) = erp.serve().context("the pretend ERP cannot listen")?;
 
         let token = Vault::new_key()?;
-        let mut settings = Settings::load(None, environment(self.port, folder, &erp_addr.to_string(), &token)?)?;
+        let mut settings =
+            Settings::load(None, environment((&self.host, self.port), folder, &erp_addr.to_string(), &token)?)?;
         settings.agents = AGENTS.map(crate::store::Agent::named).to_vec();
         start_log(&settings)?;
         let vault = app::vault(&settings)?.context("there is no key")?;
@@ -122,7 +126,12 @@ fn rows(sync_type: &SyncType) -> usize {
 }
 
 /// The settings of the demo, as the environment would have them: an own folder, the pretend ERP, short minutes.
-fn environment(port: u16, folder: &Path, erp: &str, token: &str) -> anyhow::Result<HashMap<String, String>> {
+fn environment(
+    (host, port): (&str, u16),
+    folder: &Path,
+    erp: &str,
+    token: &str,
+) -> anyhow::Result<HashMap<String, String>> {
     let url = |path: &str| format!("http://{erp}{path}");
     let database = format!("sqlite://{}/lockstep.db?mode=rwc", folder.display());
     let nowhere = folder.join("none").display().to_string();
@@ -130,6 +139,7 @@ fn environment(port: u16, folder: &Path, erp: &str, token: &str) -> anyhow::Resu
     let (report, document) = (url("/export/{type}"), url("/documents/{folder}/{number}"));
     let (login, orders) = (url("/login"), url("/orders"));
     let settings = [
+        ("SERVER__HOST", host),
         ("SERVER__PORT", port.as_str()),
         ("DATABASE__URL", &database),
         ("AUTH__ADMIN_TOKEN", token),

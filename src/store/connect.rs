@@ -21,6 +21,8 @@ pub(super) struct Connections {
 /// SQLite: what a connection keeps of the file in memory, in KiB (negative, as SQLite has it). Its default of 2 MiB is
 /// less than the indexes of a long queue.
 const CACHE: &str = "-16384";
+/// SQLite: once readers allow it, the write-ahead log is cut to this (bytes), however large one transaction was.
+const WAL: &str = "16777216";
 /// SQLite: how long a statement waits for another process's write.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(20);
 /// PostgreSQL: how long a caller waits for a connection, also while the server is away.
@@ -75,6 +77,7 @@ impl Connections {
                     .synchronous(SqliteSynchronous::Full)
                     .busy_timeout(BUSY_TIMEOUT)
                     .pragma("cache_size", CACHE)
+                    .pragma("journal_size_limit", WAL)
                     .foreign_keys(true)
             });
             options

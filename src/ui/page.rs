@@ -43,6 +43,8 @@ struct Row {
 struct Cell {
     agent: AgentId,
     last: Option<Run>,
+    /// The last run that read and applied a report: what it has put into quarantine is still there.
+    read: Option<Run>,
     running: Option<Running>,
 }
 
@@ -67,7 +69,8 @@ impl Overview {
             for agent in api.agents_for(spec, None).await?.into_iter().take(AGENTS) {
                 let last = store.last_run(&spec.name, &agent).await?;
                 let running = running.iter().find(|one| one.agent_id == agent).cloned();
-                cells.push(Cell { agent, last, running });
+                let read = store.last_read(&spec.name, &agent).await?;
+                cells.push(Cell { agent, last, read, running });
             }
             types.push(Row { sync_type: spec.name.clone(), cells });
         }
@@ -228,9 +231,8 @@ impl Overview {
 /// The quarantined rows of the last report of each type and agent that was applied.
 async fn quarantine(api: &Api, types: &[Row]) -> Result<Vec<(Run, Quarantined)>, Problem> {
     let mut found = Vec::new();
-    for (sync_type, cell) in types.iter().flat_map(|row| row.cells.iter().map(|cell| (&row.sync_type, cell))) {
-        let last = api.context.store.last_read(sync_type, &cell.agent).await?;
-        if let Some(run) = last.filter(|run| run.counts.quarantined > 0) {
+    for cell in types.iter().flat_map(|row| &row.cells) {
+        if let Some(run) = cell.read.as_ref().filter(|run| run.counts.quarantined > 0) {
             let rows = api.context.store.quarantined(run.id).await?;
             found.extend(rows.into_iter().take(LINES).map(|row| (run.clone(), row)));
         }
@@ -264,7 +266,11 @@ fn cell(cell: &Cell, now: Timestamp) -> Markup {
             @if progress.total > 0 { " " (progress.done) " of " (progress.total) }
         } @else {
             @match &cell.last {
-                Some(run) => { (outcome(run.outcome.as_deref().unwrap_or("running"))) }
+                Some(run) => {
+                    (outcome(run.outcome.as_deref().unwrap_or("running")))
+                    @let kept = cell.read.as_ref().filter(|read| read.id != run.id && read.counts.quarantined > 0);
+                    @if let Some(read) = kept { " " span.wait { (read.counts.quarantined) " in quarantine" } }
+                }
                 None => { "not yet" }
             }
         }

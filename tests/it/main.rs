@@ -25,6 +25,7 @@ mod queue;
 mod readers;
 mod reports;
 mod schedule;
+mod schema;
 mod shapes;
 mod sources;
 mod stops;

@@ -3,7 +3,7 @@
 use lockstep::testing::TestApp;
 use reqwest::{Client, Method, StatusCode, redirect::Policy};
 
-use crate::fixtures::{invent, serve};
+use crate::fixtures::{bytes, invent, serve};
 
 /// A browser: it keeps cookies, and says where it is sent.
 struct Browser {
@@ -121,5 +121,24 @@ async fn a_held_run_is_decided_on_and_what_is_stored_is_never_markup() {
     app.idle().await;
     let rows = app.rows("customers", agent).await;
     assert_eq!(rows.iter().filter(|row| row["missing_since"].is_null()).count(), 20);
+    app.stop().await;
+}
+
+#[actix::test]
+async fn nothing_is_good_while_a_row_of_it_is_in_quarantine() {
+    let app = TestApp::builder().agents(&["anna"]).start().await;
+    app.source.set("orders", "anna", bytes("edge/orders-bad-cells.pdf"));
+    let first = app.sync("orders", "anna").await;
+    assert!(first.counts.quarantined > 0);
+    app.idle().await;
+    let browser = Browser::new(&app);
+    browser.send("/login", &[("token", app.token())]).await;
+    let told = format!("{} in quarantine", first.counts.quarantined);
+    assert!(browser.page().await.0.contains(&told));
+    // the same bytes again change nothing, and mend nothing
+    let again = app.sync("orders", "anna").await;
+    assert_eq!((again.outcome.as_deref(), again.counts.quarantined), (Some("unchanged"), 0));
+    let (page, _) = browser.page().await;
+    assert!(page.contains(&format!("<span class=\"wait\">{told}</span>")), "{page}");
     app.stop().await;
 }

@@ -69,6 +69,9 @@ impl Api {
         segments.pop_if_empty().extend(["v4", "spreadsheets", config.spreadsheet.as_str(), "values"]);
         drop(segments);
         let key_file = config.key_file.clone();
+        if let Some(file) = &key_file {
+            std::fs::File::open(file).map_err(|error| format!("key_file: cannot read {file}: {error}"))?;
+        }
         Ok(Self {
             client,
             values,
