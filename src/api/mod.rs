@@ -35,6 +35,7 @@ use tracing_actix_web::TracingLogger;
 
 use json_body::JsonBody;
 pub use problem::Problem;
+pub use upload::Uploads;
 
 use crate::{
     domain::{AgentId, SyncType},
@@ -79,6 +80,8 @@ pub struct Api {
     pub vault: Option<Arc<Vault>>,
     /// Hash of the configured admin token.
     pub admin_token: Option<String>,
+    /// Whose turn it is to upload.
+    pub uploads: Arc<Uploads>,
     /// The largest JSON body.
     pub json_bytes: usize,
     /// The largest upload.
@@ -144,7 +147,7 @@ pub fn serve(
     listener: TcpListener,
     pages: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
 ) -> std::io::Result<(SocketAddr, ServerHandle)> {
-    let (bytes, json_bytes) = (api.report_bytes, api.json_bytes);
+    let json_bytes = api.json_bytes;
     let state = web::Data::new(api);
     let server = HttpServer::new(move || {
         App::new()
@@ -173,7 +176,7 @@ pub fn serve(
                     .configure(documents::routes)
                     .configure(data::routes)
                     .configure(events::routes)
-                    .configure(|config| upload::routes(config, bytes))
+                    .configure(upload::routes)
                     .default_service(web::to(problem::no_route)),
             )
             .default_service(web::to(problem::no_route))

@@ -13,7 +13,11 @@ use actix_web::{
 use serde::Serialize;
 
 use crate::{
-    domain::JobId, queue::QueueError, report::Refusal, scheduler::ScheduleError, store::StoreError,
+    domain::JobId,
+    queue::QueueError,
+    report::{Refusal, RefusalCode},
+    scheduler::ScheduleError,
+    store::StoreError,
     sync::Problem as RunProblem,
 };
 
@@ -187,7 +191,10 @@ impl From<RunProblem> for Problem {
 
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
-        Problem::new(StatusCode::UNPROCESSABLE_ENTITY, refusal.code.as_str(), refusal.text)
+        match refusal.code {
+            RefusalCode::Busy => Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", refusal.text).retry_after(5),
+            code => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code.as_str(), refusal.text),
+        }
     }
 }
 

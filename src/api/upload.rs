@@ -1,8 +1,11 @@
 //! How does a report come in by hand?
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use actix_web::{HttpResponse, http::StatusCode, web};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
+use tokio::sync::Semaphore;
 
 use super::{
     Api, Problem,
@@ -11,10 +14,47 @@ use super::{
 };
 use crate::{domain::Reason, queue::Enqueue, report};
 
-/// Uploads may have up to `bytes` bytes.
-pub fn routes(config: &mut web::ServiceConfig, bytes: usize) {
-    let resource = web::resource("/upload/{type}").app_data(web::PayloadConfig::new(bytes));
-    config.service(resource.route(web::post().to(upload)));
+/// Bodies that are in memory at once.
+const AT_ONCE: usize = 2;
+/// So many more may wait, unread, until one of them is stored.
+const MOST_WAITING: usize = 16;
+
+/// Whose turn it is to upload.
+#[derive(Debug)]
+pub struct Uploads {
+    turns: Semaphore,
+    asking: AtomicUsize,
+}
+
+impl Default for Uploads {
+    fn default() -> Self {
+        Self { turns: Semaphore::new(AT_ONCE), asking: AtomicUsize::new(0) }
+    }
+}
+
+/// One who uploads or waits, until dropped.
+struct Asking<'a>(&'a AtomicUsize);
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Uploads {
+    fn ask(&self) -> Result<Asking<'_>, Problem> {
+        let before = self.asking.fetch_add(1, Ordering::Relaxed);
+        let asking = Asking(&self.asking);
+        if before >= AT_ONCE + MOST_WAITING {
+            let text = format!("{before} uploads are under way or wait: send it again in a moment");
+            return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", text).retry_after(5));
+        }
+        Ok(asking)
+    }
+}
+
+pub fn routes(config: &mut web::ServiceConfig) {
+    config.service(web::resource("/upload/{type}").route(web::post().to(upload)));
 }
 
 #[derive(Debug, Deserialize)]
@@ -29,9 +69,8 @@ async fn upload(
     api: web::Data<Api>,
     name: web::Path<String>,
     query: web::Query<Query>,
-    body: Result<web::Bytes, actix_web::Error>,
+    payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
-    let body = problem::body(body)?;
     let spec = api.sync_type(&name)?;
     let agents = api.agents_for(&spec, query.agent.as_deref()).await?;
     let [agent] = &agents[..] else {
@@ -41,9 +80,19 @@ async fn upload(
         );
         return Err(Problem::new(StatusCode::BAD_REQUEST, "agent_needed", text));
     };
+    let _asking = api.uploads.ask()?;
+    // what waits is still in the client
+    let turn = api.uploads.turns.acquire().await;
+    let limit = api.report_bytes;
+    let body = payload.to_bytes_limited(limit).await.map_err(|_| {
+        let text = format!("the body has more than the {limit} bytes that limits.report_bytes allows");
+        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "bad_body", text)
+    })?;
+    let body = problem::body(body)?;
     report::check_is_pdf(&body)?;
     let sha256 = hex::encode(Sha256::digest(&body));
-    let document = api.store().keep_document(body.to_vec(), api.context.clock.now()).await?;
+    let document = api.store().keep_document(body.into(), api.context.clock.now()).await?;
+    drop(turn);
     let ask = Enqueue {
         document: Some((document, sha256)),
         ..Enqueue::new(spec.name.job_type(), agent.clone(), Reason::Upload)

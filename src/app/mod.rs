@@ -34,7 +34,7 @@ use crate::{
     operation::Operations,
     outbox::{DrainOutbox, OperationRunner, OutboxActor, Routes, Sink},
     queue::{self, Drain, Keep, QueueActor, QueueSettings, Worker},
-    report::sandbox::{ReadReports, Sandbox},
+    report::sandbox::{Gate, ReadReports, Sandbox},
     scheduler::{Halt, SchedulerActor, SchedulerSettings},
     settings::Settings,
     source::Source,
@@ -157,10 +157,13 @@ pub async fn context(settings: &Settings, io: &Io, parts: &mut Parts) -> anyhow:
         store,
         types,
         source,
-        reader: match parts.reader.take() {
-            Some(reader) => reader,
-            None => Arc::new(sandbox(settings)?),
-        },
+        reader: Arc::new(Gate::new(
+            match parts.reader.take() {
+                Some(reader) => reader,
+                None => Arc::new(sandbox(settings)?),
+            },
+            std::thread::available_parallelism().map_or(2, usize::from).max(2),
+        )),
         bus: Bus::new(std::mem::take(&mut parts.observers)),
         clock,
         batch: settings.sync.batch,
@@ -275,6 +278,7 @@ impl App {
             vault: vault(&settings)?,
             admin_token: settings.auth.admin_token.as_ref().map(|token| token_hash(token.expose_secret())),
             json_bytes: settings.sink.payload_bytes.saturating_add(api::JSON_BYTES),
+            uploads: Arc::default(),
             report_bytes: usize::try_from(settings.limits.report_bytes).unwrap_or(usize::MAX),
         };
         let listener_of_words = words::listen(&context.coordination, queue.clone(), scheduler.clone(), outbox.clone());

@@ -44,6 +44,8 @@ pub enum RefusalCode {
     Timeout,
     /// The process that read it died.
     Crash,
+    /// Too many reports wait to be read.
+    Busy,
 }
 
 /// A report was refused: nothing of it is used.
@@ -86,6 +88,7 @@ impl RefusalCode {
             RefusalCode::Cpu => "cpu",
             RefusalCode::Timeout => "timeout",
             RefusalCode::Crash => "crash",
+            RefusalCode::Busy => "busy",
         }
     }
 
@@ -94,7 +97,11 @@ impl RefusalCode {
     #[must_use]
     pub fn is_transient(self) -> bool {
         match self {
-            RefusalCode::EmptyBody | RefusalCode::LoginPage | RefusalCode::NotAPdf | RefusalCode::Damaged => true,
+            RefusalCode::EmptyBody
+            | RefusalCode::LoginPage
+            | RefusalCode::NotAPdf
+            | RefusalCode::Damaged
+            | RefusalCode::Busy => true,
             RefusalCode::NeedsPassword
             | RefusalCode::NoTable
             | RefusalCode::UnreadableText

@@ -15,7 +15,7 @@ use crate::{
     domain::{ClaimedJob, Clock, Counts, Outcome, Reason, Stage, Timestamp},
     event::{Bus, Event},
     report::{
-        Refusal, Report,
+        Refusal, RefusalCode, Report,
         sandbox::{Job, ReadReports},
     },
     source::{Source, SourceError},
@@ -150,6 +150,7 @@ impl Pipeline {
         let read = self.or_stop(self.context.reader.read(self.reading(bytes.clone()))).await?;
         if let (Err(refusal), None) = (&read, self.job.document)
             && refusal.code.is_transient()
+            && refusal.code != RefusalCode::Busy
         {
             // a log-in page, say: the source answers, but does not do its work
             let failed = Some(refusal.to_string());

@@ -4,7 +4,10 @@ use lockstep::testing::TestApp;
 use reqwest::Method;
 use serde_json::{Value as Json, json};
 
-use crate::fixtures::{bytes, grid, invent, serve};
+use crate::{
+    fixtures::{bytes, grid, invent, serve},
+    outbox::until,
+};
 
 #[actix::test]
 async fn nothing_is_answered_without_a_token_but_health() {
@@ -206,5 +209,32 @@ async fn agents_are_added_renamed_and_deactivated() {
         { "id": "new-one", "name": "New", "active": true },
     ]);
     assert_eq!(listed["items"], expected);
+    app.stop().await;
+}
+
+#[actix::test]
+async fn few_uploads_are_in_memory_at_once_and_few_more_wait() {
+    let app = TestApp::builder().agents(&["agent-1"]).start().await;
+    let upload = || app.raw(Method::POST, "/api/upload/orders?agent=agent-1").bearer_auth(app.token());
+    // bodies that do not come to their end
+    let stalled = || {
+        let never = futures_util::stream::pending::<Result<Vec<u8>, std::io::Error>>();
+        let request = upload().body(reqwest::Body::wrap_stream(never));
+        tokio::task::spawn_local(async move { drop(request.send().await) })
+    };
+    let waiting: Vec<_> = (0..18).map(|_| stalled()).collect();
+    until("the places are taken", async || {
+        let refused = upload().body(grid("orders")).timeout(std::time::Duration::from_millis(200)).send().await;
+        refused.is_ok_and(|answer| answer.status() == 503 && answer.headers().contains_key("retry-after"))
+    })
+    .await;
+    for one in waiting {
+        one.abort();
+    }
+    // who goes away makes room
+    until("there is room again", async || upload().body(grid("orders")).send().await.is_ok_and(|a| a.status() == 202))
+        .await;
+    app.idle().await;
+    assert_eq!(app.rows("orders", "agent-1").await.len(), 40);
     app.stop().await;
 }

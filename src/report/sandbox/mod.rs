@@ -4,6 +4,7 @@
 //! process group; it is killed when nobody waits for its answer any more. What it answers is bounded
 //! and checked. Its end is named: `out_of_memory`, `cpu`, `timeout`, `crash`, `budget`.
 
+mod gate;
 mod wire;
 mod worker;
 
@@ -23,6 +24,7 @@ use tokio::{
     process::{Child, Command},
 };
 
+pub use gate::Gate;
 pub use wire::{Answer, ExplainedPage};
 pub use worker::run as run_worker;
 
