@@ -19,11 +19,13 @@ mod check;
 mod clock;
 mod first_token;
 mod outbox;
+mod seed;
 mod source;
 mod words;
 
 pub use check::check;
 pub use clock::SystemClock;
+pub use seed::prepare;
 pub use source::vault;
 
 use crate::{
@@ -38,9 +40,8 @@ use crate::{
     scheduler::{Halt, SchedulerActor, SchedulerSettings},
     settings::Settings,
     source::Source,
-    store::{Setting, SourceReport, Store, token_hash},
+    store::{SourceReport, Store, token_hash},
     sync::{Context, RunJob, Runner, SyncActor},
-    sync_type::SyncTypeSpec,
     ui::{self, Sessions},
 };
 
@@ -198,32 +199,6 @@ pub fn sandbox(settings: &Settings) -> anyhow::Result<Sandbox> {
     Ok(Sandbox { worker, memory: settings.limits.read_memory_bytes, time })
 }
 
-/// Brings the schema up to date, and adds the agents that the settings name.
-///
-/// # Errors
-/// A database that cannot be used.
-pub async fn prepare(settings: &Settings, context: &Context) -> anyhow::Result<()> {
-    context.store.migrate().await?;
-    context.store.seed_agents(settings.agents.clone()).await?;
-    Ok(())
-}
-
-/// Adds the schedule of types that have none yet; only a service does so, because their first runs
-/// count from its start.
-async fn seed_schedule(settings: &Settings, context: &Context) -> anyhow::Result<()> {
-    let now = context.clock.now();
-    let interval = |spec: &SyncTypeSpec| settings.scheduler.intervals.get(spec.name.as_str()).copied();
-    let seed = |spec: &Arc<SyncTypeSpec>| Setting {
-        sync_type: spec.name.clone(),
-        interval_minutes: interval(spec).unwrap_or(spec.interval_minutes),
-        enabled: true,
-        last_tick: None,
-        next_run: chrono::Duration::from_std(settings.minute() * spec.offset_minutes).ok().map(|offset| now + offset),
-    };
-    context.store.seed_settings(context.types.iter().map(seed).collect(), now).await?;
-    Ok(())
-}
-
 impl App {
     /// Starts everything inside the running actix system; returns once the API listens.
     ///
@@ -238,7 +213,8 @@ impl App {
         parts.observers.push(metrics.observer());
         let context = Arc::new(context(&settings, &io, &mut parts).await?);
         prepare(&settings, &context).await?;
-        seed_schedule(&settings, &context).await?;
+        seed::schedule(&settings, &context).await?;
+        seed::tell_differences(&settings, &context).await?;
         let new_token = first_token::first_token(&settings, &context).await?;
 
         let runner: Arc<dyn RunJob> = Arc::new(Runner::new(context.clone(), io.handle()));

@@ -100,7 +100,7 @@ impl OperationRunner {
         let sink = self.routes.for_operations(&spec.model);
         let Delivered { answer, row: _ } = sink.deliver_one(delivery).await.map_err(|error| {
             let turn = match error {
-                E::NotSent(_) | E::Unavailable { .. } => Turn::NotSent,
+                E::NotSent(_) | E::Unavailable { .. } | E::NotThere(_) => Turn::NotSent,
                 E::Refused(_) | E::NotConfigured => Turn::Refused,
                 E::Unknown(_) => Turn::Cut,
             };

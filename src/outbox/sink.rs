@@ -77,6 +77,9 @@ pub enum SinkError {
         /// It asks not to be tried before so much time has passed.
         retry_after: Option<Duration>,
     },
+    /// The effect certainly did not happen: nobody is where the sink should be. It may be deployed right now.
+    #[error("the sink is not at its place: {0}")]
+    NotThere(String),
     /// No sink is configured.
     #[error("no sink is configured for this model")]
     NotConfigured,
@@ -97,6 +100,7 @@ impl SinkError {
             SinkError::Refused(_) => "sink_refused",
             SinkError::Unknown(_) => "effect_unknown",
             SinkError::Unavailable { .. } => "sink_unavailable",
+            SinkError::NotThere(_) => "sink_not_there",
             SinkError::NotConfigured => "no_sink",
         }
     }
@@ -105,7 +109,7 @@ impl SinkError {
     #[must_use]
     pub fn failure(&self) -> Failure {
         match self {
-            SinkError::NotSent(_) | SinkError::Unavailable { .. } => Failure::NotSent,
+            SinkError::NotSent(_) | SinkError::Unavailable { .. } | SinkError::NotThere(_) => Failure::NotSent,
             SinkError::Refused(_) | SinkError::NotConfigured => Failure::Refused,
             SinkError::Unknown(_) => Failure::Unknown,
         }

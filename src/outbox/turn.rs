@@ -26,6 +26,9 @@ const AT_ONCE: usize = 100;
 /// An item for which the sink could not be used: why, and for how long it asks.
 type Away = (Held, String, Option<Duration>);
 
+/// A receiver that is being deployed is waited for so long after the change was made.
+const PATIENCE: chrono::Duration = chrono::Duration::hours(24);
+
 /// Such an item is tried again after so long at the earliest.
 const AGAIN: Duration = Duration::from_secs(2);
 /// While the database is away, what the other side has is recorded as soon as it is back: tried so often, ...
@@ -129,6 +132,15 @@ impl Post {
                 Ok(Delivered { row, .. }) => {
                     learnt.works = true;
                     done.push((held, row));
+                }
+                Err(SinkError::NotThere(text)) if self.clock.now() - items[place].created_at < PATIENCE => {
+                    learnt.troubled = true;
+                    away.push((held, text, None));
+                }
+                Err(SinkError::NotThere(text)) => {
+                    learnt.troubled = true;
+                    let hours = PATIENCE.num_hours();
+                    failed.push((held, SinkError::Refused(format!("{text}, for more than {hours} hours"))));
                 }
                 Err(SinkError::Unavailable { text, retry_after }) => {
                     learnt.troubled = true;

@@ -85,7 +85,8 @@ pub(super) fn check(status: StatusCode, headers: &HeaderMap, said: Option<&str>)
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(SinkError::unavailable(format!("{text}: credentials"))),
         StatusCode::TOO_EARLY => Err(SinkError::NotSent(text)),
         StatusCode::REQUEST_TIMEOUT => Err(SinkError::Unknown(text)),
-        status if status.is_redirection() => Err(SinkError::Refused(format!("{text}: redirects elsewhere"))),
+        status if status.is_redirection() => Err(SinkError::NotThere(format!("{text}: redirects elsewhere"))),
+        StatusCode::NOT_FOUND | StatusCode::GONE => Err(SinkError::NotThere(text)),
         status if status.is_client_error() => Err(SinkError::Refused(text)),
         _ => Err(SinkError::Unknown(text)),
     }
@@ -132,10 +133,12 @@ mod tests {
         };
         assert_eq!(of(204, None), Ok(()));
         for (status, code) in [
-            (302, "sink_refused"),
+            (301, "sink_not_there"),
+            (302, "sink_not_there"),
             (400, "sink_refused"),
             (401, "sink_unavailable"),
-            (404, "sink_refused"),
+            (404, "sink_not_there"),
+            (410, "sink_not_there"),
             (408, "effect_unknown"),
             (425, "not_sent"),
             (429, "sink_unavailable"),

@@ -261,11 +261,41 @@ async fn redirects_are_followed_at_the_same_host_alone() {
     })
     .await;
     let app = app(&server, &[]).await;
-    for (record, status) in [("elsewhere", "FAILED"), ("loses-its-body", "FAILED"), ("here", "COMPLETED")] {
-        let (_, item) = app.post("/api/queue/items", body("UPDATE", record, &json!({}))).await;
-        item_with(&app, &item["id"], status).await;
+    let add = async |record: &str| app.post("/api/queue/items", body("UPDATE", record, &json!({}))).await.1;
+    item_with(&app, &add("here").await["id"], "COMPLETED").await;
+    for record in ["elsewhere", "loses-its-body"] {
+        let item = add(record).await;
+        until("it has been tried", async || {
+            let item = app.get(&format!("/api/queue/items/{}", item["id"])).await.1;
+            item["lastError"].as_str().is_some_and(|error| error.contains("redirects elsewhere"))
+        })
+        .await;
+        // a receiver that is being deployed may answer so; after a day it is no deployment
+        app.clock.advance(Duration::from_hours(25));
+        item_with(&app, &item["id"], "FAILED").await;
     }
     assert!(elsewhere.requests().is_empty(), "the data went nowhere else");
+    app.stop().await;
+}
+
+#[actix::test]
+async fn a_receiver_that_is_being_deployed_costs_no_item_its_tries() {
+    let server = TestServer::start(|number, _| match number {
+        0 => Answer::status(404),
+        1 => Answer::status(410),
+        2 => Answer::Status(301, vec!["location: https://elsewhere.example/".into()]),
+        _ => Answer::ok(),
+    })
+    .await;
+    let app = app(&server, &[]).await;
+    let (_, item) = app.post("/api/queue/items", body("UPDATE", "R-1", &json!({}))).await;
+    for asked in 1..4 {
+        until("it has been asked", async || server.requests().len() >= asked).await;
+        app.at_rest().await;
+        app.clock.advance(Duration::from_secs(1_000));
+    }
+    let item = item_with(&app, &item["id"], "COMPLETED").await;
+    assert_eq!(item["retries"], 0, "{item}");
     app.stop().await;
 }
 
