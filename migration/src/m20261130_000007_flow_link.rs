@@ -53,10 +53,20 @@ impl MigrationTrait for Migration {
         let mut probe = Table::create();
         probe.table("write_probe").col(integer("id").primary_key()).col(timestamp_with_time_zone("written_at"));
         manager.create_table(probe).await?;
+        // the same request again queues nothing twice
+        let db = manager.get_connection();
+        db.execute_unprepared("ALTER TABLE sync_queue ADD COLUMN idempotency_key text").await?;
+        db.execute_unprepared(
+            "CREATE UNIQUE INDEX sync_queue_once ON sync_queue (idempotency_key) WHERE idempotency_key IS NOT NULL",
+        )
+        .await?;
         schedule_with_defaults(manager).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let db = manager.get_connection();
+        db.execute_unprepared("DROP INDEX sync_queue_once").await?;
+        db.execute_unprepared("ALTER TABLE sync_queue DROP COLUMN idempotency_key").await?;
         manager.drop_table(Table::drop().table("write_probe").to_owned()).await?;
         manager.drop_table(Table::drop().table("flow_link").to_owned()).await
     }

@@ -2,11 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use actix_web::{HttpResponse, get, post, web};
+use actix_web::{HttpRequest, HttpResponse, get, post, web};
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
-use super::{Api, JsonBody, Problem, answer::optional_json, limit, problem};
+use super::{
+    Api, JsonBody, Problem,
+    answer::{idempotency_key, optional_json},
+    limit, problem,
+};
 use crate::{
     domain::{
         Item, ItemId, ItemStatus, NewItem, Timestamp,
@@ -14,8 +18,8 @@ use crate::{
     },
     event::Depth,
     outbox::{
-        CleanupCompleted, CompleteItems, DequeueItems, DiscardItem, EnqueueItems, FailItem, OutboxError, OutboxStats,
-        RedriveItem, RedriveItems, ResetStuck,
+        CleanupCompleted, CompleteItems, DequeueItems, DiscardItem, EnqueueItems, EnqueueItemsOnce, FailItem,
+        OutboxError, OutboxStats, RedriveItem, RedriveItems, ResetStuck,
     },
     store::{ItemQuery, StoreError},
 };
@@ -88,9 +92,11 @@ enum OneOrMany {
     One(Json),
 }
 
-/// `POST /api/queue/items`: one change, or an array of them, all or none: 201 with their numbers.
+/// `POST /api/queue/items`: one change, or an array of them, all or none: 201 with their numbers. The same
+/// `Idempotency-Key` again answers the same numbers.
 #[post("/queue/items")]
-async fn add(api: web::Data<Api>, body: web::Json<OneOrMany>) -> Result<HttpResponse, Problem> {
+async fn add(api: web::Data<Api>, request: HttpRequest, body: web::Json<OneOrMany>) -> Result<HttpResponse, Problem> {
+    let key = idempotency_key(&request)?;
     let (raw, is_many) = match body.into_inner() {
         OneOrMany::Many(many) => (many, true),
         OneOrMany::One(one) => (vec![one], false),
@@ -101,7 +107,11 @@ async fn add(api: web::Data<Api>, body: web::Json<OneOrMany>) -> Result<HttpResp
         let wrong = |error: serde_json::Error| Problem::unprocessable("bad_item", &at(place), error.to_string());
         items.push(serde_json::from_value::<NewItem>(one).map_err(wrong)?);
     }
-    let ids = match api.outbox.send(EnqueueItems(items)).await? {
+    let queued = match key {
+        Some(key) => api.outbox.send(EnqueueItemsOnce { key, items }).await?,
+        None => api.outbox.send(EnqueueItems(items)).await?,
+    };
+    let ids = match queued {
         Err(OutboxError::Refused { place, refusal }) => {
             let pointer = format!("{}{}", at(place), refusal.pointer);
             return Err(Problem::unprocessable(refusal.code, &pointer, refusal.text));

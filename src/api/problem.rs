@@ -131,6 +131,7 @@ impl From<StoreError> for Problem {
             StoreError::IllegalItem(_) => Problem::conflict("not_failed", error.to_string()),
             StoreError::Doubtful { .. } => Problem::conflict("doubtful", error.to_string()),
             StoreError::ItemLost { .. } => Problem::conflict("not_held", error.to_string()),
+            StoreError::KeyReused { .. } => Problem::conflict("key_reused", error.to_string()),
             StoreError::UnknownText { .. } => {
                 tracing::error!(%error, "a stored row is not understood");
                 Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "unknown_text", error.to_string())

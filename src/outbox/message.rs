@@ -53,6 +53,17 @@ pub enum OutboxError {
 #[rtype(result = "Result<Vec<ItemId>, OutboxError>")]
 pub struct EnqueueItems(pub Vec<NewItem>);
 
+/// As [`EnqueueItems`], but once: the same key again answers the numbers of the first time, for as long as its items
+/// are remembered; with other changes it is refused as a mistake.
+#[derive(Debug, Clone, PartialEq, Message)]
+#[rtype(result = "Result<Vec<ItemId>, OutboxError>")]
+pub struct EnqueueItemsOnce {
+    /// The caller's name for this request: 1 to 200 bytes.
+    pub key: String,
+    /// The changes.
+    pub items: Vec<NewItem>,
+}
+
 /// Queue changes if that is possible, for callers that must not fail by it: what goes wrong is logged. No reply
 /// is awaited.
 #[derive(Debug, Clone, PartialEq, Message)]

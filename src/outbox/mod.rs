@@ -13,9 +13,9 @@ mod watch;
 
 pub use actor::{OutboxActor, OutboxSettings};
 pub use message::{
-    CleanupCompleted, CompleteItems, DequeueItems, DiscardItem, DrainOutbox, EnqueueItems, FailItem, IsAtRest,
-    LookForItems, OfferItems, OutboxError, OutboxStats, RedriveItem, RedriveItems, ResetStuck, SinkDepth, SinkState,
-    Stats,
+    CleanupCompleted, CompleteItems, DequeueItems, DiscardItem, DrainOutbox, EnqueueItems, EnqueueItemsOnce, FailItem,
+    IsAtRest, LookForItems, OfferItems, OutboxError, OutboxStats, RedriveItem, RedriveItems, ResetStuck, SinkDepth,
+    SinkState, Stats,
 };
 pub use routes::{Named, Routes};
 pub use runner::OperationRunner;

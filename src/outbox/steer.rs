@@ -5,8 +5,8 @@ use actix::prelude::*;
 use super::{
     actor::{FETCHER, OutboxActor},
     message::{
-        CleanupCompleted, CompleteItems, DequeueItems, DiscardItem, EnqueueItems, FailItem, OfferItems, OutboxError,
-        OutboxStats, RedriveItem, RedriveItems, ResetStuck, SinkDepth, Stats,
+        CleanupCompleted, CompleteItems, DequeueItems, DiscardItem, EnqueueItems, EnqueueItemsOnce, FailItem,
+        OfferItems, OutboxError, OutboxStats, RedriveItem, RedriveItems, ResetStuck, SinkDepth, Stats,
     },
 };
 use crate::{
@@ -78,6 +78,24 @@ impl Handler<EnqueueItems> for OutboxActor {
     type Result = ResponseActFuture<Self, Result<Vec<ItemId>, OutboxError>>;
 
     fn handle(&mut self, EnqueueItems(items): EnqueueItems, _: &mut Self::Context) -> Self::Result {
+        self.queue(None, items)
+    }
+}
+
+impl Handler<EnqueueItemsOnce> for OutboxActor {
+    type Result = ResponseActFuture<Self, Result<Vec<ItemId>, OutboxError>>;
+
+    fn handle(&mut self, EnqueueItemsOnce { key, items }: EnqueueItemsOnce, _: &mut Self::Context) -> Self::Result {
+        self.queue(Some(key), items)
+    }
+}
+
+impl OutboxActor {
+    fn queue(
+        &mut self,
+        key: Option<String>,
+        items: Vec<NewItem>,
+    ) -> ResponseActFuture<Self, Result<Vec<ItemId>, OutboxError>> {
         let checked = match self.check(items) {
             Ok(checked) => checked,
             Err(error) => return Box::pin(async { Err(error) }.into_actor(self)),
@@ -86,7 +104,7 @@ impl Handler<EnqueueItems> for OutboxActor {
         models.sort_unstable();
         models.dedup();
         let (store, now) = (self.store.clone(), self.clock.now());
-        let queued = async move { store.enqueue_items(checked, now).await }.into_actor(self);
+        let queued = async move { store.enqueue_items_once(key, checked, now).await }.into_actor(self);
         Box::pin(queued.map(move |ids, actor, ctx| {
             let ids = ids?;
             let meant: Vec<String> =

@@ -244,6 +244,7 @@ entity!(sync_queue, "sync_queue", {
     repeatable: bool,
     doubtful: bool,
     delivery_id: String,
+    idempotency_key: Option<String>,
     lease: i64,
     heartbeat: i64,
     owner: Option<String>,

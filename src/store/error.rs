@@ -46,6 +46,12 @@ pub enum StoreError {
         /// The item.
         item: i64,
     },
+    /// The key of a request was used before, for other changes.
+    #[error("the key '{key}' was used before, for other changes")]
+    KeyReused {
+        /// The key.
+        key: String,
+    },
     /// A stored text is none of those that may stand there: the row was not written by this version.
     #[error("{table}, row {row}, {column}: '{found}' is not known")]
     UnknownText {
@@ -99,6 +105,7 @@ impl StoreError {
             | StoreError::IllegalItem(_)
             | StoreError::Doubtful { .. }
             | StoreError::UnknownText { .. }
+            | StoreError::KeyReused { .. }
             | StoreError::Missing(_) => false,
         }
     }

@@ -3,10 +3,11 @@
 use std::collections::{BTreeSet, HashSet};
 
 use sea_orm::{
-    ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect, QueryTrait, Set, prelude::*,
+    ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Set,
+    prelude::*,
 };
 
-use super::{C, CHUNK, Entity, Key, of_keys};
+use super::{C, CHUNK, Entity, Key, Model, of_keys};
 use crate::{
     domain::{
         ItemId, ItemStatus, Timestamp,
@@ -21,8 +22,33 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if a statement fails; then none was queued.
     pub async fn enqueue_items(&self, items: Vec<CheckedItem>, now: Timestamp) -> Result<Vec<ItemId>, StoreError> {
+        self.enqueue_items_once(None, items, now).await
+    }
+
+    /// As [`Store::enqueue_items`]; changes that were queued under this key before are not queued again, and their
+    /// numbers are answered.
+    ///
+    /// # Errors
+    /// [`StoreError::KeyReused`] if those were others; [`StoreError`] if a statement fails.
+    pub async fn enqueue_items_once(
+        &self,
+        key: Option<String>,
+        items: Vec<CheckedItem>,
+        now: Timestamp,
+    ) -> Result<Vec<ItemId>, StoreError> {
         self.note_growth(Queue::Items, items.len());
-        self.write(move |tx| Box::pin(async move { enqueue_items_in(tx, items, now).await })).await
+        self.write(move |tx| {
+            Box::pin(async move {
+                if let Some(key) = &key {
+                    dialect::lock_queue(tx).await.map_err(StoreError::while_doing("queue changes"))?;
+                    if let Some(known) = known_under(tx, key, &items).await? {
+                        return Ok(known);
+                    }
+                }
+                insert(tx, key.as_deref(), items, now).await
+            })
+        })
+        .await
     }
 }
 
@@ -33,6 +59,44 @@ impl Store {
 /// [`StoreError`] if a statement fails; the transaction is to be rolled back then.
 pub async fn enqueue_items_in(
     tx: &DatabaseTransaction,
+    items: Vec<CheckedItem>,
+    now: Timestamp,
+) -> Result<Vec<ItemId>, StoreError> {
+    insert(tx, None, items, now).await
+}
+
+/// The numbers of the changes that were queued under this key, if any were.
+async fn known_under(
+    tx: &DatabaseTransaction,
+    key: &str,
+    items: &[CheckedItem],
+) -> Result<Option<Vec<ItemId>>, StoreError> {
+    let keys = (0..items.len()).map(|place| place_of(key, place));
+    let rows = Entity::find().filter(C::IdempotencyKey.is_in(keys)).order_by_asc(C::Id).all(tx).await;
+    let rows = rows.map_err(StoreError::while_doing("look for a key"))?;
+    if rows.is_empty() {
+        return Ok(None);
+    }
+    let is_same = |(row, CheckedItem { item, .. }): (&Model, &CheckedItem)| {
+        row.action == item.action.as_str()
+            && row.model == item.model
+            && row.record_id == item.record_id
+            && row.payload == item.payload
+    };
+    if rows.len() != items.len() || !rows.iter().zip(items).all(is_same) {
+        return Err(StoreError::KeyReused { key: key.to_owned() });
+    }
+    Ok(Some(rows.into_iter().map(|row| row.id).collect()))
+}
+
+/// The key of one change of a request.
+fn place_of(key: &str, place: usize) -> String {
+    format!("{place}:{key}")
+}
+
+async fn insert(
+    tx: &DatabaseTransaction,
+    key: Option<&str>,
     items: Vec<CheckedItem>,
     now: Timestamp,
 ) -> Result<Vec<ItemId>, StoreError> {
@@ -53,7 +117,10 @@ pub async fn enqueue_items_in(
         taken.extend(open.map_err(&failed)?);
     }
     let mut ids = Vec::with_capacity(items.len());
-    let rows: Vec<_> = items.into_iter().map(|one| row(one, &mut taken, now)).collect::<Result<_, _>>()?;
+    let mut rows: Vec<_> = items.into_iter().map(|one| row(one, &mut taken, now)).collect::<Result<_, _>>()?;
+    for (place, row) in rows.iter_mut().enumerate() {
+        row.idempotency_key = Set(key.map(|key| place_of(key, place)));
+    }
     for chunk in rows.chunks(CHUNK) {
         let mut insert = Entity::insert_many(chunk.to_vec()).into_query();
         let rows = tx.query_all(insert.returning_col(C::Id)).await.map_err(&failed)?;

@@ -14,7 +14,7 @@ use lockstep::{
     outbox::{EnqueueItems, OfferItems},
     testing::TestApp,
 };
-use serde_json::json;
+use serde_json::{Value as Json, json};
 use sha2::Sha256;
 
 use super::{
@@ -340,5 +340,29 @@ async fn best_effort_never_fails_its_caller() {
     until("it arrives", async || !server.requests().is_empty()).await;
     let refused = app.outbox.send(EnqueueItems(vec![change(Action::Create, "unknown", "x", json!({}))])).await.unwrap();
     assert!(refused.unwrap_err().to_string().contains("known: bells, orders"));
+    app.stop().await;
+}
+
+#[actix::test]
+async fn the_same_key_again_queues_nothing_twice() {
+    let server = TestServer::start(|_, _| Answer::ok()).await;
+    let app = app(&server, &[]).await;
+    let send = async |key: &str, body: Json| {
+        let request = app.raw(reqwest::Method::POST, "/api/queue/items").bearer_auth(app.token());
+        let answer = request.header("Idempotency-Key", key).json(&body).send().await.unwrap();
+        (answer.status().as_u16(), answer.json::<Json>().await.unwrap())
+    };
+    let change = |name: &str| body("UPDATE", "R-1", &json!({ "name": name }));
+    let first = send("k-1", change("one")).await;
+    assert_eq!(first.0, 201);
+    assert_eq!(send("k-1", change("one")).await, first, "an answer that was lost is given again");
+    let (status, problem) = send("k-1", change("two")).await;
+    assert_eq!((status, &problem["code"]), (409, &json!("key_reused")));
+    let many = json!([change("three"), change("four")]);
+    let both = send("k-2", many.clone()).await;
+    assert_eq!(send("k-2", many).await, both);
+    assert_ne!(send("k-3", change("one")).await, first, "another key is another request");
+    until("all went out", async || app.get("/api/queue/stats").await.1["completed"] == 4).await;
+    assert_eq!(server.requests().len(), 4);
     app.stop().await;
 }
