@@ -69,9 +69,7 @@ impl Credentials {
             return Ok(Exit::Done);
         }
         let settings = settings()?;
-        if !matches!(self.command, What::Set { .. }) {
-            must_exist(&settings)?;
-        }
+        must_exist(&settings)?;
         let types = Arc::new(SyncTypes::load(&settings.sync.types_dir)?);
         let io = Io::start()?;
         io.handle().block_on(async {

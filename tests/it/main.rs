@@ -23,6 +23,7 @@ mod plans;
 mod printers;
 mod queue;
 mod readers;
+mod readme;
 mod reports;
 mod schedule;
 mod schema;
