@@ -53,6 +53,10 @@ impl MigrationTrait for Migration {
         let mut probe = Table::create();
         probe.table("write_probe").col(integer("id").primary_key()).col(timestamp_with_time_zone("written_at"));
         manager.create_table(probe).await?;
+        // how long has a process been quiet that an earlier life of this one was?
+        let mut job = Table::alter();
+        job.table("job").add_column(timestamp_with_time_zone_null("heartbeat_at"));
+        manager.alter_table(job).await?;
         // the same request again queues nothing twice
         let db = manager.get_connection();
         db.execute_unprepared("ALTER TABLE sync_queue ADD COLUMN idempotency_key text").await?;
@@ -65,6 +69,7 @@ impl MigrationTrait for Migration {
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let db = manager.get_connection();
+        db.execute_unprepared("ALTER TABLE job DROP COLUMN heartbeat_at").await?;
         db.execute_unprepared("DROP INDEX sync_queue_once").await?;
         db.execute_unprepared("ALTER TABLE sync_queue DROP COLUMN idempotency_key").await?;
         manager.drop_table(Table::drop().table("write_probe").to_owned()).await?;

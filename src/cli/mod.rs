@@ -25,7 +25,7 @@ use std::{
 use anyhow::{Context as _, bail};
 use clap::{Parser, Subcommand};
 use secrecy::ExposeSecret as _;
-use tracing_subscriber::{EnvFilter, fmt, prelude::*};
+use tracing_subscriber::{EnvFilter, Registry, fmt, prelude::*, reload};
 
 use crate::{
     app::{self, Io, Parts},
@@ -130,7 +130,17 @@ pub fn run() -> anyhow::Result<Exit> {
         Command::BenchReport(bench_report) => bench_report.run(&types(file)?),
         Command::Config(config) => config.run(file),
         Command::Demo(demo) => demo.run(),
-        Command::Serve => serve::run(settings(file)?),
+        Command::Serve => {
+            let settings = load(file)?;
+            let level = start_log(&settings)?;
+            tell_notes(&settings);
+            serve::run(settings, move || {
+                let again = load(file)?;
+                level.modify(|filter| *filter = parsed(&again))?;
+                tell_notes(&again);
+                Ok(again.log.level)
+            })
+        }
         Command::Sync(sync) => sync.run(&settings(file)?),
         Command::Migrate(migrate) => migrate.run(&settings(file)?),
         Command::Replay(replay) => replay.run(&settings(file)?),
@@ -148,9 +158,7 @@ fn load(files: &[PathBuf]) -> anyhow::Result<Settings> {
 fn settings(files: &[PathBuf]) -> anyhow::Result<Settings> {
     let settings = load(files)?;
     start_log(&settings)?;
-    for note in &settings.notes {
-        tracing::warn!("configuration: {note}");
-    }
+    tell_notes(&settings);
     Ok(settings)
 }
 
@@ -204,14 +212,26 @@ fn variables() -> std::collections::HashMap<String, String> {
         .collect()
 }
 
-fn start_log(settings: &Settings) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(settings.log.filter()?)
-        .map_err(|error| anyhow::anyhow!("configuration: log.level: {error}"))?;
+fn tell_notes(settings: &Settings) {
+    for note in &settings.notes {
+        tracing::warn!("configuration: {note}");
+    }
+}
+
+/// The filter that the settings, which were checked, ask for.
+fn parsed(settings: &Settings) -> EnvFilter {
+    settings.log.filter().map(EnvFilter::new).unwrap_or_default()
+}
+
+/// Starts the log; answers the handle of its level.
+fn start_log(settings: &Settings) -> anyhow::Result<reload::Handle<EnvFilter, Registry>> {
+    settings.log.filter()?;
+    let (filter, level) = reload::Layer::new(parsed(settings));
     let registry = tracing_subscriber::registry().with(filter);
     let is_terminal = std::io::stderr().is_terminal();
     match settings.log.format {
         LogFormat::Json => registry.with(fmt::layer().json().with_writer(std::io::stderr)).init(),
         LogFormat::Pretty => registry.with(fmt::layer().with_ansi(is_terminal).with_writer(std::io::stderr)).init(),
     }
-    Ok(())
+    Ok(level)
 }

@@ -36,6 +36,19 @@ impl LeaseWatch {
     /// for longer (the database was away, this process was frozen) cannot tell the dead from those who could not
     /// move either.
     pub fn observe(&mut self, now: Duration, lease: Duration, active: &[Beat]) -> Vec<Beat> {
+        self.observe_since(now, lease, active, |_| Duration::ZERO)
+    }
+
+    /// As [`LeaseWatch::observe`], where `quiet` tells for how long a heartbeat has stood still by the database's
+    /// clock. That counts for most of a lease where this process sees it for the first time: one that lives for less
+    /// than a lease, again and again, would otherwise never find out what earlier ones left behind.
+    pub fn observe_since(
+        &mut self,
+        now: Duration,
+        lease: Duration,
+        active: &[Beat],
+        quiet: impl Fn(&Beat) -> Duration,
+    ) -> Vec<Beat> {
         let since = self.looked.replace(now).map_or(Duration::ZERO, |last| now.saturating_sub(last));
         let counted = since.min(lease / 2);
         let there: HashSet<i64> = active.iter().map(|beat| beat.id).collect();
@@ -49,8 +62,12 @@ impl LeaseWatch {
                         dead.push(beat.clone());
                     }
                 }
-                Some(_) | None => {
+                Some(_) => {
                     self.seen.insert(beat.id, (beat.clone(), Duration::ZERO));
+                }
+                None => {
+                    // clocks may be wrong: the rest is seen with one's own eyes
+                    self.seen.insert(beat.id, (beat.clone(), quiet(beat).min(lease * 3 / 4)));
                 }
             }
         }
@@ -71,6 +88,19 @@ mod tests {
         let looks =
             [0, 310, 620].map(|at| watch.observe(Duration::from_millis(at), lease, std::slice::from_ref(&beat)).len());
         assert_eq!(looks, [0, 0, 1]);
+    }
+
+    #[test]
+    fn what_has_been_quiet_before_this_process_began_is_dead_sooner_but_not_at_once() {
+        let beat = |id| Beat { id, lease: 1, owner: "p".into(), heartbeat: 7 };
+        let quiet = |beat: &Beat| if beat.id == 1 { Duration::from_secs(3_600) } else { Duration::from_secs(4) };
+        let mut watch = LeaseWatch::default();
+        let lease = Duration::from_secs(20);
+        let dead = [0, 3, 6, 9, 12, 15, 18].map(|at| {
+            let dead = watch.observe_since(Duration::from_secs(at), lease, &[beat(1), beat(2)], quiet);
+            dead.into_iter().map(|beat| beat.id).collect::<Vec<_>>()
+        });
+        assert_eq!(dead, [vec![], vec![], vec![1], vec![1], vec![1], vec![1], vec![1, 2]]);
     }
 
     #[test]

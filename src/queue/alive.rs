@@ -110,7 +110,8 @@ impl QueueActor {
             self.pause = heard.pause;
             self.board.set_limits(heard.limits);
         }
-        let dead = self.leases.observe(self.started.elapsed(), self.settings.lease, &heard.active);
+        let quiet = |beat: &Beat| heard.quiet.get(&beat.id).copied().unwrap_or_default();
+        let dead = self.leases.observe_since(self.started.elapsed(), self.settings.lease, &heard.active, quiet);
         for beat in dead.into_iter().take(RESCUES) {
             self.rescue(beat, ctx);
         }

@@ -59,6 +59,7 @@ pub(super) fn row(
         result: Set(None),
         lease: Set(0),
         heartbeat: Set(0),
+        heartbeat_at: Set(None),
         owner: Set(None),
         stop_requested: Set(false),
         follow_up_due: Set(false),

@@ -93,6 +93,7 @@ entity!(job, "job", {
     result: Option<Json>,
     lease: i64,
     heartbeat: i64,
+    heartbeat_at: Option<DateTimeUtc>,
     owner: Option<String>,
     stop_requested: bool,
     follow_up_due: bool,

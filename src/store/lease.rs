@@ -1,6 +1,9 @@
 //! Who holds which job, is its process alive, and who is to stop?
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
 use sea_orm::{
     DerivePartialModel, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
@@ -24,6 +27,8 @@ use entity::job::Column as C;
 pub struct Heartbeat {
     /// All active jobs of all processes.
     pub active: Vec<Beat>,
+    /// For how long each of them has been quiet, by the database's clock.
+    pub quiet: HashMap<JobId, Duration>,
     /// Of this process's: those that someone asked to stop.
     pub stop: Vec<Held>,
     /// Of this process's: syncs whose agent has a write or download waiting.
@@ -56,6 +61,16 @@ struct Alive {
     owner: Option<String>,
     heartbeat: i64,
     stop_requested: bool,
+    started_at: Option<Timestamp>,
+    heartbeat_at: Option<Timestamp>,
+}
+
+impl Alive {
+    /// For how long nothing was heard of it.
+    fn quiet(&self, now: Timestamp) -> Option<Duration> {
+        let last = [self.started_at, self.heartbeat_at].into_iter().flatten().max()?;
+        (now - last).to_std().ok()
+    }
 }
 
 impl Store {
@@ -82,6 +97,7 @@ impl Store {
                     .map_err(&failed)?;
                 entity::job::Entity::update_many()
                     .col_expr(C::Heartbeat, Expr::col(C::Heartbeat).add(1))
+                    .col_expr(C::HeartbeatAt, Expr::val(now))
                     .filter(C::Id.is_in(mine))
                     .exec(tx)
                     .await
@@ -118,6 +134,7 @@ impl Store {
                     preempt: overtaken.iter().filter(|_| !is_emergency).map(held).collect(),
                     lost: running.iter().filter(|job| !mine.contains(job)).copied().collect(),
                     active: rows.iter().map(beat).collect(),
+                    quiet: rows.iter().filter_map(|row| Some((row.id, row.quiet(now)?))).collect(),
                 })
             })
         })

@@ -181,6 +181,7 @@ impl JobBoard for MemoryBoard {
             let is_emergency = queue.pause.as_ref().is_some_and(|pause| pause.holds(now) && pause.emergency);
             Heartbeat {
                 active: queue.active().map(beat).collect(),
+                quiet: std::collections::HashMap::new(),
                 stop: mine().filter(|(_, row)| row.stop).map(held).collect(),
                 preempt: mine()
                     .filter(|(_, row)| !is_emergency && queue.is_overtaken(&row.job, now))

@@ -360,3 +360,41 @@ fn no_error_shows_a_secret() {
         }
     }
 }
+
+#[test]
+fn a_hangup_reads_the_log_level_again_and_ends_nothing() {
+    use std::{process::Stdio, time::Duration};
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("lockstep.toml");
+    std::fs::write(&config, "[log]\nlevel = \"error\"\n[server]\nport = 0\n").unwrap();
+    let log = folder.path().join("log");
+    let mut service = Command::new(env!("CARGO_BIN_EXE_lockstep"))
+        .args(["serve", "--config", "lockstep.toml"])
+        .current_dir(folder.path())
+        .stderr(std::fs::File::create(&log).unwrap())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let until = |what: &str, is: &dyn Fn() -> bool| {
+        for _ in 0..200 {
+            if is() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        panic!("{what}: {}", std::fs::read_to_string(&log).unwrap());
+    };
+    until("it starts", &|| folder.path().join("data/admin-token").exists());
+    std::thread::sleep(Duration::from_millis(500));
+    let signal = |name: &str| Command::new("kill").args([name, &service.id().to_string()]).status().unwrap();
+    std::fs::write(&config, "[log]\nlevel = \"info\"\n[server]\nport = 0\n").unwrap();
+    signal("-HUP");
+    let said = |text: &str| std::fs::read_to_string(&log).unwrap().contains(text);
+    until("the level", &|| said("the log level was read again"));
+    std::fs::write(&config, "[log]\nlevel = \"inof\"\n").unwrap();
+    signal("-HUP");
+    until("the mistake", &|| said("'inof' is no level"));
+    signal("-TERM");
+    assert!(service.wait().unwrap().success());
+    assert!(said("lockstep shuts down"));
+}

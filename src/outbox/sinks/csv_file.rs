@@ -80,7 +80,12 @@ impl CsvFile {
             move |error: io::Error| SinkError::unavailable(format!("cannot {doing} the CSV file: {error}"))
         };
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        fs::create_dir_all(folder).map_err(failed("make the folder of"))?;
+        if !folder.exists() {
+            fs::create_dir_all(folder).map_err(failed("make the folder of"))?;
+            // who may read the files must come to them
+            let into = fs::Permissions::from_mode(0o700 | (self.mode & 0o044) | ((self.mode & 0o044) >> 2));
+            fs::set_permissions(folder, into).map_err(failed("open the folder of"))?;
+        }
         // other processes change the same file: one after the other
         let lock = File::create(path.with_extension("lock")).map_err(failed("lock"))?;
         lock.lock().map_err(failed("lock"))?;

@@ -10,3 +10,4 @@ mod readiness;
 mod redis;
 mod servers;
 mod service;
+mod short_lives;
