@@ -168,7 +168,10 @@ impl JobBoard for MemoryBoard {
             let is_mine = |row: &Row| row.owner == owner && row.state == JobState::Active;
             let queue = &mut state.queue;
             for (id, _) in &running {
-                queue.jobs.get_mut(id).filter(|row| is_mine(row)).into_iter().for_each(|row| row.heartbeat += 1);
+                queue.jobs.get_mut(id).filter(|row| is_mine(row)).into_iter().for_each(|row| {
+                    row.heartbeat += 1;
+                    row.heard = Some(now);
+                });
             }
             let beat = |(id, row): (JobId, &Row)| Beat {
                 id,
@@ -176,12 +179,13 @@ impl JobBoard for MemoryBoard {
                 owner: row.owner.clone(),
                 heartbeat: row.heartbeat,
             };
+            let quiet = |row: &Row| (now - row.started.max(row.heard)?).to_std().ok();
             let mine = || queue.active().filter(|(_, row)| row.owner == owner);
             let held = |(id, row): (JobId, &Row)| (id, row.lease);
             let is_emergency = queue.pause.as_ref().is_some_and(|pause| pause.holds(now) && pause.emergency);
             Heartbeat {
                 active: queue.active().map(beat).collect(),
-                quiet: std::collections::HashMap::new(),
+                quiet: queue.active().filter_map(|(id, row)| Some((id, quiet(row)?))).collect(),
                 stop: mine().filter(|(_, row)| row.stop).map(held).collect(),
                 preempt: mine()
                     .filter(|(_, row)| !is_emergency && queue.is_overtaken(&row.job, now))

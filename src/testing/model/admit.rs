@@ -140,6 +140,7 @@ impl Model {
             flow: None,
             lease: 0,
             heartbeat: 0,
+            heard: None,
             owner: String::new(),
             attempt: 0,
             stop: false,

@@ -32,6 +32,8 @@ pub(in crate::testing) struct Row {
     pub flow: Option<&'static str>,
     pub lease: i64,
     pub heartbeat: i64,
+    /// When it was last heard of.
+    pub heard: Option<Timestamp>,
     pub owner: String,
     pub attempt: u32,
     pub stop: bool,
