@@ -1,5 +1,7 @@
 //! What does an error look like? One type, `application/problem+json`, one table of causes.
 
+use std::fmt;
+
 use actix::MailboxError;
 use actix_web::{
     HttpRequest, HttpResponse, ResponseError,
@@ -22,8 +24,15 @@ use crate::{
 };
 
 /// An error, as RFC 9457 has it; boxed, because it travels through every `Result` of the routes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Problem(Box<Body>);
+
+/// The web server's spans log errors this way: the detail may quote a request, and with it names of customers.
+impl fmt::Debug for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Problem({} {})", self.0.status, self.0.code)
+    }
+}
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 struct Body {
@@ -100,8 +109,8 @@ impl Problem {
     }
 }
 
-impl std::fmt::Display for Problem {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.0.code, self.0.detail)
     }
 }
@@ -243,4 +252,15 @@ pub async fn without_nul(
 /// A path that leads nowhere.
 pub async fn no_route(request: HttpRequest) -> Result<HttpResponse, Problem> {
     Err(Problem::not_found("no_route", format!("there is no {} {}", request.method(), request.path())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_logged_of_an_error_quotes_no_request() {
+        let problem = Problem::unprocessable("too_long", "/reason", "'Anna Rossi, IT01234567890' is too long");
+        assert_eq!(format!("{problem:?}"), "Problem(422 too_long)");
+    }
 }

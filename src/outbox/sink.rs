@@ -5,8 +5,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::{StreamExt as _, stream, stream::BoxStream};
 use serde_json::Value as Json;
+use tracing::warn;
 
 use crate::domain::{Action, AgentId, Item, JobType, item::Failure};
+
+/// So many fields are named where more may be wrong.
+const NAMED: usize = 10;
 
 /// One change to be carried out.
 #[derive(Debug, Clone, PartialEq)]
@@ -139,6 +143,25 @@ pub trait Sink: Send + Sync + 'static {
         let answer = self.deliver(vec![delivery]).next().await;
         answer.map_or_else(|| Err(SinkError::Unknown("the sink gave no answer".to_owned())), |(_, answer)| answer)
     }
+}
+
+/// Can a table with these columns take the change? An update that names none of them would change nothing: it is
+/// refused. One that names some is carried out, and its other fields are logged.
+pub(super) fn has_columns(delivery: &Delivery, columns: &[&str]) -> Result<(), SinkError> {
+    let fields = delivery.data.as_object().filter(|fields| delivery.action == Action::Update && !fields.is_empty());
+    let Some(fields) = fields else { return Ok(()) };
+    let strange: Vec<&str> = fields.keys().map(String::as_str).filter(|field| !columns.contains(field)).collect();
+    let named = strange.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
+    if strange.len() == fields.len() {
+        return Err(SinkError::Refused(format!(
+            "none of its fields has a column: {named}; columns are for {}",
+            columns.join(", ")
+        )));
+    }
+    if !strange.is_empty() {
+        warn!(model = delivery.model, record = delivery.record, fields = named, "fields of an update have no column");
+    }
+    Ok(())
 }
 
 /// The same answer for a whole batch.

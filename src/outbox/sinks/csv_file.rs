@@ -13,7 +13,7 @@ use futures_util::{FutureExt as _, StreamExt as _, stream};
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
-use super::super::sink::{Answers, Delivered, Delivery, Sink, SinkError, all};
+use super::super::sink::{Answers, Delivered, Delivery, Sink, SinkError, all, has_columns};
 use crate::domain::{Action, text::choice};
 
 /// The first column: which record a row is.
@@ -187,7 +187,13 @@ fn replace(path: &Path, folder: &Path, text: &[u8], mode: u32) -> io::Result<()>
 impl Sink for CsvFile {
     fn deliver(&self, batch: Vec<Delivery>) -> Answers<'_> {
         let mut by_model: BTreeMap<String, (Vec<usize>, Vec<Delivery>)> = BTreeMap::new();
+        let columns: Vec<&str> = self.columns.iter().map(String::as_str).collect();
+        let mut refused = Vec::new();
         for (place, delivery) in batch.into_iter().enumerate() {
+            if let Err(error) = has_columns(&delivery, &columns) {
+                refused.push((place, Err(error)));
+                continue;
+            }
             let (places, deliveries) = by_model.entry(delivery.model.clone()).or_default();
             places.push(place);
             deliveries.push(delivery);
@@ -201,8 +207,9 @@ impl Sink for CsvFile {
             })
         };
         let done = stream::iter(by_model).then(change);
-        done.flat_map(|(places, answer)| all(places.len(), &answer).map(move |(nth, answer)| (places[nth], answer)))
-            .boxed()
+        let done = done
+            .flat_map(|(places, answer)| all(places.len(), &answer).map(move |(nth, answer)| (places[nth], answer)));
+        stream::iter(refused).chain(done).boxed()
     }
 }
 
@@ -279,6 +286,26 @@ mod tests {
         send(&kept, vec![change(Action::Create, "=1", data)]).await;
         assert!(fs::read_to_string(&written).unwrap().contains("\n=1,\"=HYPERLINK"));
         assert_eq!(fs::metadata(&written).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[tokio::test]
+    async fn an_update_of_fields_that_have_no_column_says_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("{model}.csv").display().to_string();
+        let file = CsvFile::new(path, vec!["name".into(), "lines".into()]);
+        send(&file, vec![change(Action::Create, "O-1", json!({ "name": "one", "other": 1 }))]).await;
+        let batch = vec![
+            change(Action::Update, "O-1", json!({ "price": 7, "lots": 1 })),
+            change(Action::Update, "O-1", json!({ "price": 7, "name": "two" })),
+        ];
+        let answers = send(&file, batch).await;
+        let refused = answers[0].clone().unwrap_err();
+        assert_eq!(refused.code(), "sink_refused");
+        let text = "refused: none of its fields has a column: price, lots; columns are for name, lines";
+        assert_eq!(refused.to_string(), text);
+        assert!(answers[1].is_ok(), "{answers:?}");
+        let read = fs::read_to_string(folder.path().join("orders.csv")).unwrap();
+        assert_eq!(read, "record_id,name,lines\nO-1,two,\n");
     }
 
     #[tokio::test]

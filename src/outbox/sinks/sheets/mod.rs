@@ -9,8 +9,9 @@ use async_trait::async_trait;
 use futures_util::{FutureExt as _, StreamExt as _, stream};
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
+use tracing::error;
 
-use super::super::sink::{Answers, Delivered, Delivery, Sink, SinkError};
+use super::super::sink::{Answers, Delivered, Delivery, Sink, SinkError, has_columns};
 use crate::domain::Action;
 use api::Api;
 use grid::{Columns, cell};
@@ -152,12 +153,20 @@ impl Sheets {
     /// Changes and clears rows that are there.
     async fn change(&self, columns: &Columns, known: Vec<Placed>) -> Told {
         let mut told = Told::new();
+        let fields: Vec<&str> = self.config.headers.keys().map(String::as_str).collect();
+        let mut known = known;
+        known.retain(|(place, delivery)| {
+            has_columns(delivery, &fields).map_err(|refused| told.insert(*place, Err(refused))).is_ok()
+        });
         if known.is_empty() {
             return told;
         }
         let rows = match self.find(columns, &known).await {
             Ok(rows) => rows,
-            Err(error) => return known.iter().map(|(place, _)| (*place, Err(error.clone()))).collect(),
+            Err(error) => {
+                told.extend(known.iter().map(|(place, _)| (*place, Err(error.clone()))));
+                return told;
+            }
         };
         let mut found = Vec::new();
         for ((place, delivery), row) in known.into_iter().zip(rows) {
@@ -166,8 +175,7 @@ impl Sheets {
                 // what is to be gone is gone
                 (None, Action::Delete) => drop(told.insert(place, Ok(Delivered::default()))),
                 (None, Action::Create | Action::Update) => {
-                    let text = "no row of the sheet has this record's id".to_owned();
-                    told.insert(place, Err(SinkError::Refused(text)));
+                    told.insert(place, Err(no_row(delivery.row)));
                 }
             }
         }
@@ -225,7 +233,33 @@ impl Sheets {
             };
             told.insert(change.0, answer.map(|()| delivered(change.2)));
         }
+        self.look_again(columns, changed, &mut told).await;
         told
+    }
+
+    /// People may have moved rows between the look and the write. Where another record stands now in a row that was
+    /// written, the change is in doubt: its next attempt looks for its record's row anew.
+    async fn look_again(&self, columns: &Columns, written: &[(usize, Delivery, i64)], told: &mut Told) {
+        let done: Vec<_> = written.iter().filter(|(place, ..)| told.get(place).is_some_and(Result::is_ok)).collect();
+        let cells: Vec<String> =
+            done.iter().map(|(_, _, row)| self.range(&format!("{}{row}", columns.record))).collect();
+        let there = self.api.cells(&cells).await;
+        for (nth, (place, delivery, row)) in done.into_iter().enumerate() {
+            match there.as_ref().map(|there| there[nth] == delivery.record) {
+                Ok(true) => {}
+                Ok(false) => drop(told.insert(*place, Err(self.moved(*row)))),
+                Err(error) => drop(told.insert(*place, Err(not_looked(error)))),
+            }
+        }
+    }
+
+    /// Rows were moved while they were written. Whose cells were written, nobody can say but the sheet's own history.
+    fn moved(&self, row: i64) -> SinkError {
+        let sheet = &self.config.sheet;
+        error!(sheet, row, "rows were moved while this one was written: it may hold cells of another record now");
+        SinkError::Unknown(format!(
+            "rows of sheet '{sheet}' were moved while row {row} was written: compare that row with the version history"
+        ))
     }
 
     /// The row stays, with the id of the delivery that made it and what people wrote beside: no other row moves, and
@@ -233,7 +267,20 @@ impl Sheets {
     async fn clear(&self, columns: &Columns, gone: &[(usize, Delivery, i64)]) -> Told {
         let own = gone.iter().flat_map(|(_, _, row)| columns.own().map(move |letters| format!("{letters}{row}")));
         let done = self.api.clear(own.map(|cell| self.range(&cell)).collect()).await;
-        gone.iter().map(|(place, _, row)| (*place, done.clone().map(|()| delivered(*row)))).collect()
+        let left = match &done {
+            Ok(()) if !gone.is_empty() => self.column(&columns.record).await,
+            _ => Ok(Vec::new()),
+        };
+        let one = |(place, delivery, row): &(usize, Delivery, i64)| {
+            let answer = done.clone().and_then(|()| match &left {
+                // a record that is still there: another's row was emptied in its place
+                Ok(left) if left.contains(&delivery.record) => Err(self.moved(*row)),
+                Ok(_) => Ok(delivered(*row)),
+                Err(error) => Err(not_looked(error)),
+            });
+            (*place, answer)
+        };
+        gone.iter().map(one).collect()
     }
 }
 
@@ -244,6 +291,19 @@ fn number(at: usize) -> i64 {
 
 fn delivered(row: i64) -> Delivered {
     Delivered { answer: json!({ "row": row }), row: Some(row) }
+}
+
+/// A row that was there once may not be readable yet, or is being moved: later it may be. It is never made anew.
+fn no_row(was: Option<i64>) -> SinkError {
+    match was {
+        Some(row) => SinkError::NotSent(format!("no row of the sheet has this record's id; it was in row {row}")),
+        None => SinkError::Refused("no row of the sheet has this record's id".to_owned()),
+    }
+}
+
+/// The write was answered; where its rows are now, was not.
+fn not_looked(error: &SinkError) -> SinkError {
+    SinkError::Unknown(format!("written, but it could not be seen where: {error}"))
 }
 
 /// A look that failed has no effect; and what it is refused for is no change's fault, but the sheet's: its tab was
