@@ -25,7 +25,7 @@ mod words;
 
 pub use check::check;
 pub use clock::SystemClock;
-pub use seed::prepare;
+pub use seed::{Overruled, overruled, prepare};
 pub use source::vault;
 
 use crate::{
@@ -214,7 +214,7 @@ impl App {
         let context = Arc::new(context(&settings, &io, &mut parts).await?);
         prepare(&settings, &context).await?;
         seed::schedule(&settings, &context).await?;
-        seed::tell_differences(&settings, &context).await?;
+        seed::tell_overruled(&settings, &context.store).await?;
         let new_token = first_token::first_token(&settings, &context).await?;
 
         let runner: Arc<dyn RunJob> = Arc::new(Runner::new(context.clone(), io.handle()));

@@ -2,7 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::{settings::Settings, store::Setting, sync::Context, sync_type::SyncTypeSpec};
+use crate::{
+    settings::Settings,
+    store::{ALL, Setting, Store, StoreError},
+    sync::Context,
+    sync_type::SyncTypeSpec,
+};
 
 /// Brings the schema up to date, and adds the agents that the settings name.
 ///
@@ -30,31 +35,54 @@ pub(super) async fn schedule(settings: &Settings, context: &Context) -> anyhow::
     Ok(())
 }
 
-/// Tells, once a start, which settings are not in force because they only seed: the database rules.
-pub(super) async fn tell_differences(settings: &Settings, context: &Context) -> anyhow::Result<()> {
-    let stored = context.store.settings().await?;
+/// A setting whose stored value is another, and rules.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Overruled {
+    /// The setting.
+    pub key: String,
+    /// The value in force.
+    pub in_force: String,
+    /// Where that was set and can be changed.
+    pub by: &'static str,
+}
+
+/// The settings that are not in force, because they only begin what people change later through the API.
+///
+/// # Errors
+/// [`StoreError`] if a query fails.
+pub async fn overruled(settings: &Settings, store: &Store) -> Result<Vec<Overruled>, StoreError> {
+    let mut found = Vec::new();
+    let stored = store.settings().await?;
     for (name, minutes) in &settings.scheduler.intervals {
         let in_force = stored.iter().find(|one| one.sync_type.as_str() == name).map(|one| one.interval_minutes);
         if let Some(in_force) = in_force.filter(|in_force| in_force != minutes) {
-            tracing::warn!(
-                sync_type = name,
-                configured = minutes,
-                in_force,
-                "scheduler.intervals only seeds a new database: the stored interval is in force (POST /api/sync/intervals/{{type}})"
-            );
+            let key = format!("scheduler.intervals.{name}");
+            found.push(Overruled { key, in_force: in_force.to_string(), by: "POST /api/sync/intervals/{type}" });
         }
     }
-    let agents = context.store.agents().await?;
-    for configured in &settings.agents {
+    if let Some(limit) = store.limits().await?.get(ALL).filter(|limit| **limit != settings.queue.concurrency) {
+        let key = "queue.concurrency".to_owned();
+        found.push(Overruled { key, in_force: limit.to_string(), by: "PUT /api/limits" });
+    }
+    let agents = store.agents().await?;
+    for (at, configured) in settings.agents.iter().enumerate() {
         let Some(known) = agents.iter().find(|agent| agent.id == configured.id) else { continue };
-        if known.name != configured.name || known.active != configured.active {
-            tracing::warn!(
-                agent = %known.id,
-                name = known.name,
-                active = known.active,
-                "[[agents]] only adds agents: this one's stored name and switch are in force (PUT /api/agents/{{id}})"
-            );
+        if known.name != configured.name {
+            let key = format!("agents[{at}].name");
+            found.push(Overruled { key, in_force: format!("{:?}", known.name), by: "PUT /api/agents/{id}" });
         }
+        if known.active != configured.active {
+            let key = format!("agents[{at}].active");
+            found.push(Overruled { key, in_force: known.active.to_string(), by: "PUT /api/agents/{id}" });
+        }
+    }
+    Ok(found)
+}
+
+/// Tells, once a start, which settings are not in force.
+pub(super) async fn tell_overruled(settings: &Settings, store: &Store) -> Result<(), StoreError> {
+    for Overruled { key, in_force, by } in overruled(settings, store).await? {
+        tracing::warn!(setting = key, in_force, by, "a setting is not in force: the database holds another value");
     }
     Ok(())
 }

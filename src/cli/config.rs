@@ -1,11 +1,21 @@
 //! `lockstep config`: which settings are in force?
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
+use anyhow::anyhow;
 use clap::{Args, Subcommand};
+use secrecy::ExposeSecret as _;
 
-use super::{Exit, output::say, variables};
-use crate::{app, settings::Settings};
+use super::{Exit, must_exist, output::say, variables};
+use crate::{
+    app::{self, Io, Overruled},
+    settings::Settings,
+    store::Store,
+    sync_type::SyncTypes,
+};
+
+/// A person waits for the answer.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Checks or shows the settings in force.
 #[derive(Debug, Args)]
@@ -42,11 +52,40 @@ impl Config {
                 say!("the configuration can be used; sync types: {}", types.names());
             }
             Action::Show => {
-                for setting in Settings::show(files, variables())? {
+                for setting in Settings::show(files.clone(), variables())? {
                     say!("{} = {}  # {}", setting.key, setting.value, setting.origin);
                 }
+                show_overruled(&Settings::load(files, variables())?);
             }
         }
         Ok(Exit::Done)
     }
+}
+
+/// Settings that the service's database rules otherwise, if there is one already.
+fn show_overruled(settings: &Settings) {
+    if must_exist(settings).is_err() {
+        return;
+    }
+    match ask(settings) {
+        Ok(found) => {
+            for Overruled { key, in_force, by } in found {
+                say!("# in force is {key} = {in_force}: the database holds it, set by {by}");
+            }
+        }
+        Err(error) => eprintln!("note: the database was not asked what it holds otherwise: {error:#}"),
+    }
+}
+
+fn ask(settings: &Settings) -> anyhow::Result<Vec<Overruled>> {
+    let types = Arc::new(SyncTypes::load(&settings.sync.types_dir)?);
+    let io = Io::start()?;
+    let look = async {
+        let store = Store::open(settings.database.url.expose_secret(), io.handle(), types).await?;
+        let found = app::overruled(settings, &store).await;
+        store.close().await;
+        Ok(found?)
+    };
+    let late = |_| anyhow!("it does not answer within {} s", PATIENCE.as_secs());
+    io.handle().block_on(async { tokio::time::timeout(PATIENCE, look).await.map_err(late)? })
 }

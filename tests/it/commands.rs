@@ -148,6 +148,20 @@ fn config_shows_what_is_in_force_and_names_what_is_wrong() {
 }
 
 #[test]
+fn config_shows_what_the_database_rules_otherwise() {
+    let folder = tempfile::tempdir().unwrap();
+    let agents = |name: &str| format!("[[agents]]\nid = \"a-1\"\nname = \"{name}\"\n");
+    std::fs::write(folder.path().join("first.toml"), agents("Anna")).unwrap();
+    std::fs::write(folder.path().join("now.toml"), agents("Berta")).unwrap();
+    // the first run seeds the database; it has no source, and so it fails
+    lockstep(folder.path(), &["sync", "orders", "--agent", "a-1", "--config", "first.toml"]);
+    let shown = |file: &str| stdout(&lockstep(folder.path(), &["config", "show", "--config", file]));
+    let line = "# in force is agents[0].name = \"Anna\": the database holds it, set by PUT /api/agents/{id}";
+    assert!(shown("now.toml").lines().any(|shown| shown == line), "{}", shown("now.toml"));
+    assert!(!shown("first.toml").contains("in force"), "{}", shown("first.toml"));
+}
+
+#[test]
 fn migrate_and_healthcheck_tell_how_things_are() {
     let folder = tempfile::tempdir().unwrap();
     let status = |arguments: &[&str]| stdout(&lockstep(folder.path(), &[&["migrate"], arguments].concat()));
