@@ -48,7 +48,13 @@ impl SettingsError {
         match error {
             At { error, key: Some(key), .. } => match *error {
                 Type { unexpected, expected, .. } => Self::wrong_type(&key, &unexpected.to_string(), expected),
-                config::ConfigError::Message(wrong) => Self::File { place: key, wrong },
+                config::ConfigError::Message(wrong) => {
+                    let types = wrong.strip_prefix("invalid type: ").and_then(|types| types.split_once(", expected "));
+                    match types {
+                        Some((found, expected)) => Self::wrong_type(&key, found, expected),
+                        None => Self::File { place: key, wrong },
+                    }
+                }
                 other => Self::Config(other.to_string()),
             },
             Type { unexpected, expected, key: Some(key), .. } => {
@@ -61,7 +67,7 @@ impl SettingsError {
     fn wrong_type(key: &str, found: &str, expected: &str) -> Self {
         // the kind of value, before the value itself
         let kind = found.split(['`', '"']).next().unwrap_or_default().trim();
-        let wrong = format!("expected is {}, found is {}", plain(expected, &EXPECTED), plain(kind, &FOUND));
+        let wrong = format!("expected is {}, found is {}", plain(expected, EXPECTED), plain(kind, FOUND));
         Self::File { place: key.to_owned(), wrong }
     }
 }
@@ -69,7 +75,7 @@ impl SettingsError {
 /// What the library calls a kind of value, and what an operator calls it; the first that fits.
 type Words = [(&'static str, &'static str)];
 
-const EXPECTED: [(&str, &str); 9] = [
+const EXPECTED: &Words = &[
     ("unsigned 8 bit", "a whole number from 0 to 255"),
     ("unsigned 16 bit", "a whole number from 0 to 65535"),
     ("unsigned", "a whole number, 0 or more"),
@@ -78,10 +84,12 @@ const EXPECTED: [(&str, &str); 9] = [
     ("boolean", "true or false"),
     ("string", "a text"),
     ("array", "a list"),
+    ("sequence", "a list"),
     ("map", "a table"),
+    ("struct", "a table"),
 ];
 
-const FOUND: [(&str, &str); 7] = [
+const FOUND: &Words = &[
     ("integer", "another number"),
     ("floating point", "a number with a fraction"),
     ("boolean", "true or false"),
