@@ -4,13 +4,11 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::anyhow;
 use clap::{Args, Subcommand};
-use secrecy::ExposeSecret as _;
 
-use super::{Exit, must_exist, output::say, variables};
+use super::{Exit, must_exist, open_store, output::say, variables};
 use crate::{
     app::{self, Io, Overruled},
     settings::Settings,
-    store::Store,
     sync_type::SyncTypes,
 };
 
@@ -81,7 +79,7 @@ fn ask(settings: &Settings) -> anyhow::Result<Vec<Overruled>> {
     let types = Arc::new(SyncTypes::load(&settings.sync.types_dir)?);
     let io = Io::start()?;
     let look = async {
-        let store = Store::open(settings.database.url.expose_secret(), io.handle(), types).await?;
+        let store = open_store(settings, &io, types).await?;
         let found = app::overruled(settings, &store).await;
         store.close().await;
         Ok(found?)

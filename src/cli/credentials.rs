@@ -4,10 +4,9 @@ use std::{io::BufRead as _, sync::Arc};
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
-use secrecy::ExposeSecret as _;
 use serde_json::json;
 
-use super::{Exit, known_agent, must_exist, output::say};
+use super::{Exit, known_agent, must_exist, open_store, output::say};
 use crate::{
     app::{self, Io},
     domain::AgentId,
@@ -73,7 +72,7 @@ impl Credentials {
         let types = Arc::new(SyncTypes::load(&settings.sync.types_dir)?);
         let io = Io::start()?;
         io.handle().block_on(async {
-            let store = Store::open(settings.database.url.expose_secret(), io.handle(), types).await?;
+            let store = open_store(&settings, &io, types).await?;
             store.migrate().await?;
             let done = self.ask(&settings, &store).await;
             store.close().await;

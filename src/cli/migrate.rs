@@ -3,9 +3,8 @@
 use std::{io::IsTerminal as _, sync::Arc};
 
 use clap::{Args, ValueEnum};
-use secrecy::ExposeSecret as _;
 
-use super::{Exit, must_exist, output::say};
+use super::{Exit, must_exist, open_store, output::say};
 use crate::{app::Io, settings::Settings, store::Store, sync_type::SyncTypes};
 
 /// Looks after the schema.
@@ -59,7 +58,7 @@ impl Migrate {
         }
         let io = Io::start()?;
         io.handle().block_on(async {
-            let store = Store::open(settings.database.url.expose_secret(), io.handle(), types).await?;
+            let store = open_store(settings, &io, types).await?;
             match self.direction {
                 Direction::Up => store.migrate().await?,
                 Direction::Down => store.migrate_down().await?,

@@ -32,7 +32,7 @@ use crate::{
     domain::AgentId,
     report,
     settings::{LogFormat, Settings},
-    store::Store,
+    store::{FEWEST_CONNECTIONS, Store, StoreError},
     sync::Context,
     sync_type::{SyncTypeSpec, SyncTypes},
 };
@@ -171,6 +171,12 @@ async fn open(settings: &Settings, io: &Io, name: &str) -> anyhow::Result<Option
         return Ok(None);
     };
     Ok(Some((context, spec)))
+}
+
+/// The database, for one question: with as few connections as there can be, for the service beside needs the others.
+async fn open_store(settings: &Settings, io: &Io, types: Arc<SyncTypes>) -> Result<Store, StoreError> {
+    let url = settings.database.url.expose_secret();
+    Store::open_with(url, FEWEST_CONNECTIONS, io.handle(), types).await
 }
 
 /// Refuses to make a database where a command only looks: the wrong folder would show an empty one.

@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
-use secrecy::ExposeSecret as _;
 use serde_json::json;
 
-use super::{Exit, must_exist, output::say};
+use super::{Exit, must_exist, open_store, output::say};
 use crate::{
     app::Io,
     domain::{ItemId, ItemStatus},
@@ -73,7 +72,7 @@ impl Outbox {
         must_exist(settings)?;
         let io = Io::start()?;
         io.handle().block_on(async {
-            let store = Store::open(settings.database.url.expose_secret(), io.handle(), types).await?;
+            let store = open_store(settings, &io, types).await?;
             store.migrate().await?;
             let done = self.ask(&store).await;
             store.close().await;

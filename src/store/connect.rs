@@ -1,9 +1,12 @@
 //! How is the database reached? Connection pools, by what its URL says; the places where two databases differ
 //! in more than what a statement builder knows are `dialect` and `writer`.
 
-use std::{path::Path, time::Duration};
+use std::{collections::BTreeSet, path::Path, time::Duration};
 
-use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, Statement};
+use sea_orm::{
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, Statement,
+    sqlx::{self, Executor as _, Row as _},
+};
 use tokio::runtime::Handle;
 
 use super::{StoreError, join};
@@ -30,16 +33,18 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// PostgreSQL's own limits for our sessions. A process that is frozen in a transaction would hold its locks
 /// for as long as it is frozen: the server ends its session instead, and with it the transaction.
-const SESSION: [(&str, &str); 6] = [
-    ("idle_in_transaction_session_timeout", "5s"),
-    ("lock_timeout", "20s"),
-    // a host that vanished is noticed in half a minute
-    ("tcp_keepalives_idle", "10"),
-    ("tcp_keepalives_interval", "5"),
-    ("tcp_keepalives_count", "3"),
-    // short statements: compiling them would take longer than they do
-    ("jit", "off"),
-];
+///
+/// They are set once a session is there: a pooler in between refuses a client that brings them along.
+const SESSION: &str = "
+    SET idle_in_transaction_session_timeout = '5s';
+    SET lock_timeout = '20s';
+    -- a host that vanished is noticed in half a minute
+    SET tcp_keepalives_idle = 10;
+    SET tcp_keepalives_interval = 5;
+    SET tcp_keepalives_count = 3;
+    -- short statements: compiling them would take longer than they do
+    SET jit = off;
+";
 
 impl Connections {
     /// Opens `url`; makes a missing SQLite file and its folder.
@@ -55,7 +60,7 @@ impl Connections {
     }
 
     async fn sqlite(url: &str, runtime: &Handle) -> Result<Self, StoreError> {
-        use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+        use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
         let path = url.trim_start_matches("sqlite:").trim_start_matches("//").split('?').next().unwrap_or_default();
         if path.is_empty() || path == ":memory:" {
             let wrong = "database.url: an in-memory database is a different one for each connection, name a file";
@@ -91,7 +96,12 @@ impl Connections {
             let mut options = ConnectOptions::new(url);
             options.max_connections(connections).min_connections(1).acquire_timeout(ACQUIRE_TIMEOUT);
             options.sqlx_logging(false).test_before_acquire(is_tested).set_application_name("lockstep");
-            options.map_sqlx_postgres_opts(|postgres| postgres.options(SESSION));
+            options.map_sqlx_postgres_opts(|postgres| postgres.extra_float_digits(None));
+            options.map_sqlx_postgres_pool_opts(|pool| {
+                pool.after_connect(|session, _| {
+                    Box::pin(async move { session.execute(sqlx::raw_sql(SESSION)).await.map(|_| ()) })
+                })
+            });
             options
         };
         // the writer finds out by itself whether its connection lives, before anything is at stake
@@ -100,8 +110,8 @@ impl Connections {
         let beside = connect(options(most - 1 - readers, true), runtime).await?;
         let reader = connect(options(readers, true), runtime).await?;
         let opened = Self { writer, beside: Some(beside), reader };
-        opened.check_encoding(runtime).await?;
         opened.try_out(most, runtime).await?;
+        opened.check_encoding(runtime).await?;
         Ok(opened)
     }
 
@@ -132,11 +142,30 @@ impl Connections {
             let acquire = pools.iter().flat_map(|pool| {
                 (0..pool.options().get_max_connections()).map(move |_| async move { pool.acquire().await })
             });
-            let held = futures_util::future::join_all(acquire).await;
-            let count = held.iter().filter(|one| one.is_ok()).count();
-            (count, held.into_iter().find_map(Result::err).map(|error| error.to_string()))
+            let (mut sessions, mut error) = (BTreeSet::new(), None);
+            let mut held = Vec::new();
+            for one in futures_util::future::join_all(acquire).await {
+                match one {
+                    Ok(connection) => held.push(connection),
+                    Err(wrong) => error = Some(wrong.to_string()),
+                }
+            }
+            for connection in &mut held {
+                // no prepared statement: where sessions are shared, it may be there already
+                let row = connection.fetch_one(sqlx::raw_sql("SELECT pg_backend_pid()")).await;
+                sessions.insert(row.and_then(|row| row.try_get::<i32, _>(0)).map_err(|error| error.to_string())?);
+            }
+            Ok((held.len(), sessions.len(), error))
         };
-        let (given, error) = join(runtime.spawn(acquired).await)?;
+        let asked: Result<_, String> = join(runtime.spawn(acquired).await)?;
+        let failed = |text| StoreError::Unsupported(format!("cannot open the database: {text}"));
+        let (given, sessions, error) = asked.map_err(failed)?;
+        if sessions < given {
+            return Err(StoreError::Unsupported(format!(
+                "database.url: {given} connections share {sessions} sessions of the server: the pooler in between must \
+                 pool sessions, not transactions"
+            )));
+        }
         let Some(error) = error else { return Ok(()) };
         Err(StoreError::Unsupported(format!(
             "database.connections: {most} are wanted and {given} were given within {} s: {error}; lower the number, or \

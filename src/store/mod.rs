@@ -111,6 +111,8 @@ struct Inner {
 
 /// One that decides over the queue, eight that write beside it, four that read.
 const CONNECTIONS: u32 = 13;
+/// One of each kind.
+pub const FEWEST_CONNECTIONS: u32 = 3;
 /// Ends that wait to be stored; more than these wait to wait.
 const ENDS_WAITING: usize = 1_024;
 
@@ -123,7 +125,8 @@ impl Store {
         Self::open_with(url, CONNECTIONS, runtime, types).await
     }
 
-    /// As [`Store::open`], with so many connections to PostgreSQL, at least 3: all of them are tried out.
+    /// As [`Store::open`], with so many connections to PostgreSQL, at least
+    /// [`FEWEST_CONNECTIONS`]: all of them are tried out.
     ///
     /// # Errors
     /// [`StoreError`] naming what cannot be opened.
