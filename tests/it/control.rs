@@ -211,6 +211,22 @@ async fn a_duplicate_refused_from_memory_is_admitted_after_all_if_another_proces
 }
 
 #[actix::test]
+async fn settings_that_the_database_rules_otherwise_are_named_with_what_is_in_force() {
+    let app = start(&["a"]).await;
+    app.request(Method::PUT, "/api/limits", Some(json!({ "concurrency": 2 }))).await;
+    let own = [("SCHEDULER__INTERVALS__ORDERS", "77"), ("QUEUE__CONCURRENCY", "5")];
+    let own = own.map(|(key, value)| (format!("LOCKSTEP__{key}"), value.to_owned()));
+    let settings = lockstep::settings::Settings::load([], own.into()).unwrap();
+    let found = lockstep::app::overruled(&settings, &app.app.store).await.unwrap();
+    let found: BTreeMap<String, String> = found.into_iter().map(|one| (one.key, one.in_force)).collect();
+    let stored = app.app.store.settings().await.unwrap();
+    let orders = stored.iter().find(|one| one.sync_type.as_str() == "orders").unwrap().interval_minutes;
+    let expected = [("queue.concurrency", "2".to_owned()), ("scheduler.intervals.orders", orders.to_string())];
+    assert_eq!(found, expected.map(|(key, value)| (key.to_owned(), value)).into());
+    app.stop().await;
+}
+
+#[actix::test]
 async fn readiness_names_the_loop_that_is_late() {
     let app = start(&["a"]).await;
     let (status, ready) = app.get("/readyz").await;
