@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, path::Path, time::Duration};
 
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, Statement,
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr, RuntimeErr, Statement,
     sqlx::{self, Executor as _, Row as _},
 };
 use tokio::runtime::Handle;
@@ -28,6 +28,8 @@ const CACHE: &str = "-16384";
 const WAL: &str = "16777216";
 /// SQLite: how long a statement waits for another process's write.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(20);
+/// SQLite: how long until a locked file is tried again.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// PostgreSQL: how long a caller waits for a connection, also while the server is away.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -87,7 +89,16 @@ impl Connections {
             });
             options
         };
-        let writer = connect(options(1), runtime).await?;
+        // SQLite waits for a lock, but not for the one under which another process makes a new file one with a log
+        let end = tokio::time::Instant::now() + BUSY_TIMEOUT;
+        let writer = loop {
+            match join(runtime.spawn(Database::connect(options(1))).await)? {
+                Err(error) if is_locked(&error) && tokio::time::Instant::now() < end => {
+                    tokio::time::sleep(LOOK_AGAIN).await;
+                }
+                opened => break opened.map_err(|error| StoreError::opening(&error))?,
+            }
+        };
         Ok(Self { writer, beside: None, reader: connect(options(4), runtime).await? })
     }
 
@@ -183,6 +194,13 @@ impl Connections {
             }
         }
     }
+}
+
+/// Does another process hold SQLite's file?
+fn is_locked(error: &DbErr) -> bool {
+    let (DbErr::Conn(cause) | DbErr::Exec(cause) | DbErr::Query(cause)) = error else { return false };
+    let RuntimeErr::SqlxError(cause) = cause else { return false };
+    cause.as_database_error().and_then(sqlx::error::DatabaseError::code).is_some_and(|code| code == "5")
 }
 
 async fn connect(options: ConnectOptions, runtime: &Handle) -> Result<DatabaseConnection, StoreError> {
