@@ -1,11 +1,9 @@
 //! How does a report come in by hand?
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use actix_web::{HttpResponse, http::StatusCode, web};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::{
     Api, Problem,
@@ -23,33 +21,23 @@ const MOST_WAITING: usize = 16;
 #[derive(Debug)]
 pub struct Uploads {
     turns: Semaphore,
-    asking: AtomicUsize,
+    /// Who uploads or waits.
+    places: Semaphore,
 }
 
 impl Default for Uploads {
     fn default() -> Self {
-        Self { turns: Semaphore::new(AT_ONCE), asking: AtomicUsize::new(0) }
-    }
-}
-
-/// One who uploads or waits, until dropped.
-struct Asking<'a>(&'a AtomicUsize);
-
-impl Drop for Asking<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        Self { turns: Semaphore::new(AT_ONCE), places: Semaphore::new(AT_ONCE + MOST_WAITING) }
     }
 }
 
 impl Uploads {
-    fn ask(&self) -> Result<Asking<'_>, Problem> {
-        let before = self.asking.fetch_add(1, Ordering::Relaxed);
-        let asking = Asking(&self.asking);
-        if before >= AT_ONCE + MOST_WAITING {
-            let text = format!("{before} uploads are under way or wait: send it again in a moment");
-            return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", text).retry_after(5));
-        }
-        Ok(asking)
+    fn enter(&self) -> Result<SemaphorePermit<'_>, Problem> {
+        self.places.try_acquire().map_err(|_| {
+            let all = AT_ONCE + MOST_WAITING;
+            let text = format!("{all} uploads are under way or wait: send it again in a moment");
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", text).retry_after(5)
+        })
     }
 }
 
@@ -80,7 +68,7 @@ async fn upload(
         );
         return Err(Problem::new(StatusCode::BAD_REQUEST, "agent_needed", text));
     };
-    let _asking = api.uploads.ask()?;
+    let _place = api.uploads.enter()?;
     // what waits is still in the client
     let turn = api.uploads.turns.acquire().await;
     let limit = api.report_bytes;

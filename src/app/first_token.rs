@@ -6,7 +6,11 @@ use anyhow::Context as _;
 use secrecy::ExposeSecret as _;
 
 use super::random_hex;
-use crate::{settings::Settings, store::token_hash, sync::Context};
+use crate::{
+    settings::Settings,
+    store::{sqlite_file, token_hash},
+    sync::Context,
+};
 
 /// Without a configured token and without a stored one, makes the admin's, in a file that only its owner reads.
 pub(super) async fn first_token(settings: &Settings, context: &Context) -> anyhow::Result<Option<PathBuf>> {
@@ -24,9 +28,8 @@ pub(super) async fn first_token(settings: &Settings, context: &Context) -> anyho
 
 /// Where files of this service are: beside its database, or `data`.
 fn data_folder(settings: &Settings) -> PathBuf {
-    let url = settings.database.url.expose_secret();
-    let path = url.strip_prefix("sqlite:").map(|rest| rest.trim_start_matches("//").split('?').next().unwrap_or(rest));
-    path.and_then(|path| Path::new(path).parent()).map_or_else(|| PathBuf::from("data"), Path::to_path_buf)
+    let path = sqlite_file(settings.database.url.expose_secret());
+    path.and_then(Path::parent).map_or_else(|| PathBuf::from("data"), Path::to_path_buf)
 }
 
 fn write_secret(file: &Path, secret: &str) -> std::io::Result<()> {

@@ -32,7 +32,7 @@ use crate::{
     domain::AgentId,
     report,
     settings::{LogFormat, Settings},
-    store::{FEWEST_CONNECTIONS, Store, StoreError},
+    store::{FEWEST_CONNECTIONS, Store, StoreError, sqlite_file},
     sync::Context,
     sync_type::{SyncTypeSpec, SyncTypes},
 };
@@ -184,9 +184,7 @@ async fn open_store(settings: &Settings, io: &Io, types: Arc<SyncTypes>) -> Resu
 /// # Errors
 /// There is none; with its path.
 fn must_exist(settings: &Settings) -> anyhow::Result<()> {
-    let url = settings.database.url.expose_secret();
-    let Some(path) = url.strip_prefix("sqlite:") else { return Ok(()) };
-    let path = std::path::Path::new(path.trim_start_matches("//").split('?').next().unwrap_or_default());
+    let Some(path) = sqlite_file(settings.database.url.expose_secret()) else { return Ok(()) };
     if path.exists() {
         return Ok(());
     }

@@ -233,7 +233,10 @@ pub fn plan(
         }
     }
     drop(keys);
-    plan.similar = similar::find(&compared, snapshot);
+    let changes = compared.iter().filter_map(|(_, change)| change.as_ref());
+    let new = changes.filter(|change| change.kind == ChangeKind::Insert).map(|change| &change.key);
+    let live = snapshot.rows.iter().filter(|(_, row)| row.is_live()).map(|(key, _)| key);
+    plan.similar = similar::find(new, live);
     plan.changes = compared.into_iter().filter_map(|(_, change)| change).collect();
     plan.unchanged = (seen.records.len() - plan.changes.len()) as u64;
     plan.unseen.sort();

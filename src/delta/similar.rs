@@ -5,8 +5,6 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization;
 
-use super::plan::{Change, ChangeKind, Snapshot};
-
 /// A key that the ERP prints otherwise than before, or two that people will take for one.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -24,20 +22,20 @@ fn spoken(key: &str) -> String {
     plain.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// The keys among `compared` that are new, while a live record has the same key in another spelling.
-pub(super) fn find(compared: &[(String, Option<Change>)], snapshot: &Snapshot) -> Vec<SimilarKey> {
-    let is_new = |change: &&Change| change.kind == ChangeKind::Insert;
-    let mut inserted = compared.iter().filter_map(|(_, change)| change.as_ref()).filter(is_new).peekable();
-    if inserted.peek().is_none() || snapshot.rows.is_empty() {
+/// Those of the `new` keys that one of the `live` ones is, in another spelling.
+pub(super) fn find<'a>(
+    new: impl Iterator<Item = &'a String>,
+    live: impl Iterator<Item = &'a String>,
+) -> Vec<SimilarKey> {
+    let mut new = new.peekable();
+    if new.peek().is_none() {
         return Vec::new();
     }
-    let live = snapshot.rows.iter().filter(|(_, row)| row.is_live());
-    let stored: HashMap<String, &String> = live.map(|(key, _)| (spoken(key), key)).collect();
-    let similar = |change: &Change| {
-        let stored = stored.get(&spoken(&change.key))?;
-        Some(SimilarKey { key: change.key.clone(), stored: (*stored).clone() })
+    let stored: HashMap<String, &String> = live.map(|key| (spoken(key), key)).collect();
+    let similar = |key: &String| {
+        stored.get(&spoken(key)).map(|stored| SimilarKey { key: key.clone(), stored: (*stored).clone() })
     };
-    let mut found: Vec<SimilarKey> = inserted.filter_map(similar).collect();
+    let mut found: Vec<SimilarKey> = new.filter_map(similar).collect();
     found.sort();
     found
 }

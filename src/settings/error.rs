@@ -34,16 +34,10 @@ pub enum SettingsError {
     },
 }
 
-// the text is the whole error: a source beside it would say the same twice
+/// In the operator's words, and without the value, which may be a secret. The text is the whole error: a source beside
+/// it would say the same twice.
 impl From<config::ConfigError> for SettingsError {
     fn from(error: config::ConfigError) -> Self {
-        Self::from_config(error)
-    }
-}
-
-impl SettingsError {
-    /// In the operator's words, and without the value, which may be a secret.
-    pub(super) fn from_config(error: config::ConfigError) -> Self {
         use config::ConfigError::{At, Type};
         match error {
             At { error, key: Some(key), .. } => match *error {
@@ -63,7 +57,9 @@ impl SettingsError {
             other => Self::Config(other.to_string()),
         }
     }
+}
 
+impl SettingsError {
     fn wrong_type(key: &str, found: &str, expected: &str) -> Self {
         // the kind of value, before the value itself
         let kind = found.split(['`', '"']).next().unwrap_or_default().trim();

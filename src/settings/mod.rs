@@ -200,7 +200,7 @@ impl Settings {
         let mut notes = notes::of_environment(&environment);
         let layers = layers(files, environment)?;
         let merged = layers.iter().fold(Config::builder(), |builder, (_, layer)| builder.add_source(layer.clone()));
-        let mut settings: Settings = merged.build()?.try_deserialize().map_err(SettingsError::from_config)?;
+        let mut settings: Settings = merged.build()?.try_deserialize()?;
         settings.check()?;
         notes.extend(settings.alerts.keys().map(|key| format!("alerts.{key} is read by nothing yet")));
         if settings.source.http.proxy.is_some() {

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use sea_orm::{DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect, Set, prelude::*, sea_query::OnConflict};
+use sea_orm::{DatabaseTransaction, EntityTrait, QueryFilter, Set, prelude::*};
 
 use super::{
     Store, StoreError,
@@ -10,7 +10,7 @@ use super::{
     claim::{Claim, Claimed, claim_in, known_state},
     entity,
     facts::{Facts, facts},
-    lane::{self, is_live},
+    flow, lane,
     live::LiveKeys,
     rows,
     settings::move_tick,
@@ -210,7 +210,7 @@ impl Desk<'_> {
             Decision::Refuse(refusal) => {
                 if let (Admission::AlreadyQueued { job: stands_in }, Some(parent)) = (refusal, job.parent) {
                     let root = self.facts.roots.get(&parent).copied().unwrap_or(parent);
-                    if !self.link(stands_in, root).await? {
+                    if !flow::link(self.tx, stands_in, root).await? {
                         // it has ended since it was looked at, and its key is free
                         self.facts.owners.retain(|_, owner| owner.job != stands_in);
                         return Box::pin(self.admit(job)).await;
@@ -232,7 +232,7 @@ impl Desk<'_> {
                 Admission::Kept { job: kept, behind }
             }
             Decision::Keep { behind, over: None } => {
-                if !self.still_lives(behind).await? {
+                if !flow::still_lives(self.tx, behind).await? {
                     // it has ended since it was looked at, and its key is free
                     self.facts.owners.retain(|_, owner| owner.job != behind);
                     return Box::pin(self.admit(job)).await;
@@ -249,42 +249,6 @@ impl Desk<'_> {
         };
         self.answers.push(answer);
         Ok(())
-    }
-
-    /// Ends are written beside the queue's transactions: whoever is to wait behind a job keeps it from ending unseen.
-    async fn still_lives(&self, job: JobId) -> Result<bool, StoreError> {
-        // by its number alone, not through the index of all that lives
-        let found = entity::job::Entity::find_by_id(job).lock_exclusive().one(self.tx).await;
-        let found = found.map_err(StoreError::while_doing("look whether a job has ended"))?;
-        Ok(found.is_some_and(|row| row.state != JobState::Done.as_str()))
-    }
-
-    /// A live job stands for a child of a flow: that ends when the job does. False if it has ended.
-    async fn link(&self, job: JobId, root: JobId) -> Result<bool, StoreError> {
-        use entity::flow_link::Column as L;
-        let failed = StoreError::while_doing("link a job to a flow");
-        // by its own row, which whoever ends it looks at; a job in another flow stands in this one, too
-        let adopted = entity::job::Entity::update_many()
-            .col_expr(C::RootJobId, Expr::val(root))
-            .filter(C::Id.eq(job))
-            .filter(C::Id.ne(root))
-            .filter(C::RootJobId.is_null())
-            .filter(is_live())
-            .exec(self.tx)
-            .await
-            .map_err(&failed)?;
-        if adopted.rows_affected > 0 || job == root {
-            return Ok(true);
-        }
-        if !self.still_lives(job).await? {
-            return Ok(false);
-        }
-        let row = entity::flow_link::ActiveModel { job_id: Set(job), root_job_id: Set(root) };
-        let linked = entity::flow_link::Entity::insert(row)
-            .on_conflict(OnConflict::columns([L::JobId, L::RootJobId]).do_nothing().to_owned())
-            .exec_without_returning(self.tx)
-            .await;
-        linked.map(|_| true).map_err(failed)
     }
 
     fn insert_later(&mut self, job: &NewJob, state: JobState, due: Timestamp, latest_start: Option<Timestamp>) {

@@ -63,12 +63,12 @@ impl Connections {
 
     async fn sqlite(url: &str, runtime: &Handle) -> Result<Self, StoreError> {
         use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
-        let path = url.trim_start_matches("sqlite:").trim_start_matches("//").split('?').next().unwrap_or_default();
-        if path.is_empty() || path == ":memory:" {
+        let path = sqlite_file(url).unwrap_or(Path::new(""));
+        if path.as_os_str().is_empty() || path == Path::new(":memory:") {
             let wrong = "database.url: an in-memory database is a different one for each connection, name a file";
             return Err(StoreError::Unsupported(wrong.to_owned()));
         }
-        if let Some(folder) = Path::new(path).parent() {
+        if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(|error| {
                 StoreError::Unsupported(format!("database.url: cannot make {}: {error}", folder.display()))
             })?;
@@ -194,6 +194,13 @@ impl Connections {
             }
         }
     }
+}
+
+/// The file of an SQLite database, from its URL; `None` for another database's.
+#[must_use]
+pub fn sqlite_file(url: &str) -> Option<&Path> {
+    let behind = url.strip_prefix("sqlite:")?.trim_start_matches("//");
+    Some(Path::new(behind.split('?').next().unwrap_or_default()))
 }
 
 /// Does another process hold SQLite's file?

@@ -4,7 +4,7 @@ use sea_orm::{EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, pre
 use serde::Serialize;
 use serde_json::Value as Json;
 
-use super::{Store, StoreError, entity, lane, over::is_in_flow};
+use super::{Store, StoreError, entity, flow::is_in_flow, lane};
 use crate::domain::{AgentId, Class, JobId, JobState, JobType, Timestamp};
 
 use entity::job::Column as C;

@@ -3,16 +3,13 @@
 
 use std::collections::BTreeSet;
 
-use sea_orm::{
-    DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect,
-    prelude::*,
-    sea_query::{ExprTrait, Query},
-};
+use sea_orm::{DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect, prelude::*};
 
 use super::{
     StoreError,
     claim::state_after,
     entity,
+    flow::{flows_of, is_in_flow},
     lane::{self, is},
 };
 use crate::{
@@ -74,27 +71,6 @@ pub(super) async fn follow(
         }
     }
     Ok(())
-}
-
-/// The flows in which these jobs stand for a child that was asked for already.
-pub(super) async fn flows_of(
-    tx: &DatabaseTransaction,
-    jobs: impl Iterator<Item = JobId>,
-) -> Result<Vec<JobId>, StoreError> {
-    use entity::flow_link::Column as L;
-    let links = entity::flow_link::Entity::find().filter(L::JobId.is_in(jobs)).select_only().column(L::RootJobId);
-    links.into_tuple().all(tx).await.map_err(StoreError::while_doing("look for flows"))
-}
-
-/// Is the job a child of this flow, or does it stand for one?
-pub(super) fn is_in_flow(root: JobId) -> Expr {
-    let links = Query::select()
-        .column(entity::flow_link::Column::JobId)
-        .from(entity::flow_link::Entity)
-        .and_where(entity::flow_link::Column::RootJobId.eq(root))
-        .to_owned();
-    let own = Expr::cust("root_job_id IS NOT NULL").and(Expr::col(C::RootJobId).eq(root));
-    own.or(Expr::col(C::Id).in_subquery(links))
 }
 
 /// A job that was kept behind another starts by its own priority and delay.

@@ -7,8 +7,8 @@ use super::{
     Store, StoreError,
     claim::state_after,
     entity,
+    flow::flows_of,
     lane::{self, is_live},
-    over::flows_of,
 };
 use crate::domain::{Class, JobId, JobState, Outcome, Timestamp, job::JobEvent};
 

@@ -1,9 +1,6 @@
 //! How many reports are read at once? Each reader may need much memory: the others wait for their turn.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
-};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use tokio::sync::Semaphore;
@@ -18,35 +15,25 @@ const MOST_WAITING: usize = 64;
 pub struct Gate {
     reader: Arc<dyn ReadReports>,
     places: Semaphore,
-    waiting: AtomicUsize,
+    /// Where one waits for a place.
+    queue: Semaphore,
 }
 
 impl Gate {
     /// `reader`, so many times at once.
     #[must_use]
     pub fn new(reader: Arc<dyn ReadReports>, at_once: usize) -> Self {
-        Self { reader, places: Semaphore::new(at_once.max(1)), waiting: AtomicUsize::new(0) }
-    }
-}
-
-/// One who waits, until dropped.
-struct Waiting<'a>(&'a AtomicUsize);
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        Self { reader, places: Semaphore::new(at_once.max(1)), queue: Semaphore::new(MOST_WAITING) }
     }
 }
 
 #[async_trait]
 impl ReadReports for Gate {
     async fn read(&self, job: Job) -> Result<Report, Refusal> {
-        let before = self.waiting.fetch_add(1, Ordering::Relaxed);
-        let waiting = Waiting(&self.waiting);
-        if before >= MOST_WAITING {
-            let text = format!("{before} reports wait to be read: ask again in a moment");
+        let Ok(waiting) = self.queue.try_acquire() else {
+            let text = format!("{MOST_WAITING} reports wait to be read: ask again in a moment");
             return Err(Refusal::new(RefusalCode::Busy, text));
-        }
+        };
         let place = self.places.acquire().await;
         drop(waiting);
         let read = self.reader.read(job).await;
@@ -57,7 +44,10 @@ impl ReadReports for Gate {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::{
+        sync::atomic::{AtomicUsize, Ordering},
+        time::Duration,
+    };
 
     use super::*;
     use crate::sync_type::SyncTypes;

@@ -151,10 +151,9 @@ impl Sheets {
     }
 
     /// Changes and clears rows that are there.
-    async fn change(&self, columns: &Columns, known: Vec<Placed>) -> Told {
+    async fn change(&self, columns: &Columns, mut known: Vec<Placed>) -> Told {
         let mut told = Told::new();
         let fields: Vec<&str> = self.config.headers.keys().map(String::as_str).collect();
-        let mut known = known;
         known.retain(|(place, delivery)| {
             has_columns(delivery, &fields).map_err(|refused| told.insert(*place, Err(refused))).is_ok()
         });
