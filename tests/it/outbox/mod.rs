@@ -1,5 +1,6 @@
 //! Does every change arrive, in order, with the same id, whatever happens on the way?
 
+mod google;
 mod queue;
 mod routes;
 pub mod server;
