@@ -12,6 +12,7 @@ mod m20261127_000004_outbox;
 mod m20261127_000005_sources;
 mod m20261127_000006_running;
 mod m20261130_000007_flow_link;
+mod m20261130_000008_document_parts;
 
 pub use sea_orm_migration::{MigrationStatus, MigratorTrait};
 
@@ -29,6 +30,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261127_000005_sources::Migration),
             Box::new(m20261127_000006_running::Migration),
             Box::new(m20261130_000007_flow_link::Migration),
+            Box::new(m20261130_000008_document_parts::Migration),
         ]
     }
 }

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::{
     Api, Problem,
     answer::{answer_one, body_of},
-    jobs::pdf,
+    jobs::{kept_pdf, pdf},
 };
 use crate::{
     domain::{AgentId, Class, JobId},
@@ -60,7 +60,7 @@ async fn document(api: web::Data<Api>, path: web::Path<(String, String, String)>
         return Ok(HttpResponse::Accepted().insert_header(("Location", place)).json(json!({ "jobId": job })));
     };
     match ended.result.as_ref().and_then(|result| result["documentId"].as_i64()) {
-        Some(id) => Ok(pdf(api.store().document(id).await?)),
+        Some(id) => kept_pdf(&api, id).await,
         None => Err(why_not(&api, &ended).await?),
     }
 }

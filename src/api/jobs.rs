@@ -1,6 +1,7 @@
 //! Which jobs wait, run and are over, and how is one cancelled?
 
-use actix_web::{HttpResponse, get, post, web};
+use actix_web::{HttpResponse, HttpResponseBuilder, body::SizedStream, get, post, web};
+use futures_util::TryStreamExt as _;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -112,12 +113,24 @@ async fn document(api: web::Data<Api>, id: web::Path<JobId>) -> Result<HttpRespo
     let job = find(&api, *id).await?;
     let kept = job.result.as_ref().and_then(|result| result["documentId"].as_i64());
     let kept = kept.ok_or_else(|| Problem::not_found("no_document", format!("job {id} brought no document")))?;
-    Ok(pdf(api.store().document(kept).await?))
+    kept_pdf(&api, kept).await
 }
 
 /// A PDF, which no browser is to take for anything else.
 pub(super) fn pdf(bytes: Vec<u8>) -> HttpResponse {
-    HttpResponse::Ok().content_type("application/pdf").insert_header(("X-Content-Type-Options", "nosniff")).body(bytes)
+    pdf_head().body(bytes)
+}
+
+/// A kept document, of which no more than a part is in memory.
+pub(super) async fn kept_pdf(api: &Api, id: i64) -> Result<HttpResponse, Problem> {
+    let (size, parts) = api.store().document_stream(id).await?;
+    Ok(pdf_head().body(SizedStream::new(size, Box::pin(parts.map_ok(web::Bytes::from)))))
+}
+
+fn pdf_head() -> HttpResponseBuilder {
+    let mut head = HttpResponse::Ok();
+    head.content_type("application/pdf").insert_header(("X-Content-Type-Options", "nosniff"));
+    head
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -16,8 +16,10 @@ mod outbox;
 mod problem;
 mod runs;
 mod schedule;
+mod spool;
 mod sync;
 mod trace;
+mod turns;
 mod upload;
 
 use std::{
@@ -35,7 +37,9 @@ use tracing_actix_web::TracingLogger;
 
 use json_body::JsonBody;
 pub use problem::Problem;
-pub use upload::Uploads;
+pub use runs::previews;
+pub use spool::Spool;
+use turns::Turns;
 
 use crate::{
     domain::{AgentId, SyncType},
@@ -80,12 +84,12 @@ pub struct Api {
     pub vault: Option<Arc<Vault>>,
     /// Hash of the configured admin token.
     pub admin_token: Option<String>,
-    /// Whose turn it is to upload.
-    pub uploads: Arc<Uploads>,
+    /// Receives uploads.
+    pub spool: Arc<Spool>,
     /// The largest JSON body.
     pub json_bytes: usize,
-    /// The largest upload.
-    pub report_bytes: usize,
+    /// Whose turn it is to have a held report read once more.
+    pub previews: Arc<Turns>,
 }
 
 impl Api {

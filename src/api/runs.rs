@@ -8,6 +8,7 @@ use super::{
     Api, Problem,
     answer::{answer_one, body_of},
     limit,
+    turns::Turns,
 };
 use crate::{
     domain::{Admission, JobId, RunId},
@@ -15,6 +16,12 @@ use crate::{
     store::{Run, RunQuery},
     sync::preview,
 };
+
+/// Whose turn it is to have a held report read once more: each reading may need much memory.
+#[must_use]
+pub fn previews() -> Turns {
+    Turns::new("held reports", 2, 66)
+}
 
 pub fn routes(config: &mut web::ServiceConfig) {
     config.service(list).service(one).service(quarantine).service(approve).service(reject);
@@ -82,8 +89,12 @@ impl Api {
         let run = find(self, id).await?;
         let (Some("open"), Some(document)) = (run.hold.as_deref(), run.document) else { return Err(not_open(&run)) };
         let spec = self.sync_type(run.sync_type.as_str())?;
+        let _place = self.previews.enter()?;
+        // who waits has no report in memory yet
+        let turn = self.previews.turn().await;
         let bytes = self.store().document(document).await?;
         let (_, plan, _) = preview(&self.context, &spec, &run.agent_id, bytes, true).await?;
+        drop(turn);
         if Some(plan.digest()) != run.plan_digest {
             let text = format!(
                 "the stored records have changed since run {} was held: sync again and look at the new run",

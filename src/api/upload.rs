@@ -2,44 +2,13 @@
 
 use actix_web::{HttpResponse, http::StatusCode, web};
 use serde::Deserialize;
-use sha2::{Digest, Sha256};
-use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::{
     Api, Problem,
     answer::{answer_one, body_of},
-    problem,
+    spool::Spooled,
 };
-use crate::{domain::Reason, queue::Enqueue, report};
-
-/// Bodies that are in memory at once.
-const AT_ONCE: usize = 2;
-/// So many more may wait, unread, until one of them is stored.
-const MOST_WAITING: usize = 16;
-
-/// Whose turn it is to upload.
-#[derive(Debug)]
-pub struct Uploads {
-    turns: Semaphore,
-    /// Who uploads or waits.
-    places: Semaphore,
-}
-
-impl Default for Uploads {
-    fn default() -> Self {
-        Self { turns: Semaphore::new(AT_ONCE), places: Semaphore::new(AT_ONCE + MOST_WAITING) }
-    }
-}
-
-impl Uploads {
-    fn enter(&self) -> Result<SemaphorePermit<'_>, Problem> {
-        self.places.try_acquire().map_err(|_| {
-            let all = AT_ONCE + MOST_WAITING;
-            let text = format!("{all} uploads are under way or wait: send it again in a moment");
-            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", text).retry_after(5)
-        })
-    }
-}
+use crate::{domain::Reason, queue::Enqueue};
 
 pub fn routes(config: &mut web::ServiceConfig) {
     config.service(web::resource("/upload/{type}").route(web::post().to(upload)));
@@ -51,8 +20,8 @@ struct Query {
     agent: Option<String>,
 }
 
-/// `POST /api/upload/{type}?agent=`: stores the PDF, then runs it like any other report. Its bytes
-/// are the key, so that neither a waiting sync nor another upload makes it lost.
+/// `POST /api/upload/{type}?agent=`: stores the PDF, then runs it like any other report. The hash of its bytes is its
+/// key, so that neither a waiting sync nor another upload makes it lost.
 async fn upload(
     api: web::Data<Api>,
     name: web::Path<String>,
@@ -68,18 +37,11 @@ async fn upload(
         );
         return Err(Problem::new(StatusCode::BAD_REQUEST, "agent_needed", text));
     };
-    let _place = api.uploads.enter()?;
-    // what waits is still in the client
-    let turn = api.uploads.turns.acquire().await;
-    let limit = api.report_bytes;
-    let body = payload.to_bytes_limited(limit).await.map_err(|_| {
-        let text = format!("the body has more than the {limit} bytes that limits.report_bytes allows");
-        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "bad_body", text)
-    })?;
-    let body = problem::body(body)?;
-    report::check_is_pdf(&body)?;
-    let sha256 = hex::encode(Sha256::digest(&body));
-    let document = api.store().keep_document(body.into(), api.context.clock.now()).await?;
+    let _place = api.spool.turns.enter()?;
+    let waiting = api.store().waiting_bytes().await?;
+    let Spooled { file, size, sha256, share } = api.spool.receive(payload, waiting).await?;
+    let turn = api.spool.turns.turn().await;
+    let document = api.store().keep_document_from(file, (size, sha256.clone()), api.context.clock.now()).await?;
     drop(turn);
     let ask = Enqueue {
         document: Some((document, sha256)),
@@ -90,6 +52,8 @@ async fn upload(
     if matches!(&answer, Ok(Ok(answer)) if !answer.is_taken()) {
         api.store().drop_document(document).await?;
     }
+    // counted with the reports that wait from here on
+    drop(share);
     let answer = answer??;
     answer_one(&api, answer, body_of(spec.name.as_str(), agent, answer)).await
 }

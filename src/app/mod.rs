@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     net::{SocketAddr, TcpListener},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
@@ -29,7 +29,7 @@ pub use seed::{Overruled, overruled, prepare};
 pub use source::vault;
 
 use crate::{
-    api::{self, Api},
+    api::{self, Api, Spool},
     coordination::{Coordination, Memory, Redis},
     domain::{BreakerPolicy, Class, Clock, JobType, SyncType},
     event::{Bus, Metrics, Observer, Pulses},
@@ -40,7 +40,7 @@ use crate::{
     scheduler::{Halt, SchedulerActor, SchedulerSettings},
     settings::Settings,
     source::Source,
-    store::{SourceReport, Store, token_hash},
+    store::{SourceReport, Store, sqlite_file, token_hash},
     sync::{Context, RunJob, Runner, SyncActor},
     ui::{self, Sessions},
 };
@@ -199,6 +199,13 @@ pub fn sandbox(settings: &Settings) -> anyhow::Result<Sandbox> {
     Ok(Sandbox { worker, memory: settings.limits.read_memory_bytes, time })
 }
 
+/// Uploads are received beside SQLite's file, or in the system's folder for temporary files.
+fn spool(settings: &Settings) -> Spool {
+    let beside = sqlite_file(settings.database.url.expose_secret()).and_then(Path::parent);
+    let folder = beside.map_or_else(std::env::temp_dir, Path::to_path_buf);
+    Spool::new(folder, settings.limits.report_bytes, settings.limits.waiting_bytes)
+}
+
 impl App {
     /// Starts everything inside the running actix system; returns once the API listens.
     ///
@@ -254,8 +261,8 @@ impl App {
             vault: vault(&settings)?,
             admin_token: settings.auth.admin_token.as_ref().map(|token| token_hash(token.expose_secret())),
             json_bytes: settings.sink.payload_bytes.saturating_add(api::JSON_BYTES),
-            uploads: Arc::default(),
-            report_bytes: usize::try_from(settings.limits.report_bytes).unwrap_or(usize::MAX),
+            spool: Arc::new(spool(&settings)),
+            previews: Arc::new(api::previews()),
         };
         let listener_of_words = words::listen(&context.coordination, queue.clone(), scheduler.clone(), outbox.clone());
         let (addr, server) = api::serve(api, listener, ui::routes(sessions.clone())).context("cannot start the API")?;

@@ -188,7 +188,9 @@ impl JobBoard for Store {
         self.clean_runs(before.runs).await?;
         self.clean_kept(before.documents).await?;
         self.clean_documents(before.unclaimed).await?;
-        self.clean_jobs(before.jobs, now).await
+        let forgotten = self.clean_jobs(before.jobs, now).await?;
+        self.give_back_space().await?;
+        Ok(forgotten)
     }
 
     async fn jobs(&self, wanted: JobQuery) -> Result<Vec<Job>, StoreError> {

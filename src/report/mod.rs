@@ -35,5 +35,5 @@ pub use layout::{Layout, LayoutChange};
 pub use pdf::Verdict;
 pub use read::{Quarantined, Report, Request, read};
 pub use refusal::{Refusal, RefusalCode};
-pub use sniff::check as check_is_pdf;
+pub use sniff::{HEAD, check as check_is_pdf, check_head};
 pub use wrap::UncertainBreak;

@@ -4,12 +4,22 @@ use super::{Refusal, RefusalCode};
 
 /// PDF readers accept the header within the first kilobyte.
 const HEADER_WITHIN: usize = 1024;
+/// So many bytes tell what a file is.
+pub const HEAD: usize = 65_536;
 
 /// Tells an empty body, a web page and other things from a PDF.
 ///
 /// # Errors
 /// A [`Refusal`] that says what came instead.
 pub fn check(bytes: &[u8]) -> Result<(), Refusal> {
+    check_head(&bytes[..bytes.len().min(HEAD)], bytes.len() as u64)
+}
+
+/// As [`check`], of the first [`HEAD`] bytes of a file that has `size` bytes.
+///
+/// # Errors
+/// As [`check`].
+pub fn check_head(bytes: &[u8], size: u64) -> Result<(), Refusal> {
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Err(Refusal::new(RefusalCode::EmptyBody, "the export is empty: the ERP sent no report"));
     }
@@ -17,7 +27,7 @@ pub fn check(bytes: &[u8]) -> Result<(), Refusal> {
     if head.windows(5).any(|window| window == b"%PDF-") {
         return Ok(());
     }
-    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(65_536)]).to_lowercase();
+    let text = String::from_utf8_lossy(bytes).to_lowercase();
     let is_html = ["<!doctype html", "<html", "<head", "<body"].iter().any(|tag| text.contains(tag));
     if is_html && ["password", "login", "log in", "log-in", "sign in", "accedi"].iter().any(|word| text.contains(word))
     {
@@ -27,10 +37,7 @@ pub fn check(bytes: &[u8]) -> Result<(), Refusal> {
         ));
     }
     let what = if is_html { "a web page" } else { "something else" };
-    Err(Refusal::new(
-        RefusalCode::NotAPdf,
-        format!("this is {what}, not a PDF ({} bytes, no %PDF- header)", bytes.len()),
-    ))
+    Err(Refusal::new(RefusalCode::NotAPdf, format!("this is {what}, not a PDF ({size} bytes, no %PDF- header)")))
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ const MIB: u64 = 1 << 20;
 pub(super) fn check(settings: &Settings) -> Result<(), SettingsError> {
     let Settings { queue, sync, scheduler, limits, guards, source, sink, .. } = settings;
     let size = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
-    let numbers: [(&'static str, u64, RangeInclusive<u64>); 30] = [
+    let numbers: [(&'static str, u64, RangeInclusive<u64>); 31] = [
         ("database.connections", settings.database.connections.into(), 3..=200),
         ("queue.concurrency", size(queue.concurrency), 1..=1_000),
         ("queue.throttle_ms", queue.throttle_ms, 0..=30 * DAY),
@@ -30,6 +30,7 @@ pub(super) fn check(settings: &Settings) -> Result<(), SettingsError> {
         ("sync.batch", size(sync.batch), 1..=10),
         ("scheduler.minute_ms", scheduler.minute_ms, 1..=HOUR),
         ("limits.report_bytes", limits.report_bytes, 1..=1_024 * MIB),
+        ("limits.waiting_bytes", limits.waiting_bytes, 1..=(1 << 20) * MIB),
         ("limits.sync_seconds", limits.sync_seconds, 1..=86_400),
         ("limits.read_memory_bytes", limits.read_memory_bytes, MIB..=(1 << 20) * MIB),
         ("limits.read_seconds", limits.read_seconds, 1..=86_400),

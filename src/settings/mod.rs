@@ -178,6 +178,8 @@ pub struct Sandbox {
 pub struct Limits {
     /// The largest report.
     pub report_bytes: u64,
+    /// All uploads that are received or wait to be read.
+    pub waiting_bytes: u64,
     /// The longest attempt.
     pub sync_seconds: u64,
     /// The memory of a process that reads a report, before what its file's size adds.

@@ -62,7 +62,7 @@ impl Connections {
     }
 
     async fn sqlite(url: &str, runtime: &Handle) -> Result<Self, StoreError> {
-        use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+        use sqlx::sqlite::{SqliteAutoVacuum, SqliteJournalMode, SqliteSynchronous};
         let path = sqlite_file(url).unwrap_or(Path::new(""));
         if path.as_os_str().is_empty() || path == Path::new(":memory:") {
             let wrong = "database.url: an in-memory database is a different one for each connection, name a file";
@@ -79,6 +79,8 @@ impl Connections {
             options.sqlx_logging(false).test_before_acquire(false);
             options.map_sqlx_sqlite_opts(|sqlite| {
                 sqlite
+                    // of a new file: what is deleted from it goes back to the disk
+                    .auto_vacuum(SqliteAutoVacuum::Incremental)
                     .journal_mode(SqliteJournalMode::Wal)
                     // durable on every commit: a job that was accepted survives a power cut
                     .synchronous(SqliteSynchronous::Full)

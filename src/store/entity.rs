@@ -188,9 +188,17 @@ entity!(document, "document", {
     #[sea_orm(primary_key)]
     id: i64,
     sha256: String,
+    size: i64,
+    created_at: DateTimeUtc,
+});
+
+entity!(document_part, "document_part", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    document_id: i64,
+    #[sea_orm(primary_key, auto_increment = false)]
+    number: i32,
     #[sea_orm(column_type = "Blob")]
     bytes: Vec<u8>,
-    created_at: DateTimeUtc,
 });
 
 entity!(kept_document, "kept_document", {

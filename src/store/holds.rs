@@ -5,7 +5,7 @@ use sea_orm::{
     ActiveValue::NotSet, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Set, prelude::*,
 };
 
-use super::{Store, StoreError, admit::admit, entity, finish::Finish};
+use super::{Store, StoreError, admit::admit, document, entity, finish::Finish};
 use crate::{
     domain::{Admission, ClaimedJob, NewJob, Outcome, RunId, Timestamp},
     report::Quarantined,
@@ -51,15 +51,7 @@ pub(super) async fn settle_holds(
         }
     }
     match &end.document {
-        Some(bytes) if is_held => {
-            let row = entity::document::ActiveModel {
-                id: NotSet,
-                sha256: Set(end.sha256.clone().unwrap_or_default()),
-                bytes: Set(bytes.to_vec()),
-                created_at: Set(now),
-            };
-            Ok(Some(entity::document::Entity::insert(row).exec(tx).await.map_err(&failed)?.last_insert_id))
-        }
+        Some(bytes) if is_held => Ok(Some(document::insert(tx, bytes, now).await.map_err(&failed)?)),
         _ => Ok(None),
     }
 }

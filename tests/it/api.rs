@@ -1,5 +1,6 @@
 //! Does the control API say what it does, and refuse with a reason?
 
+use futures_util::StreamExt as _;
 use lockstep::testing::TestApp;
 use reqwest::Method;
 use serde_json::{Value as Json, json};
@@ -213,28 +214,65 @@ async fn agents_are_added_renamed_and_deactivated() {
 }
 
 #[actix::test]
-async fn few_uploads_are_in_memory_at_once_and_few_more_wait() {
-    let app = TestApp::builder().agents(&["agent-1"]).start().await;
+async fn uploads_that_wait_are_bounded_in_number_and_in_bytes() {
+    let app =
+        TestApp::builder().agents(&["agent-1"]).setting("LOCKSTEP__LIMITS__WAITING_BYTES", "500000").start().await;
     let upload = || app.raw(Method::POST, "/api/upload/orders?agent=agent-1").bearer_auth(app.token());
     // bodies that do not come to their end
-    let stalled = || {
-        let never = futures_util::stream::pending::<Result<Vec<u8>, std::io::Error>>();
+    let stalled = |begin: Vec<u8>| {
+        let begin = futures_util::stream::iter([Ok::<_, std::io::Error>(begin)]);
+        let never = begin.chain(futures_util::stream::pending());
         let request = upload().body(reqwest::Body::wrap_stream(never));
         tokio::task::spawn_local(async move { drop(request.send().await) })
     };
-    let waiting: Vec<_> = (0..18).map(|_| stalled()).collect();
+    let is_busy = async |text: &str| {
+        let refused = upload().body(grid("orders")).timeout(std::time::Duration::from_millis(500)).send().await;
+        let Ok(answer) = refused else { return false };
+        let comes_again = answer.headers().contains_key("retry-after");
+        answer.status() == 503 && comes_again && answer.text().await.is_ok_and(|told| told.contains(text))
+    };
+    let is_taken = || async { upload().body(grid("orders")).send().await.is_ok_and(|a| a.status().is_success()) };
+
+    // one that never ends is in nobody's way ...
+    let mut waiting = vec![stalled(b"%PDF-1.7".to_vec())];
+    until("it is taken beside the other", is_taken).await;
+    // ... a place is still a place ...
     until("the places are taken", async || {
-        let refused = upload().body(grid("orders")).timeout(std::time::Duration::from_millis(200)).send().await;
-        refused.is_ok_and(|answer| answer.status() == 503 && answer.headers().contains_key("retry-after"))
+        // one may meet the upload that asks, and be refused
+        waiting.push(stalled(b"%".to_vec()));
+        is_busy("18 uploads").await
     })
     .await;
-    for one in waiting {
-        one.abort();
-    }
-    // who goes away makes room
-    until("there is room again", async || upload().body(grid("orders")).send().await.is_ok_and(|a| a.status() == 202))
-        .await;
+    waiting.drain(..).for_each(|one| one.abort());
+    // ... and who goes away makes room
+    until("there is room again", is_taken).await;
+    let large = stalled(vec![b'%'; 499_000]);
+    until("the bytes are taken", || is_busy("limits.waiting_bytes")).await;
+    large.abort();
+    until("there is room again", is_taken).await;
     app.idle().await;
     assert_eq!(app.rows("orders", "agent-1").await.len(), 40);
+    app.stop().await;
+}
+
+#[actix::test]
+async fn reports_that_wait_to_be_read_count_for_the_uploads_that_come() {
+    let size = grid("orders").len();
+    let limit = (size + 100).to_string();
+    let app =
+        TestApp::builder().agents(&["agent-1", "b"]).setting("LOCKSTEP__LIMITS__WAITING_BYTES", &limit).start().await;
+    let upload = async |body: Vec<u8>| {
+        let request = app.raw(Method::POST, "/api/upload/orders?agent=agent-1").bearer_auth(app.token());
+        request.body(body).send().await.unwrap().status().as_u16()
+    };
+    app.source.hang("orders", "agent-1");
+    let running = app.enqueue("orders", "agent-1").await;
+    assert_eq!(upload(grid("orders")).await, 202);
+    let other = [&grid("orders")[..], b"%"].concat();
+    assert_eq!(upload(other.clone()).await, 503, "the other has not been read yet");
+    app.post(&format!("/api/jobs/{running}/cancel"), json!({})).await;
+    app.idle().await;
+    assert_eq!(upload(other).await, 202);
+    app.idle().await;
     app.stop().await;
 }

@@ -61,7 +61,7 @@ async fn a_queue_that_is_at_work_goes_back_by_a_version_and_forward_again() {
     let running = claimed.unwrap().jobs.remove(0);
     let url = Backend::of_suite().database(folder.path()).await;
     let before = format!("DELETE FROM agent_lock WHERE agent_id = 'anna' AND job_id = {}", running.id);
-    back_and_forward(&url, 2, &before).await;
+    back_and_forward(&url, 3, &before).await;
     let end = Finish { outcome: Some(Outcome::Unchanged), ..Finish::default() };
     store.finish(&running, end.clone(), NextStep::Done, at(1)).await.unwrap();
     // one after the other: no lane lost its first, no agent stays taken

@@ -2,12 +2,14 @@
 
 use std::{
     fs,
+    io::{self, Cursor, Read, Write},
     path::Path,
     process::{Command, Output, Stdio},
     sync::Arc,
     time::Duration,
 };
 
+use futures_util::TryStreamExt as _;
 use lockstep::{
     domain::{Clock, NewJob, Reason},
     queue::Enqueue,
@@ -35,6 +37,36 @@ async fn a_document_is_dropped_once_nothing_can_need_it() {
     assert!(store.document(orphan).await.is_err());
     assert_eq!(store.document(needed).await.unwrap(), b"a job waits to read it");
     app.stop().await;
+}
+
+#[actix::test]
+async fn a_document_is_stored_and_given_out_in_parts() {
+    let app = TestApp::builder().agents(&["a"]).start().await;
+    let (store, now) = (&app.app.store, Clock::now(&app.clock));
+    let bytes: Vec<u8> = (0..2_500_000_u32).map(|number| (number % 251) as u8).collect();
+    let document = store.keep_document(bytes.clone(), now).await.unwrap();
+    assert_eq!(store.document(document).await.unwrap(), bytes);
+    let (size, parts) = store.document_stream(document).await.unwrap();
+    let parts: Vec<Vec<u8>> = parts.try_collect().await.unwrap();
+    assert_eq!((size, parts.concat() == bytes), (2_500_000, true));
+    assert_eq!(parts.iter().map(Vec::len).collect::<Vec<_>>(), [1 << 20, 1 << 20, 402_848]);
+
+    // what is not what it was said to be is not kept, and leaves nothing behind
+    let short = store.keep_document_from(Cursor::new(vec![1; 3]), (4, String::new()), now).await;
+    assert!(short.unwrap_err().to_string().contains("had 4 bytes"));
+    let broken = Cursor::new(vec![1; 3 << 20]).chain(Broken);
+    assert!(store.keep_document_from(broken, (4 << 20, String::new()), now).await.is_err());
+    assert_eq!(store.clean_documents(now + Duration::from_secs(1)).await.unwrap(), 1, "the whole one alone is left");
+    app.stop().await;
+}
+
+/// A disk that fails.
+struct Broken;
+
+impl Read for Broken {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        Err(io::Error::other("the disk failed"))
+    }
 }
 
 #[actix::test]
@@ -95,7 +127,7 @@ fn lockstep(folder: &Path, arguments: &[&str], input: &str) -> Output {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    std::io::Write::write_all(&mut child.stdin.take().unwrap(), input.as_bytes()).unwrap();
+    Write::write_all(&mut child.stdin.take().unwrap(), input.as_bytes()).unwrap();
     child.wait_with_output().unwrap()
 }
 
