@@ -16,6 +16,8 @@ FROM debian:bookworm-slim
 RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates && rm -rf /var/lib/apt/lists/*
 RUN useradd --uid 10001 --home-dir /data --create-home --shell /usr/sbin/nologin lockstep
 COPY --from=build /build/target/release/lockstep /usr/local/bin/lockstep
+# large reports go back to the system once they are read, instead of staying with the process
+ENV MALLOC_MMAP_THRESHOLD_=1048576
 USER lockstep
 WORKDIR /data
 VOLUME /data

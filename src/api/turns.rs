@@ -11,14 +11,14 @@ pub struct Turns {
     what: &'static str,
     most: usize,
     places: Semaphore,
-    turns: Semaphore,
+    working: Semaphore,
 }
 
 impl Turns {
     /// `what` (in the plural): so many at once, and with those who wait at most `most`.
     #[must_use]
     pub fn new(what: &'static str, at_once: usize, most: usize) -> Self {
-        Self { what, most, places: Semaphore::new(most), turns: Semaphore::new(at_once) }
+        Self { what, most, places: Semaphore::new(most), working: Semaphore::new(at_once) }
     }
 
     /// A place, which is kept until the work is done.
@@ -32,7 +32,7 @@ impl Turns {
     /// One's turn to work.
     pub async fn turn(&self) -> Option<SemaphorePermit<'_>> {
         // never closed
-        self.turns.acquire().await.ok()
+        self.working.acquire().await.ok()
     }
 }
 

@@ -41,7 +41,7 @@ async fn upload(
     let waiting = api.store().waiting_bytes().await?;
     let Spooled { file, size, sha256, share } = api.spool.receive(payload, waiting).await?;
     let turn = api.spool.turns.turn().await;
-    let document = api.store().keep_document_from(file, (size, sha256.clone()), api.context.clock.now()).await?;
+    let document = api.store().keep_document_from(file, (Some(size), sha256.clone()), api.context.clock.now()).await?;
     drop(turn);
     let ask = Enqueue {
         document: Some((document, sha256)),

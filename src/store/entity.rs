@@ -212,8 +212,7 @@ entity!(kept_document, "kept_document", {
     sha256: String,
     size: i64,
     packed_size: i64,
-    #[sea_orm(column_type = "Blob")]
-    packed: Vec<u8>,
+    document_id: Option<i64>,
     fetched_at: DateTimeUtc,
 });
 

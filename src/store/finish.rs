@@ -144,7 +144,7 @@ async fn finish_in(
     quarantine(tx, job, &end.quarantined).await.map_err(StoreError::while_doing("quarantine rows"))?;
     let is_download = job.class == Class::Download && is_applied;
     if let Some(bytes) = if is_download { end.document.take() } else { None } {
-        let document = super::document::insert(tx, &bytes, now).await;
+        let document = super::documents::insert(tx, &bytes, now).await;
         let result = end.result.get_or_insert_with(|| Json::Object(serde_json::Map::new()));
         result["documentId"] = document.map_err(StoreError::while_doing("keep a document"))?.into();
     }
@@ -380,7 +380,7 @@ async fn end_job(
                 update = update.col_expr(C::DocumentId, Expr::val(Option::<i64>::None));
             }
             if let Some(bytes) = told.kept.filter(|_| job.document.is_none()) {
-                let document = super::document::insert(tx, &bytes, now).await.map_err(&failed)?;
+                let document = super::documents::insert(tx, &bytes, now).await.map_err(&failed)?;
                 update = update.col_expr(C::DocumentId, Expr::val(document));
             }
         }

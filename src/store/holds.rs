@@ -5,7 +5,7 @@ use sea_orm::{
     ActiveValue::NotSet, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Set, prelude::*,
 };
 
-use super::{Store, StoreError, admit::admit, document, entity, finish::Finish};
+use super::{Store, StoreError, admit::admit, documents, entity, finish::Finish};
 use crate::{
     domain::{Admission, ClaimedJob, NewJob, Outcome, RunId, Timestamp},
     report::Quarantined,
@@ -51,7 +51,7 @@ pub(super) async fn settle_holds(
         }
     }
     match &end.document {
-        Some(bytes) if is_held => Ok(Some(document::insert(tx, bytes, now).await.map_err(&failed)?)),
+        Some(bytes) if is_held => Ok(Some(documents::insert(tx, bytes, now).await.map_err(&failed)?)),
         _ => Ok(None),
     }
 }

@@ -23,7 +23,7 @@ pub const RESERVED: [&str; 11] = [
 ];
 
 /// Names that no record table may take.
-const CONTROL_TABLES: [&str; 20] = [
+const CONTROL_TABLES: [&str; 21] = [
     "write_probe",
     "agents",
     "flow_link",
@@ -35,6 +35,7 @@ const CONTROL_TABLES: [&str; 20] = [
     "sync_run",
     "quarantine",
     "document",
+    "document_part",
     "kept_document",
     "agent_credential",
     "sync_queue",

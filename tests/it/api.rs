@@ -246,9 +246,12 @@ async fn uploads_that_wait_are_bounded_in_number_and_in_bytes() {
     waiting.drain(..).for_each(|one| one.abort());
     // ... and who goes away makes room
     until("there is room again", is_taken).await;
-    let large = stalled(vec![b'%'; 499_000]);
-    until("the bytes are taken", || is_busy("limits.waiting_bytes")).await;
-    large.abort();
+    until("the bytes are taken", async || {
+        waiting.push(stalled(vec![b'%'; 499_000]));
+        is_busy("limits.waiting_bytes").await
+    })
+    .await;
+    waiting.drain(..).for_each(|one| one.abort());
     until("there is room again", is_taken).await;
     app.idle().await;
     assert_eq!(app.rows("orders", "agent-1").await.len(), 40);

@@ -1,12 +1,14 @@
 //! Does the schema do what people who write to it by hand expect, and what a disk expects of it?
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use lockstep::{
     domain::Timestamp,
-    store::{Store, throwaway::execute},
+    store::{KeepLimits, Store, throwaway::execute},
     testing::{Backend, types},
 };
+use migration::{Migrator, MigratorTrait as _};
+use sea_orm::{ConnectionTrait as _, Database, Statement};
 use tokio::runtime::Handle;
 
 async fn open(folder: &tempfile::TempDir) -> (Store, String) {
@@ -70,4 +72,46 @@ async fn what_large_documents_took_of_the_disk_comes_back() {
     store.close().await;
     let size = folder.path().join("lockstep.db").metadata().unwrap().len();
     assert!(size < 20 << 20, "the file keeps {size} bytes");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn documents_come_through_a_version_that_has_them_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, url) = open(&folder).await;
+    let now = Timestamp::from_timestamp(1_800_000_000, 0).unwrap();
+    // not to be compressed: several parts
+    let mut random = fastrand::Rng::with_seed(7);
+    let bytes: Vec<u8> = std::iter::repeat_with(|| random.u8(..)).take(2_500_000).collect();
+    let document = store.keep_document(bytes.clone(), now).await.unwrap();
+    let whose = (&"orders".into(), &"a".into());
+    let limits = KeepLimits { reports: 3, single_bytes: 9, fresh: Duration::ZERO, age: Duration::ZERO };
+    store.keep_report(whose, 1, Arc::new(bytes.clone()), limits, now).await.unwrap();
+    store.keep_report(whose, 2, Arc::new(b"a small one".to_vec()), limits, now).await.unwrap();
+
+    let db = Database::connect(&url).await.unwrap();
+    Migrator::down(&db, Some(1)).await.unwrap();
+    let length = async |table: &str, column: &str| {
+        let sql = format!("SELECT length({column}) AS size FROM {table} ORDER BY id");
+        let rows = db.query_all_raw(Statement::from_string(db.get_database_backend(), sql)).await.unwrap();
+        rows.iter().map(|row| i64::from(row.try_get::<i32>("", "size").unwrap())).collect::<Vec<_>>()
+    };
+    assert_eq!(length("document", "bytes").await, [2_500_000], "what is kept is no document there");
+    let packed = length("kept_document", "packed").await;
+    assert!(packed[0] > 2_500_000 && packed[1] < 30, "{packed:?}");
+    Migrator::up(&db, None).await.unwrap();
+    db.close().await.unwrap();
+
+    assert!(store.document(document).await.unwrap() == bytes);
+    let kept = store.kept_reports(whose.0, whose.1).await.unwrap();
+    assert!(store.kept_bytes(kept[0].id).await.unwrap() == bytes);
+    assert_eq!(store.kept_bytes(kept[1].id).await.unwrap(), b"a small one");
+    // what is forgotten takes its bytes along
+    assert_eq!(store.clean_documents(now + Duration::from_secs(1)).await.unwrap(), 1, "the document is nobody's");
+    let none = KeepLimits { reports: 0, ..limits };
+    store.keep_report(whose, 3, Arc::default(), none, now).await.unwrap();
+    let db = Database::connect(&url).await.unwrap();
+    let parts = Statement::from_string(db.get_database_backend(), "SELECT 1 FROM document_part");
+    assert!(db.query_all_raw(parts).await.unwrap().is_empty());
+    db.close().await.unwrap();
+    store.close().await;
 }

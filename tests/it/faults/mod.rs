@@ -5,6 +5,7 @@ mod database;
 mod kills;
 mod oracle;
 mod outbox;
+mod pooler;
 mod processes;
 mod readiness;
 mod redis;

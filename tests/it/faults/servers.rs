@@ -15,7 +15,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-/// A PostgreSQL or Redis server that is stopped when dropped.
+/// A PostgreSQL or Redis server, or a pooler, that is stopped when dropped.
 pub struct Server {
     kind: &'static str,
     folder: PathBuf,
@@ -38,9 +38,18 @@ impl Server {
         Self::start("redis", root)
     }
 
+    /// A pooler before `postgres`; `settings` are lines of its file.
+    pub fn pgbouncer(root: &Path, postgres: &Server, settings: &[&str]) -> Self {
+        Self::start_with("pgbouncer", root, &[&[postgres.url.as_str()], settings].concat())
+    }
+
     fn start(kind: &'static str, root: &Path) -> Self {
+        Self::start_with(kind, root, &[])
+    }
+
+    fn start_with(kind: &'static str, root: &Path, arguments: &[&str]) -> Self {
         let folder = root.join(kind);
-        let url = script(&["start", kind, folder.to_str().unwrap()]);
+        let url = script(&[&["start", kind, folder.to_str().unwrap()], arguments].concat());
         Self { kind, folder, url }
     }
 

@@ -52,10 +52,10 @@ async fn a_document_is_stored_and_given_out_in_parts() {
     assert_eq!(parts.iter().map(Vec::len).collect::<Vec<_>>(), [1 << 20, 1 << 20, 402_848]);
 
     // what is not what it was said to be is not kept, and leaves nothing behind
-    let short = store.keep_document_from(Cursor::new(vec![1; 3]), (4, String::new()), now).await;
-    assert!(short.unwrap_err().to_string().contains("had 4 bytes"));
+    let short = store.keep_document_from(Cursor::new(vec![1; 3]), (Some(4), String::new()), now).await;
+    assert!(short.unwrap_err().to_string().contains("of 4 bytes had 3"));
     let broken = Cursor::new(vec![1; 3 << 20]).chain(Broken);
-    assert!(store.keep_document_from(broken, (4 << 20, String::new()), now).await.is_err());
+    assert!(store.keep_document_from(broken, (Some(4 << 20), String::new()), now).await.is_err());
     assert_eq!(store.clean_documents(now + Duration::from_secs(1)).await.unwrap(), 1, "the whole one alone is left");
     app.stop().await;
 }

@@ -2,21 +2,25 @@
 //! that somebody asked for.
 
 use std::{
-    io::{Read as _, Write as _},
+    io::{self, Cursor, Read as _, Write as _},
     pin::Pin,
     sync::Arc,
     time::Duration,
 };
 
-use flate2::{Compression, read::ZlibDecoder, write::ZlibEncoder};
+use flate2::{Compression, read::ZlibEncoder, write::ZlibDecoder};
+use futures_util::TryStreamExt as _;
 use sea_orm::{
-    ActiveValue::NotSet, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select, Set,
-    prelude::*,
+    ActiveValue::NotSet, Condition, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    QueryTrait as _, Select, Set, prelude::*,
 };
 use sha2::{Digest, Sha256};
 
-use super::{Store, StoreError, entity, runs::was_applied_in};
-use crate::domain::{AgentId, RunId, SyncType, Timestamp};
+use super::parts::{PART, insert};
+use crate::{
+    domain::{AgentId, RunId, SyncType, Timestamp},
+    store::{Store, StoreError, entity, runs::was_applied_in},
+};
 
 use entity::kept_document::{ActiveModel, Column as C, Entity};
 
@@ -122,8 +126,7 @@ impl Store {
             Box::pin(async move {
                 let more = what.rows().select_only().column(C::Id).offset(limits.reports).limit(AT_ONCE);
                 let more: Vec<i64> = more.into_tuple().all(tx).await?;
-                let spent = Entity::delete_many().filter(C::Id.is_in(more)).filter(is_not_in_force());
-                spent.exec(tx).await.map(|_| ())
+                forget(tx, Condition::all().add(C::Id.is_in(more)).add(is_not_in_force())).await.map(|_| ())
             })
         })
         .await
@@ -148,7 +151,8 @@ impl Store {
         self.keep(what, (None, bytes), now, move |tx, what| {
             Box::pin(async move {
                 let older = what.rows().select_only().column(C::Id).offset(1).limit(AT_ONCE);
-                forget(tx, older.into_tuple().all(tx).await?).await?;
+                let older: Vec<i64> = older.into_tuple().all(tx).await?;
+                forget(tx, Condition::all().add(C::Id.is_in(older))).await?;
                 let sizes = Entity::find().select_only().columns([C::Id, C::PackedSize]).filter(C::Kind.eq(SINGLE));
                 let sizes: Vec<(i64, i64)> = sizes.order_by_desc(C::Id).into_tuple().all(tx).await?;
                 let mut bytes = 0;
@@ -156,7 +160,8 @@ impl Store {
                     bytes += size.unsigned_abs();
                     (bytes > limits.single_bytes).then_some(id)
                 };
-                forget(tx, sizes.into_iter().filter_map(is_over).collect()).await
+                let over: Vec<i64> = sizes.into_iter().filter_map(is_over).collect();
+                forget(tx, Condition::all().add(C::Id.is_in(over))).await.map(|_| ())
             })
         })
         .await
@@ -180,18 +185,26 @@ impl Store {
         let failed = StoreError::while_doing("keep a document");
         let sha256 = hex::encode(Sha256::digest(&*bytes));
         let size = i64::try_from(bytes.len()).unwrap_or(i64::MAX);
-        let packing = self.inner.runtime.spawn_blocking(move || pack(&bytes));
-        let packed = super::join(packing.await)?;
+        let (what, last) = self.last_kept(what).await?;
+        if let Some(same) = last.filter(|last| last.sha256 == sha256) {
+            return self.seen_again(what, same.id, run, now).await;
+        }
+        let packed = ZlibEncoder::new(Cursor::new(Shared(bytes)), Compression::default());
+        let (first, rest) = self.next_part(packed).await?;
+        // a small one is stored with its row, in one transaction
+        let (document, small) = if first.len() < PART {
+            (None, first)
+        } else {
+            let all = Cursor::new(first).chain(rest);
+            (Some(self.keep_document_from(all, (None, sha256.clone()), now).await?), Vec::new())
+        };
         self.write_beside(move |tx| {
             Box::pin(async move {
-                let last = what.rows().select_only().columns([C::Id, C::RunId, C::Sha256, C::Size, C::FetchedAt]);
-                let last = last.into_model::<Head>().one(tx).await.map_err(&failed)?;
-                if let Some(same) = last.filter(|last| last.sha256 == sha256) {
-                    // it has been read again, by this run; a single document is as fresh as its last fetch
-                    let seen = Entity::update_many().col_expr(C::RunId, Expr::val(run)).filter(C::Id.eq(same.id));
-                    let seen = if what.kind == SINGLE { seen.col_expr(C::FetchedAt, Expr::val(now)) } else { seen };
-                    return seen.exec(tx).await.map(|_| ()).map_err(failed);
-                }
+                let document = match document {
+                    Some(document) => document,
+                    None => insert(tx, &small, now).await.map_err(&failed)?,
+                };
+                let packed_size = size_of(tx, document).await.map_err(&failed)?;
                 let row = ActiveModel {
                     id: NotSet,
                     kind: Set(what.kind.to_owned()),
@@ -201,8 +214,8 @@ impl Store {
                     run_id: Set(run),
                     sha256: Set(sha256),
                     size: Set(size),
-                    packed_size: Set(i64::try_from(packed.len()).unwrap_or(i64::MAX)),
-                    packed: Set(packed),
+                    packed_size: Set(packed_size),
+                    document_id: Set(Some(document)),
                     fetched_at: Set(now),
                 };
                 Entity::insert(row).exec_without_returning(tx).await.map_err(&failed)?;
@@ -212,12 +225,37 @@ impl Store {
         .await
     }
 
+    /// The last one kept, if any.
+    async fn last_kept(&self, what: What) -> Result<(What, Option<Head>), StoreError> {
+        self.read(move |db| {
+            Box::pin(async move {
+                let last = what.rows().select_only().columns([C::Id, C::RunId, C::Sha256, C::Size, C::FetchedAt]);
+                let last = last.into_model::<Head>().one(db).await;
+                Ok((what, last.map_err(StoreError::while_doing("look for the last kept document"))?))
+            })
+        })
+        .await
+    }
+
+    /// It has been read again, by this run; a single document is as fresh as its last fetch.
+    async fn seen_again(&self, what: What, id: i64, run: Option<RunId>, now: Timestamp) -> Result<(), StoreError> {
+        self.write_beside(move |tx| {
+            Box::pin(async move {
+                let seen = Entity::update_many().col_expr(C::RunId, Expr::val(run)).filter(C::Id.eq(id));
+                let seen = if what.kind == SINGLE { seen.col_expr(C::FetchedAt, Expr::val(now)) } else { seen };
+                seen.exec(tx).await.map(|_| ()).map_err(StoreError::while_doing("keep a document"))
+            })
+        })
+        .await
+    }
+
     async fn forget_all(&self, what: What) -> Result<(), StoreError> {
         self.write_beside(move |tx| {
             Box::pin(async move {
+                let failed = StoreError::while_doing("forget documents");
                 let ids = what.rows().select_only().column(C::Id).limit(AT_ONCE).into_tuple().all(tx).await;
-                let ids = ids.map_err(StoreError::while_doing("forget documents"))?;
-                forget(tx, ids).await.map_err(StoreError::while_doing("forget documents"))
+                let ids: Vec<i64> = ids.map_err(&failed)?;
+                forget(tx, Condition::all().add(C::Id.is_in(ids))).await.map(|_| ()).map_err(failed)
             })
         })
         .await
@@ -233,9 +271,9 @@ impl Store {
             Box::pin(async move {
                 let mut forgotten = 0;
                 for kind in [REPORT, SINGLE] {
-                    let old = Entity::delete_many().filter(C::Kind.eq(kind)).filter(C::FetchedAt.lt(before));
-                    let done = old.filter(is_not_in_force()).exec(tx).await;
-                    forgotten += done.map_err(StoreError::while_doing("forget old documents"))?.rows_affected;
+                    let old = Condition::all().add(C::Kind.eq(kind)).add(C::FetchedAt.lt(before));
+                    let done = forget(tx, old.add(is_not_in_force())).await;
+                    forgotten += done.map_err(StoreError::while_doing("forget old documents"))?;
                 }
                 Ok(forgotten)
             })
@@ -272,14 +310,16 @@ impl Store {
     /// # Errors
     /// [`StoreError::Missing`] if it was forgotten.
     pub async fn kept_bytes(&self, id: i64) -> Result<Vec<u8>, StoreError> {
-        self.read(move |db| {
-            Box::pin(async move {
-                let row =
-                    Entity::find_by_id(id).one(db).await.map_err(StoreError::while_doing("read a kept report"))?;
-                unpack(&row.ok_or_else(|| StoreError::Missing(format!("kept report {id}")))?.packed)
+        let found = self
+            .read(move |db| {
+                Box::pin(async move {
+                    let found = Entity::find_by_id(id).one(db).await;
+                    found.map_err(StoreError::while_doing("read a kept report"))
+                })
             })
-        })
-        .await
+            .await?;
+        let missing = || StoreError::Missing(format!("kept report {id}"));
+        self.unpacked(found.and_then(|row| row.document_id).ok_or_else(missing)?).await
     }
 
     /// A single document that was fetched after `since`, if one is kept.
@@ -292,34 +332,53 @@ impl Store {
         since: Timestamp,
     ) -> Result<Option<Vec<u8>>, StoreError> {
         let what = single(folder, agent, number);
-        self.read(move |db| {
-            Box::pin(async move {
-                let row = what.rows().filter(C::FetchedAt.gt(since)).one(db).await;
-                let row = row.map_err(StoreError::while_doing("read a kept document"))?;
-                row.map(|row| unpack(&row.packed)).transpose()
+        let found = self
+            .read(move |db| {
+                Box::pin(async move {
+                    let row = what.rows().filter(C::FetchedAt.gt(since)).one(db).await;
+                    row.map_err(StoreError::while_doing("read a kept document"))
+                })
             })
-        })
-        .await
+            .await?;
+        match found.and_then(|row| row.document_id) {
+            None => Ok(None),
+            Some(document) => match self.unpacked(document).await {
+                // forgotten a moment ago
+                Err(StoreError::Missing(_)) => Ok(None),
+                unpacked => unpacked.map(Some),
+            },
+        }
+    }
+
+    async fn unpacked(&self, document: i64) -> Result<Vec<u8>, StoreError> {
+        let failed = |error: io::Error| StoreError::Interrupted(format!("a kept document cannot be unpacked: {error}"));
+        let (_, parts) = self.document_stream(document).await?;
+        let decoder = ZlibDecoder::new(Vec::new());
+        let decoder = parts.try_fold(decoder, |mut decoder, part| async move {
+            decoder.write_all(&part).map(|()| decoder).map_err(failed)
+        });
+        decoder.await?.finish().map_err(failed)
     }
 }
 
-async fn forget(tx: &DatabaseTransaction, ids: Vec<i64>) -> Result<(), DbErr> {
-    if !ids.is_empty() {
-        Entity::delete_many().filter(C::Id.is_in(ids)).exec(tx).await?;
+/// Forgets those that fit, with their bytes; answers how many.
+async fn forget(tx: &DatabaseTransaction, which: Condition) -> Result<u64, DbErr> {
+    let documents = Entity::find().select_only().column(C::DocumentId).filter(which).into_query();
+    // their rows go with them
+    let gone = entity::document::Entity::delete_many().filter(entity::document::Column::Id.in_subquery(documents));
+    Ok(gone.exec(tx).await?.rows_affected)
+}
+
+async fn size_of(tx: &DatabaseTransaction, document: i64) -> Result<i64, DbErr> {
+    let size = entity::document::Entity::find_by_id(document).one(tx).await?;
+    Ok(size.map_or(0, |row| row.size))
+}
+
+/// Bytes that several hold, to be read.
+struct Shared(Arc<Vec<u8>>);
+
+impl AsRef<[u8]> for Shared {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
     }
-    Ok(())
-}
-
-fn pack(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
-    // writing to memory cannot fail
-    encoder.write_all(bytes).ok();
-    encoder.finish().unwrap_or_default()
-}
-
-fn unpack(packed: &[u8]) -> Result<Vec<u8>, StoreError> {
-    let mut bytes = Vec::new();
-    let unpacked = ZlibDecoder::new(packed).read_to_end(&mut bytes);
-    unpacked.map_err(|error| StoreError::Interrupted(format!("a kept document cannot be unpacked: {error}")))?;
-    Ok(bytes)
 }

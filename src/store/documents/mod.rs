@@ -1,0 +1,10 @@
+//! Where are files kept? Uploads until they are read, reports of held runs, what downloads brought, and the last
+//! reports, compressed: all in rows of a bounded size.
+
+mod archive;
+mod parts;
+mod space;
+mod unclaimed;
+
+pub use archive::{KeepLimits, KeptReport};
+pub(super) use parts::insert;
