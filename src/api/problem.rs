@@ -20,7 +20,7 @@ use crate::{
     report::{Refusal, RefusalCode},
     scheduler::ScheduleError,
     store::StoreError,
-    sync::Problem as RunProblem,
+    sync::RunError,
 };
 
 /// An error, as RFC 9457 has it; boxed, because it travels through every `Result` of the routes.
@@ -189,11 +189,11 @@ impl From<ScheduleError> for Problem {
     }
 }
 
-impl From<RunProblem> for Problem {
-    fn from(error: RunProblem) -> Self {
+impl From<RunError> for Problem {
+    fn from(error: RunError) -> Self {
         match error {
-            RunProblem::Refused(refusal) => refusal.into(),
-            RunProblem::Store(error) => error.into(),
+            RunError::Refused(refusal) => refusal.into(),
+            RunError::Store(error) => error.into(),
             other => Problem::conflict(other.code(), other.to_string()),
         }
     }

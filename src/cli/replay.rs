@@ -138,7 +138,7 @@ impl Replay {
     }
 }
 
-type Read = Result<(crate::report::Report, Plan, Vec<crate::delta::Verdict>), crate::sync::Problem>;
+type Read = Result<(crate::report::Report, Plan, Vec<crate::delta::Verdict>), crate::sync::RunError>;
 
 /// One kept report: how it was read then, and how it is read now.
 fn line(spec: &SyncTypeSpec, agent: &AgentId, report: &KeptReport, then: Option<&Run>, read: &Read) -> Json {

@@ -19,7 +19,7 @@ use crate::{
     report::Report,
     settings::Settings,
     source::{Ask, Fetched, SourceError},
-    sync::{Context, Problem, RunEnd, RunJob, Runner, StopHandle, StopReason, Watch, preview},
+    sync::{Context, RunEnd, RunError, RunJob, Runner, StopHandle, StopReason, Watch, preview},
     sync_type::{SyncTypeSpec, spec::Scope},
 };
 
@@ -92,7 +92,7 @@ async fn dry_run(
 ) -> anyhow::Result<Exit> {
     let bytes = match file {
         Some(bytes) => Ok(bytes),
-        None => fetch(context, spec, agent).await.map_err(Problem::from),
+        None => fetch(context, spec, agent).await.map_err(RunError::from),
     };
     let previewed = match bytes {
         Ok(bytes) => preview(context, spec, agent, bytes, false).await,

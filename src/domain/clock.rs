@@ -1,6 +1,6 @@
 //! What time is it? A port: shells ask it, pure cores take `now` as an argument, tests decide it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta};
 use futures_util::future::BoxFuture;
@@ -31,9 +31,40 @@ pub fn after(now: Timestamp, wait: Duration) -> Timestamp {
     now.checked_add_signed(wait).map_or(LATEST, |moment| moment.min(LATEST))
 }
 
+/// Something that is done again and again, with a pause between.
+#[derive(Debug)]
+pub struct Every {
+    pause: Duration,
+    last: Option<Instant>,
+}
+
+impl Every {
+    /// Due at once, and then so often.
+    #[must_use]
+    pub fn new(pause: Duration) -> Self {
+        Self { pause, last: None }
+    }
+
+    /// Is it due? Then it is taken as done.
+    pub fn is_due(&mut self, now: Instant) -> bool {
+        let is_due = self.last.is_none_or(|last| now.duration_since(last) >= self.pause);
+        if is_due {
+            self.last = Some(now);
+        }
+        is_due
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_done_every_hour_is_due_at_once_and_an_hour_later() {
+        let (mut every, now) = (Every::new(Duration::from_hours(1)), Instant::now());
+        let due = [0, 1, 3_599, 3_600, 3_601].map(|second| every.is_due(now + Duration::from_secs(second)));
+        assert_eq!(due, [true, false, false, true, false]);
+    }
 
     #[test]
     fn a_wait_that_overflows_is_the_longest_one() {

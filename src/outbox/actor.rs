@@ -13,25 +13,28 @@ use tokio::{
 };
 
 use super::{
+    lease_keeper::LeaseKeeper,
     message::{DrainOutbox, IsAtRest, LookForItems, SinkState},
     routes::Routes,
     turn::{InHand, Learnt, Post},
-    watch::Watch,
 };
 use crate::{
-    domain::{Breaker, BreakerEvent, BreakerPolicy, Clock, Models, Timestamp, clock::after},
+    domain::{
+        Breaker, BreakerEvent, BreakerPolicy, Clock, Models, Timestamp,
+        clock::{Every, after},
+    },
     event::{Bus, Pulses},
     store::{ClaimedItems, ItemClaim, Store, StoreError},
 };
 
 /// Even with nothing due, look so often: a signal of another process may have been lost.
 const SWEEP: Duration = Duration::from_secs(30);
+/// What is old enough is forgotten so often.
+const FORGET: Duration = Duration::from_hours(1);
 /// After a failure of the database, look again so soon.
 const RETRY: Duration = Duration::from_secs(1);
 /// Items that find out whether a sink is back.
 const PROBES: u64 = 3;
-/// Whoever fetches items by hand is called so; see [`Watch`].
-pub(super) const FETCHER: &str = "fetched";
 /// A sink that cannot be used is left alone: so long at first, doubled each time that it fails again.
 const CLOSED: BreakerPolicy =
     BreakerPolicy { failures: 1, open: Duration::from_secs(2), max_open: Duration::from_secs(300) };
@@ -75,7 +78,7 @@ pub struct OutboxActor {
     pub(super) settings: OutboxSettings,
     pub(super) in_hand: InHand,
     arrived: Arc<Notify>,
-    pub(super) watch: Watch,
+    pub(super) leases: LeaseKeeper,
     pub(super) routes: Routes,
     runtime: Handle,
     desks: BTreeMap<String, Desk>,
@@ -83,7 +86,7 @@ pub struct OutboxActor {
     is_draining: bool,
     /// Offered, and not stored yet.
     pub(super) offers: usize,
-    pub(super) cleaned: Option<Instant>,
+    pub(super) sweep: Every,
 }
 
 impl OutboxActor {
@@ -128,14 +131,14 @@ impl OutboxActor {
             settings,
             in_hand,
             arrived,
-            watch: Watch::default(),
+            leases: LeaseKeeper::new(Instant::now()),
             routes,
             runtime,
             desks,
             draining: Vec::new(),
             is_draining: false,
             offers: 0,
-            cleaned: None,
+            sweep: Every::new(FORGET),
         }
     }
 

@@ -1,15 +1,16 @@
 //! How do changes and requests go out? Operations, the write-back queue, and the sinks that have their effects.
 
 mod actor;
+mod admin;
 mod effect;
+mod heartbeat;
+mod lease_keeper;
 mod message;
 mod routes;
 mod runner;
 mod sink;
 pub mod sinks;
-mod steer;
 mod turn;
-mod watch;
 
 pub use actor::{OutboxActor, OutboxSettings};
 pub use message::{

@@ -1,23 +1,21 @@
 //! Who dispatches jobs? `QueueActor`: asks the rules, has the database carry them out, starts what it claimed.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use actix::prelude::*;
 use tokio::{sync::oneshot, time::Instant};
 
 use super::{
     board::{Board, Room, wake_at},
-    desk::Waiting,
+    intake::Intake,
+    liveness::Liveness,
     message::QueueError,
     port::JobBoard,
+    preemption::Preemption,
 };
 use crate::{
     coordination::Coordination,
-    domain::{AgentId, ClaimedJob, Clock, Held, JobId, JobType, LeaseWatch, Pause, Timestamp},
+    domain::{ClaimedJob, Clock, JobId, JobType, Pause, Timestamp, clock::Every},
     event::{Bus, Event, Pulses},
     operation::Operations,
     store::{Claim, Claimed, StoreError},
@@ -27,6 +25,9 @@ use crate::{
 
 /// A claim loop that has not turned for so long is late; it looks at the latest every 30 s.
 const CLAIM_LATE: Duration = Duration::from_secs(90);
+
+/// What is old enough is forgotten so often.
+const SWEEP: Duration = Duration::from_hours(1);
 
 /// Ends that come within so short a time are followed by one claim.
 const TOGETHER: Duration = Duration::from_millis(5);
@@ -102,28 +103,18 @@ pub struct QueueActor {
     pub(super) parts: Parts,
     pub(super) settings: QueueSettings,
     pub(super) board: Board,
-    pub(super) leases: LeaseWatch,
-    pub(super) started: Instant,
+    pub(super) liveness: Liveness,
     /// Requests that arrive while a transaction is under way share the next one.
-    pub(super) waiting: Vec<Waiting>,
-    pub(super) storing: bool,
-    /// Refused from memory; the database is asked once more whether that was right.
-    pub(super) doubted: HashMap<String, Waiting>,
+    pub(super) intake: Intake,
+    pub(super) preemption: Preemption,
     pub(super) pause: Option<Pause>,
-    pub(super) cleaned: Option<Instant>,
+    pub(super) sweep: Every,
     wake: Option<(Timestamp, SpawnHandle)>,
     pub(super) drained: Vec<oneshot::Sender<()>>,
-    /// Agents for whom urgent work was accepted while a claim was under way.
-    pub(super) just_asked: BTreeSet<AgentId>,
-    /// Preemptions that were told already.
-    preempted: BTreeSet<JobId>,
     /// Is a look at the database under way, and is another to follow?
     pub(super) looking: (bool, bool),
     /// How often the pause or the limits were set here: what a look has read before is old then.
     pub(super) steered: u64,
-    /// What ran here and is not over by the database: taken over when the lease runs out, and never given back as
-    /// if it had not been begun.
-    pub(super) unsettled: HashMap<Held, Instant>,
     /// Is a claim to follow the ends that have come?
     ends_told: bool,
     /// Jobs that are being taken over or given back.
@@ -138,20 +129,15 @@ impl QueueActor {
             parts,
             board: Board::new(settings.concurrency),
             settings,
-            leases: LeaseWatch::default(),
-            started: Instant::now(),
-            waiting: Vec::new(),
-            storing: false,
-            doubted: HashMap::new(),
+            liveness: Liveness::new(Instant::now()),
+            intake: Intake::default(),
+            preemption: Preemption::default(),
             pause: None,
-            cleaned: None,
+            sweep: Every::new(SWEEP),
             wake: None,
             drained: Vec::new(),
-            just_asked: BTreeSet::new(),
-            preempted: BTreeSet::new(),
             looking: (false, false),
             steered: 0,
-            unsettled: HashMap::new(),
             ends_told: false,
             recovering: 0,
         }
@@ -195,14 +181,12 @@ impl QueueActor {
             }
         };
         let again = self.board.end_claim(room, &claimed.jobs);
-        let syncs: Vec<_> = claimed.jobs.iter().filter(|job| job.class.is_preemptible()).cloned().collect();
+        // a write may have been accepted while the claim that brought its agent's sync was under way
+        let late = self.preemption.claimed(&claimed.jobs);
         for job in claimed.jobs {
             self.start(job, ctx);
         }
         self.board.forget_stopped();
-        // a write may have been accepted while the claim that brought its agent's sync was under way
-        let late: Vec<_> = syncs.iter().filter(|job| self.just_asked.contains(&job.agent)).map(|job| job.id).collect();
-        self.just_asked.clear();
         if !late.is_empty() {
             // after Run in their mailboxes
             ctx.run_later(Duration::ZERO, move |actor, _| actor.preempt(&late));
@@ -232,7 +216,7 @@ impl QueueActor {
     }
 
     pub(super) fn is_admitting(&self) -> bool {
-        self.storing || !self.waiting.is_empty() || !self.doubted.is_empty()
+        self.intake.is_busy()
     }
 
     pub(super) fn is_looking(&self) -> bool {
@@ -250,7 +234,7 @@ impl QueueActor {
         let (id, lease) = (job.id, job.lease);
         let Some(worker) = self.parts.workers.get(&job.job_type) else {
             tracing::error!(job = id, r#type = %job.job_type, "no actor runs this type");
-            self.unsettled.insert((id, lease), Instant::now());
+            self.liveness.is_unsettled((id, lease), Instant::now());
             self.board.finished(id, lease);
             return;
         };
@@ -270,9 +254,9 @@ impl QueueActor {
 
     fn ended(&mut self, (job, lease): (JobId, i64), end: &Result<RunEnd, MailboxError>, ctx: &mut Context<Self>) {
         self.board.finished(job, lease);
-        self.preempted.remove(&job);
+        self.preemption.ended(job);
         if end.as_ref().map_or(true, |end| end.not_recorded.is_some()) {
-            self.unsettled.insert((job, lease), Instant::now());
+            self.liveness.is_unsettled((job, lease), Instant::now());
         }
         if let Err(error) = end {
             // without a heartbeat the job is taken over when its lease runs out
@@ -312,7 +296,7 @@ impl QueueActor {
     pub(super) fn preempt(&mut self, syncs: &[JobId]) {
         for id in self.stop_here(syncs, StopReason::Preempted) {
             let Some(agent) = self.board.job(id).map(|job| job.agent.clone()) else { continue };
-            if self.preempted.insert(id) {
+            if self.preemption.is_first(id) {
                 self.parts.bus.publish(Event::Preempted { job: id, agent_id: agent });
             }
         }

@@ -1,13 +1,16 @@
 //! Which job is next? Pure rules with `now` as an argument, and the actor that carries them out.
 
 pub mod actor;
-mod alive;
+mod admin;
 mod board;
 mod bounds;
-mod desk;
+mod heartbeat;
+mod intake;
+mod liveness;
 pub mod message;
 pub mod port;
-mod steer;
+mod preemption;
+mod requests;
 
 pub use actor::{Keep, Parts, QueueActor, QueueSettings, Worker};
 pub use message::{

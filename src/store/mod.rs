@@ -4,51 +4,15 @@
 //! Every call runs on the app's IO runtime, whichever runtime awaits it: a pooled socket belongs to
 //! the runtime that opened it, and a transaction must not be cut off by a dropped future.
 
-mod admit;
-mod agents;
-mod among;
-mod apply;
-mod asked;
-mod breakers;
-mod claim;
-mod connect;
-mod control;
-mod credentials;
-mod data;
-mod dialect;
+mod attempt;
+mod db;
 mod documents;
-mod ends;
-mod entity;
-mod error;
-mod facts;
-mod finish;
-mod flow;
-mod holds;
-mod items;
-mod job_list;
-mod keys;
-mod lane;
-mod lease;
-mod link;
-mod live;
-mod over;
-mod probe;
-mod record_table;
-mod retention;
-mod retry;
-mod rows;
+mod jobs;
+mod outbox;
+mod records;
 mod runs;
 mod schema;
 mod settings;
-mod snapshot;
-mod statistics;
-mod stop;
-#[cfg(feature = "testing")]
-pub mod throwaway;
-mod tokens;
-mod upsert;
-mod value;
-mod writer;
 
 use std::{future::Future, pin::Pin, sync::Arc};
 
@@ -56,36 +20,25 @@ use sea_orm::{DatabaseConnection, DatabaseTransaction, DbBackend, TransactionTra
 use tokio::{runtime::Handle, sync::mpsc};
 use tracing::Instrument as _;
 
-pub use admit::Slot;
-pub use agents::Agent;
-pub use apply::{Applied, Batches};
-pub use breakers::{SourceReport, StoredBreaker};
-pub use claim::{Claim, Claimed};
-pub use connect::sqlite_file;
-pub use control::{ALL, MOST_JOBS};
-pub use credentials::SealedCredential;
-pub use data::{DataPage, DataQuery};
+pub use attempt::{Applied, Batches, Finished};
+#[cfg(feature = "testing")]
+pub use db::throwaway;
+pub use db::{StoreError, sqlite_file};
 pub use documents::{KeepLimits, KeptReport};
-pub use error::StoreError;
-pub use finish::{Finish, Finished};
-pub use items::{ClaimedItems, ItemClaim, ItemDepth, ItemQuery, ItemsDone, Undelivered, enqueue_items_in};
-pub use job_list::{Job, JobQuery};
-pub use keys::KeyState;
-pub use lease::Heartbeat;
-pub use probe::Trouble;
-pub use retry::Retry;
-pub use runs::{Run, RunQuery};
-pub use settings::{Amendments, Setting};
-pub use stop::Meant;
-pub use tokens::token_hash;
+pub use jobs::{
+    ALL, Claim, Claimed, Heartbeat, Job, JobQuery, KeyState, MOST_JOBS, Meant, Retry, Slot, SourceReport, StoredBreaker,
+};
+pub use outbox::{ClaimedItems, ItemClaim, ItemDepth, ItemQuery, ItemsDone, Undelivered, enqueue_items_in};
+pub use records::{DataPage, DataQuery};
+pub use runs::{Finish, Run, RunQuery};
+pub use schema::Trouble;
+pub use settings::{Agent, Amendments, SealedCredential, Setting, token_hash};
 
 use crate::{domain::Timestamp, sync_type::SyncTypes};
-use connect::Connections;
-use ends::Ending;
-use live::LiveKeys;
-use probe::Probe;
-use statistics::Growth;
-use writer::Writer;
+use attempt::finish_batch::{self, Ending};
+use db::{connect::Connections, statistics::Growth, writer::Writer};
+use jobs::dedup_cache::LiveKeys;
+use schema::probe::Probe;
 
 /// A transaction of the database.
 pub use sea_orm::DatabaseTransaction as Transaction;
@@ -138,7 +91,7 @@ impl Store {
         let live = LiveKeys::default();
         let (growth, probe) = (Growth::default(), Probe::default());
         let inner = Arc::new(Inner { writer, connections, live, runtime: runtime.clone(), types, ends, growth, probe });
-        runtime.spawn(ends::work(Arc::downgrade(&inner), queue));
+        runtime.spawn(finish_batch::work(Arc::downgrade(&inner), queue));
         Ok(Self { inner })
     }
 
@@ -154,7 +107,9 @@ impl Store {
     /// [`StoreError`] if the query fails.
     pub async fn server_time(&self) -> Result<Option<Timestamp>, StoreError> {
         self.read(|db| {
-            Box::pin(async move { dialect::server_time(db).await.map_err(StoreError::while_doing("read the time")) })
+            Box::pin(
+                async move { db::dialect::server_time(db).await.map_err(StoreError::while_doing("read the time")) },
+            )
         })
         .await
     }

@@ -7,8 +7,10 @@ use tokio::task::JoinError;
 use tracing::Instrument;
 
 use super::{
+    context::Context,
     end::{next_step, record_end},
-    pipeline::{Context, Pipeline, Problem},
+    error::RunError,
+    pipeline::Pipeline,
     port::{RunEnd, RunJob, StopHandle, StopReason, Watch},
 };
 use crate::{
@@ -98,7 +100,7 @@ fn without_guess(mut finish: Finish, stop: &StopHandle) -> Finish {
 }
 
 /// What the end of the pipeline's task stores.
-fn finished(done: Result<(Result<Outcome, Problem>, Finish), JoinError>, watch: &Watch) -> Finish {
+fn finished(done: Result<(Result<Outcome, RunError>, Finish), JoinError>, watch: &Watch) -> Finish {
     match done {
         Ok((Ok(outcome), finish)) => {
             let stage = finish.stage.filter(|_| outcome == Outcome::Held);
@@ -109,7 +111,7 @@ fn finished(done: Result<(Result<Outcome, Problem>, Finish), JoinError>, watch: 
             finish.missing.clear();
             finish.deleted.clear();
             match problem {
-                Problem::Stopped => Finish { outcome: Some(Outcome::Stopped), ..finish },
+                RunError::Stopped => Finish { outcome: Some(Outcome::Stopped), ..finish },
                 problem => {
                     let text = problem.to_string();
                     ended(finish, problem.outcome(), problem.code(), text)

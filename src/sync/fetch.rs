@@ -6,8 +6,10 @@ use std::sync::{
 };
 
 use super::{
+    context::Context,
     end::learnt,
-    pipeline::{Context, Pipeline, Problem, tell},
+    error::RunError,
+    pipeline::{Pipeline, tell},
     port::Progress,
 };
 use crate::{
@@ -33,7 +35,7 @@ impl Context {
 
 impl Pipeline {
     /// The report's bytes; `None` if the source says that it is still the `known` version.
-    pub(super) async fn fetch(&mut self, known: Option<String>) -> Result<Option<Vec<u8>>, Problem> {
+    pub(super) async fn fetch(&mut self, known: Option<String>) -> Result<Option<Vec<u8>>, RunError> {
         if let Some(document) = self.job.document {
             return Ok(Some(self.context.store.document(document).await?));
         }
@@ -77,7 +79,7 @@ impl Pipeline {
 
     /// The last run, if it wholly applied its report under the same spec and left nothing open: the same bytes
     /// would change nothing. A forced run and an approved one want to know nothing of it.
-    pub(super) async fn known(&self) -> Result<Option<Run>, Problem> {
+    pub(super) async fn known(&self) -> Result<Option<Run>, RunError> {
         if self.job.force || self.job.approves.is_some() {
             return Ok(None);
         }

@@ -2,7 +2,9 @@
 
 pub mod actor;
 mod attempt;
+mod context;
 mod end;
+mod error;
 mod fetch;
 mod pipeline;
 mod plan;
@@ -10,7 +12,8 @@ pub mod port;
 
 pub use actor::{Run, Running, Status, Stop, SyncActor};
 pub use attempt::Runner;
+pub use context::Context;
 pub use end::{learnt, next_step, record_end};
-pub use pipeline::{Context, Problem};
+pub use error::RunError;
 pub use plan::preview;
 pub use port::{RunEnd, RunJob, StopHandle, StopReason, Watch};

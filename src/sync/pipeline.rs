@@ -1,119 +1,28 @@
 //! What happens in one run? Fetch, read, plan, guard, apply: idempotent, and stoppable between batches.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::{
+    context::Context,
+    error::RunError,
     plan::{evidence, make_plan, second_miss},
     port::{Progress, StopHandle, Watch},
 };
 use crate::{
-    coordination::Coordination,
     delta::{self, ChangeKind, Plan},
-    domain::{ClaimedJob, Clock, Counts, Outcome, Reason, Stage, Timestamp},
+    domain::{ClaimedJob, Counts, Outcome, Reason, Stage, Timestamp},
     event::{Bus, Event},
-    report::{
-        Refusal, RefusalCode, Report,
-        sandbox::{Job, ReadReports},
-    },
-    source::{Source, SourceError},
-    store::{Batches, Finish, KeepLimits, SourceReport, Store, StoreError},
-    sync_type::{SyncTypeSpec, SyncTypes, spec::Guards},
+    report::{RefusalCode, Report, sandbox::Job},
+    source::SourceError,
+    store::{Batches, Finish, SourceReport},
+    sync_type::SyncTypeSpec,
 };
 
 /// Of what a run tells one by one, so many are listed; the rest is counted.
 const LISTED: usize = 100;
-
-/// Everything a run needs from the process it runs in.
-#[derive(Clone)]
-pub struct Context {
-    /// The database.
-    pub store: Store,
-    /// All sync types.
-    pub types: Arc<SyncTypes>,
-    /// Where reports come from.
-    pub source: Arc<dyn Source>,
-    /// Who reads them.
-    pub reader: Arc<dyn ReadReports>,
-    /// This process's name, different from every other's.
-    pub owner: String,
-    /// What the processes tell each other, and limits that they share.
-    pub coordination: Arc<dyn Coordination>,
-    /// How often all processes together may ask the source in a minute; no limit if `None`.
-    pub fetches_per_minute: Option<u32>,
-    /// Where events go.
-    pub bus: Bus,
-    /// What time it is.
-    pub clock: Arc<dyn Clock>,
-    /// Records a batch, 1 to 10.
-    pub batch: usize,
-    /// How long a minute of the schedule lasts.
-    pub minute: Duration,
-    /// Thresholds for types that set none.
-    pub guards: Guards,
-    /// How long one attempt may take.
-    pub time_limit: Duration,
-    /// How long a run that is to stop has to come to its next batch before it is given up.
-    pub grace: Duration,
-    /// How many fetched documents are kept.
-    pub keep: KeepLimits,
-    /// The source's name, and when its breakers open.
-    pub breaker: SourceReport,
-}
-
-/// What kept a run from its end.
-#[derive(Debug, thiserror::Error)]
-pub enum Problem {
-    /// Someone asked it to stop.
-    #[error("stopped")]
-    Stopped,
-    /// The report could not be fetched.
-    #[error(transparent)]
-    Source(#[from] SourceError),
-    /// The report was refused.
-    #[error(transparent)]
-    Refused(#[from] Refusal),
-    /// The database failed, or refused the write.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// A held run's approval cannot be carried out any more.
-    #[error("{0}")]
-    Hold(String),
-    /// The counts do not add up: the run must not count as a success.
-    #[error("the counts do not balance: {0:?}")]
-    Unbalanced(Counts),
-}
-
-impl Problem {
-    /// A short name, for programs.
-    #[must_use]
-    pub fn code(&self) -> &'static str {
-        match self {
-            Problem::Stopped => "stopped",
-            Problem::Source(error) => error.code(),
-            Problem::Refused(refusal) => refusal.code.as_str(),
-            Problem::Store(StoreError::LeaseLost { .. }) => "lease_lost",
-            Problem::Store(_) => "database",
-            Problem::Hold(_) => "hold_changed",
-            Problem::Unbalanced(_) => "unbalanced",
-        }
-    }
-
-    /// The outcome that this makes of a run.
-    #[must_use]
-    pub fn outcome(&self) -> Outcome {
-        match self {
-            Problem::Stopped => Outcome::Stopped,
-            Problem::Source(error) => Outcome::Failed { retryable: error.is_retryable() },
-            Problem::Refused(refusal) => Outcome::Failed { retryable: refusal.code.is_transient() },
-            Problem::Store(StoreError::LeaseLost { .. }) => Outcome::Lost,
-            Problem::Store(error) => Outcome::Failed { retryable: error.is_retryable() },
-            Problem::Hold(_) | Problem::Unbalanced(_) => Outcome::Failed { retryable: false },
-        }
-    }
-}
 
 /// One run on its way.
 pub(super) struct Pipeline {
@@ -128,7 +37,7 @@ pub(super) struct Pipeline {
 
 impl Pipeline {
     /// Goes the whole way. `self.finish` holds what is to be stored, whatever comes back.
-    pub(super) async fn run(&mut self) -> Result<Outcome, Problem> {
+    pub(super) async fn run(&mut self) -> Result<Outcome, RunError> {
         let started = self.context.clock.now();
         self.enter(Stage::Fetch);
         let known = self.known().await?;
@@ -190,7 +99,7 @@ impl Pipeline {
         self.enter(Stage::Apply);
         self.apply(Arc::new(plan), started).await?;
         if !self.finish.counts.balance() {
-            return Err(Problem::Unbalanced(self.finish.counts));
+            return Err(RunError::Unbalanced(self.finish.counts));
         }
         Ok(match self.finish.counts {
             counts if counts.quarantined > 0 => Outcome::SucceededWithQuarantine,
@@ -210,10 +119,10 @@ impl Pipeline {
     }
 
     /// Waits for work that changes nothing; a Stop leaves it behind at once.
-    pub(super) async fn or_stop<T>(&self, work: impl Future<Output = T>) -> Result<T, Problem> {
+    pub(super) async fn or_stop<T>(&self, work: impl Future<Output = T>) -> Result<T, RunError> {
         tokio::select! {
             biased;
-            () = self.stop.token().cancelled() => Err(Problem::Stopped),
+            () = self.stop.token().cancelled() => Err(RunError::Stopped),
             done = work => Ok(done),
         }
     }
@@ -228,7 +137,7 @@ impl Pipeline {
         Job { bytes, spec, types, progress: Arc::new(progress) }
     }
 
-    async fn note_report(&mut self, report: &Report) -> Result<(), Problem> {
+    async fn note_report(&mut self, report: &Report) -> Result<(), RunError> {
         self.finish.counts.read = report.rows();
         self.finish.counts.quarantined = report.quarantined.len() as u64;
         self.finish.counts.skipped = report.skipped;
@@ -262,7 +171,7 @@ impl Pipeline {
         Ok(())
     }
 
-    async fn is_held(&mut self, report: &Report, plan: &Plan) -> Result<bool, Problem> {
+    async fn is_held(&mut self, report: &Report, plan: &Plan) -> Result<bool, RunError> {
         let evidence = evidence(&self.context, &self.spec, &self.job.agent, report, plan).await?;
         self.finish.verdicts = delta::judge(evidence, &self.spec.guards.unwrap_or(self.context.guards));
         if let Some(first) = self.finish.verdicts.first() {
@@ -274,24 +183,24 @@ impl Pipeline {
     }
 
     /// An approval holds for the plan that was shown, and for as long as nothing newer was applied.
-    async fn check_hold(&self, held: i64) -> Result<(), Problem> {
+    async fn check_hold(&self, held: i64) -> Result<(), RunError> {
         let run = self.context.store.run(held).await?;
         let Some(run) = run.filter(|run| run.hold.as_deref() == Some("approved")) else {
-            return Err(Problem::Hold(format!(
+            return Err(RunError::Hold(format!(
                 "run {held} is no longer held: a newer run was applied or it was rejected"
             )));
         };
         // a later attempt may find part of the plan applied already, by this very job
         let is_begun = self.context.store.may_have_written(&self.job).await?;
         if !is_begun && run.plan_digest != self.finish.plan_digest {
-            return Err(Problem::Hold(format!(
+            return Err(RunError::Hold(format!(
                 "the stored records have changed since run {held} was held: look again"
             )));
         }
         Ok(())
     }
 
-    async fn apply(&mut self, plan: Arc<Plan>, now: Timestamp) -> Result<(), Problem> {
+    async fn apply(&mut self, plan: Arc<Plan>, now: Timestamp) -> Result<(), RunError> {
         let total = plan.changes.len();
         let batches = Arc::new(Batches {
             spec: self.spec.clone(),
@@ -313,11 +222,11 @@ impl Pipeline {
             }
             upto = applied.upto;
             if applied.stopped {
-                return Err(Problem::Stopped);
+                return Err(RunError::Stopped);
             }
         }
         if self.stop.is_set() {
-            return Err(Problem::Stopped);
+            return Err(RunError::Stopped);
         }
         self.finish.counts.missing = plan.missing.len() as u64;
         self.finish.counts.deleted = plan.deleted.len() as u64;

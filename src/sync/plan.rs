@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::pipeline::{Context, Problem};
+use super::{context::Context, error::RunError};
 use crate::{
     delta::{self, ChangeKind, OpenBlanks, Plan, Seen, Snapshot, guard::Evidence},
     domain::{AgentId, Timestamp},
@@ -92,14 +92,14 @@ pub(super) async fn evidence(
 /// an approved run does, where a second miss deletes nothing.
 ///
 /// # Errors
-/// [`Problem`] if the report is refused or the database fails.
+/// [`RunError`] if the report is refused or the database fails.
 pub async fn preview(
     context: &Context,
     spec: &Arc<SyncTypeSpec>,
     agent: &AgentId,
     bytes: Vec<u8>,
     approves: bool,
-) -> Result<(Report, Plan, Vec<delta::Verdict>), Problem> {
+) -> Result<(Report, Plan, Vec<delta::Verdict>), RunError> {
     let (spec, types) = (spec.clone(), context.types.clone());
     let job = Job { bytes: Arc::new(bytes), spec: spec.clone(), types, progress: Arc::new(|_, _| {}) };
     let report = context.reader.read(job).await?;

@@ -30,7 +30,7 @@ fn heartbeat() -> &'static str {
     if Backend::of_suite() == Backend::Clustered { "60000" } else { "200" }
 }
 
-async fn app(folder: &Path, clock: &TestClock, agents: &[&str], settings: &[(&str, &str)]) -> TestApp {
+pub async fn app(folder: &Path, clock: &TestClock, agents: &[&str], settings: &[(&str, &str)]) -> TestApp {
     let builder = TestApp::builder().folder(folder).clock(clock).agents(agents);
     let builder = builder.setting("LOCKSTEP__QUEUE__HEARTBEAT_MS", heartbeat());
     let builder = builder.setting("LOCKSTEP__QUEUE__LEASE_MS", "600000");
@@ -38,7 +38,7 @@ async fn app(folder: &Path, clock: &TestClock, agents: &[&str], settings: &[(&st
 }
 
 /// Two processes over one database, which hear each other.
-async fn pair(folder: &Path, agents: &[&str], settings: &[(&str, &str)]) -> (TestApp, TestApp) {
+pub async fn pair(folder: &Path, agents: &[&str], settings: &[(&str, &str)]) -> (TestApp, TestApp) {
     let clock = TestClock::default();
     let (one, two) = (app(folder, &clock, agents, settings).await, app(folder, &clock, agents, settings).await);
     // both listen by now; the first words are said before anyone relies on them
@@ -47,14 +47,14 @@ async fn pair(folder: &Path, agents: &[&str], settings: &[(&str, &str)]) -> (Tes
 }
 
 /// Starts a sync at `app` that goes on until it is stopped.
-async fn hanging(app: &TestApp, agent: &str) -> JobId {
+pub async fn hanging(app: &TestApp, agent: &str) -> JobId {
     app.source.hang("orders", agent);
     let job = app.enqueue("orders", agent).await;
     until("the sync starts", async || !app.source.fetches().is_empty()).await;
     job
 }
 
-async fn stop(one: TestApp, two: TestApp) {
+pub async fn stop(one: TestApp, two: TestApp) {
     one.stop().await;
     two.stop().await;
 }
@@ -295,86 +295,6 @@ async fn an_idempotency_key_holds_at_every_process() {
     one.idle().await;
     assert_eq!(one.sink.effects() + two.sink.effects(), 2);
     stop(one, two).await;
-}
-
-/// Listens to the server-sent events of `app`: from now on, or from one on.
-async fn listen(app: &TestApp, after: Option<&str>) -> reqwest::Response {
-    let mut request = app.raw(reqwest::Method::GET, "/api/events").bearer_auth(app.token());
-    if let Some(after) = after {
-        request = request.header("Last-Event-ID", after);
-    }
-    let response = request.send().await.unwrap();
-    assert_eq!(response.headers()["content-type"], "text/event-stream");
-    response
-}
-
-/// Reads until an event is as wanted; answers all `(id, event)` so far.
-async fn events(mut response: reqwest::Response, is_last: impl Fn(&Json) -> bool) -> Vec<(String, Json)> {
-    let (mut text, mut seen) = (String::new(), Vec::new());
-    let latest = tokio::time::Instant::now() + Duration::from_secs(20);
-    loop {
-        let chunk = tokio::time::timeout_at(latest, response.chunk()).await.expect("no such event");
-        text.push_str(std::str::from_utf8(&chunk.unwrap().unwrap()).unwrap());
-        while let Some((event, rest)) = text.split_once("\n\n") {
-            let line = |name: &str| {
-                event.lines().find_map(|line| line.strip_prefix(name)).map(|value| value.trim().to_owned())
-            };
-            let found = line("id:").zip(line("data:"));
-            text = rest.to_owned();
-            let Some((id, data)) = found else { continue };
-            let data: Json = serde_json::from_str(&data).unwrap();
-            seen.push((id, data));
-            if is_last(&seen.last().unwrap().1) {
-                return seen;
-            }
-        }
-    }
-}
-
-#[actix::test]
-async fn events_are_streamed_with_ids_and_go_on_from_the_last_one() {
-    let folder = tempfile::tempdir().unwrap();
-    let (one, two) = pair(folder.path(), &["a"], &[]).await;
-    // without Redis a process streams what happens in itself
-    let watched = if Backend::of_suite() == Backend::Clustered { &two } else { &one };
-    serve(&one, "orders", "a", &invent(&one.app.store.types().clone(), "orders", 12));
-    serve(&two, "orders", "a", &invent(&one.app.store.types().clone(), "orders", 12));
-    let is_end = |event: &Json| event["event"] == "finished";
-    let stream = listen(watched, None).await;
-    let job = one.enqueue("orders", "a").await;
-    let seen = events(stream, is_end).await;
-    let of_job: Vec<_> = seen.iter().filter(|(_, event)| event["job"] == job).collect();
-    let kinds: Vec<_> = of_job.iter().map(|(_, event)| event["event"].as_str().unwrap()).collect();
-    assert!(kinds.first() == Some(&"started") && kinds.contains(&"progressed"), "{kinds:?}");
-    let end = &of_job.last().unwrap().1;
-    assert_eq!((&end["outcome"], &end["counts"]["inserted"]), (&json!("succeeded"), &json!(12)));
-    // who comes back gets what came after the last event that it has seen
-    let after = seen.iter().position(|(_, event)| event["event"] == "started").unwrap();
-    let again = events(listen(watched, Some(&seen[after].0)).await, is_end).await;
-    assert_eq!(again, seen[after + 1..]);
-    // the follow-ups have no reports
-    one.post("/api/sync/stop", json!({})).await;
-    stop(one, two).await;
-}
-
-#[actix::test]
-async fn metrics_count_what_happened() {
-    let app = TestApp::builder().agents(&["a"]).start().await;
-    serve(&app, "orders", "a", &invent(&app.app.store.types().clone(), "orders", 5));
-    app.sync("orders", "a").await;
-    app.post("/api/sync/stop", json!({})).await;
-    let text = app.raw(reqwest::Method::GET, "/metrics").bearer_auth(app.token()).send().await.unwrap();
-    let text = text.text().await.unwrap();
-    for line in [
-        "lockstep_jobs_total{type=\"orders\",what=\"accepted\"} 1",
-        "lockstep_runs_total{type=\"orders\",what=\"succeeded\"} 1",
-        "lockstep_records_total{type=\"orders\",what=\"inserted\"} 5",
-        "lockstep_coordination_up 1",
-    ] {
-        assert!(text.contains(line), "{line} is not in\n{text}");
-    }
-    assert_eq!(app.raw(reqwest::Method::GET, "/metrics").send().await.unwrap().status(), 401);
-    app.stop().await;
 }
 
 #[actix::test]

@@ -1,6 +1,7 @@
 //! Do the folders keep their order? Imports run one way, and every file says its question.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
 };
@@ -22,6 +23,11 @@ const ORDER: [&[&str]; 14] = [
     &["cli"],
     &["lib", "main"],
 ];
+
+/// The rooms of the store: each imports those before it.
+const STORE: [&str; 9] = ["db", "schema", "settings", "outbox", "jobs", "runs", "documents", "records", "attempt"];
+/// A file of more lines answers more than one question.
+const MOST_LINES: usize = 400;
 
 /// Within the third line, who may import whom: the store keeps what reports and plans say, and what a source
 /// fetches must be a report.
@@ -58,53 +64,145 @@ fn production(text: &str) -> &str {
     text.split("#[cfg(test)]\nmod tests").next().unwrap()
 }
 
-/// Every room named by `crate::room` or by `use crate::{room::.., ..}`.
-fn imports(text: &str) -> Vec<String> {
-    let word = |text: &str| text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
-    let mut found = Vec::new();
-    for (at, _) in text.match_indices("crate::") {
-        let rest = &text[at + "crate::".len()..];
-        let Some(group) = rest.strip_prefix('{') else {
-            found.push(word(rest));
-            continue;
-        };
-        // names at the group's own depth begin after its start and after each of its commas
-        let mut depth = 0;
-        let mut fresh = true;
-        for (place, c) in group.char_indices() {
-            match c {
-                '{' => depth += 1,
-                '}' if depth == 0 => break,
-                '}' => depth -= 1,
-                ',' if depth == 0 => fresh = true,
-                c if fresh && depth == 0 && !c.is_whitespace() => {
-                    found.push(word(&group[place..]));
-                    fresh = false;
-                }
-                _ => {}
+/// Every path that is named: `crate::a::b`, `super::{c, d::E}`, one list of names each.
+fn paths(text: &str) -> Vec<Vec<String>> {
+    let (mut found, mut rest) = (Vec::new(), text);
+    while let Some(at) = ["crate::", "super::"].iter().filter_map(|root| rest.find(root)).min() {
+        // a part of a longer word is none
+        let is_word = !rest[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_');
+        let behind = if is_word { branches(&rest[at..], &mut Vec::new(), &mut found) } else { &rest[at + 5..] };
+        rest = behind;
+    }
+    found
+}
+
+/// Reads one path, or one branch of a group; answers what follows it.
+fn branches<'t>(text: &'t str, begun: &mut Vec<String>, found: &mut Vec<Vec<String>>) -> &'t str {
+    let (depth, mut rest) = (begun.len(), text.trim_start());
+    loop {
+        let word = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
+        if word > 0 {
+            begun.push(rest[..word].to_owned());
+        }
+        rest = &rest[word..];
+        if let Some(group) = rest.strip_prefix('{') {
+            rest = group.trim_start();
+            while !rest.is_empty() && !rest.starts_with('}') {
+                let behind = branches(rest, begun, found);
+                // past `as name`, `*` and the comma
+                let next = behind.find([',', '}']).unwrap_or(behind.len());
+                rest = behind[next..].trim_start_matches(',').trim_start();
+            }
+            rest = rest.strip_prefix('}').unwrap_or(rest);
+            break;
+        }
+        match rest.strip_prefix("::") {
+            Some(more) if word > 0 => rest = more,
+            _ => {
+                found.push(begun.clone());
+                break;
             }
         }
     }
-    found
+    begun.truncate(depth);
+    rest
+}
+
+/// Where a file's module stands: `src/store/jobs/lane.rs` is store, jobs, lane.
+fn module(path: &Path) -> Vec<String> {
+    let inside = path.strip_prefix(root().join("src")).unwrap().with_extension("");
+    let names = inside.components().map(|name| name.as_os_str().to_string_lossy().into_owned());
+    names.filter(|name| name != "mod" && name != "lib").collect()
+}
+
+/// The modules that a file imports, as deep as there are files.
+fn imported(path: &Path, modules: &BTreeSet<Vec<String>>) -> BTreeSet<Vec<String>> {
+    let own = module(path);
+    let resolve = |names: Vec<String>| {
+        let above = names.iter().take_while(|name| *name == "super").count();
+        let mut place = if above > 0 { own[..own.len().saturating_sub(above)].to_vec() } else { Vec::new() };
+        place.extend(names.into_iter().skip(above.max(1)));
+        while !place.is_empty() && !modules.contains(&place) {
+            place.pop();
+        }
+        place
+    };
+    let text = fs::read_to_string(path).unwrap();
+    paths(production(&text)).into_iter().map(resolve).filter(|place| !place.is_empty() && *place != own).collect()
 }
 
 #[test]
 fn imports_run_one_way() {
     let mut wrong = Vec::new();
-    for path in sources(&root().join("src")) {
+    let files = sources(&root().join("src"));
+    let modules: BTreeSet<_> = files.iter().map(|path| module(path)).collect();
+    for path in files {
         let own = room(&path);
         if path.ends_with("tests.rs") {
             continue;
         }
-        for other in imports(production(&fs::read_to_string(&path).unwrap())) {
+        for other in imported(&path, &modules) {
+            let other = &other[0];
             let is_allowed =
-                own == other || rank(&other) < rank(&own) || EXCEPTIONS.contains(&(own.as_str(), other.as_str()));
+                own == *other || rank(other) < rank(&own) || EXCEPTIONS.contains(&(own.as_str(), other.as_str()));
             if !is_allowed {
                 wrong.push(format!("{} imports {other}", path.display()));
             }
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_rooms_of_the_store_import_one_way() {
+    let files = sources(&root().join("src/store"));
+    let modules: BTreeSet<_> = files.iter().map(|path| module(path)).collect();
+    let rank =
+        |room: &String| STORE.iter().position(|one| one == room).unwrap_or_else(|| panic!("no place for {room}"));
+    let mut wrong = Vec::new();
+    for path in &files {
+        // the store itself holds the connections, and gives out what the rooms make public
+        let [_, own, ..] = &module(path)[..] else { continue };
+        let up = imported(path, &modules)
+            .into_iter()
+            .filter(|other| other.get(1).is_some_and(|other| rank(other) > rank(own)));
+        wrong.extend(up.map(|other| format!("{} imports {}", path.display(), other.join("::"))));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// A room's `mod.rs` gives out what its files make, and they may use what it declares for all of them.
+#[test]
+fn no_files_import_each_other_in_a_circle() {
+    let files = sources(&root().join("src"));
+    let modules: BTreeSet<_> = files.iter().map(|path| module(path)).collect();
+    let is_front = |path: &Path| path.ends_with("mod.rs") || path.ends_with("lib.rs");
+    let fronts: BTreeSet<_> = files.iter().filter(|path| is_front(path)).map(|path| module(path)).collect();
+    let mut below: BTreeMap<_, _> = files
+        .iter()
+        .filter(|path| !is_front(path))
+        .map(|path| (module(path), &imported(path, &modules) - &fronts))
+        .collect();
+    // what imports nothing that is left is in no circle
+    loop {
+        let free: Vec<_> = below.iter().filter(|(_, imports)| imports.is_empty()).map(|(own, _)| own.clone()).collect();
+        if free.is_empty() {
+            break;
+        }
+        below.retain(|own, _| !free.contains(own));
+        for imports in below.values_mut() {
+            imports.retain(|other| !free.contains(other));
+        }
+    }
+    // ... and what nothing that is left imports neither
+    while let Some(top) = below.keys().find(|own| !below.values().any(|imports| imports.contains(*own))).cloned() {
+        below.remove(&top);
+    }
+    let circle = below.iter().map(|(own, imports)| {
+        let names = imports.iter().map(|other| other.join("::")).collect::<Vec<_>>();
+        format!("{} imports {}", own.join("::"), names.join(", "))
+    });
+    assert!(below.is_empty(), "{}", circle.collect::<Vec<_>>().join("\n"));
 }
 
 #[test]
@@ -117,7 +215,7 @@ fn every_file_says_its_question_and_is_one_room() {
             wrong.push(format!("{}: the first line is no //!", path.display()));
         }
         let lines = text.lines().count();
-        if lines > 450 {
+        if lines > MOST_LINES {
             wrong.push(format!("{}: {lines} lines are more than one room", path.display()));
         }
     }
@@ -133,7 +231,19 @@ fn sql_lives_in_the_store_alone() {
 }
 
 #[test]
-fn imports_are_found() {
-    let text = "use crate::{\n    domain::{AgentId, Clock},\n    store,\n    sync_type::spec::Guards,\n};\nlet x = crate::report::read();";
-    assert_eq!(imports(text), ["domain", "store", "sync_type", "report"]);
+fn paths_are_found() {
+    let text = "use crate::{\n    domain::{AgentId, Clock},\n    store,\n    sync_type::spec::{self, Guards as G},\n};\n\
+                let x = crate::report::read(); use super::{super::a::B, c::*}; mycrate::no";
+    let found: Vec<String> = paths(text).iter().map(|path| path.join("::")).collect();
+    let expected = [
+        "crate::domain::AgentId",
+        "crate::domain::Clock",
+        "crate::store",
+        "crate::sync_type::spec::self",
+        "crate::sync_type::spec::Guards",
+        "crate::report::read",
+        "super::super::a::B",
+        "super::c",
+    ];
+    assert_eq!(found, expected);
 }

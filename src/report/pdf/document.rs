@@ -1,20 +1,17 @@
-//! Which pages does a file hold, and what are their contents, resources and fonts? All use of lopdf.
+//! Which pages does a file hold, and what are their contents?
 
-use std::{
-    borrow::Cow,
-    collections::{HashMap, HashSet},
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::collections::HashSet;
 
 use lopdf::{Dictionary, Object, ObjectId};
 use memchr::memmem;
 
 use super::{
     annotation,
-    font::Font,
-    interpreter::{self, Pieces},
-    layers::Layers,
+    file::File,
+    graphics::Pieces,
+    interpreter,
     matrix::Matrix,
+    objects::Objects,
     open::{self, damaged},
     page::{Page, Rect},
     stream::{self, StreamError},
@@ -25,17 +22,11 @@ use crate::report::{Refusal, budget::Budget};
 const LETTER: Rect = Rect { x0: 0.0, y0: 0.0, x1: 612.0, y1: 792.0 };
 /// What pages refer to beside their content.
 const PAGE_KEYS: [&[u8]; 8] = [b"Thumb", b"Metadata", b"Annots", b"B", b"Resources", b"PieceInfo", b"AF", b"Parent"];
-/// Bytes that one glyph of a decoded font costs the budget.
-const GLYPH_COST: u64 = 12;
 
 /// An opened file.
 pub struct Document<'b> {
-    file: lopdf::Document,
+    file: File<'b>,
     pages: Vec<ObjectId>,
-    fonts: Mutex<HashMap<ObjectId, Arc<Font>>>,
-    layers: Layers,
-    /// What reading it may still cost.
-    pub budget: &'b Budget,
 }
 
 impl<'b> Document<'b> {
@@ -57,16 +48,13 @@ impl<'b> Document<'b> {
                 format!("the PDF says that it has {} pages, but {} can be found", counted.unwrap_or(0), pages.len());
             return Err(damaged(text));
         }
-        let mut document = Self { file, pages, fonts: Mutex::default(), layers: Layers::default(), budget };
-        let layers = document.file.catalog().ok().and_then(|catalog| Layers::of(&document, catalog));
-        document.layers = layers.unwrap_or_default();
+        let document = Self { file: File::new(Objects { file, budget }), pages };
         document.check_contents()?;
         Ok(document)
     }
 
-    /// Is what belongs to this layer hidden?
-    pub fn is_off(&self, layer: &Object) -> bool {
-        self.layers.is_off(self, layer)
+    fn objects(&self) -> &Objects<'b> {
+        &self.file.objects
     }
 
     /// Pages may print the same content, if a printer found it to be the same; but then no other
@@ -74,11 +62,11 @@ impl<'b> Document<'b> {
     fn check_contents(&self) -> Result<(), Refusal> {
         let mut seen = HashSet::new();
         let mut is_new = |page: &ObjectId| {
-            let Ok(contents) = self.file.get_dictionary(*page).and_then(|page| page.get(b"Contents")) else {
+            let Ok(contents) = self.objects().file.get_dictionary(*page).and_then(|page| page.get(b"Contents")) else {
                 return true;
             };
             let is_first = contents.as_reference().map_or(true, |id| seen.insert(id));
-            let parts = self.resolve(contents).as_array().map(Vec::as_slice).unwrap_or_default();
+            let parts = self.objects().resolve(contents).as_array().map(Vec::as_slice).unwrap_or_default();
             is_first && parts.iter().filter_map(|part| part.as_reference().ok()).all(|id| seen.insert(id))
         };
         if self.pages.iter().all(&mut is_new) {
@@ -94,7 +82,7 @@ impl<'b> Document<'b> {
     #[must_use]
     pub fn has_content_left_over(&self) -> bool {
         let mut referred = HashSet::new();
-        let mut open: Vec<&Object> = self.file.objects.values().collect();
+        let mut open: Vec<&Object> = self.objects().file.objects.values().collect();
         while let Some(object) = open.pop() {
             match object {
                 Object::Reference(id) => drop(referred.insert(*id)),
@@ -106,7 +94,7 @@ impl<'b> Document<'b> {
         }
         let shows_text = |id: &ObjectId| {
             // what cannot be decoded may show anything
-            self.stream_bytes(&Object::Reference(*id)).is_none_or(|bytes| {
+            self.objects().stream_bytes(&Object::Reference(*id)).is_none_or(|bytes| {
                 memmem::find(&bytes, b"BT").is_some()
                     && [&b"Tj"[..], b"TJ"].iter().any(|show| memmem::find(&bytes, show).is_some())
             })
@@ -115,7 +103,7 @@ impl<'b> Document<'b> {
             let kind = object.as_stream().ok().map(|stream| stream.dict.get(b"Type").and_then(Object::as_name));
             kind.is_some_and(|kind| kind.is_err()) && !referred.contains(id) && shows_text(id)
         };
-        self.file.objects.iter().any(is_left_over)
+        self.objects().file.objects.iter().any(is_left_over)
     }
 
     /// How many pages there are.
@@ -133,29 +121,33 @@ impl<'b> Document<'b> {
     pub fn page(&self, index: usize, pieces: Pieces) -> Result<Page, Refusal> {
         let number = index + 1;
         let id = self.pages[index];
-        let dict = self.file.get_dictionary(id).map_err(|error| damaged(format!("page {number}: {error}")))?;
+        let dict =
+            self.objects().file.get_dictionary(id).map_err(|error| damaged(format!("page {number}: {error}")))?;
         let mut content = Vec::new();
         if let Ok(contents) = dict.get(b"Contents") {
-            self.collect_content(contents, &mut content, self.budget.limits.depth).map_err(|error| match error {
-                StreamError::Budget(exceeded) => exceeded.into(),
-                StreamError::Broken(why) => damaged(format!("page {number}: {why}")),
+            self.collect_content(contents, &mut content, self.objects().budget.limits.depth).map_err(|error| {
+                match error {
+                    StreamError::Budget(exceeded) => exceeded.into(),
+                    StreamError::Broken(why) => damaged(format!("page {number}: {why}")),
+                }
             })?;
         } else if dict.iter().any(|(key, value)| !PAGE_KEYS.contains(&key.as_slice()) && self.leads_to_stream(value)) {
             return Err(damaged(format!("page {number}: it has no content, but something like it under another name")));
         }
         let empty = Dictionary::new();
-        let resources = self.inherited(dict, b"Resources").and_then(|object| self.dict(object)).unwrap_or(&empty);
+        let resources =
+            self.inherited(dict, b"Resources").and_then(|object| self.objects().dict(object)).unwrap_or(&empty);
         let (base, size) = self.upright(dict).ok_or_else(|| damaged(format!("page {number}: it has no size")))?;
-        let mut page = interpreter::interpret(self, &content, resources, base, pieces)?;
-        page.fields = annotation::shown(self, dict, base);
+        let mut page = interpreter::interpret(&self.file, &content, resources, base, pieces)?;
+        page.fields = annotation::shown(&self.file, dict, base);
         page.size = size;
         page.crop();
         let turns = page.turns();
         if turns != 0 {
             let (turn, size) = quarter_turns(4 - turns, size);
             let base = base.then(turn);
-            page = interpreter::interpret(self, &content, resources, base, pieces)?;
-            page.fields = annotation::shown(self, dict, base);
+            page = interpreter::interpret(&self.file, &content, resources, base, pieces)?;
+            page.fields = annotation::shown(&self.file, dict, base);
             page.size = size;
             page.crop();
         }
@@ -165,24 +157,24 @@ impl<'b> Document<'b> {
     }
 
     fn leads_to_stream(&self, object: &Object) -> bool {
-        match self.resolve(object) {
+        match self.objects().resolve(object) {
             Object::Stream(_) => true,
-            Object::Array(list) => list.iter().any(|item| matches!(self.resolve(item), Object::Stream(_))),
+            Object::Array(list) => list.iter().any(|item| matches!(self.objects().resolve(item), Object::Stream(_))),
             _ => false,
         }
     }
 
     fn collect_content(&self, contents: &Object, into: &mut Vec<u8>, depth: usize) -> Result<(), StreamError> {
         let broken = |why: &str| Err(StreamError::Broken(why.to_owned()));
-        match self.resolve(contents) {
+        match self.objects().resolve(contents) {
             Object::Stream(part) => {
-                stream::decode(part, self.budget, into)?;
+                stream::decode(part, self.objects().budget, into)?;
                 into.push(b'\n');
                 Ok(())
             }
             Object::Array(_) if depth == 0 => broken("its content is nested too deeply"),
             Object::Array(parts) => parts.iter().try_for_each(|part| {
-                self.budget.spend_content(0, 1)?;
+                self.objects().budget.spend_content(0, 1)?;
                 self.collect_content(part, into, depth - 1)
             }),
             // `/Contents null` is an empty page; a reference to nothing is a lost one
@@ -195,11 +187,11 @@ impl<'b> Document<'b> {
     /// An attribute of a page or the nearest of its ancestors that has it.
     fn inherited<'a>(&'a self, page: &'a Dictionary, key: &[u8]) -> Option<&'a Object> {
         let mut node = page;
-        for _ in 0..=self.budget.limits.depth {
+        for _ in 0..=self.objects().budget.limits.depth {
             if let Ok(object) = node.get(key) {
-                return Some(self.resolve(object));
+                return Some(self.objects().resolve(object));
             }
-            node = self.dict(node.get(b"Parent").ok()?)?;
+            node = self.objects().dict(node.get(b"Parent").ok()?)?;
         }
         None
     }
@@ -209,7 +201,7 @@ impl<'b> Document<'b> {
     fn upright(&self, page: &Dictionary) -> Option<(Matrix, (f64, f64))> {
         let area = |key: &[u8]| -> Option<Option<Rect>> {
             let Some(Object::Array(list)) = self.inherited(page, key) else { return Some(None) };
-            let numbers: Vec<f64> = list.iter().filter_map(|number| self.number(number)).collect();
+            let numbers: Vec<f64> = list.iter().filter_map(|number| self.objects().number(number)).collect();
             let [x0, y0, x1, y1] = numbers[..] else { return None };
             Some(Some(Rect::around((x0, y0), (x1, y1))))
         };
@@ -217,68 +209,11 @@ impl<'b> Document<'b> {
         let shown = area(b"CropBox").flatten().map_or(media, |crop| crop.intersection(media));
         // a crop that leaves nothing is ignored
         let shown = if shown.width() > 0.0 && shown.height() > 0.0 { shown } else { media };
-        let turns = self.inherited(page, b"Rotate").and_then(|object| self.number(object)).unwrap_or(0.0) as i64;
+        let turns =
+            self.inherited(page, b"Rotate").and_then(|object| self.objects().number(object)).unwrap_or(0.0) as i64;
         let turns = (turns / 90).rem_euclid(4) as usize;
         let (turn, size) = quarter_turns((4 - turns) % 4, (shown.width(), shown.height()));
         Some((Matrix::translation(-shown.x0, -shown.y0).then(turn), size))
-    }
-
-    /// Follows references.
-    pub fn resolve<'a>(&'a self, object: &'a Object) -> &'a Object {
-        self.file.dereference(object).map_or(&Object::Null, |(_, object)| object)
-    }
-
-    /// A dictionary, or a stream's.
-    pub fn dict<'a>(&'a self, object: &'a Object) -> Option<&'a Dictionary> {
-        match self.resolve(object) {
-            Object::Dictionary(dict) => Some(dict),
-            Object::Stream(stream) => Some(&stream.dict),
-            _ => None,
-        }
-    }
-
-    /// An array under `key`.
-    pub fn array<'a>(&'a self, dict: &'a Dictionary, key: &[u8]) -> Option<&'a Vec<Object>> {
-        self.resolve(dict.get(key).ok()?).as_array().ok()
-    }
-
-    /// A number.
-    pub fn number(&self, object: &Object) -> Option<f64> {
-        match self.resolve(object) {
-            Object::Integer(number) => Some(*number as f64),
-            Object::Real(number) => Some(f64::from(*number)),
-            _ => None,
-        }
-    }
-
-    /// A named entry of a resource category.
-    pub fn resource<'a>(&'a self, resources: &'a Dictionary, category: &[u8], name: &[u8]) -> Option<&'a Object> {
-        self.dict(resources.get(category).ok()?)?.get(&plain_name(name)).ok()
-    }
-
-    /// A stream's decoded bytes; `None` if it is none, or broken.
-    pub fn stream_bytes(&self, object: &Object) -> Option<Vec<u8>> {
-        let stream = self.resolve(object).as_stream().ok()?;
-        let mut bytes = Vec::new();
-        stream::decode(stream, self.budget, &mut bytes).ok().map(|()| bytes)
-    }
-
-    /// The font that `object` is or refers to, read once per document.
-    pub fn font_of(&self, object: &Object) -> Option<Arc<Font>> {
-        let load = || {
-            let font = Font::load(self, self.dict(object)?);
-            self.budget.check_time().ok()?;
-            self.budget.spend_bytes(font.len() as u64 * GLYPH_COST).ok()?;
-            Some(Arc::new(font))
-        };
-        let Ok(id) = object.as_reference() else { return load() };
-        let mut fonts = self.fonts.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(font) = fonts.get(&id) {
-            return Some(font.clone());
-        }
-        let font = load()?;
-        fonts.insert(id, font.clone());
-        Some(font)
     }
 }
 
@@ -290,19 +225,4 @@ fn quarter_turns(turns: usize, (width, height): (f64, f64)) -> (Matrix, (f64, f6
         3 => (Matrix([0.0, -1.0, 1.0, 0.0, 0.0, width]), (height, width)),
         _ => (Matrix::IDENTITY, (width, height)),
     }
-}
-
-/// A name as dictionaries have it: `#46` is `F`.
-fn plain_name(name: &[u8]) -> Cow<'_, [u8]> {
-    if !name.contains(&b'#') {
-        return Cow::Borrowed(name);
-    }
-    let mut plain = Vec::with_capacity(name.len());
-    let mut rest = name;
-    while let [byte, tail @ ..] = rest {
-        let escaped = tail.get(..2).filter(|_| *byte == b'#').and_then(|digits| hex::decode(digits).ok());
-        plain.extend(escaped.as_deref().unwrap_or(&[*byte]));
-        rest = if escaped.is_some() { &tail[2..] } else { tail };
-    }
-    Cow::Owned(plain)
 }

@@ -1,16 +1,13 @@
 //! What does a content stream print, and where? The operators of the PDF imaging model.
 
-use std::sync::Arc;
-
 use lopdf::{Dictionary, Object};
 
 use super::{
     super::budget::Exceeded,
-    colour::{BLACK, Colour, Space},
-    document::Document,
-    font::Font,
+    colour::{BLACK, Space},
+    file::File,
+    graphics::{Interpreter, Mark, Pieces, State},
     lexer::{Lexer, Token},
-    marked::{ActualText, Mark},
     matrix::Matrix,
     operands::{has_text, is_damaged, numbers},
     page::Page,
@@ -26,72 +23,12 @@ const MOST_TEXTS: usize = 60_000;
 /// After so many tokens the budget is asked.
 const TOKENS_A_LOOK: u64 = 4_096;
 
-/// The graphics and text state that `q` saves.
-#[derive(Clone, Copy)]
-pub(super) struct State {
-    pub matrix: Matrix,
-    pub clip: Option<u32>,
-    /// An index into the page's fonts.
-    pub font: Option<usize>,
-    pub size: f64,
-    pub char_space: f64,
-    pub word_space: f64,
-    pub scale: f64,
-    pub leading: f64,
-    pub rise: f64,
-    /// `Tr`: how glyphs are painted.
-    pub mode: i64,
-    /// The colour of fills, and how its operands are read.
-    pub fill: Colour,
-    pub space: Space,
-    /// How little can be seen through fills and strokes, from 0 to 1.
-    pub alpha: f64,
-    pub stroke_alpha: f64,
-    /// Do fills let through what is below them?
-    pub mixes: bool,
-}
-
-/// How finely shown strings are cut into runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pieces {
-    /// As printed.
-    Whole,
-    /// Word by word, wherever a string jumps.
-    Words,
-}
-
-/// A page on its way.
-pub(super) struct Interpreter<'a> {
-    pub document: &'a Document<'a>,
-    pub page: Page,
-    pub state: State,
-    saved: Vec<State>,
-    pub text_matrix: Matrix,
-    pub line_matrix: Matrix,
-    pub path: Path,
-    /// Fonts by resource dictionary (its address) and name.
-    pub fonts: Vec<(usize, Vec<u8>, Arc<Font>)>,
-    /// Open marked contents.
-    pub marks: Vec<Mark>,
-    /// Within marked content that says which text it stands for.
-    pub actual_text: Option<ActualText>,
-    /// How many layers that are switched off are open.
-    pub hidden_layers: usize,
-    pub pieces: Pieces,
-    /// Where the last shown text ended, on the page.
-    pub pen: (f64, f64),
-    pub painted: Painted,
-    in_text: bool,
-    tokens: u64,
-    glyphs_told: u64,
-}
-
 /// Interprets `content`; `base` turns the page upright.
 ///
 /// # Errors
 /// [`Exceeded`]: the budget is spent.
 pub fn interpret(
-    document: &Document<'_>,
+    file: &File<'_>,
     content: &[u8],
     resources: &Dictionary,
     base: Matrix,
@@ -115,7 +52,7 @@ pub fn interpret(
         mixes: false,
     };
     let mut interpreter = Interpreter {
-        document,
+        file,
         page: Page::default(),
         state,
         saved: Vec::new(),
@@ -150,7 +87,7 @@ impl Interpreter<'_> {
             return Err(Exceeded::of("texts on a page", MOST_TEXTS as u64));
         }
         let glyphs = self.page.verdict.glyphs;
-        self.document.budget.spend_content(glyphs - self.glyphs_told, self.tokens)?;
+        self.file.objects.budget.spend_content(glyphs - self.glyphs_told, self.tokens)?;
         (self.glyphs_told, self.tokens) = (glyphs, 0);
         Ok(())
     }
@@ -277,21 +214,21 @@ impl Interpreter<'_> {
     /// `gs` may set a font, and what can be seen through.
     fn extended_state(&mut self, operands: &[Token<'_>], resources: &Dictionary) {
         let [.., Token::Name(name)] = operands else { return };
-        let Some(state) = self.document.resource(resources, b"ExtGState", name) else { return };
-        let Some(state) = self.document.dict(state) else { return };
+        let Some(state) = self.file.objects.resource(resources, b"ExtGState", name) else { return };
+        let Some(state) = self.file.objects.dict(state) else { return };
         self.transparency(state);
         let Some([font, size]) =
-            self.document.array(state, b"Font").and_then(|font| <&[Object; 2]>::try_from(font.as_slice()).ok())
+            self.file.objects.array(state, b"Font").and_then(|font| <&[Object; 2]>::try_from(font.as_slice()).ok())
         else {
             return;
         };
         let owner = std::ptr::from_ref(font).addr();
         let known = self.fonts.iter().position(|(of, name, _)| *of == owner && name.is_empty());
         let known = known.or_else(|| {
-            self.fonts.push((owner, Vec::new(), self.document.font_of(font)?));
+            self.fonts.push((owner, Vec::new(), self.file.font_of(font)?));
             Some(self.fonts.len() - 1)
         });
-        if let (Some(font), Some(size)) = (known, self.document.number(size)) {
+        if let (Some(font), Some(size)) = (known, self.file.objects.number(size)) {
             self.state.font = Some(font);
             self.state.size = size;
         }
@@ -302,14 +239,15 @@ impl Interpreter<'_> {
             self.page.verdict.lost_texts += 1;
             return Ok(());
         };
-        let object = self.document.resource(resources, b"XObject", name).map(|object| self.document.resolve(object));
+        let object =
+            self.file.objects.resource(resources, b"XObject", name).map(|object| self.file.objects.resolve(object));
         let Some(Object::Stream(form)) = object else {
             // whatever should be here, it is not
             self.page.verdict.failed_streams += 1;
             self.page.verdict.lost_texts += 1;
             return Ok(());
         };
-        let layer = form.dict.get(b"OC").is_ok_and(|layer| self.document.is_off(layer));
+        let layer = form.dict.get(b"OC").is_ok_and(|layer| self.file.is_off(layer));
         match form.dict.get(b"Subtype").and_then(Object::as_name) {
             _ if layer => return Ok(()),
             Ok(b"Image") => {
@@ -323,12 +261,12 @@ impl Interpreter<'_> {
                 return Ok(());
             }
         }
-        let limit = self.document.budget.limits.depth;
+        let limit = self.file.objects.budget.limits.depth;
         if depth >= limit {
             return Err(Exceeded::of("nested forms", limit as u64));
         }
         let mut content = Vec::new();
-        match super::stream::decode(form, self.document.budget, &mut content) {
+        match super::stream::decode(form, self.file.objects.budget, &mut content) {
             Ok(()) => {}
             Err(StreamError::Budget(exceeded)) => return Err(exceeded),
             Err(StreamError::Broken(_)) => {
@@ -339,8 +277,8 @@ impl Interpreter<'_> {
         }
         let (state, text) = (self.state, (self.text_matrix, self.line_matrix, self.in_text));
         let entries = |key: &[u8]| -> Vec<f64> {
-            let list = self.document.array(&form.dict, key);
-            list.into_iter().flatten().filter_map(|number| self.document.number(number)).collect()
+            let list = self.file.objects.array(&form.dict, key);
+            list.into_iter().flatten().filter_map(|number| self.file.objects.number(number)).collect()
         };
         if let Ok(matrix) = <[f64; 6]>::try_from(entries(b"Matrix")) {
             self.state.matrix = Matrix(matrix).then(self.state.matrix);
@@ -350,7 +288,7 @@ impl Interpreter<'_> {
             self.path.clips = true;
             self.paint(false, false, false);
         }
-        let own = form.dict.get(b"Resources").ok().and_then(|object| self.document.dict(object));
+        let own = form.dict.get(b"Resources").ok().and_then(|object| self.file.objects.dict(object));
         let saved = std::mem::take(&mut self.saved);
         let marks = std::mem::take(&mut self.marks);
         self.in_text = false;

@@ -4,39 +4,20 @@ use lopdf::Dictionary;
 
 use super::{
     font::{is_invisible, is_printable},
-    interpreter::Interpreter,
+    graphics::{ActualText, Interpreter, Mark},
     lexer::Token,
 };
-
-/// What a marked content does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mark {
-    /// Nothing that matters here.
-    Plain,
-    /// Replaces its text.
-    Replaces,
-    /// Is on a layer that is switched off.
-    Hides,
-}
-
-/// The text that a marked content stands for.
-#[derive(Debug)]
-pub(super) struct ActualText {
-    /// What is left to print of it.
-    pub text: String,
-    /// The baseline on which it was printed.
-    pub printed_at: Option<f64>,
-}
 
 impl Interpreter<'_> {
     /// Marked content may say which text it stands for.
     pub(super) fn begin_marked(&mut self, operands: &[Token<'_>], resources: &Dictionary) {
         let text = match operands {
             [_, Token::Name(name)] => self
-                .document
+                .file
+                .objects
                 .resource(resources, b"Properties", name)
-                .and_then(|properties| self.document.dict(properties)?.get(b"ActualText").ok())
-                .and_then(|text| self.document.resolve(text).as_str().ok())
+                .and_then(|properties| self.file.objects.dict(properties)?.get(b"ActualText").ok())
+                .and_then(|text| self.file.objects.resolve(text).as_str().ok())
                 .map(text_string),
             _ => operands.windows(2).find_map(|pair| match pair {
                 [Token::Name(b"ActualText"), Token::Text(text)] => Some(text_string(text)),
@@ -45,7 +26,7 @@ impl Interpreter<'_> {
         };
         let is_hidden = match operands {
             [Token::Name(b"OC"), Token::Name(name)] => {
-                self.document.resource(resources, b"Properties", name).is_some_and(|layer| self.document.is_off(layer))
+                self.file.objects.resource(resources, b"Properties", name).is_some_and(|layer| self.file.is_off(layer))
             }
             _ => false,
         };

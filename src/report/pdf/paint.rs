@@ -1,6 +1,6 @@
 //! What do paths and pictures cover, as far as somebody sees them?
 
-use super::{interpreter::Interpreter, page::Rect, path::Paint};
+use super::{graphics::Interpreter, page::Rect, path::Paint};
 
 impl Interpreter<'_> {
     /// Paints the path.

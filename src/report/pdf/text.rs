@@ -4,7 +4,7 @@ use lopdf::Dictionary;
 
 use super::{
     colour::BLACK,
-    interpreter::{Interpreter, Pieces},
+    graphics::{Interpreter, Pieces},
     lexer::Token,
     matrix::Matrix,
     operands::numbers,
@@ -98,7 +98,7 @@ impl Interpreter<'_> {
         let owner = std::ptr::from_ref(resources).addr();
         let known = self.fonts.iter().position(|(of, known, _)| *of == owner && known == name);
         known.or_else(|| {
-            let font = self.document.font_of(self.document.resource(resources, b"Font", name)?)?;
+            let font = self.file.font_of(self.file.objects.resource(resources, b"Font", name)?)?;
             self.page.verdict.failed_streams += u64::from(font.is_broken);
             self.fonts.push((owner, name.to_vec(), font));
             Some(self.fonts.len() - 1)

@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256};
 use super::parts::{PART, insert};
 use crate::{
     domain::{AgentId, RunId, SyncType, Timestamp},
-    store::{Store, StoreError, entity, runs::was_applied_in},
+    store::{Store, StoreError, runs::query::was_applied_in, schema::entity},
 };
 
 use entity::kept_document::{ActiveModel, Column as C, Entity};

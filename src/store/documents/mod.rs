@@ -7,4 +7,4 @@ mod space;
 mod unclaimed;
 
 pub use archive::{KeepLimits, KeptReport};
-pub(super) use parts::insert;
+pub(crate) use parts::insert;

@@ -8,11 +8,11 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     domain::Timestamp,
-    store::{Store, StoreError, entity, join},
+    store::{Store, StoreError, join, schema::entity},
 };
 
 /// Bytes of one row: nobody needs more of a document in memory than this.
-pub(super) const PART: usize = 1 << 20;
+pub(crate) const PART: usize = 1 << 20;
 
 impl Store {
     /// As [`Store::keep_document_from`], for one that is in memory.
@@ -72,7 +72,7 @@ impl Store {
     }
 
     /// The next part, shorter than [`PART`] if it is the last, and what it is read from.
-    pub(super) async fn next_part<R: Read + Send + 'static>(&self, mut from: R) -> Result<(Vec<u8>, R), StoreError> {
+    pub(crate) async fn next_part<R: Read + Send + 'static>(&self, mut from: R) -> Result<(Vec<u8>, R), StoreError> {
         let read = move || {
             let mut part = Vec::with_capacity(PART);
             from.by_ref().take(PART as u64).read_to_end(&mut part).map(|_| (part, from))
@@ -141,7 +141,7 @@ impl Store {
 }
 
 /// Stores a document within a transaction of the caller's; answers its number.
-pub(in crate::store) async fn insert(tx: &DatabaseTransaction, bytes: &[u8], now: Timestamp) -> Result<i64, DbErr> {
+pub(crate) async fn insert(tx: &DatabaseTransaction, bytes: &[u8], now: Timestamp) -> Result<i64, DbErr> {
     let id = insert_head(tx, bytes.len() as u64, hex::encode(Sha256::digest(bytes)), now).await?;
     for (number, part) in (0..).zip(bytes.chunks(PART)) {
         insert_part(tx, id, number, part.to_vec()).await?;

@@ -4,7 +4,7 @@ use sea_orm::{ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, prelude::*
 
 use crate::{
     domain::Timestamp,
-    store::{Store, StoreError, dialect, entity},
+    store::{Store, StoreError, db::dialect, schema::entity},
 };
 
 impl Store {

@@ -1,6 +1,7 @@
 //! Do reports come from where they are, and is what goes wrong there told as what it is?
 
 mod app;
+mod forms;
 mod http;
 mod kept;
 mod objects;

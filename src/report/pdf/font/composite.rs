@@ -3,7 +3,7 @@
 use lopdf::{Dictionary, Object};
 
 use super::{
-    CMap, Codes, Document, Font, is_blank, is_text,
+    CMap, Codes, Font, Objects, is_blank, is_text,
     program::{Program, Witness},
     to_unicode,
     trial::Trial,
@@ -13,23 +13,23 @@ use super::{
 const SAME_WIDTH: f32 = 2.0;
 
 /// Reads a Type 0 font.
-pub fn load(document: &Document<'_>, dict: &Dictionary) -> Font {
-    let descendant = document.array(dict, b"DescendantFonts").and_then(|fonts| document.dict(fonts.first()?));
+pub fn load(objects: &Objects<'_>, dict: &Dictionary) -> Font {
+    let descendant = objects.array(dict, b"DescendantFonts").and_then(|fonts| objects.dict(fonts.first()?));
     let is_cid_font = |font: &Dictionary| {
         font.get(b"Subtype")
             .and_then(Object::as_name)
             .is_ok_and(|kind| matches!(kind, b"CIDFontType0" | b"CIDFontType2"))
     };
-    let (widths, default_width) = descendant.map_or((Some(Vec::new()), 1000.0), |font| cid_widths(document, font));
+    let (widths, default_width) = descendant.map_or((Some(Vec::new()), 1000.0), |font| cid_widths(objects, font));
     let has_lost_widths = widths.is_none() || !descendant.is_some_and(is_cid_font);
     let widths = widths.unwrap_or_default();
-    let to_unicode = to_unicode(document, dict);
-    let (encoding, is_unicode) = match dict.get(b"Encoding").map(|encoding| document.resolve(encoding)) {
-        Ok(stream @ Object::Stream(_)) => (document.stream_bytes(stream).map(|bytes| CMap::parse(&bytes)), false),
+    let to_unicode = to_unicode(objects, dict);
+    let (encoding, is_unicode) = match dict.get(b"Encoding").map(|encoding| objects.resolve(encoding)) {
+        Ok(stream @ Object::Stream(_)) => (objects.stream_bytes(stream).map(|bytes| CMap::parse(&bytes)), false),
         Ok(Object::Name(name)) => (None, name.windows(5).any(|part| part == b"-UCS2" || part == b"UTF16")),
         _ => (None, false),
     };
-    let program = descendant.map(|font| CidProgram::open(document, font)).unwrap_or_default();
+    let program = descendant.map(|font| CidProgram::open(objects, font)).unwrap_or_default();
     let last = [
         to_unicode.as_ref().map_or(0, CMap::last_code) as usize,
         encoding.as_ref().map_or(widths.len().max(program.len()), |map| map.last_code() as usize),
@@ -94,11 +94,11 @@ struct CidProgram {
 }
 
 impl CidProgram {
-    fn open(document: &Document<'_>, font: &Dictionary) -> Self {
-        let descriptor = font.get(b"FontDescriptor").ok().and_then(|descriptor| document.dict(descriptor));
-        let program = descriptor.and_then(|descriptor| Program::open(document, descriptor));
+    fn open(objects: &Objects<'_>, font: &Dictionary) -> Self {
+        let descriptor = font.get(b"FontDescriptor").ok().and_then(|descriptor| objects.dict(descriptor));
+        let program = descriptor.and_then(|descriptor| Program::open(objects, descriptor));
         let glyphs = program.as_ref().map(Program::by_glyph).unwrap_or_default();
-        let map = font.get(b"CIDToGIDMap").ok().and_then(|map| document.stream_bytes(map));
+        let map = font.get(b"CIDToGIDMap").ok().and_then(|map| objects.stream_bytes(map));
         Self { program, glyphs, map }
     }
 
@@ -130,17 +130,17 @@ impl CidProgram {
 }
 
 /// `/W` and `/DW` of a CID font: NaN where a CID has no width of its own; `None` if the table is broken.
-fn cid_widths(document: &Document<'_>, font: &Dictionary) -> (Option<Vec<f32>>, f32) {
-    let default = font.get(b"DW").ok().and_then(|width| document.number(width)).unwrap_or(1000.0) as f32;
-    let table = match font.get(b"W").map(|table| document.resolve(table)) {
-        Ok(Object::Array(entries)) => width_table(document, entries),
+fn cid_widths(objects: &Objects<'_>, font: &Dictionary) -> (Option<Vec<f32>>, f32) {
+    let default = font.get(b"DW").ok().and_then(|width| objects.number(width)).unwrap_or(1000.0) as f32;
+    let table = match font.get(b"W").map(|table| objects.resolve(table)) {
+        Ok(Object::Array(entries)) => width_table(objects, entries),
         Ok(_) => None,
         Err(_) => Some(Vec::new()),
     };
     (table, default)
 }
 
-fn width_table(document: &Document<'_>, mut entries: &[Object]) -> Option<Vec<f32>> {
+fn width_table(objects: &Objects<'_>, mut entries: &[Object]) -> Option<Vec<f32>> {
     let mut widths: Vec<f32> = Vec::new();
     // more is no table, but an attack
     let mut left = 4 * 65_536;
@@ -154,15 +154,15 @@ fn width_table(document: &Document<'_>, mut entries: &[Object]) -> Option<Vec<f3
         (left > 0).then_some(())
     };
     while let [first, second, rest @ ..] = entries {
-        let first = document.number(first)?;
-        if let Object::Array(list) = document.resolve(second) {
+        let first = objects.number(first)?;
+        if let Object::Array(list) = objects.resolve(second) {
             for (offset, width) in list.iter().enumerate() {
-                set(first + offset as f64, document.number(width)?)?;
+                set(first + offset as f64, objects.number(width)?)?;
             }
             entries = rest;
         } else {
             let [width, rest @ ..] = rest else { return None };
-            let (last, width) = (document.number(second)?, document.number(width)?);
+            let (last, width) = (objects.number(second)?, objects.number(width)?);
             let mut cid = first.max(0.0);
             while cid <= last.min(65_535.0) {
                 set(cid, width)?;

@@ -1,7 +1,8 @@
-//! How wide is a character code, and which text is it? A font, decoded once per document.
+//! How wide is a character code, and which text is it? A font, decoded once per objects.
 
 mod composite;
 mod encoding;
+mod glyph_name;
 mod program;
 mod simple;
 mod standard;
@@ -9,7 +10,7 @@ mod trial;
 
 use lopdf::{Dictionary, Object};
 
-use super::{cmap::CMap, document::Document};
+use super::{cmap::CMap, objects::Objects};
 
 /// How a shown string is cut into codes.
 #[derive(Debug)]
@@ -62,16 +63,16 @@ const SAME_WIDTH: f32 = 0.05;
 impl Font {
     /// Reads a font dictionary.
     #[must_use]
-    pub fn load(document: &Document<'_>, dict: &Dictionary) -> Self {
+    pub fn load(objects: &Objects<'_>, dict: &Dictionary) -> Self {
         let mut font = match dict.get(b"Subtype").and_then(Object::as_name) {
-            Ok(b"Type0") => composite::load(document, dict),
-            _ => simple::load(document, dict),
+            Ok(b"Type0") => composite::load(objects, dict),
+            _ => simple::load(objects, dict),
         };
         // its simple codes would be guessed by the encoding, which a subset need not follow
         let is_lost = |key: &[u8]| {
             dict.get(key).is_ok_and(|object| {
-                let stream = document.resolve(object);
-                matches!(stream, Object::Stream(_)) && document.stream_bytes(stream).is_none()
+                let stream = objects.resolve(object);
+                matches!(stream, Object::Stream(_)) && objects.stream_bytes(stream).is_none()
             })
         };
         font.is_broken |= is_lost(b"ToUnicode") || is_lost(b"Encoding");
@@ -200,8 +201,8 @@ fn spelled_out(character: char) -> Option<&'static str> {
     })
 }
 
-fn to_unicode(document: &Document<'_>, dict: &Dictionary) -> Option<CMap> {
-    document.stream_bytes(dict.get(b"ToUnicode").ok()?).map(|bytes| CMap::parse(&bytes))
+fn to_unicode(objects: &Objects<'_>, dict: &Dictionary) -> Option<CMap> {
+    objects.stream_bytes(dict.get(b"ToUnicode").ok()?).map(|bytes| CMap::parse(&bytes))
 }
 
 /// Does a ToUnicode entry say anything?

@@ -14,14 +14,11 @@ use skrifa::{
 
 use super::{
     super::{
-        document::Document,
         lexer::{Lexer, Token},
+        objects::Objects,
     },
-    encoding::{glyph_text, standard},
+    glyph_name::{Texts, glyph_text, standard},
 };
-
-/// One text a code or glyph.
-pub type Texts = Vec<Option<String>>;
 
 /// Is there a font program?
 pub fn is_embedded(descriptor: &Dictionary) -> bool {
@@ -58,8 +55,8 @@ impl Witness {
 
 impl Program {
     /// The program of a font's descriptor; `None` if there is none that can be read.
-    pub fn open(document: &Document<'_>, descriptor: &Dictionary) -> Option<Self> {
-        let file = |key: &[u8]| document.stream_bytes(descriptor.get(key).ok()?);
+    pub fn open(objects: &Objects<'_>, descriptor: &Dictionary) -> Option<Self> {
+        let file = |key: &[u8]| objects.stream_bytes(descriptor.get(key).ok()?);
         if let Some(bytes) = file(b"FontFile") {
             return Some(Program::Type1(bytes));
         }

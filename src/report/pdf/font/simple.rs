@@ -2,37 +2,37 @@
 
 use lopdf::{Dictionary, Object};
 
-use super::{Codes, Document, Font, encoding, is_blank, is_text, program::Program, standard, to_unicode, trial::Trial};
+use super::{Codes, Font, Objects, encoding, is_blank, is_text, program::Program, standard, to_unicode, trial::Trial};
 
 /// Reads a font of one byte a code.
-pub fn load(document: &Document<'_>, dict: &Dictionary) -> Font {
-    let number = |key: &[u8]| dict.get(key).ok().and_then(|object| document.number(object));
-    let descriptor = dict.get(b"FontDescriptor").ok().and_then(|descriptor| document.dict(descriptor));
+pub fn load(objects: &Objects<'_>, dict: &Dictionary) -> Font {
+    let number = |key: &[u8]| dict.get(key).ok().and_then(|object| objects.number(object));
+    let descriptor = dict.get(b"FontDescriptor").ok().and_then(|descriptor| objects.dict(descriptor));
     let name = String::from_utf8_lossy(dict.get(b"BaseFont").and_then(Object::as_name).unwrap_or_default());
-    let to_unicode = to_unicode(document, dict);
-    let program = descriptor.and_then(|descriptor| Program::open(document, descriptor));
-    let encoded = encoding::texts(document, dict, program.as_ref());
-    let printed = document.array(dict, b"Widths");
+    let to_unicode = to_unicode(objects, dict);
+    let program = descriptor.and_then(|descriptor| Program::open(objects, descriptor));
+    let encoded = encoding::texts(objects, dict, program.as_ref());
+    let printed = objects.array(dict, b"Widths");
     // what a viewer draws with, if the file brings no program
     let standard = program.is_none().then(|| standard::widths(&name));
-    let missing = descriptor.and_then(|descriptor| document.number(descriptor.get(b"MissingWidth").ok()?));
+    let missing = descriptor.and_then(|descriptor| objects.number(descriptor.get(b"MissingWidth").ok()?));
     let first = number(b"FirstChar").unwrap_or(0.0).max(0.0) as usize;
     // a Type 3 font's widths are in its own space
     let is_type3 = dict.get(b"Subtype").and_then(Object::as_name).is_ok_and(|kind| kind == b"Type3");
-    let scale = is_type3.then(|| document.number(document.array(dict, b"FontMatrix")?.first()?)).flatten();
+    let scale = is_type3.then(|| objects.number(objects.array(dict, b"FontMatrix")?.first()?)).flatten();
     let scale = scale.unwrap_or(0.001);
 
     let mut font = Font::new(Codes::OneByte, (missing.unwrap_or(0.0) * scale) as f32);
     // widths that are not those of its codes would move, join and part words
     let fits = |list: &Vec<Object>| {
-        list.iter().all(|width| document.number(width).is_some())
+        list.iter().all(|width| objects.number(width).is_some())
             && number(b"FirstChar").is_some()
             && number(b"LastChar").is_none_or(|last| last - first as f64 + 1.0 <= list.len() as f64)
     };
     let has_lost_widths = printed.map_or(dict.has(b"Widths"), |list| !fits(list));
-    let is_unknown = encoding::is_unknown(document, dict);
+    let is_unknown = encoding::is_unknown(objects, dict);
     font.is_broken = has_lost_widths
-        || encoding::is_contradictory(document, dict)
+        || encoding::is_contradictory(objects, dict)
         || (is_unknown && to_unicode.is_none())
         || to_unicode.as_ref().is_some_and(|map| map.is_damaged);
     let drawn = program.as_ref().map(Program::by_glyph).unwrap_or_default();
@@ -57,7 +57,7 @@ pub fn load(document: &Document<'_>, dict: &Dictionary) -> Font {
         let plain = || standard.as_ref()?.get(encoded.as_ref().or(text.as_ref())?).map(|width| f64::from(*width));
         let width = match printed {
             None => plain(),
-            Some(list) => code.checked_sub(first).and_then(|at| list.get(at)).and_then(|width| document.number(width)),
+            Some(list) => code.checked_sub(first).and_then(|at| list.get(at)).and_then(|width| objects.number(width)),
         };
         let fallback = if printed.is_none() && program.is_none() { 500.0 } else { 0.0 };
         let width = width.or(missing).unwrap_or(fallback);

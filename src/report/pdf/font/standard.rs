@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use pdf_core_14_font_afms as afm;
 
-use super::encoding::glyph_text;
+use super::glyph_name::glyph_text;
 
 /// Width of each text, in thousandths of the size, of the standard font that `name` is or resembles.
 pub fn widths(name: &str) -> HashMap<String, f32> {

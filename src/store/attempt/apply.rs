@@ -1,0 +1,178 @@
+//! How are changes written? In batches of at most ten records, whole or not at all, under the lease.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use sea_orm::{
+    ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, EntityTrait, QueryFilter,
+    prelude::*,
+    sea_query::{ExprTrait, Query, Value as SqlValue},
+};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    delta::{Change, ChangeKind, Plan},
+    domain::{ClaimedJob, Timestamp},
+    store::{
+        Store, StoreError,
+        db::writer::Writer,
+        jobs::lease::is_held,
+        records::{parents, upsert::Upsert},
+        schema::entity,
+    },
+    sync_type::SyncTypeSpec,
+};
+
+use entity::job::Column as C;
+
+/// Consecutive batches share one durable commit, up to this many records ...
+const RECORDS_A_COMMIT: usize = 500;
+/// ... or this long, so that heartbeats and other writers are never starved. On PostgreSQL, where the batches become
+/// one statement, their number bounds it and nobody is in its way.
+const TIME_A_COMMIT: Duration = Duration::from_millis(50);
+/// On SQLite, where others wait to write, a commit makes room for them after this long.
+const TIME_BESIDE_OTHERS: Duration = Duration::from_millis(5);
+
+const WRITE: &str = "write a batch of records";
+
+/// What one commit stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Applied {
+    /// The number of changes of the plan that are stored now, counted from the first.
+    pub upto: usize,
+    /// Was Stop seen before a batch?
+    pub stopped: bool,
+}
+
+/// What [`Store::apply`] needs to know besides the plan.
+pub struct Batches {
+    /// The sync type.
+    pub spec: Arc<SyncTypeSpec>,
+    /// Records a batch, 1 to 10.
+    pub size: usize,
+    /// Polled before each batch.
+    pub stop: CancellationToken,
+    /// Told after each batch: how many changes have been taken up so far; they are stored when
+    /// [`Store::apply`] says so.
+    pub progress: Arc<dyn Fn(usize) + Send + Sync>,
+}
+
+impl Store {
+    /// Writes the plan's changes from number `from` on, until the commit is full, the plan ends or
+    /// Stop is set. What was written before a Stop is committed.
+    ///
+    /// # Errors
+    /// [`StoreError::LeaseLost`] if the job is another's by now; nothing is written then.
+    pub async fn apply(
+        &self,
+        job: &ClaimedJob,
+        plan: &Arc<Plan>,
+        from: usize,
+        batches: &Arc<Batches>,
+        now: Timestamp,
+    ) -> Result<Applied, StoreError> {
+        let (job, plan, batches, types) = (job.clone(), plan.clone(), batches.clone(), self.types().clone());
+        // where others have to wait for this one
+        let writer = (self.backend() == DbBackend::Sqlite).then(|| self.inner.writer.clone());
+        self.write_beside(move |tx| {
+            Box::pin(async move {
+                hold_lease(tx, &job).await?;
+                let spec = &batches.spec;
+                let mut upsert = Upsert::new(spec, tx.get_database_backend());
+                let is_waited_for = || writer.as_ref().is_some_and(Writer::is_waited_for);
+                let started = Instant::now();
+                let mut upto = from;
+                let mut stopped = false;
+                while upto < plan.changes.len() && upto - from < RECORDS_A_COMMIT && started.elapsed() < TIME_A_COMMIT {
+                    if upto > from && started.elapsed() > TIME_BESIDE_OTHERS && is_waited_for() {
+                        break;
+                    }
+                    if batches.stop.is_cancelled() {
+                        stopped = true;
+                        break;
+                    }
+                    let batch = &plan.changes[upto..plan.changes.len().min(upto + batches.size)];
+                    upsert.add(tx, &job, batch, now).await.map_err(StoreError::while_doing(WRITE))?;
+                    upto += batch.len();
+                    (batches.progress)(upto);
+                }
+                upsert.flush(tx, &job, now).await.map_err(StoreError::while_doing(WRITE))?;
+                let written = &plan.changes[from..upto];
+                keep_history(tx, spec, &job, written, now)
+                    .await
+                    .map_err(StoreError::while_doing("write the history"))?;
+                parents::join(tx, &types, spec, &job.agent, written)
+                    .await
+                    .map_err(StoreError::while_doing("join records with their parents"))?;
+                if written.iter().any(|change| change.triggers) {
+                    mark_follow_up(tx, &job).await.map_err(StoreError::while_doing("remember the follow-up"))?;
+                }
+                Ok(Applied { upto, stopped })
+            })
+        })
+        .await
+    }
+}
+
+/// Refuses the write of a job that was rescued, stopped for good or finished by another process, and keeps it
+/// from being so until the transaction ends. Whoever writes is alive: it is a heartbeat too, and heartbeats
+/// need not wait for rows that are locked by it.
+async fn hold_lease(tx: &DatabaseTransaction, job: &ClaimedJob) -> Result<(), StoreError> {
+    let held = entity::job::Entity::update_many()
+        .col_expr(C::Heartbeat, Expr::col(C::Heartbeat).add(1))
+        .filter(is_held(job))
+        .exec(tx)
+        .await
+        .map_err(StoreError::while_doing("check the lease"))?;
+    if held.rows_affected == 1 { Ok(()) } else { Err(StoreError::LeaseLost { job: job.id, lease: job.lease }) }
+}
+
+async fn keep_history(
+    tx: &DatabaseTransaction,
+    spec: &SyncTypeSpec,
+    job: &ClaimedJob,
+    written: &[Change],
+    now: Timestamp,
+) -> Result<(), DbErr> {
+    let Some(history) = &spec.history else { return Ok(()) };
+    let mut insert = Query::insert();
+    insert.into_table(history.table.clone()).columns([
+        "agent_id",
+        "record_key",
+        "old_value",
+        "new_value",
+        "changed_at",
+        "run_id",
+    ]);
+    let text = |v: &crate::domain::Value| (!v.is_null()).then(|| v.canonical().into_owned());
+    let mut any = false;
+    for change in written.iter().filter(|change| change.kind != ChangeKind::Insert) {
+        let Some((old, new)) = &change.history else { continue };
+        any = true;
+        let values: [SqlValue; 6] = [
+            job.agent.as_str().into(),
+            change.key.clone().into(),
+            text(old).into(),
+            text(new).into(),
+            now.into(),
+            job.run.into(),
+        ];
+        insert.values_panic(values.map(Expr::val));
+    }
+    if any {
+        tx.execute(&insert).await?;
+    }
+    Ok(())
+}
+
+async fn mark_follow_up(tx: &DatabaseTransaction, job: &ClaimedJob) -> Result<(), DbErr> {
+    entity::job::Entity::update_many()
+        .col_expr(C::FollowUpDue, Expr::val(true))
+        .filter(C::Id.eq(job.id))
+        .exec(tx)
+        .await
+        .map(|_| ())
+}

@@ -1,0 +1,271 @@
+//! Who holds which job, is its process alive, and who is to stop?
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
+
+use sea_orm::{
+    DerivePartialModel, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    prelude::*,
+    sea_query::{ExprTrait, LockBehavior, LockType},
+};
+
+use super::{
+    controls,
+    follow::{Over, follow, keep_window, settle},
+    lane::{self, is},
+    state::state_after,
+};
+use crate::{
+    domain::{Beat, ClaimedJob, Held, JobId, JobState, Outcome, Pause, Timestamp, job::JobEvent},
+    store::{Store, StoreError, schema::entity},
+};
+
+use entity::job::Column as C;
+
+/// What a heartbeat tells.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Heartbeat {
+    /// All active jobs of all processes.
+    pub active: Vec<Beat>,
+    /// For how long each of them has been quiet, by the database's clock.
+    pub quiet: HashMap<JobId, Duration>,
+    /// Of this process's: those that someone asked to stop.
+    pub stop: Vec<Held>,
+    /// Of this process's: syncs whose agent has a write or download waiting.
+    pub preempt: Vec<Held>,
+    /// Of those that the process says it runs: those that it does not hold any more.
+    pub lost: Vec<Held>,
+    /// The pause that holds.
+    pub pause: Option<Pause>,
+    /// The limits that are set; see [`Store::limits`].
+    pub limits: BTreeMap<String, usize>,
+}
+
+/// An operation is about to have its effect: from here on it may have happened.
+const SENDING: &str = "sending";
+/// An operation has had its effect.
+pub(crate) const SENT: &str = "done";
+
+/// Does this attempt still hold its job? A lease's number rises whenever its job stops running, so that it says all;
+/// if the state were named as well, the database might go through all that runs.
+pub(crate) fn is_held(job: &ClaimedJob) -> Expr {
+    Expr::col(C::Id).eq(job.id).and(Expr::col(C::Lease).eq(job.lease))
+}
+
+/// What a heartbeat needs of a running job.
+#[derive(Debug, DerivePartialModel)]
+#[sea_orm(entity = "entity::job::Entity")]
+struct Alive {
+    id: JobId,
+    lease: i64,
+    owner: Option<String>,
+    heartbeat: i64,
+    stop_requested: bool,
+    started_at: Option<Timestamp>,
+    heartbeat_at: Option<Timestamp>,
+}
+
+impl Alive {
+    /// For how long nothing was heard of it.
+    fn quiet(&self, now: Timestamp) -> Option<Duration> {
+        let last = [self.started_at, self.heartbeat_at].into_iter().flatten().max()?;
+        (now - last).to_std().ok()
+    }
+}
+
+impl Store {
+    /// Moves the heartbeat of the jobs that `owner` runs now, and reads everyone's. A job that it
+    /// holds but does not run gets none, and is taken over.
+    ///
+    /// # Errors
+    /// [`StoreError`] if a statement fails.
+    pub async fn heartbeat(&self, owner: String, running: Vec<Held>, now: Timestamp) -> Result<Heartbeat, StoreError> {
+        self.write_beside(move |tx| {
+            Box::pin(async move {
+                let failed = StoreError::while_doing("send a heartbeat");
+                // a row that is locked is being written to by its own run, which is a heartbeat too
+                let mine = entity::job::Entity::find()
+                    .filter(C::Owner.eq(owner.as_str()))
+                    .filter(C::Id.is_in(running.iter().map(|(id, _)| *id)))
+                    .filter(is(JobState::Active))
+                    .select_only()
+                    .column(C::Id)
+                    .lock_with_behavior(LockType::NoKeyUpdate, LockBehavior::SkipLocked)
+                    .into_tuple::<i64>()
+                    .all(tx)
+                    .await
+                    .map_err(&failed)?;
+                entity::job::Entity::update_many()
+                    .col_expr(C::Heartbeat, Expr::col(C::Heartbeat).add(1))
+                    .col_expr(C::HeartbeatAt, Expr::val(now))
+                    .filter(C::Id.is_in(mine))
+                    .exec(tx)
+                    .await
+                    .map_err(&failed)?;
+                // what they are to do and what came of it may be large, and says nothing here
+                let active = entity::job::Entity::find().filter(is(JobState::Active)).order_by_asc(C::Id);
+                let rows = active.into_partial_model::<Alive>().all(tx).await.map_err(&failed)?;
+                let is_mine = |row: &&Alive| row.owner.as_deref() == Some(owner.as_str());
+                let held = |row: &Alive| (row.id, row.lease);
+                let mine: Vec<Held> = rows.iter().filter(is_mine).map(held).collect();
+                let stop = rows.iter().filter(is_mine).filter(|row| row.stop_requested).map(held).collect();
+                let pause = controls::pause_at(tx, now).await?;
+                let overtaken = entity::job::Entity::find()
+                    .filter(is(JobState::Active))
+                    .filter(C::Owner.eq(owner.as_str()))
+                    .filter(lane::is_overtaken(now))
+                    .order_by_asc(C::Id)
+                    .into_partial_model::<Alive>()
+                    .all(tx)
+                    .await
+                    .map_err(&failed)?;
+                let beat = |row: &Alive| Beat {
+                    id: row.id,
+                    lease: row.lease,
+                    owner: row.owner.clone().unwrap_or_default(),
+                    heartbeat: row.heartbeat,
+                };
+                // in an emergency nothing starts, so nothing needs room
+                let is_emergency = pause.as_ref().is_some_and(|pause| pause.emergency);
+                Ok(Heartbeat {
+                    pause,
+                    limits: controls::limits(tx).await?,
+                    stop,
+                    preempt: overtaken.iter().filter(|_| !is_emergency).map(held).collect(),
+                    lost: running.iter().filter(|job| !mine.contains(job)).copied().collect(),
+                    active: rows.iter().map(beat).collect(),
+                    quiet: rows.iter().filter_map(|row| Some((row.id, row.quiet(now)?))).collect(),
+                })
+            })
+        })
+        .await
+    }
+
+    /// Takes a job from a process that died: its lease number rises, so that a late write of the
+    /// old process is refused; its run is `lost`; it waits again, or is over if it was the last try. A write
+    /// whose effect may have happened is not repeated unless its type says that it may be: it is over, and
+    /// doubtful. `None` if lease or heartbeat were no longer these: the process lives.
+    ///
+    /// # Errors
+    /// [`StoreError`] if a statement fails.
+    pub async fn rescue(
+        &self,
+        job: JobId,
+        lease: i64,
+        heartbeat: i64,
+        now: Timestamp,
+    ) -> Result<Option<Outcome>, StoreError> {
+        let (types, inner) = (self.types().clone(), self.inner.clone());
+        self.write_ending(move |tx| {
+            Box::pin(async move {
+                let failed = StoreError::while_doing("rescue a job");
+                let found = entity::job::Entity::find_by_id(job).lock_exclusive().one(tx).await.map_err(&failed)?;
+                let Some(row) =
+                    found.filter(|row| row.lease == lease && row.heartbeat == heartbeat && row.state == "active")
+                else {
+                    return Ok(None);
+                };
+                let is_doubtful = row.phase.as_deref() == Some(SENDING) && !row.repeatable;
+                let outcome = if is_doubtful { Outcome::Doubtful } else { Outcome::Lost };
+                let is_over = is_doubtful || row.stop_requested || row.attempt >= row.max_attempts;
+                let event = if is_over { JobEvent::Finished } else { JobEvent::Released };
+                let mut update = entity::job::Entity::update_many()
+                    .col_expr(C::Lease, Expr::val(lease + 1))
+                    .col_expr(C::Owner, Expr::val(Option::<String>::None))
+                    .col_expr(C::DueAt, Expr::val(now))
+                    .col_expr(C::State, Expr::val(state_after(&row.state, event)?))
+                    .filter(C::Id.eq(job));
+                if is_over {
+                    update = update
+                        .col_expr(C::Outcome, Expr::val(outcome.as_str()))
+                        .col_expr(C::FinishedAt, Expr::val(now));
+                    if row.release_window && !is_doubtful {
+                        update = update.col_expr(C::ThrottleUntil, Expr::val(Option::<Timestamp>::None));
+                    }
+                }
+                update.exec(tx).await.map_err(&failed)?;
+                if is_doubtful {
+                    keep_window(tx, job, now).await?;
+                }
+                entity::sync_run::Entity::update_many()
+                    .col_expr(entity::sync_run::Column::Outcome, Expr::val(outcome.as_str()))
+                    .col_expr(entity::sync_run::Column::Error, Expr::val("the process that ran it died or froze"))
+                    .col_expr(entity::sync_run::Column::FinishedAt, Expr::val(now))
+                    .filter(entity::sync_run::Column::JobId.eq(job))
+                    .filter(entity::sync_run::Column::Outcome.is_null())
+                    .exec(tx)
+                    .await
+                    .map_err(&failed)?;
+                if is_over {
+                    inner.live.end([job].into_iter());
+                    settle(tx, &row).await?;
+                    follow(tx, &types, &[Over::from(&row)], now).await?;
+                } else {
+                    lane::refresh(tx, [row.id]).await?;
+                }
+                Ok(Some(outcome))
+            })
+        })
+        .await
+    }
+
+    /// Gives back a job that `owner` claimed without learning so, because the answer to its commit was lost:
+    /// nothing of it was begun, so it costs no attempt and leaves no run. False if it is not held so (any more).
+    ///
+    /// # Errors
+    /// [`StoreError`] if a statement fails.
+    pub async fn undo_claim(&self, (job, lease): Held, owner: String, now: Timestamp) -> Result<bool, StoreError> {
+        self.write(move |tx| {
+            Box::pin(async move {
+                let failed = StoreError::while_doing("give a job back");
+                let found = entity::job::Entity::find_by_id(job).lock_exclusive().one(tx).await.map_err(&failed)?;
+                let is_held = |row: &entity::job::Model| {
+                    row.state == "active" && row.lease == lease && row.owner.as_deref() == Some(owner.as_str())
+                };
+                let Some(row) = found.filter(is_held) else { return Ok(false) };
+                entity::job::Entity::update_many()
+                    .col_expr(C::State, Expr::val(state_after(&row.state, JobEvent::Released)?))
+                    .col_expr(C::Lease, Expr::val(lease + 1))
+                    .col_expr(C::Attempt, Expr::val(row.attempt - 1))
+                    .col_expr(C::Owner, Expr::val(Option::<String>::None))
+                    .col_expr(C::DueAt, Expr::val(now))
+                    .filter(C::Id.eq(job))
+                    .exec(tx)
+                    .await
+                    .map_err(&failed)?;
+                entity::sync_run::Entity::delete_many()
+                    .filter(entity::sync_run::Column::JobId.eq(job))
+                    .filter(entity::sync_run::Column::Outcome.is_null())
+                    .exec(tx)
+                    .await
+                    .map_err(&failed)?;
+                lane::refresh(tx, [row.id]).await?;
+                Ok(true)
+            })
+        })
+        .await
+    }
+
+    /// Notes, durably and under the lease, that an operation is about to have its effect.
+    ///
+    /// # Errors
+    /// [`StoreError::LeaseLost`] if the job is another's by now: then the effect must not happen.
+    pub async fn begin_effect(&self, job: &ClaimedJob) -> Result<(), StoreError> {
+        let job = job.clone();
+        self.write(move |tx| {
+            Box::pin(async move {
+                let moved = entity::job::Entity::update_many()
+                    .col_expr(C::Phase, Expr::val(SENDING))
+                    .filter(is_held(&job))
+                    .exec(tx)
+                    .await
+                    .map_err(StoreError::while_doing("note an operation's phase"))?;
+                let lost = StoreError::LeaseLost { job: job.id, lease: job.lease };
+                if moved.rows_affected == 1 { Ok(()) } else { Err(lost) }
+            })
+        })
+        .await
+    }
+}

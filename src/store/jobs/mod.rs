@@ -1,0 +1,31 @@
+//! Which jobs are accepted, start, stop and are over? The queue, as statements.
+
+pub(crate) mod admission_snapshot;
+pub(crate) mod admit;
+pub(crate) mod breaker;
+pub(crate) mod choose;
+pub(crate) mod claim;
+pub(crate) mod controls;
+pub(crate) mod dedup_cache;
+pub(crate) mod flow;
+pub(crate) mod follow;
+pub(crate) mod keys;
+pub(crate) mod lane;
+pub(crate) mod lease;
+pub(crate) mod query;
+pub(crate) mod retry;
+pub(crate) mod row;
+pub(crate) mod state;
+pub(crate) mod stop;
+pub(crate) mod take;
+
+pub use admit::Slot;
+pub use breaker::{SourceReport, StoredBreaker};
+pub use choose::Claim;
+pub use claim::Claimed;
+pub use controls::{ALL, MOST_JOBS};
+pub use keys::KeyState;
+pub use lease::Heartbeat;
+pub use query::{Job, JobQuery};
+pub use retry::Retry;
+pub use stop::Meant;

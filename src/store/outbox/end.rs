@@ -1,0 +1,376 @@
+//! How did a delivery end? Completed, to be tried again, given up, handed back, rescued; always under its lease.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sea_orm::{
+    DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Set,
+    prelude::*,
+    sea_query::{ExprTrait, OnConflict},
+};
+
+use super::{C, CHUNK, Entity, Key, Model, advance, is, status, status_after, still_held};
+use crate::{
+    domain::{
+        Action, Beat, Held, ItemId, ItemStatus, Timestamp,
+        clock::after,
+        item::{AfterFailure, Failure, ItemEvent, after_failure},
+        text::on_record,
+    },
+    store::{Store, StoreError, schema::entity},
+};
+
+/// Items that one transaction forgets.
+const FORGOTTEN_AT_ONCE: u64 = 1_000;
+/// Items that one call takes back.
+const RESET_AT_ONCE: u64 = 1_000;
+/// Items that one transaction redrives.
+const REDRIVEN_AT_ONCE: u64 = 500;
+/// The other side may ask for so much time.
+const LONGEST_WAIT: chrono::Duration = chrono::Duration::days(7);
+const DIED: &str = "the process that delivered it died or froze";
+
+/// What the other side has, each under the lease that it was claimed with; and where its record is there, if
+/// that was told.
+pub type ItemsDone = Vec<(Held, Option<i64>)>;
+
+/// A delivery that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Undelivered {
+    /// The item, and the lease that it was claimed with.
+    pub held: Held,
+    /// What is known.
+    pub failure: Failure,
+    /// Why; it is kept as [`on_record`] has it.
+    pub error: String,
+    /// The other side asks not to be tried before.
+    pub not_before: Option<Timestamp>,
+}
+
+fn lost((id, lease): Held) -> StoreError {
+    StoreError::ItemLost { item: id, lease }
+}
+
+/// Held under just this lease.
+fn held((id, lease): Held) -> Expr {
+    C::Id.eq(id).and(C::Lease.eq(lease)).and(is(ItemStatus::Processing))
+}
+
+impl Store {
+    /// Marks items as delivered. Answers those that were not held under their lease any more: someone else has
+    /// taken them over, and nothing was changed of them.
+    ///
+    /// # Errors
+    /// [`StoreError`] if a statement fails; then none was marked.
+    pub async fn complete_items(&self, done: ItemsDone, now: Timestamp) -> Result<Vec<Held>, StoreError> {
+        self.write(move |tx| Box::pin(async move { complete_in(tx, done, now).await })).await
+    }
+
+    /// Records a delivery that failed: the item waits for its next attempt, or is given up. `jitter` is in 0..1.
+    ///
+    /// # Errors
+    /// [`StoreError::ItemLost`] if the item was not held under that lease any more; other [`StoreError`]s if a
+    /// statement fails.
+    pub async fn fail_item(&self, end: Undelivered, jitter: f64, now: Timestamp) -> Result<AfterFailure, StoreError> {
+        self.write(move |tx| {
+            Box::pin(async move {
+                let failed = StoreError::while_doing("record a failed delivery");
+                let row = Entity::find().filter(held(end.held)).one(tx).await.map_err(failed)?;
+                let row = row.ok_or_else(|| lost(end.held))?;
+                fail_in(tx, &row, &end, jitter, now).await
+            })
+        })
+        .await
+    }
+
+    /// Hands items back that were not sent: they wait until `until`, and no attempt is counted. `why` is shown with
+    /// them.
+    ///
+    /// # Errors
+    /// [`StoreError`] if a statement fails.
+    pub async fn release_items(
+        &self,
+        items: Vec<Held>,
+        why: Option<String>,
+        until: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.write(move |tx| {
+            Box::pin(async move {
+                for chunk in still_held(tx, &items).await?.chunks(CHUNK) {
+                    Entity::update_many()
+                        .col_expr(C::Status, Expr::val(status_after(ItemStatus::Processing, ItemEvent::Postponed)?))
+                        .col_expr(C::Owner, Expr::val(Option::<String>::None))
+                        .col_expr(C::DueAt, Expr::val(until))
+                        .col_expr(C::LastError, Expr::val(why.clone()))
+                        .filter(C::Id.is_in(chunk.to_vec()))
+                        .exec(tx)
+                        .await
+                        .map_err(StoreError::while_doing("hand items back"))?;
+                }
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    /// Takes an item from a process that died; it counts as an attempt whose outcome nobody knows. False if
+    /// lease or heartbeat were no longer these: the process lives.
+    ///
+    /// # Errors
+    /// [`StoreError`] if a statement fails.
+    pub async fn rescue_item(&self, dead: Beat, jitter: f64, now: Timestamp) -> Result<bool, StoreError> {
+        self.write(move |tx| {
+            Box::pin(async move {
+                let failed = StoreError::while_doing("rescue an item");
+                let found = Entity::find().filter(held((dead.id, dead.lease))).filter(C::Heartbeat.eq(dead.heartbeat));
+                let Some(row) = found.one(tx).await.map_err(failed)? else { return Ok(false) };
+                fail_in(tx, &row, &died(&row), jitter, now).await?;
+                Ok(true)
+            })
+        })
+        .await
+    }
+
+    /// Takes back what was claimed before `before` and never ended, by a person's word, except what the caller has
+    /// `in_hand`; each counts as an attempt whose outcome nobody knows. At most 1,000 at once. Answers how many.
+    ///
+    /// # Errors
+    /// [`StoreError`] if a statement fails; then none was taken back.
+    pub async fn reset_stuck_items(
+        &self,
+        before: Timestamp,
+        in_hand: Vec<Held>,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        self.write(move |tx| {
+            Box::pin(async move {
+                let alive: Vec<ItemId> = in_hand.into_iter().map(|(id, _)| id).collect();
+                let stuck = Entity::find()
+                    .filter(is(ItemStatus::Processing))
+                    .filter(C::ClaimedAt.lt(before))
+                    .filter(C::Id.is_not_in(alive))
+                    .order_by_asc(C::Id)
+                    .limit(RESET_AT_ONCE);
+                let stuck = stuck.all(tx).await.map_err(StoreError::while_doing("look for stuck items"))?;
+                for row in &stuck {
+                    fail_in(tx, row, &died(row), 0.0, now).await?;
+                }
+                Ok(stuck.len() as u64)
+            })
+        })
+        .await
+    }
+
+    /// Tries a FAILED item anew, with all its attempts. One that may have been delivered and must not be
+    /// twice is refused unless `even_if_done`.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`] if there is none, [`StoreError::IllegalItem`] if it is not FAILED,
+    /// [`StoreError::Doubtful`] if it needs a person's word.
+    pub async fn redrive_item(&self, id: ItemId, even_if_done: bool, now: Timestamp) -> Result<(), StoreError> {
+        self.write(move |tx| {
+            Box::pin(async move {
+                let row = find(tx, id).await?;
+                let status = status_after(status(&row)?, ItemEvent::Redriven)?;
+                if row.doubtful && !row.repeatable && !even_if_done {
+                    return Err(StoreError::Doubtful { item: id });
+                }
+                redrive(tx, vec![id], status, now).await
+            })
+        })
+        .await
+    }
+
+    /// Tries all FAILED items of a model (or of all) anew, except those that may have been
+    /// delivered and must not be twice. Answers how many.
+    ///
+    /// # Errors
+    /// [`StoreError`] if a statement fails; what was redriven before stays so.
+    pub async fn redrive_items(&self, model: Option<String>, now: Timestamp) -> Result<u64, StoreError> {
+        let mut redriven = 0;
+        loop {
+            let model = model.clone();
+            let done = self
+                .write(move |tx| {
+                    Box::pin(async move {
+                        let ids = Entity::find()
+                            .filter(is(ItemStatus::Failed))
+                            .filter(Expr::cust("(repeatable OR NOT doubtful)"))
+                            .filter(model.map_or(Expr::cust("TRUE"), |model| C::Model.eq(model)))
+                            .order_by_asc(C::Id)
+                            .limit(REDRIVEN_AT_ONCE)
+                            .select_only()
+                            .column(C::Id)
+                            .into_tuple::<i64>()
+                            .all(tx)
+                            .await
+                            .map_err(StoreError::while_doing("look for failed items"))?;
+                        let count = ids.len() as u64;
+                        let status = status_after(ItemStatus::Failed, ItemEvent::Redriven)?;
+                        redrive(tx, ids, status, now).await?;
+                        Ok(count)
+                    })
+                })
+                .await?;
+            redriven += done;
+            if done < REDRIVEN_AT_ONCE {
+                return Ok(redriven);
+            }
+        }
+    }
+
+    /// Gives an item up for good that is FAILED, or still PENDING: later items of its record go on without it.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`] if there is none, [`StoreError::IllegalItem`] if it is neither.
+    pub async fn discard_item(&self, id: ItemId, by: String, now: Timestamp) -> Result<(), StoreError> {
+        self.write(move |tx| {
+            Box::pin(async move {
+                let row = find(tx, id).await?;
+                let before = row.last_error.as_deref().unwrap_or("no error");
+                let note = on_record(&format!("discarded by {by}; before: {before}"));
+                Entity::update_many()
+                    .col_expr(C::Status, Expr::val(status_after(status(&row)?, ItemEvent::Discarded)?))
+                    .col_expr(C::IsNext, Expr::val(false))
+                    .col_expr(C::LastError, Expr::val(note))
+                    .col_expr(C::ProcessedAt, Expr::val(now))
+                    .filter(C::Id.eq(id))
+                    .exec(tx)
+                    .await
+                    .map_err(StoreError::while_doing("discard an item"))?;
+                advance(tx, BTreeSet::from([(row.model, row.record_id)])).await
+            })
+        })
+        .await
+    }
+
+    /// Forgets what was completed before `before`. Answers how many.
+    ///
+    /// # Errors
+    /// [`StoreError`] if a statement fails; what was forgotten before stays so.
+    pub async fn cleanup_items(&self, before: Timestamp) -> Result<u64, StoreError> {
+        let mut forgotten = 0;
+        loop {
+            let done = self
+                .write(move |tx| {
+                    Box::pin(async move {
+                        let failed = StoreError::while_doing("forget old items");
+                        let old = Entity::find()
+                            .filter(is(ItemStatus::Completed))
+                            .filter(C::ProcessedAt.lt(before))
+                            .order_by_asc(C::ProcessedAt)
+                            .limit(FORGOTTEN_AT_ONCE)
+                            .select_only()
+                            .column(C::Id)
+                            .into_tuple::<i64>();
+                        let ids = old.all(tx).await.map_err(&failed)?;
+                        let gone = Entity::delete_many().filter(C::Id.is_in(ids)).exec(tx).await;
+                        Ok(gone.map_err(failed)?.rows_affected)
+                    })
+                })
+                .await?;
+            forgotten += done;
+            if done < FORGOTTEN_AT_ONCE {
+                return Ok(forgotten);
+            }
+        }
+    }
+}
+
+fn died(row: &Model) -> Undelivered {
+    let (held, error) = ((row.id, row.lease), DIED.to_owned());
+    Undelivered { held, failure: Failure::Unknown, error, not_before: None }
+}
+
+async fn find(tx: &DatabaseTransaction, id: ItemId) -> Result<Model, StoreError> {
+    let row = Entity::find_by_id(id).one(tx).await.map_err(StoreError::while_doing("look for an item"))?;
+    row.ok_or_else(|| StoreError::Missing(format!("item {id}")))
+}
+
+async fn redrive(tx: &DatabaseTransaction, ids: Vec<i64>, status: &str, now: Timestamp) -> Result<(), StoreError> {
+    Entity::update_many()
+        .col_expr(C::Status, Expr::val(status))
+        .col_expr(C::Retries, Expr::val(0))
+        .col_expr(C::Doubtful, Expr::val(false))
+        .col_expr(C::DueAt, Expr::val(now))
+        .filter(C::Id.is_in(ids))
+        .exec(tx)
+        .await
+        .map(|_| ())
+        .map_err(StoreError::while_doing("redrive items"))
+}
+
+async fn complete_in(tx: &DatabaseTransaction, done: ItemsDone, now: Timestamp) -> Result<Vec<Held>, StoreError> {
+    let failed = StoreError::while_doing("complete items");
+    let mut completed: BTreeMap<ItemId, Model> = BTreeMap::new();
+    let meant: Vec<Held> = done.iter().map(|(held, _)| *held).collect();
+    for chunk in still_held(tx, &meant).await?.chunks(CHUNK) {
+        let rows = Entity::update_many()
+            .col_expr(C::Status, Expr::val(status_after(ItemStatus::Processing, ItemEvent::Delivered)?))
+            .col_expr(C::IsNext, Expr::val(false))
+            .col_expr(C::Owner, Expr::val(Option::<String>::None))
+            .col_expr(C::LastError, Expr::val(Option::<String>::None))
+            .col_expr(C::ProcessedAt, Expr::val(now))
+            .filter(C::Id.is_in(chunk.to_vec()))
+            .exec_with_returning(tx)
+            .await
+            .map_err(&failed)?;
+        completed.extend(rows.into_iter().map(|row| (row.id, row)));
+    }
+    for ((id, _), told) in &done {
+        if let Some(row) = completed.get(id) {
+            keep_row(tx, row, *told).await?;
+        }
+    }
+    advance(tx, completed.values().map(|row| (row.model.clone(), row.record_id.clone())).collect::<BTreeSet<Key>>())
+        .await?;
+    Ok(done.into_iter().map(|(held, _)| held).filter(|(id, _)| !completed.contains_key(id)).collect())
+}
+
+/// Remembers where a record is at the other side, for its later items; a deleted one is nowhere.
+async fn keep_row(tx: &DatabaseTransaction, row: &Model, told: Option<i64>) -> Result<(), StoreError> {
+    use entity::sheet_row::{ActiveModel, Column, Entity as Rows};
+    let failed = StoreError::while_doing("remember the row of a record");
+    if row.action == Action::Delete.as_str() {
+        let key = (row.model.clone(), row.record_id.clone());
+        return Rows::delete_by_id(key).exec(tx).await.map(|_| ()).map_err(failed);
+    }
+    let Some(told) = told else { return Ok(()) };
+    let place =
+        ActiveModel { model: Set(row.model.clone()), record_id: Set(row.record_id.clone()), row_index: Set(told) };
+    let over = OnConflict::columns([Column::Model, Column::RecordId]).update_column(Column::RowIndex).to_owned();
+    Rows::insert(place).on_conflict(over).exec_without_returning(tx).await.map_err(&failed)?;
+    let own = Entity::update_many().col_expr(C::SheetRowIndex, Expr::val(told)).filter(C::Id.eq(row.id));
+    own.exec(tx).await.map(|_| ()).map_err(failed)
+}
+
+async fn fail_in(
+    tx: &DatabaseTransaction,
+    row: &Model,
+    end: &Undelivered,
+    jitter: f64,
+    now: Timestamp,
+) -> Result<AfterFailure, StoreError> {
+    let retries = row.retries.unsigned_abs() + 1;
+    let next = after_failure(end.failure, retries, row.max_retries.unsigned_abs(), row.repeatable, jitter);
+    let (event, due, doubtful) = match next {
+        AfterFailure::Again(pause) => {
+            let due = after(now, pause);
+            let asked = end.not_before.map_or(due, |asked| asked.clamp(due, now + LONGEST_WAIT));
+            (ItemEvent::Postponed, asked, false)
+        }
+        AfterFailure::Failed { doubtful } => (ItemEvent::GivenUp, row.due_at, doubtful),
+    };
+    Entity::update_many()
+        .col_expr(C::Status, Expr::val(status_after(ItemStatus::Processing, event)?))
+        .col_expr(C::Retries, Expr::val(i64::from(retries)))
+        .col_expr(C::LastError, Expr::val(on_record(&end.error)))
+        .col_expr(C::Doubtful, Expr::val(doubtful))
+        .col_expr(C::Owner, Expr::val(Option::<String>::None))
+        .col_expr(C::ProcessedAt, Expr::val(now))
+        .col_expr(C::DueAt, Expr::val(due))
+        .filter(held(end.held))
+        .exec(tx)
+        .await
+        .map_err(StoreError::while_doing("record a failed delivery"))?;
+    Ok(next)
+}

@@ -1,0 +1,112 @@
+//! What does the history say of a run that has ended?
+
+use std::sync::Arc;
+
+use sea_orm::{DatabaseTransaction, EntityTrait, QueryFilter, Set, prelude::*};
+use serde_json::Value as Json;
+
+use crate::{
+    delta::Verdict,
+    domain::{Counts, Outcome, RunId, Stage, Timestamp},
+    report::{Layout, Quarantined},
+    store::{StoreError, jobs::breaker::SourceReport, schema::entity},
+};
+
+/// Everything that a run's end stores.
+#[derive(Debug, Clone, Default)]
+pub struct Finish {
+    /// How it ended; `None` only before it is known.
+    pub outcome: Option<Outcome>,
+    /// Where it was when it did not succeed.
+    pub stage: Option<Stage>,
+    /// A short name for the reason, for programs.
+    pub error_code: Option<String>,
+    /// The reason, for people.
+    pub error: Option<String>,
+    /// What became of the rows.
+    pub counts: Counts,
+    /// Why a guard holds it.
+    pub verdicts: Vec<Verdict>,
+    /// Drift and warnings, as told in the run.
+    pub notes: Option<Json>,
+    /// How the report was laid out.
+    pub layout: Option<Layout>,
+    /// Rows that did not fit.
+    pub quarantined: Vec<Quarantined>,
+    /// When the report was looked at: the moment from which a miss counts.
+    pub missed_at: Option<Timestamp>,
+    /// Keys to mark missing.
+    pub missing: Vec<String>,
+    /// Keys to delete.
+    pub deleted: Vec<String>,
+    /// SHA-256 of the report's bytes.
+    pub sha256: Option<String>,
+    /// By what the source tells whether its report is still that one.
+    pub version: Option<String>,
+    /// The plan's digest, for a hold.
+    pub plan_digest: Option<String>,
+    /// The report's bytes, for a hold or for going on after a preemption.
+    pub document: Option<Arc<Vec<u8>>>,
+    /// What was learnt of the source, for its breaker.
+    pub source: Option<SourceReport>,
+    /// What an operation brought back.
+    pub result: Option<Json>,
+}
+
+/// Writes it.
+pub(crate) async fn end_run(
+    tx: &DatabaseTransaction,
+    run: RunId,
+    end: Finish,
+    counts: Counts,
+    document: Option<i64>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    entity::sync_run::Entity::update_many()
+        .set(run_row(end, counts, document, now))
+        .filter(entity::sync_run::Column::Id.eq(run))
+        .exec(tx)
+        .await
+        .map(|_| ())
+        .map_err(StoreError::while_doing("end a run"))
+}
+
+/// What the history says of a run that has ended.
+pub(crate) fn run_row(
+    end: Finish,
+    counts: Counts,
+    document: Option<i64>,
+    now: Timestamp,
+) -> entity::sync_run::ActiveModel {
+    let count = |number: u64| Set(i64::try_from(number).unwrap_or(i64::MAX));
+    let is_held = end.outcome == Some(Outcome::Held);
+    entity::sync_run::ActiveModel {
+        outcome: Set(end.outcome.map(|outcome| outcome.as_str().to_owned())),
+        stage: Set(end.stage.map(|stage| stage.as_str().to_owned())),
+        error_code: Set(end.error_code),
+        error: Set(end.error.clone()),
+        read: count(counts.read),
+        inserted: count(counts.inserted),
+        updated: count(counts.updated),
+        refreshed: count(counts.refreshed),
+        unchanged: count(counts.unchanged),
+        restored: count(counts.restored),
+        quarantined: count(counts.quarantined),
+        skipped: count(counts.skipped),
+        not_applied: count(counts.not_applied),
+        missing: count(counts.missing),
+        deleted: count(counts.deleted),
+        orphans: count(counts.orphans),
+        verdicts: Set((!end.verdicts.is_empty()).then(|| serde_json::json!(end.verdicts))),
+        notes: Set(end.notes),
+        layout_fingerprint: Set(end.layout.as_ref().map(Layout::fingerprint)),
+        layout: Set(end.layout.map(|layout| serde_json::json!(layout))),
+        hold: Set(is_held.then(|| "open".to_owned())),
+        plan_digest: Set(end.plan_digest),
+        document_sha256: Set(end.sha256),
+        document_version: Set(end.version),
+        document_id: Set(document),
+        finished_at: Set(Some(now)),
+        ..Default::default()
+    }
+}

@@ -1,0 +1,96 @@
+//! Which runs wait for a person, and what becomes of their reports?
+
+use sea_orm::{DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect, prelude::*};
+
+use crate::{
+    domain::{Admission, NewJob, RunId, Timestamp},
+    store::{Store, StoreError, jobs::admit::admit, schema::entity},
+};
+
+use entity::sync_run::Column as R;
+
+impl Store {
+    /// The runs that wait for a person.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the query fails.
+    pub async fn open_holds(&self) -> Result<Vec<RunId>, StoreError> {
+        self.read(|db| {
+            Box::pin(async move {
+                let ids = entity::sync_run::Entity::find()
+                    .filter(R::Hold.eq("open"))
+                    .select_only()
+                    .column(R::Id)
+                    .into_tuple::<i64>()
+                    .all(db)
+                    .await;
+                ids.map_err(StoreError::while_doing("list the holds"))
+            })
+        })
+        .await
+    }
+
+    /// Rejects an open hold and drops its document; false if it is not open (any more).
+    ///
+    /// # Errors
+    /// [`StoreError`] if a statement fails.
+    pub async fn reject(&self, run: RunId) -> Result<bool, StoreError> {
+        self.write(move |tx| {
+            Box::pin(async move {
+                let Some(row) = open_hold(tx, run).await? else { return Ok(false) };
+                close_hold(tx, &row, "rejected").await.map(|()| true)
+            })
+        })
+        .await
+    }
+
+    /// Approves an open hold and admits the job that applies it, in one transaction. `None` if the
+    /// hold is not open (any more); a refused job leaves the hold open.
+    ///
+    /// # Errors
+    /// [`StoreError`] if a statement fails.
+    pub async fn approve(&self, run: RunId, job: NewJob, now: Timestamp) -> Result<Option<Admission>, StoreError> {
+        self.write(move |tx| {
+            Box::pin(async move {
+                let Some(row) = open_hold(tx, run).await? else { return Ok(None) };
+                let job = NewJob { document: row.document_id, approves: Some(run), ..job };
+                let admission = admit(tx, job, now).await?;
+                if admission.is_taken() {
+                    set_hold(tx, run, "approved").await?;
+                }
+                Ok(Some(admission))
+            })
+        })
+        .await
+    }
+}
+
+async fn open_hold(tx: &DatabaseTransaction, run: RunId) -> Result<Option<entity::sync_run::Model>, StoreError> {
+    let row = entity::sync_run::Entity::find_by_id(run).one(tx).await;
+    let row = row.map_err(StoreError::while_doing("look for a hold"))?;
+    Ok(row.filter(|row| row.hold.as_deref() == Some("open")))
+}
+
+async fn set_hold(tx: &DatabaseTransaction, run: RunId, hold: &str) -> Result<(), StoreError> {
+    entity::sync_run::Entity::update_many()
+        .col_expr(R::Hold, Expr::val(hold))
+        .filter(R::Id.eq(run))
+        .exec(tx)
+        .await
+        .map(|_| ())
+        .map_err(StoreError::while_doing("move a hold"))
+}
+
+/// Ends a hold and drops its document.
+pub(crate) async fn close_hold(
+    tx: &DatabaseTransaction,
+    row: &entity::sync_run::Model,
+    hold: &str,
+) -> Result<(), StoreError> {
+    set_hold(tx, row.id, hold).await?;
+    if let Some(document) = row.document_id {
+        let dropped = entity::document::Entity::delete_by_id(document).exec(tx).await;
+        dropped.map_err(StoreError::while_doing("drop a held document"))?;
+    }
+    Ok(())
+}

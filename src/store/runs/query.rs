@@ -1,0 +1,318 @@
+//! What happened in which run, and which run says how things stand?
+
+use sea_orm::{EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, prelude::*, sea_query::ExprTrait};
+use serde::Serialize;
+use serde_json::Value as Json;
+
+use crate::{
+    domain::{AgentId, ClaimedJob, Counts, JobId, Outcome, Reason, RunId, SyncType, Timestamp, run::GIVEN_UP},
+    report::Layout,
+    store::{Store, StoreError, schema::entity},
+    sync_type::SyncTypeSpec,
+};
+
+use entity::sync_run::Column as C;
+
+/// One attempt of a job, as people see it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Run {
+    /// Its number.
+    pub id: RunId,
+    /// The job it is an attempt of.
+    pub job_id: JobId,
+    /// What was synced.
+    #[serde(rename = "type")]
+    pub sync_type: SyncType,
+    /// For whom.
+    pub agent_id: AgentId,
+    /// Why.
+    pub reason: String,
+    /// The attempt's number, from 1.
+    pub attempt: i32,
+    /// How it ended; null while it runs.
+    pub outcome: Option<String>,
+    /// Where it was when it did not succeed.
+    pub stage: Option<String>,
+    /// A short name of the reason, for programs.
+    pub error_code: Option<String>,
+    /// The reason.
+    pub error: Option<String>,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+    /// How long it took.
+    pub duration_ms: Option<i64>,
+    /// What became of the rows.
+    pub counts: Counts,
+    /// Why a guard held it, with the numbers and thresholds.
+    pub verdicts: Option<Json>,
+    /// Drift and warnings.
+    pub notes: Option<Json>,
+    /// What became of the hold: `open`, `approved`, `applied`, `rejected`, `superseded`, `closed`.
+    pub hold: Option<String>,
+    /// The held plan's digest.
+    pub plan_digest: Option<String>,
+    /// Equal for reports with the same columns on the same pages.
+    pub layout_fingerprint: Option<String>,
+    /// SHA-256 of the report's bytes.
+    pub document_sha256: Option<String>,
+    /// By what the source tells whether its report is still that one.
+    #[serde(skip)]
+    pub document_version: Option<String>,
+    /// The kept document of a held run.
+    #[serde(skip)]
+    pub document: Option<i64>,
+    /// The type's file at the time.
+    #[serde(skip)]
+    pub spec_fingerprint: String,
+}
+
+/// Which runs to list.
+#[derive(Debug, Clone, Default)]
+pub struct RunQuery {
+    /// Only this type.
+    pub sync_type: Option<String>,
+    /// Only this agent.
+    pub agent: Option<String>,
+    /// Only this outcome.
+    pub outcome: Option<String>,
+    /// Only the attempts of this job.
+    pub job: Option<JobId>,
+    /// Only runs that have ended.
+    pub ended: bool,
+    /// Only runs before this one.
+    pub before: Option<RunId>,
+    /// At most so many.
+    pub limit: u64,
+}
+
+impl From<entity::sync_run::Model> for Run {
+    fn from(row: entity::sync_run::Model) -> Self {
+        let count = i64::unsigned_abs;
+        Self {
+            id: row.id,
+            job_id: row.job_id,
+            sync_type: row.sync_type.into(),
+            agent_id: row.agent_id.into(),
+            reason: row.reason,
+            attempt: row.attempt,
+            outcome: row.outcome,
+            stage: row.stage,
+            error_code: row.error_code,
+            error: row.error,
+            started_at: row.started_at,
+            finished_at: row.finished_at,
+            duration_ms: row.finished_at.map(|end| (end - row.started_at).num_milliseconds()),
+            counts: Counts {
+                read: count(row.read),
+                inserted: count(row.inserted),
+                updated: count(row.updated),
+                refreshed: count(row.refreshed),
+                unchanged: count(row.unchanged),
+                restored: count(row.restored),
+                quarantined: count(row.quarantined),
+                skipped: count(row.skipped),
+                not_applied: count(row.not_applied),
+                missing: count(row.missing),
+                deleted: count(row.deleted),
+                orphans: count(row.orphans),
+            },
+            verdicts: row.verdicts,
+            notes: row.notes,
+            hold: row.hold,
+            plan_digest: row.plan_digest,
+            layout_fingerprint: row.layout_fingerprint,
+            document_sha256: row.document_sha256,
+            document_version: row.document_version,
+            document: row.document_id,
+            spec_fingerprint: row.spec_fingerprint,
+        }
+    }
+}
+
+impl Run {
+    /// Did it leave the records as its report has them?
+    #[must_use]
+    pub fn was_applied(&self) -> bool {
+        Outcome::APPLIED.iter().any(|outcome| self.outcome.as_deref() == Some(outcome.as_str()))
+    }
+
+    /// Did it end in a way that a person should look at? A stop was asked for; a hold that was decided
+    /// on is settled.
+    #[must_use]
+    pub fn needs_attention(&self) -> bool {
+        let fine = [Outcome::Succeeded, Outcome::SucceededWithQuarantine, Outcome::Unchanged, Outcome::Stopped];
+        let is_fine = |outcome: &str| fine.iter().any(|fine| fine.as_str() == outcome);
+        match self.outcome.as_deref() {
+            Some("held") => self.hold.as_deref() == Some("open"),
+            Some(outcome) => !is_fine(outcome),
+            None => false,
+        }
+    }
+}
+
+impl Store {
+    /// One run.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the query fails.
+    pub async fn run(&self, id: RunId) -> Result<Option<Run>, StoreError> {
+        self.read(move |db| {
+            Box::pin(async move {
+                let row = entity::sync_run::Entity::find_by_id(id).one(db).await;
+                Ok(row.map_err(StoreError::while_doing("read a run"))?.map(Run::from))
+            })
+        })
+        .await
+    }
+
+    /// Runs, newest first.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the query fails.
+    pub async fn runs(&self, wanted: RunQuery) -> Result<Vec<Run>, StoreError> {
+        self.read(move |db| {
+            Box::pin(async move {
+                let rows = entity::sync_run::Entity::find()
+                    .apply_if(wanted.sync_type, |query, name| query.filter(C::SyncType.eq(name)))
+                    .apply_if(wanted.agent, |query, agent| query.filter(C::AgentId.eq(agent)))
+                    .apply_if(wanted.outcome, |query, outcome| query.filter(C::Outcome.eq(outcome)))
+                    .apply_if(wanted.job, |query, job| query.filter(C::JobId.eq(job)))
+                    .apply_if(wanted.ended.then_some(()), |query, ()| query.filter(C::FinishedAt.is_not_null()))
+                    .apply_if(wanted.before, |query, id| query.filter(C::Id.lt(id)))
+                    .order_by_desc(C::Id)
+                    .limit(wanted.limit)
+                    .all(db)
+                    .await;
+                Ok(rows.map_err(StoreError::while_doing("list the runs"))?.into_iter().map(Run::from).collect())
+            })
+        })
+        .await
+    }
+
+    /// The last run of this type and agent that has ended, however it did.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the query fails.
+    pub async fn last_run(&self, sync_type: &SyncType, agent: &AgentId) -> Result<Option<Run>, StoreError> {
+        Ok(self.latest(sync_type, agent, C::FinishedAt.is_not_null()).await?.map(Run::from))
+    }
+
+    /// The newest run that applied its report, or found that there was nothing to apply.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the query fails.
+    pub async fn last_applied(&self, sync_type: &SyncType, agent: &AgentId) -> Result<Option<Run>, StoreError> {
+        Ok(self.latest(sync_type, agent, was_applied()).await?.map(Run::from))
+    }
+
+    /// The newest run that read a report and applied it.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the query fails.
+    pub async fn last_read(&self, sync_type: &SyncType, agent: &AgentId) -> Result<Option<Run>, StoreError> {
+        Ok(self.latest(sync_type, agent, was_applied().and(C::Read.gt(0))).await?.map(Run::from))
+    }
+
+    /// How the last report of a type and agent that was read was laid out.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the query fails.
+    pub async fn last_layout(&self, sync_type: &SyncType, agent: &AgentId) -> Result<Option<Layout>, StoreError> {
+        let row = self.latest(sync_type, agent, C::Layout.is_not_null()).await?;
+        Ok(row.and_then(|row| serde_json::from_value(row.layout?).ok()))
+    }
+
+    /// When a person's approval was last carried out.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the query fails.
+    pub async fn last_approved(&self, sync_type: &SyncType, agent: &AgentId) -> Result<Option<Timestamp>, StoreError> {
+        let approved = C::Reason.eq(Reason::Approval.as_str()).and(C::FinishedAt.is_not_null());
+        Ok(self.latest(sync_type, agent, approved).await?.and_then(|row| row.finished_at))
+    }
+
+    /// The newest run of a type and agent that is as `wanted`.
+    async fn latest(
+        &self,
+        sync_type: &SyncType,
+        agent: &AgentId,
+        wanted: Expr,
+    ) -> Result<Option<entity::sync_run::Model>, StoreError> {
+        let (sync_type, agent) = (sync_type.to_string(), agent.to_string());
+        self.read(move |db| {
+            Box::pin(async move {
+                let row = entity::sync_run::Entity::find()
+                    .filter(C::SyncType.eq(sync_type))
+                    .filter(C::AgentId.eq(agent))
+                    .filter(wanted)
+                    .order_by_desc(C::Id)
+                    .one(db)
+                    .await;
+                row.map_err(StoreError::while_doing("read the last run"))
+            })
+        })
+        .await
+    }
+
+    /// May an earlier attempt of this job have written records?
+    ///
+    /// # Errors
+    /// [`StoreError`] if the query fails.
+    pub async fn may_have_written(&self, job: &ClaimedJob) -> Result<bool, StoreError> {
+        let (id, run) = (job.id, job.run);
+        self.read(move |db| {
+            Box::pin(async move {
+                let earlier = entity::sync_run::Entity::find().filter(C::JobId.eq(id)).filter(C::Id.ne(run)).all(db);
+                let earlier = earlier.await.map_err(StoreError::while_doing("read earlier attempts"))?;
+                // an attempt that was cut off did not say what it wrote
+                let is_cut_off = |run: &Run| {
+                    matches!(run.outcome.as_deref(), Some("lost" | "timed_out" | "panicked") | None)
+                        || run.error_code.as_deref() == Some(GIVEN_UP)
+                };
+                Ok(earlier.into_iter().map(Run::from).any(|run| is_cut_off(&run) || run.counts.wrote()))
+            })
+        })
+        .await
+    }
+
+    /// Is any record of this type and agent marked missing, or stored under another spec?
+    ///
+    /// # Errors
+    /// [`StoreError`] if the query fails.
+    pub async fn has_unsettled(&self, spec: &SyncTypeSpec, agent: &AgentId) -> Result<bool, StoreError> {
+        use sea_orm::sea_query::{Cond, Query};
+        let mut query = Query::select();
+        query
+            .from(spec.name.as_str().to_owned())
+            .expr_as(Expr::val(1), "one")
+            .and_where(crate::store::schema::record_table::equals("agent_id", agent.as_str()))
+            .and_where(Expr::col("deleted_at").is_null())
+            .cond_where(
+                Cond::any()
+                    .add(Expr::col("missing_since").is_not_null())
+                    .add(Expr::col("spec_fingerprint").ne(spec.fingerprint.as_str())),
+            )
+            .limit(1);
+        self.read(move |db| {
+            Box::pin(async move {
+                let row = db.query_one(&query).await;
+                Ok(row.map_err(StoreError::while_doing("look for missing records"))?.is_some())
+            })
+        })
+        .await
+    }
+}
+
+/// The outcomes of runs that leave the records as their report has them.
+fn was_applied() -> Expr {
+    C::Outcome.is_in(Outcome::APPLIED.map(Outcome::as_str))
+}
+
+/// The same as text, for a table of this name in a subquery.
+pub(crate) fn was_applied_in(table: &str) -> String {
+    let names = Outcome::APPLIED.map(|outcome| format!("'{}'", outcome.as_str())).join(", ");
+    format!("{table}.outcome IN ({names})")
+}

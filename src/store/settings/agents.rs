@@ -1,0 +1,105 @@
+//! Which agents are there, and which are active?
+
+use sea_orm::{EntityTrait, QueryFilter, QueryOrder, Set, prelude::*, sea_query::OnConflict};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    domain::AgentId,
+    store::{Store, StoreError, schema::entity},
+};
+
+/// A sales agent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Agent {
+    /// The id under which reports are fetched and records stored.
+    pub id: AgentId,
+    /// For people.
+    pub name: String,
+    /// Are its syncs scheduled?
+    #[serde(default = "yes")]
+    pub active: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Agent {
+    /// An active agent whose name is its id.
+    #[must_use]
+    pub fn named(id: &str) -> Self {
+        Self { id: id.into(), name: id.to_owned(), active: true }
+    }
+}
+
+impl Store {
+    /// All agents, by id.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the query fails.
+    pub async fn agents(&self) -> Result<Vec<Agent>, StoreError> {
+        self.read(|db| {
+            Box::pin(async move {
+                let rows = entity::agents::Entity::find().order_by_asc(entity::agents::Column::Id).all(db).await;
+                let rows = rows.map_err(StoreError::while_doing("list the agents"))?;
+                let agent =
+                    |row: entity::agents::Model| Agent { id: row.id.into(), name: row.name, active: row.active };
+                Ok(rows.into_iter().map(agent).collect())
+            })
+        })
+        .await
+    }
+
+    /// Adds the agents that are not there yet; those that are stay as they are.
+    ///
+    /// # Errors
+    /// [`StoreError`] if a statement fails.
+    pub async fn seed_agents(&self, agents: Vec<Agent>) -> Result<(), StoreError> {
+        self.put_agents(agents, OnConflict::column(entity::agents::Column::Id).do_nothing().to_owned()).await
+    }
+
+    /// Adds an agent or changes its name and activity.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the statement fails.
+    pub async fn put_agent(&self, agent: Agent) -> Result<(), StoreError> {
+        use entity::agents::Column::{Active, Id, Name};
+        self.put_agents(vec![agent], OnConflict::column(Id).update_columns([Name, Active]).to_owned()).await
+    }
+
+    async fn put_agents(&self, agents: Vec<Agent>, conflict: OnConflict) -> Result<(), StoreError> {
+        self.write(move |tx| {
+            Box::pin(async move {
+                for agent in agents {
+                    let row = entity::agents::ActiveModel {
+                        id: Set(agent.id.to_string()),
+                        name: Set(agent.name),
+                        active: Set(agent.active),
+                    };
+                    let insert = entity::agents::Entity::insert(row).on_conflict(conflict.clone());
+                    insert.exec_without_returning(tx).await.map_err(StoreError::while_doing("store an agent"))?;
+                }
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    /// Deactivates an agent; false if there is none of this id. Its records stay.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the statement fails.
+    pub async fn deactivate_agent(&self, agent: &AgentId) -> Result<bool, StoreError> {
+        let id = agent.to_string();
+        self.write(move |tx| {
+            Box::pin(async move {
+                let update = entity::agents::Entity::update_many()
+                    .col_expr(entity::agents::Column::Active, Expr::val(false))
+                    .filter(entity::agents::Column::Id.eq(id));
+                let done = update.exec(tx).await.map_err(StoreError::while_doing("deactivate an agent"))?;
+                Ok(done.rows_affected > 0)
+            })
+        })
+        .await
+    }
+}
