@@ -22,7 +22,7 @@ use lockstep::{
     },
     event::{Bus, Event, Pulses},
     outbox::{
-        EnqueueItems, Named, OutboxActor, OutboxSettings, Routes, Sink,
+        EnqueueItems, Named, OutboxActor, OutboxParts, OutboxSettings, Routes, Sink,
         sinks::{Webhook, WebhookConfig},
     },
     store::{ItemClaim, Store},
@@ -103,7 +103,7 @@ impl Bench {
         };
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let told = (bus, Pulses::default(), clock);
-        let outbox = OutboxActor::new(store.clone(), told, routes, settings, io.clone()).start();
+        let outbox = OutboxActor::new(OutboxParts::new(store.clone(), told, routes, settings, io.clone())).start();
         Ok(Self { store, outbox, delivered, arrived })
     }
 

@@ -109,7 +109,7 @@ impl Bench {
             ended: AtomicUsize::new(0),
         });
         let actor = SyncActor::new(runner.clone() as Arc<dyn RunJob>).start();
-        let worker = Worker { run: actor.clone().recipient(), stop: actor.recipient() };
+        let worker = Worker::new(actor);
         let parts = Parts {
             jobs: Arc::new(store.clone()),
             workers: types.iter().map(|spec| (spec.name.job_type(), worker.clone())).collect(),

@@ -4,7 +4,10 @@ use actix_web::{HttpResponse, get, http::StatusCode, web};
 use serde_json::json;
 
 use super::{Api, Problem};
-use crate::store::Trouble;
+use crate::{
+    store::Trouble,
+    supervisor::{CallError, GetRestarts, Restarts},
+};
 
 pub fn routes(config: &mut web::ServiceConfig) {
     config.service(live).service(ready);
@@ -22,12 +25,10 @@ async fn ready(api: web::Data<Api>) -> Result<HttpResponse, Problem> {
         let text = format!("nothing can be written to the database since {}: {why}", since.to_rfc3339());
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "cannot_write", text));
     }
-    let actors = api.scheduler.connected()
-        && api.queue.connected()
-        && api.outbox.connected()
-        && api.syncs.values().all(actix::Addr::connected);
-    if !actors {
-        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "actor_gone", "an actor has ended"));
+    let actors = actors(&api).await?;
+    if let Some(down) = actors.iter().find(|actor| !actor.is_up) {
+        let text = format!("the actor '{}' has ended and is started anew", down.name);
+        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "actor_gone", text));
     }
     let loops = api.pulses.all();
     if let Some(late) = loops.iter().find(|pulse| pulse.is_late) {
@@ -37,7 +38,13 @@ async fn ready(api: web::Data<Api>) -> Result<HttpResponse, Problem> {
     let coordination = api.context.coordination.health();
     // the service works without it, but a person should know
     let status = if coordination.trouble.is_some() { "degraded" } else { "ok" };
-    Ok(HttpResponse::Ok().json(json!({ "status": status, "loops": loops, "coordination": coordination })))
+    Ok(HttpResponse::Ok()
+        .json(json!({ "status": status, "actors": actors, "loops": loops, "coordination": coordination })))
+}
+
+/// Every actor, and how often it was started anew.
+pub(super) async fn actors(api: &Api) -> Result<Vec<Restarts>, Problem> {
+    Ok(api.supervisor.send(GetRestarts).await.map_err(CallError::from)?)
 }
 
 /// `GET /metrics`, in the OpenMetrics text format.

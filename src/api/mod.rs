@@ -50,6 +50,7 @@ use crate::{
     scheduler::SchedulerActor,
     source::Vault,
     store::{Agent, Store},
+    supervisor::{Handle, SupervisorActor},
     sync::{Context, SyncActor},
     sync_type::SyncTypeSpec,
 };
@@ -71,13 +72,15 @@ pub struct Api {
     /// What has been counted.
     pub metrics: Metrics,
     /// The timers.
-    pub scheduler: Addr<SchedulerActor>,
+    pub scheduler: Handle<SchedulerActor>,
     /// The queue.
-    pub queue: Addr<QueueActor>,
+    pub queue: Handle<QueueActor>,
     /// The write-back queue.
-    pub outbox: Addr<OutboxActor>,
+    pub outbox: Handle<OutboxActor>,
     /// One actor a sync type.
-    pub syncs: HashMap<SyncType, Addr<SyncActor>>,
+    pub syncs: HashMap<SyncType, Handle<SyncActor>>,
+    /// Starts actors anew.
+    pub supervisor: Addr<SupervisorActor>,
     /// Set when the service ends: streams end then.
     pub closing: CancellationToken,
     /// Seals the agents' credentials, where a key is configured.

@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use actix::MailboxError;
 use actix_web::{
     HttpRequest, HttpResponse, ResponseError,
     body::MessageBody,
@@ -20,6 +19,7 @@ use crate::{
     report::{Refusal, RefusalCode},
     scheduler::ScheduleError,
     store::StoreError,
+    supervisor::CallError,
     sync::RunError,
 };
 
@@ -208,9 +208,13 @@ impl From<Refusal> for Problem {
     }
 }
 
-impl From<MailboxError> for Problem {
-    fn from(error: MailboxError) -> Self {
-        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", format!("the service is busy: {error}"))
+impl From<CallError> for Problem {
+    fn from(error: CallError) -> Self {
+        let code = match error {
+            CallError::Restarting => "restarting",
+            CallError::Unanswered => "unanswered",
+        };
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, code, error.to_string()).retry_after(1)
     }
 }
 

@@ -15,6 +15,7 @@ use secrecy::ExposeSecret as _;
 use tokio::{runtime::Runtime, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
+mod actors;
 mod check;
 mod clock;
 mod first_token;
@@ -28,25 +29,31 @@ pub use clock::SystemClock;
 pub use seed::{Overruled, overruled, prepare};
 pub use source::vault;
 
+use actors::Actors;
+
 use crate::{
     api::{self, Api, Spool},
     coordination::{Coordination, Memory, Redis},
-    domain::{BreakerPolicy, Class, Clock, JobType, SyncType},
+    domain::{BreakerPolicy, Clock, SyncType},
     event::{Bus, Metrics, Observer, Pulses},
     operation::Operations,
-    outbox::{DrainOutbox, OperationRunner, OutboxActor, Routes, Sink},
-    queue::{self, Drain, Keep, QueueActor, QueueSettings, Worker},
+    outbox::{DrainOutbox, OutboxActor, Sink},
+    queue::{self, Drain, QueueActor},
     report::sandbox::{Gate, ReadReports, Sandbox},
-    scheduler::{Halt, SchedulerActor, SchedulerSettings},
+    scheduler::{Halt, SchedulerActor},
     settings::Settings,
     source::Source,
     store::{SourceReport, Store, sqlite_file, token_hash},
-    sync::{Context, RunJob, Runner, SyncActor},
+    supervisor::{Escalate, Handle, Policy, Retire, SupervisorActor},
+    sync::{Context, SyncActor},
     ui::{self, Sessions},
 };
 
 /// A database has at least so long to let its connections go.
 const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// The exit code of a process whose supervision has given up.
+pub const GIVEN_UP: i32 = 70;
 
 /// Parts that tests replace; the default is what the settings say.
 #[derive(Default)]
@@ -61,6 +68,10 @@ pub struct Parts {
     pub clock: Option<Arc<dyn Clock>>,
     /// Told of every event at once.
     pub observers: Vec<Observer>,
+    /// When actors are started anew.
+    pub supervision: Option<Policy>,
+    /// What is done when that makes no sense any more; by default the process ends with 70.
+    pub escalate: Option<Escalate>,
 }
 
 /// The running service.
@@ -68,13 +79,15 @@ pub struct App {
     /// Where the control API listens.
     pub addr: SocketAddr,
     /// The timers.
-    pub scheduler: Addr<SchedulerActor>,
+    pub scheduler: Handle<SchedulerActor>,
     /// The queue.
-    pub queue: Addr<QueueActor>,
+    pub queue: Handle<QueueActor>,
     /// One actor a sync type.
-    pub syncs: HashMap<SyncType, Addr<SyncActor>>,
+    pub syncs: HashMap<SyncType, Handle<SyncActor>>,
     /// The write-back queue.
-    pub outbox: Addr<OutboxActor>,
+    pub outbox: Handle<OutboxActor>,
+    /// Starts them anew.
+    pub supervisor: Addr<SupervisorActor>,
     /// The database.
     pub store: Store,
     /// The events.
@@ -85,6 +98,8 @@ pub struct App {
     pub sessions: Sessions,
     /// The file with the admin's token, if that was made at this start.
     pub new_token: Option<PathBuf>,
+    /// The supervisor's.
+    thread: Arbiter,
     server: ServerHandle,
     hearing: JoinHandle<()>,
     closing: CancellationToken,
@@ -206,6 +221,14 @@ fn spool(settings: &Settings) -> Spool {
     Spool::new(folder, settings.limits.report_bytes, settings.limits.waiting_bytes)
 }
 
+/// Supervision has come to its end: the process ends at once, and another takes its jobs over.
+fn end_process() -> Escalate {
+    Arc::new(|actor, why| {
+        tracing::error!(actor, %why, "the process ends with 70: its jobs are taken over when their leases run out");
+        std::process::exit(GIVEN_UP);
+    })
+}
+
 impl App {
     /// Starts everything inside the running actix system; returns once the API listens.
     ///
@@ -224,28 +247,13 @@ impl App {
         seed::tell_overruled(&settings, &context.store).await?;
         let new_token = first_token::first_token(&settings, &context).await?;
 
-        let runner: Arc<dyn RunJob> = Arc::new(Runner::new(context.clone(), io.handle()));
-        let syncs: HashMap<SyncType, Addr<SyncActor>> =
-            context.types.iter().map(|spec| (spec.name.clone(), SyncActor::new(runner.clone()).start())).collect();
         let operations = Arc::new(Operations::load(&settings.queue.operations_dir)?);
         let pulses = Pulses::default();
         let routes = outbox::routes(&settings.sink)?.otherwise(parts.sink.take());
-        let outbox = outbox::start(&settings, &context, &io, &pulses, routes.clone());
-        let queue = start_queue(&settings, &context, &io, (&syncs, &operations, &pulses), routes);
-        let scheduler = SchedulerActor::new(
-            Arc::new(context.store.clone()),
-            queue.clone().recipient(),
-            context.types.clone(),
-            context.bus.clone(),
-            pulses.clone(),
-            context.clock.clone(),
-            SchedulerSettings {
-                enabled: settings.scheduler.enabled,
-                minute: settings.minute(),
-                reload: Duration::from_millis(settings.queue.heartbeat_ms),
-            },
-        )
-        .start();
+        let supervision =
+            (parts.supervision.take().unwrap_or_default(), parts.escalate.take().unwrap_or_else(end_process));
+        let Actors { scheduler, queue, syncs, outbox, supervisor, thread } =
+            actors::start(&settings, &context, &io, (&operations, routes, &pulses), supervision);
         let closing = CancellationToken::new();
         let sessions = Sessions::default();
         let api = Api {
@@ -258,6 +266,7 @@ impl App {
             queue: queue.clone(),
             outbox: outbox.clone(),
             syncs: syncs.clone(),
+            supervisor: supervisor.clone(),
             vault: vault(&settings)?,
             admin_token: settings.auth.admin_token.as_ref().map(|token| token_hash(token.expose_secret())),
             json_bytes: settings.sink.payload_bytes.saturating_add(api::JSON_BYTES),
@@ -272,6 +281,8 @@ impl App {
             queue,
             syncs,
             outbox,
+            supervisor,
+            thread,
             store: context.store.clone(),
             bus: context.bus.clone(),
             pulses,
@@ -285,18 +296,14 @@ impl App {
         })
     }
 
-    /// Do the top actors live? One whose mailbox is closed can only be restarted with the process.
-    #[must_use]
-    pub fn is_alive(&self) -> bool {
-        self.scheduler.connected()
-            && self.queue.connected()
-            && self.outbox.connected()
-            && self.syncs.values().all(Addr::connected)
-    }
-
     /// Ends in order: no new requests, running syncs come to their next batch and go back to the
     /// queue, then the database is closed. Answers whether all came to their end in time.
     pub async fn stop(self) -> bool {
+        // whoever ends from here on is meant to
+        if self.supervisor.send(Retire).await.is_err() {
+            tracing::warn!("the supervisor had ended before the service");
+        }
+        self.thread.stop();
         self.hearing.abort();
         self.closing.cancel();
         let until = tokio::time::Instant::now() + self.grace;
@@ -323,53 +330,6 @@ impl App {
         drop(self.io);
         drained
     }
-}
-
-/// Starts the queue, with an actor for each sync type and one for the operations of each class.
-fn start_queue(
-    settings: &Settings,
-    context: &Arc<Context>,
-    io: &Io,
-    (syncs, operations, pulses): (&HashMap<SyncType, Addr<SyncActor>>, &Arc<Operations>, &Pulses),
-    routes: Routes,
-) -> Addr<QueueActor> {
-    let worker = |actor: &Addr<SyncActor>| Worker { run: actor.clone().recipient(), stop: actor.clone().recipient() };
-    let runner: Arc<dyn RunJob> = Arc::new(Arc::new(OperationRunner {
-        context: context.clone(),
-        operations: operations.clone(),
-        routes,
-        runtime: io.handle(),
-    }));
-    let (writes, downloads) = (SyncActor::new(runner.clone()).start(), SyncActor::new(runner).start());
-    let mut workers: HashMap<JobType, Worker> =
-        syncs.iter().map(|(name, sync)| (name.job_type(), worker(sync))).collect();
-    workers.extend(operations.iter().map(|spec| {
-        let actor = if spec.class == Class::Write { &writes } else { &downloads };
-        (spec.name.clone(), worker(actor))
-    }));
-    let parts = queue::Parts {
-        jobs: Arc::new(context.store.clone()),
-        workers,
-        types: context.types.clone(),
-        operations: operations.clone(),
-        bus: context.bus.clone(),
-        pulses: pulses.clone(),
-        clock: context.clock.clone(),
-        coordination: context.coordination.clone(),
-    };
-    let settings = QueueSettings {
-        concurrency: settings.queue.concurrency,
-        throttle: Duration::from_millis(settings.queue.throttle_ms),
-        heartbeat: Duration::from_millis(settings.queue.heartbeat_ms),
-        lease: Duration::from_millis(settings.queue.lease_ms),
-        keep: Keep {
-            jobs: Duration::from_secs(settings.queue.keep_jobs_days * 86_400),
-            runs: Duration::from_secs(settings.queue.keep_runs_days * 86_400),
-            documents: context.keep.age,
-        },
-        owner: context.owner.clone(),
-    };
-    QueueActor::new(parts, settings).start()
 }
 
 fn random_hex() -> anyhow::Result<String> {

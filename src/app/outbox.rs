@@ -1,8 +1,7 @@
-//! How does the write-back queue come together? Its sinks and models as the settings name them, and its actor.
+//! How does the write-back queue come together? Its sinks and models, as the settings name them.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use actix::prelude::*;
 use anyhow::anyhow;
 
 use super::Io;
@@ -10,7 +9,7 @@ use crate::{
     domain::item::{Model, Models},
     event::Pulses,
     outbox::{
-        Named, OutboxActor, OutboxSettings, Routes, Sink,
+        Named, OutboxParts, OutboxSettings, Routes, Sink,
         sinks::{CsvFile, Sheets, Webhook},
     },
     settings::{CsvSettings, ModelSettings, Settings, SinkSettings},
@@ -49,14 +48,8 @@ fn models(settings: &SinkSettings) -> Models {
     Models { known: settings.models.iter().map(model).collect(), payload_bytes: settings.payload_bytes }
 }
 
-/// Starts the write-back queue.
-pub(super) fn start(
-    settings: &Settings,
-    context: &Context,
-    io: &Io,
-    pulses: &Pulses,
-    routes: Routes,
-) -> Addr<OutboxActor> {
+/// What the write-back queue works with.
+pub(super) fn parts(settings: &Settings, context: &Context, io: &Io, pulses: &Pulses, routes: Routes) -> OutboxParts {
     // a batch of posts one after the other; a sheet's looks, and each of its rows alone
     let longest = settings.sink.webhook.values().map(|one| one.timeout_ms * settings.sink.batch);
     let sheets = settings.sink.sheets.values().map(|one| one.timeout_ms * (settings.sink.batch + 8));
@@ -72,5 +65,5 @@ pub(super) fn start(
         owner: context.owner.clone(),
     };
     let told = (context.bus.clone(), pulses.clone(), context.clock.clone());
-    OutboxActor::new(context.store.clone(), told, routes, own, io.handle()).start()
+    OutboxParts::new(context.store.clone(), told, routes, own, io.handle())
 }

@@ -6,7 +6,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use actix::prelude::*;
 use tokio::{sync::broadcast::error::RecvError, task::JoinHandle};
 
 use crate::{
@@ -16,6 +15,7 @@ use crate::{
     outbox::{LookForItems, OutboxActor},
     queue::{Look, QueueActor, Wake},
     scheduler::{Reload, SchedulerActor},
+    supervisor::Handle,
 };
 
 /// The progress of a run is told so often; its own process shows every batch.
@@ -72,6 +72,7 @@ fn signal(event: &Event) -> Option<Signal> {
         | Event::Ticked { .. }
         | Event::Rescued { .. }
         | Event::Preempted { .. }
+        | Event::ActorRestarted { .. }
         | Event::ItemsDelivered { .. }
         | Event::DeliveryFailed { .. }
         | Event::SinkUnavailable { .. }
@@ -83,9 +84,9 @@ fn signal(event: &Event) -> Option<Signal> {
 /// Looks where other processes say, until the task is aborted.
 pub(super) fn listen(
     coordination: &Arc<dyn Coordination>,
-    queue: Addr<QueueActor>,
-    scheduler: Addr<SchedulerActor>,
-    outbox: Addr<OutboxActor>,
+    queue: Handle<QueueActor>,
+    scheduler: Handle<SchedulerActor>,
+    outbox: Handle<OutboxActor>,
 ) -> JoinHandle<()> {
     let mut words = coordination.listen();
     actix_rt::spawn(async move {
@@ -106,7 +107,7 @@ pub(super) fn listen(
     })
 }
 
-type Listeners<'a> = (&'a Addr<QueueActor>, &'a Addr<SchedulerActor>, &'a Addr<OutboxActor>);
+type Listeners<'a> = (&'a Handle<QueueActor>, &'a Handle<SchedulerActor>, &'a Handle<OutboxActor>);
 
 fn follow(signal: Signal, (queue, scheduler, outbox): Listeners<'_>) {
     match signal {

@@ -187,7 +187,7 @@ fn comment(event: &Event) {
 
 /// What happens, until somebody ends it: first all is synced, then the ERP has its days.
 async fn tell(
-    queue: actix::Addr<crate::queue::QueueActor>,
+    queue: crate::supervisor::Handle<crate::queue::QueueActor>,
     store: crate::store::Store,
     types: Arc<SyncTypes>,
     erp: Erp,

@@ -100,8 +100,6 @@ pub enum Exit {
     Stopped = 6,
     /// The agent is busy with another job.
     Busy = 7,
-    /// An actor of the service ended; the process must be started anew.
-    ActorGone = 70,
 }
 
 impl Termination for Exit {

@@ -1,6 +1,6 @@
 //! `lockstep serve`: the service, until someone ends it.
 
-use std::{io::IsTerminal as _, time::Duration};
+use std::io::IsTerminal as _;
 
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -9,9 +9,6 @@ use crate::{
     app::{App, Parts},
     settings::Settings,
 };
-
-/// How often the actors are looked at.
-const WATCH: Duration = Duration::from_secs(5);
 
 /// Runs until SIGTERM or Ctrl-C, then ends in order. SIGHUP calls `reload`.
 ///
@@ -31,27 +28,22 @@ pub fn run(settings: Settings, reload: impl Fn() -> anyhow::Result<String>) -> a
             }
         }
         tracing::info!(address = %app.addr, "lockstep serves");
-        let mut watch = tokio::time::interval(WATCH);
-        let exit = loop {
+        loop {
             tokio::select! {
-                _ = terminate.recv() => break Exit::Done,
-                _ = interrupt.recv() => break Exit::Done,
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
                 _ = hangup.recv() => match reload() {
                     Ok(level) => tracing::info!(level, "the log level was read again; other settings need a restart"),
                     Err(error) => tracing::error!(error = format!("{error:#}"), "the settings cannot be read again"),
                 },
-                _ = watch.tick() => if !app.is_alive() {
-                    tracing::error!("an actor has ended: the process ends, and its jobs are taken over");
-                    break Exit::ActorGone;
-                },
             }
-        };
+        }
         tracing::info!("lockstep shuts down; a second signal ends it at once");
         tokio::select! {
             _ = app.stop() => {}
             _ = terminate.recv() => tracing::warn!("a second signal: what still runs is left to its leases"),
             _ = interrupt.recv() => tracing::warn!("a second signal: what still runs is left to its leases"),
         }
-        Ok(exit)
+        Ok(Exit::Done)
     })
 }

@@ -26,6 +26,11 @@ struct OfSink {
     what: String,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfActor {
+    actor: String,
+}
+
 fn of_sink(sink: &str, what: &str) -> OfSink {
     OfSink { sink: sink.to_owned(), what: what.to_owned() }
 }
@@ -50,6 +55,7 @@ pub struct Metrics {
     preempted: Counter,
     deliveries: Family<OfSink, Counter>,
     items_rescued: Counter,
+    actor_restarts: Family<OfActor, Counter>,
     depth: Family<Depth, Gauge>,
     oldest: Family<Depth, Gauge>,
     coordination_up: Gauge,
@@ -68,6 +74,7 @@ impl Default for Metrics {
             preempted: Counter::default(),
             deliveries: Family::default(),
             items_rescued: Counter::default(),
+            actor_restarts: Family::default(),
             depth: Family::default(),
             oldest: Family::default(),
             coordination_up: Gauge::default(),
@@ -87,6 +94,11 @@ impl Default for Metrics {
             "outbox_rescued",
             "Changes taken over from processes that died",
             metrics.items_rescued.clone(),
+        );
+        registry.register(
+            "actor_restarts",
+            "Actors that had ended and were started anew",
+            metrics.actor_restarts.clone(),
         );
         registry.register("outbox_items", "Changes in the write-back queue", metrics.depth.clone());
         registry.register("outbox_oldest_seconds", "Age of the oldest of them", metrics.oldest.clone());
@@ -118,6 +130,9 @@ impl Metrics {
             }
             Event::Rescued { .. } => {
                 self.rescued.inc();
+            }
+            Event::ActorRestarted { actor, .. } => {
+                self.actor_restarts.get_or_create(&OfActor { actor: actor.clone() }).inc();
             }
             Event::Preempted { .. } => {
                 self.preempted.inc();

@@ -129,6 +129,13 @@ pub enum Event {
         /// `lost`, or `doubtful` if it is not to be repeated.
         outcome: Outcome,
     },
+    /// An actor that had ended was started anew.
+    ActorRestarted {
+        /// The actor.
+        actor: String,
+        /// How often it was since the process began.
+        restarts: u64,
+    },
     /// A running sync was asked to make room for a write or download of its agent.
     Preempted {
         /// The sync.

@@ -58,13 +58,59 @@ pub struct OutboxSettings {
     pub owner: String,
 }
 
+/// What the outbox works with, and what of it goes on when its actor is started anew: turns under way, and what they
+/// hold.
+#[derive(Clone)]
+pub struct OutboxParts {
+    store: Store,
+    bus: Bus,
+    pulses: Pulses,
+    clock: Arc<dyn Clock>,
+    routes: Routes,
+    settings: OutboxSettings,
+    runtime: Handle,
+    in_hand: InHand,
+    arrived: Arc<Notify>,
+    posts: Vec<(Arc<Post>, Vec<String>)>,
+}
+
+impl OutboxParts {
+    /// An outbox over these sinks; their work is done on `runtime`.
+    #[must_use]
+    pub fn new(
+        store: Store,
+        (bus, pulses, clock): (Bus, Pulses, Arc<dyn Clock>),
+        routes: Routes,
+        settings: OutboxSettings,
+        runtime: Handle,
+    ) -> Self {
+        let (in_hand, arrived) = (InHand::default(), Arc::new(Notify::new()));
+        let post = |(named, models): (&super::routes::Named, Vec<String>)| {
+            let post = Post {
+                store: store.clone(),
+                bus: bus.clone(),
+                clock: clock.clone(),
+                name: named.name.clone(),
+                sink: named.sink.clone(),
+                in_hand: in_hand.clone(),
+                arrived: arrived.clone(),
+                time_limit: settings.time_limit,
+                under_way: Arc::default(),
+            };
+            (Arc::new(post), models)
+        };
+        let posts = routes.iter().filter(|(_, models)| !models.is_empty()).map(post).collect();
+        Self { store, bus, pulses, clock, routes, settings, runtime, in_hand, arrived, posts }
+    }
+}
+
 /// One sink, as this process drives it.
-struct Desk {
+struct SinkDesk {
     post: Arc<Post>,
     models: Vec<String>,
     claiming: bool,
     again: bool,
-    under_way: usize,
+    releasing: usize,
     breaker: Breaker,
     timer: Option<SpawnHandle>,
 }
@@ -81,7 +127,7 @@ pub struct OutboxActor {
     pub(super) leases: LeaseKeeper,
     pub(super) routes: Routes,
     runtime: Handle,
-    desks: BTreeMap<String, Desk>,
+    desks: BTreeMap<String, SinkDesk>,
     draining: Vec<oneshot::Sender<()>>,
     is_draining: bool,
     /// Offered, and not stored yet.
@@ -90,51 +136,34 @@ pub struct OutboxActor {
 }
 
 impl OutboxActor {
-    /// An outbox over these sinks; their work is done on `runtime`.
+    /// An outbox over these parts.
     #[must_use]
-    pub fn new(
-        store: Store,
-        (bus, pulses, clock): (Bus, Pulses, Arc<dyn Clock>),
-        routes: Routes,
-        settings: OutboxSettings,
-        runtime: Handle,
-    ) -> Self {
-        let (in_hand, arrived) = (InHand::default(), Arc::new(Notify::new()));
-        let desk = |(named, models): (&super::routes::Named, Vec<String>)| {
-            let post = Post {
-                store: store.clone(),
-                bus: bus.clone(),
-                clock: clock.clone(),
-                name: named.name.clone(),
-                sink: named.sink.clone(),
-                in_hand: in_hand.clone(),
-                arrived: arrived.clone(),
-                time_limit: settings.time_limit,
-            };
-            let desk = Desk {
-                post: Arc::new(post),
+    pub fn new(parts: OutboxParts) -> Self {
+        let desk = |(post, models): (Arc<Post>, Vec<String>)| {
+            let name = post.name.clone();
+            let desk = SinkDesk {
+                post,
                 models,
                 claiming: false,
                 again: false,
-                under_way: 0,
+                releasing: 0,
                 breaker: Breaker::Closed { failures: 0 },
                 timer: None,
             };
-            (named.name.clone(), desk)
+            (name, desk)
         };
-        let desks = routes.iter().filter(|(_, models)| !models.is_empty()).map(desk).collect();
         Self {
-            store,
-            bus,
-            pulses,
-            clock,
-            settings,
-            in_hand,
-            arrived,
+            store: parts.store,
+            bus: parts.bus,
+            pulses: parts.pulses,
+            clock: parts.clock,
+            settings: parts.settings,
+            in_hand: parts.in_hand,
+            arrived: parts.arrived,
             leases: LeaseKeeper::new(Instant::now()),
-            routes,
-            runtime,
-            desks,
+            routes: parts.routes,
+            runtime: parts.runtime,
+            desks: parts.posts.into_iter().map(desk).collect(),
             draining: Vec::new(),
             is_draining: false,
             offers: 0,
@@ -173,7 +202,7 @@ impl OutboxActor {
             Breaker::Open { until, .. } if until > now => return self.look_at(name, until, ctx),
             Breaker::Open { .. } => (PROBES.min(batch), 1),
         };
-        if desk.under_way >= room {
+        if desk.post.under_way() >= room {
             desk.again = true;
             return;
         }
@@ -201,14 +230,24 @@ impl OutboxActor {
         if self.is_draining {
             let held = claimed.items.iter().map(|item| (item.id, item.lease)).collect();
             let (store, sink) = (self.store.clone(), name.to_owned());
-            desk.under_way += 1;
+            desk.releasing += 1;
             let back = async move { store.release_items(held, None, now).await }.into_actor(self);
-            ctx.spawn(back.map(move |_, actor, ctx| actor.turned(&sink, Some(Learnt::default()), ctx)));
+            ctx.spawn(back.map(move |_, actor, _| {
+                if let Some(desk) = actor.desks.get_mut(&sink) {
+                    desk.releasing -= 1;
+                }
+                actor.tell_if_drained();
+            }));
             return;
         }
         if count > 0 {
-            desk.under_way += 1;
-            let turn = self.runtime.spawn(async move { post.turn(claimed.items).await }).into_actor(self);
+            let under_way = post.begin();
+            let turn = async move {
+                let learnt = post.turn(claimed.items).await;
+                drop(under_way);
+                learnt
+            };
+            let turn = self.runtime.spawn(turn).into_actor(self);
             ctx.spawn(turn.map(move |learnt, actor, ctx| actor.turned(&sink, learnt.ok(), ctx)));
         }
         let net = after(now, SWEEP);
@@ -224,7 +263,6 @@ impl OutboxActor {
     fn turned(&mut self, name: &str, learnt: Option<Learnt>, ctx: &mut Context<Self>) {
         let now = self.clock.now();
         let Some(desk) = self.desks.get_mut(name) else { return };
-        desk.under_way -= 1;
         let learnt = learnt.unwrap_or_else(|| {
             tracing::error!(sink = name, "a turn of this sink panicked");
             Learnt { troubled: true, ..Learnt::default() }
@@ -254,7 +292,7 @@ impl OutboxActor {
     }
 
     fn is_idle(&self) -> bool {
-        self.desks.values().all(|desk| desk.under_way == 0 && !desk.claiming)
+        self.desks.values().all(|desk| desk.post.under_way() == 0 && desk.releasing == 0 && !desk.claiming)
     }
 
     fn tell_if_drained(&mut self) {
@@ -268,10 +306,10 @@ impl OutboxActor {
 
     pub(super) fn states(&self) -> Vec<SinkState> {
         let now = self.clock.now();
-        let state = |(name, desk): (&String, &Desk)| SinkState {
+        let state = |(name, desk): (&String, &SinkDesk)| SinkState {
             name: name.clone(),
             models: desk.models.clone(),
-            under_way: desk.under_way,
+            under_way: desk.post.under_way(),
             closed_until: desk.breaker.open_until().filter(|until| *until > now),
         };
         self.desks.iter().map(state).collect()
@@ -315,3 +353,5 @@ impl Handler<DrainOutbox> for OutboxActor {
         Box::pin(async { drop(drained.await) })
     }
 }
+
+crate::supervisor::supervised!(OutboxActor);

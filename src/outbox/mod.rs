@@ -12,7 +12,7 @@ mod sink;
 pub mod sinks;
 mod turn;
 
-pub use actor::{OutboxActor, OutboxSettings};
+pub use actor::{OutboxActor, OutboxParts, OutboxSettings};
 pub use message::{
     CleanupCompleted, CompleteItems, DequeueItems, DiscardItem, DrainOutbox, EnqueueItems, EnqueueItemsOnce, FailItem,
     IsAtRest, LookForItems, OfferItems, OutboxError, OutboxStats, RedriveItem, RedriveItems, ResetStuck, SinkDepth,

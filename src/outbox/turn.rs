@@ -2,7 +2,10 @@
 
 use std::{
     collections::BTreeSet,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -78,6 +81,22 @@ pub(super) struct Post {
     pub arrived: Arc<Notify>,
     /// The longest turn.
     pub time_limit: Duration,
+    /// How many turns are under way, whoever began them.
+    pub under_way: Arc<AtomicUsize>,
+}
+
+/// One turn under way; ends when dropped.
+pub(super) struct UnderWay {
+    count: Arc<AtomicUsize>,
+    ended: Arc<Notify>,
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.count.fetch_sub(1, Ordering::SeqCst);
+        // whoever began it may not live any more
+        self.ended.notify_one();
+    }
 }
 
 /// What a turn has learnt of its sink.
@@ -92,6 +111,17 @@ pub(super) struct Learnt {
 }
 
 impl Post {
+    /// How many turns are under way.
+    pub(super) fn under_way(&self) -> usize {
+        self.under_way.load(Ordering::SeqCst)
+    }
+
+    /// One more turn.
+    pub(super) fn begin(&self) -> UnderWay {
+        self.under_way.fetch_add(1, Ordering::SeqCst);
+        UnderWay { count: self.under_way.clone(), ended: self.arrived.clone() }
+    }
+
     /// Delivers items that this process has just claimed, and records how that went.
     pub(super) async fn turn(&self, items: Vec<Item>) -> Learnt {
         let held: Vec<Held> = items.iter().map(|item| (item.id, item.lease)).collect();

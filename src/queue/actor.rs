@@ -3,6 +3,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use actix::prelude::*;
+use futures_util::future::join_all;
 use tokio::{sync::oneshot, time::Instant};
 
 use super::{
@@ -19,7 +20,8 @@ use crate::{
     event::{Bus, Event, Pulses},
     operation::Operations,
     store::{Claim, Claimed, StoreError},
-    sync::{Run, RunEnd, Stop, StopReason},
+    supervisor::{Call, CallError},
+    sync::{Attach, Attached, Run, RunEnd, Stop, StopReason},
     sync_type::SyncTypes,
 };
 
@@ -71,10 +73,17 @@ pub struct QueueSettings {
 /// How the actor of a type of jobs is reached.
 #[derive(Clone)]
 pub struct Worker {
-    /// Carries jobs out.
-    pub run: Recipient<Run>,
-    /// Stops them.
-    pub stop: Recipient<Stop>,
+    run: Arc<dyn Call<Run>>,
+    stop: Arc<dyn Call<Stop>>,
+    attach: Arc<dyn Call<Attach>>,
+}
+
+impl Worker {
+    /// The worker that is reached so.
+    #[must_use]
+    pub fn new(actor: impl Call<Run> + Call<Stop> + Call<Attach> + Clone + 'static) -> Self {
+        Self { run: Arc::new(actor.clone()), stop: Arc::new(actor.clone()), attach: Arc::new(actor) }
+    }
 }
 
 /// What the queue works with.
@@ -141,6 +150,13 @@ impl QueueActor {
             ends_told: false,
             recovering: 0,
         }
+    }
+
+    /// The same, after an earlier life in this process: of what that had claimed, nobody knows whether it was begun.
+    #[must_use]
+    pub fn started_anew(mut self) -> Self {
+        self.liveness = Liveness::after_a_restart(Instant::now());
+        self
     }
 
     /// What a claim asks of the database.
@@ -243,16 +259,36 @@ impl QueueActor {
             (true, false) => Some(StopReason::Shutdown),
             (false, false) => None,
         };
-        let run = worker.run.send(Run { job }).into_actor(self);
+        let run = worker.run.call(Run { job }).into_actor(self);
         if let Some(reason) = late_stop {
             // asked for while the claim was under way: the message comes after Run in the mailbox
             let stop = worker.stop.clone();
-            ctx.run_later(Duration::ZERO, move |_, _| stop.do_send(Stop { job: Some(id), reason }));
+            ctx.run_later(Duration::ZERO, move |_, _| stop.tell(Stop { job: Some(id), reason }));
         }
         ctx.spawn(run.map(move |end, actor, ctx| actor.ended((id, lease), &end, ctx)));
     }
 
-    fn ended(&mut self, (job, lease): (JobId, i64), end: &Result<RunEnd, MailboxError>, ctx: &mut Context<Self>) {
+    /// Takes on what runs at the workers: nothing, unless this actor was started anew.
+    fn attach(&self) -> ResponseActFuture<Self, ()> {
+        let attached = join_all(self.parts.workers.values().map(|worker| worker.attach.call(Attach)));
+        Box::pin(attached.into_actor(self).map(|answers, actor, ctx: &mut Context<Self>| {
+            // a worker that is gone runs nothing
+            for Attached { job, mut end } in answers.into_iter().flatten().flatten() {
+                let held = (job.id, job.lease);
+                // several types may have one worker
+                if !actor.board.adopt(job) {
+                    continue;
+                }
+                let end = async move {
+                    let end = end.wait_for(Option::is_some).await.map_err(|_| CallError::Unanswered)?;
+                    end.clone().ok_or(CallError::Unanswered)
+                };
+                ctx.spawn(end.into_actor(actor).map(move |end, actor, ctx| actor.ended(held, &end, ctx)));
+            }
+        }))
+    }
+
+    fn ended(&mut self, (job, lease): (JobId, i64), end: &Result<RunEnd, CallError>, ctx: &mut Context<Self>) {
         self.board.finished(job, lease);
         self.preemption.ended(job);
         if end.as_ref().map_or(true, |end| end.not_recorded.is_some()) {
@@ -287,7 +323,7 @@ impl QueueActor {
     pub(super) fn stop_here(&self, jobs: &[JobId], reason: StopReason) -> Vec<JobId> {
         let told = jobs.iter().filter(|id| {
             let worker = self.board.job(**id).and_then(|job| self.parts.workers.get(&job.job_type));
-            worker.inspect(|worker| worker.stop.do_send(Stop { job: Some(**id), reason })).is_some()
+            worker.inspect(|worker| worker.stop.tell(Stop { job: Some(**id), reason })).is_some()
         });
         told.copied().collect()
     }
@@ -313,7 +349,11 @@ impl Actor for QueueActor {
     fn started(&mut self, ctx: &mut Self::Context) {
         self.parts.pulses.beat("claim", CLAIM_LATE);
         self.parts.pulses.beat("rescue", CLAIM_LATE);
-        // pause and limits come with the first heartbeat; claims begin after it
-        self.beat(ctx);
+        // what an earlier life of this actor has started goes on; pause and limits come with the first heartbeat,
+        // and claims begin after it
+        let attached = self.attach();
+        ctx.wait(attached.map(|(), actor, ctx| actor.beat(ctx)));
     }
 }
+
+crate::supervisor::supervised!(QueueActor);

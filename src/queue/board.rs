@@ -82,6 +82,11 @@ impl Board {
         std::mem::take(&mut self.claim_again) || claimed.len() == room.any + room.urgent
     }
 
+    /// Takes on a job that runs here already; false if it is known.
+    pub fn adopt(&mut self, job: ClaimedJob) -> bool {
+        self.running.insert(job.id, job).is_none()
+    }
+
     /// Jobs that the database says are active, but that do not run here: if a claim is under way, it
     /// may be bringing them.
     pub fn stop_when_started(&mut self, jobs: &[JobId]) {

@@ -18,11 +18,18 @@ pub(super) struct Liveness {
     /// What ran here and is not over by the database: taken over when the lease runs out, and never given back as
     /// if it had not been begun.
     unsettled: HashMap<Held, Instant>,
+    /// Was there an earlier life, whose claims are not known?
+    is_second_life: bool,
 }
 
 impl Liveness {
     pub(super) fn new(now: Instant) -> Self {
-        Self { started: now, leases: LeaseWatch::default(), unsettled: HashMap::new() }
+        Self { started: now, leases: LeaseWatch::default(), unsettled: HashMap::new(), is_second_life: false }
+    }
+
+    /// After an earlier life: what that had claimed may have been begun.
+    pub(super) fn after_a_restart(now: Instant) -> Self {
+        Self { is_second_life: true, ..Self::new(now) }
     }
 
     /// A job ran here, and its end could not be recorded.
@@ -39,7 +46,12 @@ impl Liveness {
             now.duration_since(*since) < UNSETTLED || active.iter().any(|beat| held(beat) == *one)
         });
         let own = active.iter().filter(|beat| beat.owner == owner).map(held);
-        own.filter(|one| !here.contains(one) && !self.unsettled.contains_key(one)).collect()
+        let unknown: Vec<Held> = own.filter(|one| !here.contains(one) && !self.unsettled.contains_key(one)).collect();
+        if !std::mem::take(&mut self.is_second_life) {
+            return unknown;
+        }
+        self.unsettled.extend(unknown.into_iter().map(|one| (one, now)));
+        Vec::new()
     }
 
     /// The jobs whose heartbeat has stood still for a `lease`; `quiet` says for how long it had before this process

@@ -17,6 +17,7 @@ use crate::{
     event::{Bus, Event, Pulses},
     queue::EnqueueTick,
     store::{Amendments, Setting, Slot, StoreError},
+    supervisor::Call,
     sync_type::{Scope, SyncTypes},
 };
 
@@ -42,7 +43,7 @@ pub struct SchedulerSettings {
 /// Owns the timers; the database is the truth of what they wait for.
 pub struct SchedulerActor {
     board: Arc<dyn SettingsBoard>,
-    queue: Recipient<EnqueueTick>,
+    queue: Arc<dyn Call<EnqueueTick>>,
     types: Arc<SyncTypes>,
     bus: Bus,
     pulses: Pulses,
@@ -60,7 +61,7 @@ impl SchedulerActor {
     #[must_use]
     pub fn new(
         board: Arc<dyn SettingsBoard>,
-        queue: Recipient<EnqueueTick>,
+        queue: Arc<dyn Call<EnqueueTick>>,
         types: Arc<SyncTypes>,
         bus: Bus,
         pulses: Pulses,
@@ -161,7 +162,7 @@ impl SchedulerActor {
                     (agents.clone(), Some(agents))
                 }
             };
-            let fired = queue.send(EnqueueTick { slot: asked, agents: meant }).await;
+            let fired = queue.call(EnqueueTick { slot: asked, agents: meant }).await;
             let fired = fired.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
             Ok::<_, String>((looked_up, fired.is_some()))
         };
@@ -388,3 +389,5 @@ impl Handler<Snapshot> for SchedulerActor {
         self.snapshot()
     }
 }
+
+crate::supervisor::supervised!(SchedulerActor);

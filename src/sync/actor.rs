@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use actix::prelude::*;
 use serde::Serialize;
+use tokio::sync::watch::{Receiver, Sender};
 
 use super::port::{Progress, RunEnd, RunJob, StopHandle, StopReason, Watch};
 use crate::domain::{AgentId, ClaimedJob, JobId, JobType, RunId};
@@ -54,10 +55,25 @@ pub struct Running {
     pub stopping: bool,
 }
 
+/// What runs here, and how will it end? For a queue that was started anew. Reply: one entry a running job.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "Vec<Attached>")]
+pub struct Attach;
+
+/// One running job, and its end to come.
+#[derive(Debug, Clone)]
+pub struct Attached {
+    /// The job.
+    pub job: ClaimedJob,
+    /// Its end, once it has come; closed without one if its actor ends.
+    pub end: Receiver<Option<RunEnd>>,
+}
+
 struct Entry {
     job: ClaimedJob,
     stop: StopHandle,
     watch: Watch,
+    end: Sender<Option<RunEnd>>,
 }
 
 /// Runs the jobs of one sync type; the work happens in tasks below it.
@@ -83,15 +99,17 @@ impl Handler<Run> for SyncActor {
 
     fn handle(&mut self, Run { job }: Run, _: &mut Self::Context) -> Self::Result {
         let (id, run) = (job.id, job.run);
-        let entry = Entry { job, stop: StopHandle::default(), watch: Watch::default() };
+        let entry = Entry { job, stop: StopHandle::default(), watch: Watch::default(), end: Sender::new(None) };
         let (runner, job) = (self.runner.clone(), entry.job.clone());
         let (stop, watch) = (entry.stop.clone(), entry.watch.clone());
         self.running.insert(id, entry);
         let work = async move { runner.run(job, stop, watch).await };
         Box::pin(work.into_actor(self).map(move |end, actor, _| {
             // the job may run here again already, if another process had taken it over in between
-            if actor.running.get(&id).is_some_and(|entry| entry.job.run == run) {
-                actor.running.remove(&id);
+            if actor.running.get(&id).is_some_and(|entry| entry.job.run == run)
+                && let Some(entry) = actor.running.remove(&id)
+            {
+                entry.end.send_replace(Some(end.clone()));
             }
             end
         }))
@@ -112,6 +130,15 @@ impl Handler<Stop> for SyncActor {
     }
 }
 
+impl Handler<Attach> for SyncActor {
+    type Result = MessageResult<Attach>;
+
+    fn handle(&mut self, _: Attach, _: &mut Self::Context) -> Self::Result {
+        let attached = |entry: &Entry| Attached { job: entry.job.clone(), end: entry.end.subscribe() };
+        MessageResult(self.running.values().map(attached).collect())
+    }
+}
+
 impl Handler<Status> for SyncActor {
     type Result = Vec<Running>;
 
@@ -127,3 +154,5 @@ impl Handler<Status> for SyncActor {
         self.running.values().map(entry).collect()
     }
 }
+
+crate::supervisor::supervised!(SyncActor);

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use tokio::task::JoinError;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 
 use super::{
@@ -63,7 +64,8 @@ impl Runner {
             let outcome = pipeline.run().await;
             (outcome, pipeline.finish)
         };
-        let mut task = self.runtime.spawn(work.in_current_span());
+        // it ends with whoever waits for it
+        let mut task = AbortOnDropHandle::new(self.runtime.spawn(work.in_current_span()));
         let text = tokio::select! {
             done = &mut task => return without_guess(finished(done, watch), stop),
             () = stop.token().cancelled() => None,

@@ -7,7 +7,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use actix::Addr;
 use reqwest::{Method, StatusCode};
 use serde_json::{Map, Value as Json};
 use tempfile::TempDir;
@@ -24,6 +23,7 @@ use crate::{
     settings::Settings,
     source::Source,
     store::{Agent, DataQuery, JobQuery, Run, RunQuery},
+    supervisor::{Escalate, GaveUp, Handle, Policy},
     sync::SyncActor,
     sync_type::SyncTypes,
 };
@@ -47,6 +47,8 @@ pub struct Builder {
     environment: HashMap<String, String>,
     observers: Vec<Observer>,
     real_source: bool,
+    supervision: Option<Policy>,
+    escalate: Option<Escalate>,
 }
 
 impl Builder {
@@ -92,6 +94,14 @@ impl Builder {
         self
     }
 
+    /// Starts actors anew by these rules, and calls this instead of ending the process where they give up.
+    #[must_use]
+    pub fn supervise(mut self, policy: Policy, escalate: impl Fn(&str, GaveUp) + Send + Sync + 'static) -> Self {
+        self.supervision = Some(policy);
+        self.escalate = Some(Arc::new(escalate));
+        self
+    }
+
     /// Starts the app inside the running actix system. Timers are off unless a setting turns them on.
     pub async fn start(self) -> TestApp {
         let throwaway = tempfile::tempdir().unwrap();
@@ -116,6 +126,8 @@ impl Builder {
             reader: settings.sandbox.worker.is_none().then(|| Arc::new(ReadHere) as Arc<dyn ReadReports>),
             clock: Some(Arc::new(self.clock.clone())),
             observers: self.observers,
+            supervision: self.supervision,
+            escalate: self.escalate,
         };
         let app = App::start(settings, parts).await.unwrap();
         let http = crate::http::client().build().unwrap();
@@ -137,13 +149,13 @@ impl Builder {
 /// A running app, as tests see it.
 pub struct TestApp {
     /// The timers: send `UpdateInterval`, `Snapshot`, ...
-    pub scheduler: Addr<SchedulerActor>,
+    pub scheduler: Handle<SchedulerActor>,
     /// The queue: send `Enqueue`, `StopJobs`, `Snapshot`, ...
-    pub queue: Addr<QueueActor>,
+    pub queue: Handle<QueueActor>,
     /// One actor a sync type: send `Stop`, `Status`.
-    pub syncs: HashMap<SyncType, Addr<SyncActor>>,
+    pub syncs: HashMap<SyncType, Handle<SyncActor>>,
     /// The write-back queue: send `EnqueueItems`, `OutboxStats`, ...
-    pub outbox: Addr<OutboxActor>,
+    pub outbox: Handle<OutboxActor>,
     /// The app itself: store, events.
     pub app: App,
     /// Where its reports come from.

@@ -38,7 +38,7 @@ fn stage(agents: &[&str], concurrency: usize) -> Stage {
         types.iter().map(|spec| (spec.name.to_string(), SyncActor::new(runner.clone()).start())).collect();
     let operations = Arc::new(Operations::built_in().unwrap());
     let pulses = Pulses::default();
-    let worker = |sync: &Addr<SyncActor>| Worker { run: sync.clone().recipient(), stop: sync.clone().recipient() };
+    let worker = |sync: &Addr<SyncActor>| Worker::new(sync.clone());
     let settings = QueueSettings {
         concurrency,
         throttle: Duration::from_secs(30),
@@ -68,7 +68,7 @@ impl Stage {
     fn scheduler(&self) -> Addr<SchedulerActor> {
         SchedulerActor::new(
             Arc::new(self.board.clone()),
-            self.queue.clone().recipient(),
+            Arc::new(self.queue.clone()),
             Arc::new(types()),
             self.bus.clone(),
             self.pulses.clone(),

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use actix::Addr;
+use lockstep::supervisor::Handle;
 use lockstep::{
     domain::{Clock, Record, Stage},
     event::Event,
@@ -115,7 +115,7 @@ async fn an_approved_run_is_applied_and_its_missing_rows_are_a_first_miss() {
 
 #[actix::test]
 async fn an_approved_run_that_a_shutdown_interrupts_is_carried_on() {
-    let target: Arc<OnceLock<Addr<SyncActor>>> = Arc::default();
+    let target: Arc<OnceLock<Handle<SyncActor>>> = Arc::default();
     let addr = target.clone();
     let interrupt = move |event: &Event| {
         let Event::Progressed { stage: Stage::Apply, done: 10, total: 20.., .. } = event else { return };

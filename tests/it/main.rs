@@ -35,5 +35,6 @@ mod sources;
 mod stops;
 mod storage;
 mod stories;
+mod supervision;
 mod throwaway;
 mod tree;

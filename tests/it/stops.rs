@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use actix::Addr;
+use lockstep::supervisor::Handle;
 use lockstep::{
     domain::Stage,
     event::Event,
@@ -23,7 +23,7 @@ const STOP_AT: usize = 20;
 #[actix::test]
 async fn a_stop_in_mid_run_leaves_whole_batches_and_the_next_run_finishes_the_rest() {
     for sync_type in TYPES {
-        let target: Arc<OnceLock<Addr<SyncActor>>> = Arc::default();
+        let target: Arc<OnceLock<Handle<SyncActor>>> = Arc::default();
         let seen = Arc::new(AtomicUsize::new(0));
         let (addr, count) = (target.clone(), seen.clone());
         // a real Stop message, answered by the real actor, while the batch it interrupts is just written
@@ -69,7 +69,7 @@ async fn a_stop_in_mid_run_leaves_whole_batches_and_the_next_run_finishes_the_re
 
 #[actix::test]
 async fn follow_ups_are_started_even_if_the_stop_came_after_the_last_batch() {
-    let target: Arc<OnceLock<Addr<SyncActor>>> = Arc::default();
+    let target: Arc<OnceLock<Handle<SyncActor>>> = Arc::default();
     let addr = target.clone();
     let stop_at_the_end = move |event: &Event| {
         let Event::Progressed { stage: Stage::Apply, done: 20, .. } = event else { return };
@@ -122,7 +122,7 @@ async fn a_run_that_takes_too_long_comes_to_its_next_batch_and_tells_what_it_wro
 
 #[actix::test]
 async fn a_stop_between_reading_and_planning_leaves_counts_that_balance() {
-    let queue: Arc<OnceLock<Addr<QueueActor>>> = Arc::default();
+    let queue: Arc<OnceLock<Handle<QueueActor>>> = Arc::default();
     let to_stop = queue.clone();
     let stop_at_plan = move |event: &Event| {
         if let (Event::Progressed { stage: Stage::Plan, .. }, Some(queue)) = (event, to_stop.get()) {

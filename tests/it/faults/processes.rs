@@ -78,11 +78,10 @@ async fn sigterm_under_load_exits_in_time_and_no_attempt_is_lost() {
     let two = world.serve("two").await;
     two.idle(Duration::from_secs(60)).await;
     two.assert_truth(&world, &truth, "after the restart").await;
-    assert_eq!(
-        server.sql("SELECT count(*) FROM job WHERE attempt <> 1 OR outcome <> 'succeeded'"),
-        "0",
-        "no attempt was lost"
-    );
+    // one that was given back after its last batch finds nothing left to change
+    let other = "SELECT job_type, agent_id, reason, attempt, outcome, error FROM job \
+                 WHERE attempt <> 1 OR outcome NOT IN ('succeeded', 'unchanged')";
+    assert_eq!(server.sql(other), "", "no attempt was lost");
 }
 
 #[actix::test]

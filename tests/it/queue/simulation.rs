@@ -85,7 +85,7 @@ async fn a_day(agents: usize, concurrency: usize) {
         }
     })]);
     let runner: Arc<dyn RunJob> = Arc::new(Simulated { board: board.clone(), clock, seen: seen.clone() });
-    let worker = |actor: &Addr<SyncActor>| Worker { run: actor.clone().recipient(), stop: actor.clone().recipient() };
+    let worker = |actor: &Addr<SyncActor>| Worker::new(actor.clone());
     let workers =
         types.iter().map(|spec| (spec.name.job_type(), worker(&SyncActor::new(runner.clone()).start()))).collect();
     let (pulses, jobs) = (Pulses::default(), Arc::new(board.clone()));
@@ -110,7 +110,8 @@ async fn a_day(agents: usize, concurrency: usize) {
     let queue = QueueActor::new(parts, settings).start();
     let schedule = SchedulerSettings { enabled: true, minute: Duration::from_secs(60), reload: Duration::from_secs(5) };
     let (settings_board, ticks) = (Arc::new(board.clone()), queue.clone().recipient());
-    SchedulerActor::new(settings_board, ticks, types.clone(), bus, pulses.clone(), Arc::new(clock), schedule).start();
+    SchedulerActor::new(settings_board, Arc::new(ticks), types.clone(), bus, pulses.clone(), Arc::new(clock), schedule)
+        .start();
 
     for _ in 0..24 * 60 {
         tokio::time::sleep(Duration::from_secs(60)).await;

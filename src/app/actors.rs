@@ -1,0 +1,139 @@
+//! How are the actors started? Each by its supervisor's rules; what outlives one of their lives is made here.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use actix::prelude::*;
+
+use super::{Io, outbox};
+use crate::{
+    domain::{Class, JobType, SyncType},
+    event::Pulses,
+    operation::Operations,
+    outbox::{OperationRunner, OutboxActor, Routes},
+    queue::{self, Keep, QueueActor, QueueSettings, Worker},
+    scheduler::{SchedulerActor, SchedulerSettings},
+    settings::Settings,
+    supervisor::{self, Escalate, Handle, Policy, Supervised, SupervisorActor},
+    sync::{Context, RunJob, Runner, SyncActor},
+};
+
+/// All actors of the service.
+pub(super) struct Actors {
+    pub scheduler: Handle<SchedulerActor>,
+    pub queue: Handle<QueueActor>,
+    pub syncs: HashMap<SyncType, Handle<SyncActor>>,
+    pub outbox: Handle<OutboxActor>,
+    pub supervisor: Addr<SupervisorActor>,
+    /// The supervisor's thread.
+    pub thread: Arbiter,
+}
+
+/// Starts them all.
+pub(super) fn start(
+    settings: &Settings,
+    context: &Arc<Context>,
+    io: &Io,
+    (operations, routes, pulses): (&Arc<Operations>, Routes, &Pulses),
+    (policy, escalate): (Policy, Escalate),
+) -> Actors {
+    let mut watched: Vec<Arc<dyn Supervised>> = Vec::new();
+    let mut worker = |name: String, runner: &Arc<dyn RunJob>| {
+        let runner = runner.clone();
+        let (handle, child) = supervisor::start(name, move || SyncActor::new(runner.clone()));
+        watched.push(child);
+        handle
+    };
+    let runner: Arc<dyn RunJob> = Arc::new(Runner::new(context.clone(), io.handle()));
+    let syncs: HashMap<SyncType, Handle<SyncActor>> =
+        context.types.iter().map(|spec| (spec.name.clone(), worker(format!("sync {}", spec.name), &runner))).collect();
+    let runner: Arc<dyn RunJob> = Arc::new(Arc::new(OperationRunner {
+        context: context.clone(),
+        operations: operations.clone(),
+        routes: routes.clone(),
+        runtime: io.handle(),
+    }));
+    let (writes, downloads) = (worker("writes".to_owned(), &runner), worker("downloads".to_owned(), &runner));
+    let mut workers: HashMap<JobType, Worker> =
+        syncs.iter().map(|(name, sync)| (name.job_type(), Worker::new(sync.clone()))).collect();
+    workers.extend(operations.iter().map(|spec| {
+        let actor = if spec.class == Class::Write { &writes } else { &downloads };
+        (spec.name.clone(), Worker::new(actor.clone()))
+    }));
+
+    let parts = outbox::parts(settings, context, io, pulses, routes);
+    let (outbox, child) = supervisor::start("outbox", move || OutboxActor::new(parts.clone()));
+    watched.push(child);
+    let parts = queue::Parts {
+        jobs: Arc::new(context.store.clone()),
+        workers,
+        types: context.types.clone(),
+        operations: operations.clone(),
+        bus: context.bus.clone(),
+        pulses: pulses.clone(),
+        clock: context.clock.clone(),
+        coordination: context.coordination.clone(),
+    };
+    let own = queue_settings(settings, context);
+    let has_lived = AtomicBool::new(false);
+    let (queue, child) = supervisor::start("queue", move || {
+        let queue = QueueActor::new(parts.clone(), own.clone());
+        if has_lived.swap(true, Ordering::SeqCst) { queue.started_anew() } else { queue }
+    });
+    watched.push(child);
+    let (scheduler, child) = supervisor::start("scheduler", scheduler(settings, context, &queue, pulses));
+    watched.push(child);
+
+    let thread = Arbiter::new();
+    let bus = context.bus.clone();
+    let supervisor = SupervisorActor::start_in_arbiter(&thread.handle(), move |_| {
+        SupervisorActor::new(watched, policy, bus, escalate)
+    });
+    Actors { scheduler, queue, syncs, outbox, supervisor, thread }
+}
+
+fn scheduler(
+    settings: &Settings,
+    context: &Arc<Context>,
+    queue: &Handle<QueueActor>,
+    pulses: &Pulses,
+) -> impl Fn() -> SchedulerActor + Send + Sync + 'static {
+    let (context, queue, pulses) = (context.clone(), queue.clone(), pulses.clone());
+    let own = SchedulerSettings {
+        enabled: settings.scheduler.enabled,
+        minute: settings.minute(),
+        reload: Duration::from_millis(settings.queue.heartbeat_ms),
+    };
+    move || {
+        SchedulerActor::new(
+            Arc::new(context.store.clone()),
+            Arc::new(queue.clone()),
+            context.types.clone(),
+            context.bus.clone(),
+            pulses.clone(),
+            context.clock.clone(),
+            own,
+        )
+    }
+}
+
+fn queue_settings(settings: &Settings, context: &Context) -> QueueSettings {
+    QueueSettings {
+        concurrency: settings.queue.concurrency,
+        throttle: Duration::from_millis(settings.queue.throttle_ms),
+        heartbeat: Duration::from_millis(settings.queue.heartbeat_ms),
+        lease: Duration::from_millis(settings.queue.lease_ms),
+        keep: Keep {
+            jobs: Duration::from_secs(settings.queue.keep_jobs_days * 86_400),
+            runs: Duration::from_secs(settings.queue.keep_runs_days * 86_400),
+            documents: context.keep.age,
+        },
+        owner: context.owner.clone(),
+    }
+}

@@ -1,0 +1,14 @@
+//! Do the actors live? Each is watched, started anew when it ends, and reached through a handle that outlives it.
+
+mod actor;
+mod child;
+mod handle;
+mod policy;
+
+pub use actor::{Escalate, GetRestarts, Retire, SupervisorActor};
+pub(crate) use child::supervised;
+#[cfg(feature = "testing")]
+pub use child::{Freeze, Panic};
+pub use child::{Supervised, UntilEnd, start};
+pub use handle::{Call, CallError, Handle};
+pub use policy::{GaveUp, Policy, Restarts};
