@@ -62,6 +62,12 @@ end_run() {
     rm -rf "$run"
 }
 
+# Runs a check whose program need not be there; says so if it is not.
+where_present() { # where_present PROGRAM COMMAND...
+    local program=$1; shift
+    if command -v "$program" >/dev/null; then "$@"; else echo "not run, because it is not installed: $program"; fi
+}
+
 # --- what is needed
 
 needed=""

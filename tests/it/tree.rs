@@ -232,6 +232,17 @@ fn sql_lives_in_the_store_alone() {
 }
 
 #[test]
+fn every_snapshot_is_compared_with_something() {
+    let tests = sources(&root().join("tests"));
+    let text: String = tests.iter().map(|path| fs::read_to_string(path).unwrap()).collect();
+    let snapshots = fs::read_dir(root().join("tests/it/queue/snapshots")).unwrap().map(|entry| entry.unwrap().path());
+    let nobody: Vec<_> = snapshots
+        .filter(|path| !text.contains(&format!("async fn {}(rig", path.file_stem().unwrap().to_string_lossy())))
+        .collect();
+    assert!(nobody.is_empty(), "no test names these: {nobody:?}");
+}
+
+#[test]
 fn paths_are_found() {
     let text = "use crate::{\n    domain::{AgentId, Clock},\n    store,\n    sync_type::spec::{self, Guards as G},\n};\n\
                 let x = crate::report::read(); use super::{super::a::B, c::*}; mycrate::no";
