@@ -20,7 +20,7 @@ use lockstep::{
         Action, Clock, Models, NewItem,
         item::{Model, Repeat},
     },
-    event::{Bus, Event, Pulses},
+    event::{Bus, Event, Liveness},
     outbox::{
         EnqueueItems, Named, OutboxActor, OutboxParts, OutboxSettings, Routes, Sink,
         sinks::{Webhook, WebhookConfig},
@@ -102,7 +102,7 @@ impl Bench {
             owner: "bench".to_owned(),
         };
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let told = (bus, Pulses::default(), clock);
+        let told = (bus, Liveness::default(), clock);
         let outbox = OutboxActor::new(OutboxParts::new(store.clone(), told, routes, settings, io.clone())).start();
         Ok(Self { store, outbox, delivered, arrived })
     }

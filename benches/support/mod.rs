@@ -19,7 +19,7 @@ use lockstep::{
     app::SystemClock,
     coordination::Memory,
     domain::{Admission, AgentId, ClaimedJob, Clock, JobId, NextStep, Outcome, Reason},
-    event::{Bus, Pulses},
+    event::{Bus, Liveness},
     operation::Operations,
     queue::{End, Enqueue, JobBoard, Keep, Parts, QueueActor, QueueSettings, Snapshot, Worker},
     store::Store,
@@ -116,7 +116,7 @@ impl Bench {
             types,
             operations: Arc::new(Operations::built_in()?),
             bus: Bus::new(Vec::new()),
-            pulses: Pulses::default(),
+            liveness: Liveness::default(),
             clock: Arc::new(SystemClock),
             coordination: Arc::new(Memory::default()),
         };

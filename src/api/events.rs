@@ -11,7 +11,7 @@ use tokio::sync::{
 };
 
 use super::{Api, Problem};
-use crate::coordination::{Heard, Word};
+use crate::coordination::{Received, RelayMessage};
 
 /// A client that reads slower than this many events behind is parted; it comes back where it was.
 const BEHIND: usize = 256;
@@ -36,7 +36,7 @@ struct From {
 async fn events(api: web::Data<Api>, request: HttpRequest, query: web::Query<From>) -> Result<impl Responder, Problem> {
     let header = request.headers().get("Last-Event-ID").and_then(|id| id.to_str().ok()).map(str::to_owned);
     let after = header.or_else(|| query.into_inner().last_event_id);
-    let (missed, mut words) = match &after {
+    let (missed, mut messages) = match &after {
         Some(after) => api.context.coordination.listen_after(after),
         None => (Some(Vec::new()), api.context.coordination.listen()),
     };
@@ -48,26 +48,26 @@ async fn events(api: web::Data<Api>, request: HttpRequest, query: web::Query<Fro
         if missed.is_none() && !reset(&send).await {
             return;
         }
-        for heard in missed.into_iter().flatten() {
-            if !give(&heard, &send).await {
+        for received in missed.into_iter().flatten() {
+            if !give(&received, &send).await {
                 return;
             }
         }
-        forward(&mut words, &send).await;
+        forward(&mut messages, &send).await;
     };
     actix_rt::spawn(async move { closing.run_until_cancelled(stream).await });
     Ok(sse::Sse::from_infallible_receiver(receive).with_keep_alive(KEEP_ALIVE).with_retry_duration(RETRY))
 }
 
-async fn forward(words: &mut Receiver<Arc<Heard>>, send: &mpsc::Sender<sse::Event>) {
+async fn forward(messages: &mut Receiver<Arc<Received>>, send: &mpsc::Sender<sse::Event>) {
     loop {
-        let heard = tokio::select! {
+        let received = tokio::select! {
             () = send.closed() => return,
-            heard = words.recv() => heard,
+            received = messages.recv() => received,
         };
-        match heard {
-            Ok(heard) => {
-                if !give(&heard, send).await {
+        match received {
+            Ok(received) => {
+                if !give(&received, send).await {
                     return;
                 }
             }
@@ -78,11 +78,13 @@ async fn forward(words: &mut Receiver<Arc<Heard>>, send: &mpsc::Sender<sse::Even
 }
 
 /// False if the client is gone.
-async fn give(heard: &Heard, send: &mpsc::Sender<sse::Event>) -> bool {
-    match &heard.word {
-        Word::Signal(_) => true,
-        Word::Event(json) => send.send(sse::Data::new(json.as_str()).id(heard.id.as_str()).into()).await.is_ok(),
-        Word::Gap => reset(send).await,
+async fn give(received: &Received, send: &mpsc::Sender<sse::Event>) -> bool {
+    match &received.message {
+        RelayMessage::Signal(_) => true,
+        RelayMessage::Event(json) => {
+            send.send(sse::Data::new(json.as_str()).id(received.id.as_str()).into()).await.is_ok()
+        }
+        RelayMessage::Gap => reset(send).await,
     }
 }
 

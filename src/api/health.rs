@@ -30,7 +30,7 @@ async fn ready(api: web::Data<Api>) -> Result<HttpResponse, Problem> {
         let text = format!("the actor '{}' has ended and is started anew", down.name);
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "actor_gone", text));
     }
-    let loops = api.pulses.all();
+    let loops = api.liveness.all();
     if let Some(late) = loops.iter().find(|pulse| pulse.is_late) {
         let text = format!("the loop '{}' has not got on for {} ms", late.name, late.since_ms);
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "loop_late", text));

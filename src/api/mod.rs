@@ -43,7 +43,7 @@ use turns::Turns;
 
 use crate::{
     domain::{AgentId, SyncType},
-    event::{Metrics, Pulses},
+    event::{Liveness, Metrics},
     operation::Operations,
     outbox::OutboxActor,
     queue::QueueActor,
@@ -68,7 +68,7 @@ pub struct Api {
     /// All operations.
     pub operations: Arc<Operations>,
     /// The loops of this process.
-    pub pulses: Pulses,
+    pub liveness: Liveness,
     /// What has been counted.
     pub metrics: Metrics,
     /// The timers.

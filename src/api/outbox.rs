@@ -206,7 +206,7 @@ async fn fail(api: web::Data<Api>, id: web::Path<ItemId>, body: JsonBody<Failed>
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
-struct Word {
+struct RelayMessage {
     even_if_done: bool,
 }
 
@@ -217,7 +217,7 @@ async fn retry(
     id: web::Path<ItemId>,
     body: Result<web::Bytes, actix_web::Error>,
 ) -> Result<HttpResponse, Problem> {
-    let Word { even_if_done } = optional_json(&problem::body(body)?)?;
+    let RelayMessage { even_if_done } = optional_json(&problem::body(body)?)?;
     api.outbox.send(RedriveItem { item: *id, even_if_done }).await??;
     Ok(HttpResponse::Ok().json(found(&api, *id).await?))
 }

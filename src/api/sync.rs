@@ -73,7 +73,7 @@ async fn status(api: web::Data<Api>) -> Result<HttpResponse, Problem> {
         "autoSync": schedule.running,
         "pause": queue.pause,
         "actors": super::health::actors(&api).await?,
-        "loops": api.pulses.all(),
+        "loops": api.liveness.all(),
         "openHolds": holds,
         "health": if attention.is_empty() { "ok" } else { "attention" },
         "attention": attention,

@@ -14,7 +14,7 @@ use actix::prelude::*;
 use super::{Io, outbox};
 use crate::{
     domain::{Class, JobType, SyncType},
-    event::Pulses,
+    event::Liveness,
     operation::Operations,
     outbox::{OperationRunner, OutboxActor, Routes},
     queue::{self, Keep, QueueActor, QueueSettings, Worker},
@@ -40,7 +40,7 @@ pub(super) fn start(
     settings: &Settings,
     context: &Arc<Context>,
     io: &Io,
-    (operations, routes, pulses): (&Arc<Operations>, Routes, &Pulses),
+    (operations, routes, liveness): (&Arc<Operations>, Routes, &Liveness),
     (policy, escalate): (Policy, Escalate),
 ) -> Actors {
     let mut watched: Vec<Arc<dyn Supervised>> = Vec::new();
@@ -67,7 +67,7 @@ pub(super) fn start(
         (spec.name.clone(), Worker::new(actor.clone()))
     }));
 
-    let parts = outbox::parts(settings, context, io, pulses, routes);
+    let parts = outbox::parts(settings, context, io, liveness, routes);
     let (outbox, child) = supervisor::start("outbox", move || OutboxActor::new(parts.clone()));
     watched.push(child);
     let parts = queue::Parts {
@@ -76,7 +76,7 @@ pub(super) fn start(
         types: context.types.clone(),
         operations: operations.clone(),
         bus: context.bus.clone(),
-        pulses: pulses.clone(),
+        liveness: liveness.clone(),
         clock: context.clock.clone(),
         coordination: context.coordination.clone(),
     };
@@ -87,7 +87,7 @@ pub(super) fn start(
         if has_lived.swap(true, Ordering::SeqCst) { queue.started_anew() } else { queue }
     });
     watched.push(child);
-    let (scheduler, child) = supervisor::start("scheduler", scheduler(settings, context, &queue, pulses));
+    let (scheduler, child) = supervisor::start("scheduler", scheduler(settings, context, &queue, liveness));
     watched.push(child);
 
     let thread = Arbiter::new();
@@ -102,9 +102,9 @@ fn scheduler(
     settings: &Settings,
     context: &Arc<Context>,
     queue: &Handle<QueueActor>,
-    pulses: &Pulses,
+    liveness: &Liveness,
 ) -> impl Fn() -> SchedulerActor + Send + Sync + 'static {
-    let (context, queue, pulses) = (context.clone(), queue.clone(), pulses.clone());
+    let (context, queue, liveness) = (context.clone(), queue.clone(), liveness.clone());
     let own = SchedulerSettings {
         enabled: settings.scheduler.enabled,
         minute: settings.minute(),
@@ -116,7 +116,7 @@ fn scheduler(
             Arc::new(queue.clone()),
             context.types.clone(),
             context.bus.clone(),
-            pulses.clone(),
+            liveness.clone(),
             context.clock.clone(),
             own,
         )

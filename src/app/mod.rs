@@ -20,9 +20,9 @@ mod check;
 mod clock;
 mod first_token;
 mod outbox;
+mod relay;
 mod seed;
 mod source;
-mod words;
 
 pub use check::check;
 pub use clock::SystemClock;
@@ -35,7 +35,7 @@ use crate::{
     api::{self, Api, Spool},
     coordination::{Coordination, Memory, Redis},
     domain::{BreakerPolicy, Clock, SyncType},
-    event::{Bus, Metrics, Observer, Pulses},
+    event::{Bus, Liveness, Metrics, Observer},
     operation::Operations,
     outbox::{DrainOutbox, OutboxActor, Sink},
     queue::{self, Drain, QueueActor},
@@ -93,7 +93,7 @@ pub struct App {
     /// The events.
     pub bus: Bus,
     /// The loops of this process.
-    pub pulses: Pulses,
+    pub liveness: Liveness,
     /// Who may look at the pages.
     pub sessions: Sessions,
     /// The file with the admin's token, if that was made at this start.
@@ -101,7 +101,7 @@ pub struct App {
     /// The supervisor's.
     thread: Arbiter,
     server: ServerHandle,
-    hearing: JoinHandle<()>,
+    relay: JoinHandle<()>,
     closing: CancellationToken,
     grace: Duration,
     io: Io,
@@ -165,7 +165,7 @@ pub async fn context(settings: &Settings, io: &Io, parts: &mut Parts) -> anyhow:
         Some(clock) => clock,
         None => clock::for_database(&store, Duration::from_millis(settings.queue.heartbeat_ms), &io.handle()).await?,
     };
-    parts.observers.push(words::teller(coordination.clone()));
+    parts.observers.push(relay::publisher(coordination.clone()));
     Ok(Context {
         owner,
         coordination,
@@ -248,18 +248,18 @@ impl App {
         let new_token = first_token::first_token(&settings, &context).await?;
 
         let operations = Arc::new(Operations::load(&settings.queue.operations_dir)?);
-        let pulses = Pulses::default();
+        let liveness = Liveness::default();
         let routes = outbox::routes(&settings.sink)?.otherwise(parts.sink.take());
         let supervision =
             (parts.supervision.take().unwrap_or_default(), parts.escalate.take().unwrap_or_else(end_process));
         let Actors { scheduler, queue, syncs, outbox, supervisor, thread } =
-            actors::start(&settings, &context, &io, (&operations, routes, &pulses), supervision);
+            actors::start(&settings, &context, &io, (&operations, routes, &liveness), supervision);
         let closing = CancellationToken::new();
         let sessions = Sessions::default();
         let api = Api {
             context: context.clone(),
             operations,
-            pulses: pulses.clone(),
+            liveness: liveness.clone(),
             metrics,
             closing: closing.clone(),
             scheduler: scheduler.clone(),
@@ -273,7 +273,7 @@ impl App {
             spool: Arc::new(spool(&settings)),
             previews: Arc::new(api::previews()),
         };
-        let listener_of_words = words::listen(&context.coordination, queue.clone(), scheduler.clone(), outbox.clone());
+        let following = relay::listen(&context.coordination, queue.clone(), scheduler.clone(), outbox.clone());
         let (addr, server) = api::serve(api, listener, ui::routes(sessions.clone())).context("cannot start the API")?;
         Ok(Self {
             addr,
@@ -285,11 +285,11 @@ impl App {
             thread,
             store: context.store.clone(),
             bus: context.bus.clone(),
-            pulses,
+            liveness,
             sessions,
             new_token,
             server,
-            hearing: listener_of_words,
+            relay: following,
             closing,
             grace: Duration::from_secs(settings.limits.shutdown_seconds),
             io,
@@ -304,7 +304,7 @@ impl App {
             tracing::warn!("the supervisor had ended before the service");
         }
         self.thread.stop();
-        self.hearing.abort();
+        self.relay.abort();
         self.closing.cancel();
         let until = tokio::time::Instant::now() + self.grace;
         // a database that hangs keeps nobody from ending

@@ -7,7 +7,7 @@ use anyhow::anyhow;
 use super::Io;
 use crate::{
     domain::item::{Model, Models},
-    event::Pulses,
+    event::Liveness,
     outbox::{
         Named, OutboxParts, OutboxSettings, Routes, Sink,
         sinks::{CsvFile, Sheets, Webhook},
@@ -49,7 +49,13 @@ fn models(settings: &SinkSettings) -> Models {
 }
 
 /// What the write-back queue works with.
-pub(super) fn parts(settings: &Settings, context: &Context, io: &Io, pulses: &Pulses, routes: Routes) -> OutboxParts {
+pub(super) fn parts(
+    settings: &Settings,
+    context: &Context,
+    io: &Io,
+    liveness: &Liveness,
+    routes: Routes,
+) -> OutboxParts {
     // a batch of posts one after the other; a sheet's looks, and each of its rows alone
     let longest = settings.sink.webhook.values().map(|one| one.timeout_ms * settings.sink.batch);
     let sheets = settings.sink.sheets.values().map(|one| one.timeout_ms * (settings.sink.batch + 8));
@@ -64,6 +70,6 @@ pub(super) fn parts(settings: &Settings, context: &Context, io: &Io, pulses: &Pu
         lease: Duration::from_millis(settings.queue.lease_ms),
         owner: context.owner.clone(),
     };
-    let told = (context.bus.clone(), pulses.clone(), context.clock.clone());
+    let told = (context.bus.clone(), liveness.clone(), context.clock.clone());
     OutboxParts::new(context.store.clone(), told, routes, own, io.handle())
 }

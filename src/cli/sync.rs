@@ -15,7 +15,7 @@ use super::{Exit, known_agent, open, output::say, progress::Bar};
 use crate::{
     app::Io,
     delta::{ChangeKind, Plan, Verdict},
-    domain::{AgentId, Beat, ClaimedJob, Class, LeaseWatch, NewJob, Outcome, Reason, Stage},
+    domain::{AgentId, ClaimedJob, Class, Heartbeat, LeaseWatch, NewJob, Outcome, Reason, Stage},
     report::Report,
     settings::Settings,
     source::{Ask, Fetched, SourceError},
@@ -210,7 +210,7 @@ async fn claim(
     let lease = Duration::from_millis(settings.queue.lease_ms);
     let started = Instant::now();
     let mut watch = LeaseWatch::default();
-    let mut first: Option<Vec<Beat>> = None;
+    let mut first: Option<Vec<Heartbeat>> = None;
     loop {
         if let Some(claimed) = context.store.enqueue_claimed(job.clone(), owner.to_owned(), context.clock.now()).await?
         {

@@ -9,7 +9,7 @@ use std::{
 use async_trait::async_trait;
 use tokio::sync::broadcast;
 
-use super::{Coordination, Health, Heard, KnownWindow, Permit, Word, limit::Limits, ring::Ring};
+use super::{Coordination, Health, KnownWindow, Permit, Received, RelayMessage, limit::Limits, ring::Ring};
 use crate::domain::Timestamp;
 
 /// Windows that are remembered; the database knows the others.
@@ -31,15 +31,15 @@ impl Memory {
 
 #[async_trait]
 impl Coordination for Memory {
-    fn tell(&self, word: Word) {
-        self.ring.hear_own(word);
+    fn publish(&self, message: RelayMessage) {
+        self.ring.receive_own(message);
     }
 
-    fn listen(&self) -> broadcast::Receiver<Arc<Heard>> {
+    fn listen(&self) -> broadcast::Receiver<Arc<Received>> {
         self.ring.listen()
     }
 
-    fn listen_after(&self, id: &str) -> (Option<Vec<Arc<Heard>>>, broadcast::Receiver<Arc<Heard>>) {
+    fn listen_after(&self, id: &str) -> (Option<Vec<Arc<Received>>>, broadcast::Receiver<Arc<Received>>) {
         self.ring.listen_after(id)
     }
 

@@ -1,4 +1,4 @@
-//! Who may, and who should look, when several processes run? Words to all processes, throttle windows, shared
+//! Who may, and who should look, when several processes run? Messages to all processes, throttle windows, shared
 //! limits: in memory for one process, in Redis for many. Everything here is a short cut: the database is the
 //! truth, and what is lost here is found there, at the latest at the next heartbeat.
 
@@ -34,24 +34,24 @@ pub enum Signal {
 
 /// What a process tells all others.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Word {
+pub enum RelayMessage {
     /// Where to look.
     Signal(Signal),
     /// What happened, as JSON, for people and programs that watch.
     Event(String),
-    /// Words were missed here, and nobody knows which.
+    /// Messages were missed here, and nobody knows which.
     Gap,
 }
 
-/// A word, as every process hears it.
+/// A message, as every process receives it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Heard {
-    /// Its number, `milliseconds-count`; no two words that one process hears have the same.
+pub struct Received {
+    /// Its number, `milliseconds-count`; no two messages that one process receives have the same.
     pub id: String,
     /// Was it told by another process?
     pub is_foreign: bool,
-    /// The word.
-    pub word: Word,
+    /// The message.
+    pub message: RelayMessage,
 }
 
 /// A throttle window that is open.
@@ -80,10 +80,10 @@ pub enum Permit {
 pub struct Health {
     /// `memory` or `redis`.
     pub kind: &'static str,
-    /// What is wrong; `None` if nothing is. Meanwhile the process goes on alone: words reach nobody else,
+    /// What is wrong; `None` if nothing is. Meanwhile the process goes on alone: messages reach nobody else,
     /// windows are asked of the database, limits count in each process by itself.
     pub trouble: Option<String>,
-    /// Words that reached no other process.
+    /// Messages that reached no other process.
     pub dropped: u64,
 }
 
@@ -92,12 +92,12 @@ pub struct Health {
 #[async_trait]
 pub trait Coordination: Send + Sync + 'static {
     /// Tells all processes, this one's listeners included; returns at once.
-    fn tell(&self, word: Word);
+    fn publish(&self, message: RelayMessage);
     /// What is told from now on.
-    fn listen(&self) -> broadcast::Receiver<Arc<Heard>>;
-    /// What was told after the word `id`, oldest first (`None` if that word is not remembered, here), and what is
+    fn listen(&self) -> broadcast::Receiver<Arc<Received>>;
+    /// What was told after the message `id`, oldest first (`None` if that message is not remembered, here), and what is
     /// told from now on.
-    fn listen_after(&self, id: &str) -> (Option<Vec<Arc<Heard>>>, broadcast::Receiver<Arc<Heard>>);
+    fn listen_after(&self, id: &str) -> (Option<Vec<Arc<Received>>>, broadcast::Receiver<Arc<Received>>);
     /// Remembers a window that is open at `now`.
     async fn open_window(&self, key: &str, window: KnownWindow, now: Timestamp);
     /// The window of a key that is open at `now`, as far as one is known.

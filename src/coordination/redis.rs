@@ -1,4 +1,4 @@
-//! Many processes coordinate through Redis: one stream of words, keys for windows and limits. Redis may go away
+//! Many processes coordinate through Redis: one stream of messages, keys for windows and limits. Redis may go away
 //! at any time: whoever asks is answered as by a process that is alone, within a second.
 
 use std::{
@@ -23,7 +23,7 @@ use tokio::{
 };
 
 use super::{
-    Coordination, Health, Heard, KnownWindow, Permit, Signal, Word,
+    Coordination, Health, KnownWindow, Permit, Received, RelayMessage, Signal,
     limit::Limits,
     ring::{Ring, number},
 };
@@ -31,13 +31,13 @@ use crate::domain::Timestamp;
 
 /// How long Redis may take to answer before it counts as away.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// Words that wait to be sent; what comes on top is told to this process alone.
+/// Messages that wait to be sent; what comes on top is told to this process alone.
 const WAITING: usize = 4_096;
-/// Words in one request.
+/// Messages in one request.
 const AT_ONCE: usize = 200;
-/// Words that Redis remembers for processes that were away.
+/// Messages that Redis remembers for processes that were away.
 const REMEMBERED: usize = 10_000;
-/// How long one read of the stream waits for the next word.
+/// How long one read of the stream waits for the next message.
 const READ: Duration = Duration::from_millis(1_000);
 /// From one try to reach Redis to the next.
 const AGAIN: Duration = Duration::from_millis(500);
@@ -53,7 +53,7 @@ const PERMIT: &str = "local used = redis.call('INCR', KEYS[1]) \
 /// Coordination through one Redis, for all processes with the same prefix.
 pub struct Redis {
     shared: Arc<Shared>,
-    words: mpsc::Sender<Word>,
+    messages: mpsc::Sender<RelayMessage>,
     /// Stand in for Redis while it is away.
     limits: Limits,
     tasks: [JoinHandle<()>; 2],
@@ -69,7 +69,7 @@ struct Shared {
     trouble: Trouble,
 }
 
-/// What was wrong last, with reading and with writing, and how many words were lost by it.
+/// What was wrong last, with reading and with writing, and how many messages were lost by it.
 #[derive(Debug, Default)]
 struct Trouble {
     reading: Mutex<Option<String>>,
@@ -120,9 +120,9 @@ impl Redis {
             ring: Ring::default(),
             trouble: Trouble::default(),
         });
-        let (words, queue) = mpsc::channel(WAITING);
+        let (messages, queue) = mpsc::channel(WAITING);
         let tasks = [runtime.spawn(write(shared.clone(), queue)), runtime.spawn(read(shared.clone(), client))];
-        Ok(Self { shared, words, limits: Limits::default(), tasks })
+        Ok(Self { shared, messages, limits: Limits::default(), tasks })
     }
 
     /// Runs a request on the app's IO runtime, whoever asks; `None` if Redis does not answer.
@@ -152,23 +152,23 @@ impl Shared {
         format!("{}:{of}", self.prefix)
     }
 
-    /// A word of the stream.
-    fn heard(&self, entry: &StreamId) -> Option<Heard> {
-        let word = match (entry.get::<String>("signal"), entry.get::<String>("event")) {
-            (Some(signal), _) => Word::Signal(serde_json::from_value(signal.into()).ok()?),
-            (None, Some(event)) => Word::Event(event),
+    /// A message of the stream.
+    fn received(&self, entry: &StreamId) -> Option<Received> {
+        let message = match (entry.get::<String>("signal"), entry.get::<String>("event")) {
+            (Some(signal), _) => RelayMessage::Signal(serde_json::from_value(signal.into()).ok()?),
+            (None, Some(event)) => RelayMessage::Event(event),
             (None, None) => return None,
         };
         let is_foreign = entry.get::<String>("from").as_ref() != Some(&self.own);
-        Some(Heard { id: entry.id.clone(), is_foreign, word })
+        Some(Received { id: entry.id.clone(), is_foreign, message })
     }
 }
 
-/// Sends words as they come, many at once; while Redis is away, this process hears its own.
-async fn write(shared: Arc<Shared>, mut queue: mpsc::Receiver<Word>) {
-    let mut words = Vec::new();
+/// Sends messages as they come, many at once; while Redis is away, this process receives its own.
+async fn write(shared: Arc<Shared>, mut queue: mpsc::Receiver<RelayMessage>) {
+    let mut messages = Vec::new();
     loop {
-        let waited = tokio::time::timeout(AGAIN, queue.recv_many(&mut words, AT_ONCE)).await;
+        let waited = tokio::time::timeout(AGAIN, queue.recv_many(&mut messages, AT_ONCE)).await;
         match waited {
             Ok(0) => return,
             Err(_) if !shared.trouble.is_writing_in_trouble() => continue,
@@ -176,42 +176,44 @@ async fn write(shared: Arc<Shared>, mut queue: mpsc::Receiver<Word>) {
         }
         // a signal that was given twice is one
         let mut given = HashSet::new();
-        words.retain(|word| match word {
-            Word::Signal(signal) => given.insert(*signal),
-            Word::Event(_) => true,
+        messages.retain(|message| match message {
+            RelayMessage::Signal(signal) => given.insert(*signal),
+            RelayMessage::Event(_) => true,
             // what one process has missed is its own affair
-            Word::Gap => false,
+            RelayMessage::Gap => false,
         });
-        let sent = send(&shared, &words).await;
+        let sent = send(&shared, &messages).await;
         Trouble::note(&shared.trouble.writing, "writing", &sent);
         if sent.is_err() {
-            shared.trouble.dropped.fetch_add(words.len() as u64, Ordering::Relaxed);
-            for word in words.drain(..) {
-                shared.ring.hear_own(word);
+            shared.trouble.dropped.fetch_add(messages.len() as u64, Ordering::Relaxed);
+            for message in messages.drain(..) {
+                shared.ring.receive_own(message);
             }
         }
-        words.clear();
+        messages.clear();
     }
 }
 
-async fn send(shared: &Shared, words: &[Word]) -> RedisResult<()> {
+async fn send(shared: &Shared, messages: &[RelayMessage]) -> RedisResult<()> {
     let mut requests = redis::pipe();
-    if words.is_empty() {
+    if messages.is_empty() {
         requests.pset_ex(shared.name("probe"), 1, 1_000).ignore();
     }
-    for word in words {
-        let (field, text) = match word {
-            Word::Signal(signal) => ("signal", serde_json::json!(signal).as_str().unwrap_or_default().to_owned()),
-            Word::Event(event) => ("event", event.clone()),
-            Word::Gap => continue,
+    for message in messages {
+        let (field, text) = match message {
+            RelayMessage::Signal(signal) => {
+                ("signal", serde_json::json!(signal).as_str().unwrap_or_default().to_owned())
+            }
+            RelayMessage::Event(event) => ("event", event.clone()),
+            RelayMessage::Gap => continue,
         };
         let fields = [("from", shared.own.as_str()), (field, text.as_str())];
-        requests.xadd_maxlen(shared.name("words"), StreamMaxlen::Approx(REMEMBERED), "*", &fields).ignore();
+        requests.xadd_maxlen(shared.name("messages"), StreamMaxlen::Approx(REMEMBERED), "*", &fields).ignore();
     }
     requests.query_async(&mut shared.connection.clone()).await
 }
 
-/// Hears the words of all processes, in Redis's order; goes on where it was when Redis comes back.
+/// Hears the messages of all processes, in Redis's order; goes on where it was when Redis comes back.
 async fn read(shared: Arc<Shared>, client: Client) {
     let mut last: Option<String> = None;
     loop {
@@ -224,7 +226,7 @@ async fn read(shared: Arc<Shared>, client: Client) {
 /// Was more told while this process was away than Redis remembers, or was that lost?
 fn is_gap(last: Option<&str>, oldest: Option<&str>) -> bool {
     let (last, oldest) = (last.and_then(number), oldest.and_then(number));
-    // nothing heard so far, nothing missed
+    // nothing received so far, nothing missed
     last > Some((0, 0)) && (oldest.is_none() || oldest > last)
 }
 
@@ -234,15 +236,15 @@ async fn follow(shared: &Shared, client: &Client, last: &mut Option<String>) -> 
         .set_connection_timeout(Some(PATIENCE))
         .set_response_timeout(Some(READ + PATIENCE));
     let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
-    let stream = shared.name("words");
+    let stream = shared.name("messages");
     if last.is_none() {
         // what listeners may want that come back to another process
         let known: StreamRangeReply = connection.xrevrange_count(&stream, "+", "-", 1_000).await?;
         for entry in known.ids.iter().rev() {
-            if let Some(heard) = shared.heard(entry) {
+            if let Some(received) = shared.received(entry) {
                 // an old hint is no hint
-                if matches!(heard.word, Word::Event(_)) {
-                    shared.ring.hear(Heard { is_foreign: false, ..heard });
+                if matches!(received.message, RelayMessage::Event(_)) {
+                    shared.ring.receive(Received { is_foreign: false, ..received });
                 }
             }
         }
@@ -251,7 +253,7 @@ async fn follow(shared: &Shared, client: &Client, last: &mut Option<String>) -> 
     let oldest: StreamRangeReply = connection.xrange_count(&stream, "-", "+", 1).await?;
     let oldest = oldest.ids.first().map(|entry| entry.id.as_str());
     if is_gap(last.as_deref(), oldest) {
-        shared.ring.hear_missed(Word::Gap);
+        shared.ring.receive_missed(RelayMessage::Gap);
     }
     let options = StreamReadOptions::default().block(READ.as_millis() as usize).count(500);
     let mut is_first = true;
@@ -262,15 +264,15 @@ async fn follow(shared: &Shared, client: &Client, last: &mut Option<String>) -> 
         let was_away = Trouble::note(&shared.trouble.reading, "reading", &reply);
         let entries = reply?.into_iter().flat_map(|reply| reply.keys).flat_map(|key| key.ids);
         for entry in entries {
-            if let Some(heard) = shared.heard(&entry) {
-                shared.ring.hear(heard);
+            if let Some(received) = shared.received(&entry) {
+                shared.ring.receive(received);
             }
             *last = Some(entry.id);
         }
         if std::mem::take(&mut is_first) || was_away {
             // nobody knows what was said in between
             for signal in [Signal::Look, Signal::Schedule, Signal::Items] {
-                shared.ring.hear_missed(Word::Signal(signal));
+                shared.ring.receive_missed(RelayMessage::Signal(signal));
             }
         }
     }
@@ -278,20 +280,20 @@ async fn follow(shared: &Shared, client: &Client, last: &mut Option<String>) -> 
 
 #[async_trait]
 impl Coordination for Redis {
-    fn tell(&self, word: Word) {
-        if let Err(full) = self.words.try_send(word) {
+    fn publish(&self, message: RelayMessage) {
+        if let Err(full) = self.messages.try_send(message) {
             self.shared.trouble.dropped.fetch_add(1, Ordering::Relaxed);
-            self.shared.ring.hear_own(match full {
-                mpsc::error::TrySendError::Full(word) | mpsc::error::TrySendError::Closed(word) => word,
+            self.shared.ring.receive_own(match full {
+                mpsc::error::TrySendError::Full(message) | mpsc::error::TrySendError::Closed(message) => message,
             });
         }
     }
 
-    fn listen(&self) -> broadcast::Receiver<Arc<Heard>> {
+    fn listen(&self) -> broadcast::Receiver<Arc<Received>> {
         self.shared.ring.listen()
     }
 
-    fn listen_after(&self, id: &str) -> (Option<Vec<Arc<Heard>>>, broadcast::Receiver<Arc<Heard>>) {
+    fn listen_after(&self, id: &str) -> (Option<Vec<Arc<Received>>>, broadcast::Receiver<Arc<Received>>) {
         self.shared.ring.listen_after(id)
     }
 

@@ -12,7 +12,7 @@ pub type Held = (i64, i64);
 
 /// What one process holds, as another process's watcher sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Beat {
+pub struct Heartbeat {
     /// The job, or the item.
     pub id: i64,
     /// Its lease number.
@@ -26,7 +26,7 @@ pub struct Beat {
 /// What was last seen of each thing that is held, and for how long it has been seen standing still.
 #[derive(Debug, Default)]
 pub struct LeaseWatch {
-    seen: HashMap<i64, (Beat, Duration)>,
+    seen: HashMap<i64, (Heartbeat, Duration)>,
     looked: Option<Duration>,
 }
 
@@ -35,7 +35,7 @@ impl LeaseWatch {
     /// heartbeat has stood still for `lease`. Between two looks at most half a lease counts: who could not look
     /// for longer (the database was away, this process was frozen) cannot tell the dead from those who could not
     /// move either.
-    pub fn observe(&mut self, now: Duration, lease: Duration, active: &[Beat]) -> Vec<Beat> {
+    pub fn observe(&mut self, now: Duration, lease: Duration, active: &[Heartbeat]) -> Vec<Heartbeat> {
         self.observe_since(now, lease, active, |_| Duration::ZERO)
     }
 
@@ -46,9 +46,9 @@ impl LeaseWatch {
         &mut self,
         now: Duration,
         lease: Duration,
-        active: &[Beat],
-        quiet: impl Fn(&Beat) -> Duration,
-    ) -> Vec<Beat> {
+        active: &[Heartbeat],
+        quiet: impl Fn(&Heartbeat) -> Duration,
+    ) -> Vec<Heartbeat> {
         let since = self.looked.replace(now).map_or(Duration::ZERO, |last| now.saturating_sub(last));
         let counted = since.min(lease / 2);
         let there: HashSet<i64> = active.iter().map(|beat| beat.id).collect();
@@ -82,7 +82,7 @@ mod tests {
     #[test]
     fn the_shortest_lease_that_is_allowed_ends_too() {
         // two heartbeats, and each look is a little late
-        let beat = Beat { id: 1, lease: 1, owner: "p".into(), heartbeat: 0 };
+        let beat = Heartbeat { id: 1, lease: 1, owner: "p".into(), heartbeat: 0 };
         let mut watch = LeaseWatch::default();
         let lease = Duration::from_millis(600);
         let looks =
@@ -92,8 +92,8 @@ mod tests {
 
     #[test]
     fn what_has_been_quiet_before_this_process_began_is_dead_sooner_but_not_at_once() {
-        let beat = |id| Beat { id, lease: 1, owner: "p".into(), heartbeat: 7 };
-        let quiet = |beat: &Beat| if beat.id == 1 { Duration::from_secs(3_600) } else { Duration::from_secs(4) };
+        let beat = |id| Heartbeat { id, lease: 1, owner: "p".into(), heartbeat: 7 };
+        let quiet = |beat: &Heartbeat| if beat.id == 1 { Duration::from_secs(3_600) } else { Duration::from_secs(4) };
         let mut watch = LeaseWatch::default();
         let lease = Duration::from_secs(20);
         let dead = [0, 3, 6, 9, 12, 15, 18].map(|at| {
@@ -105,9 +105,9 @@ mod tests {
 
     #[test]
     fn a_lease_is_dead_when_its_heartbeat_stands_still() {
-        let beat = |id, lease, heartbeat| Beat { id, lease, owner: "p".into(), heartbeat };
+        let beat = |id, lease, heartbeat| Heartbeat { id, lease, owner: "p".into(), heartbeat };
         let mut watch = LeaseWatch::default();
-        let mut dead = |now, active: &[Beat]| -> Vec<i64> {
+        let mut dead = |now, active: &[Heartbeat]| -> Vec<i64> {
             let dead = watch.observe(Duration::from_secs(now), Duration::from_secs(20), active);
             dead.into_iter().map(|beat| beat.id).collect()
         };

@@ -22,7 +22,7 @@ pub use gate::Pause;
 pub use id::{AgentId, JobId, JobType, RunId, SERVICE_ACCOUNT, SyncType};
 pub use item::{Action, Item, ItemId, ItemStatus, Models, NewItem};
 pub use job::{ClaimedJob, JobState, NewJob, NextStep, Reason};
-pub use lease::{Beat, Held, LeaseWatch};
+pub use lease::{Heartbeat, Held, LeaseWatch};
 pub use record::Record;
 pub use run::{Counts, Outcome, Stage};
 pub use value::Value;

@@ -9,11 +9,11 @@ use crate::domain::{
     Admission, AgentId, Counts, ItemId, JobId, JobType, Outcome, Pause, Reason, RunId, Stage, SyncType, Timestamp,
 };
 
+mod liveness;
 mod metrics;
-mod pulse;
 
+pub use liveness::{Liveness, LoopState};
 pub use metrics::{Depth, Metrics};
-pub use pulse::{Pulse, Pulses};
 
 /// Something that happened, in the past tense.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -23,7 +23,7 @@ use crate::{
         Breaker, BreakerEvent, BreakerPolicy, Clock, Models, Timestamp,
         clock::{Every, after},
     },
-    event::{Bus, Pulses},
+    event::{Bus, Liveness},
     store::{ClaimedItems, ItemClaim, Store, StoreError},
 };
 
@@ -64,7 +64,7 @@ pub struct OutboxSettings {
 pub struct OutboxParts {
     store: Store,
     bus: Bus,
-    pulses: Pulses,
+    liveness: Liveness,
     clock: Arc<dyn Clock>,
     routes: Routes,
     settings: OutboxSettings,
@@ -79,7 +79,7 @@ impl OutboxParts {
     #[must_use]
     pub fn new(
         store: Store,
-        (bus, pulses, clock): (Bus, Pulses, Arc<dyn Clock>),
+        (bus, liveness, clock): (Bus, Liveness, Arc<dyn Clock>),
         routes: Routes,
         settings: OutboxSettings,
         runtime: Handle,
@@ -100,7 +100,7 @@ impl OutboxParts {
             (Arc::new(post), models)
         };
         let posts = routes.iter().filter(|(_, models)| !models.is_empty()).map(post).collect();
-        Self { store, bus, pulses, clock, routes, settings, runtime, in_hand, arrived, posts }
+        Self { store, bus, liveness, clock, routes, settings, runtime, in_hand, arrived, posts }
     }
 }
 
@@ -119,7 +119,7 @@ struct SinkDesk {
 pub struct OutboxActor {
     pub(super) store: Store,
     pub(super) bus: Bus,
-    pub(super) pulses: Pulses,
+    pub(super) liveness: Liveness,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) settings: OutboxSettings,
     pub(super) in_hand: InHand,
@@ -155,7 +155,7 @@ impl OutboxActor {
         Self {
             store: parts.store,
             bus: parts.bus,
-            pulses: parts.pulses,
+            liveness: parts.liveness,
             clock: parts.clock,
             settings: parts.settings,
             in_hand: parts.in_hand,

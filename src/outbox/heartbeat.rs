@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use actix::prelude::*;
 
 use super::actor::OutboxActor;
-use crate::{domain::Beat, event::Event};
+use crate::{domain::Heartbeat, event::Event};
 
 impl OutboxActor {
     /// Marks what is in hand alive, sees who else is, and again after a pause.
@@ -15,7 +15,7 @@ impl OutboxActor {
         ctx.spawn(beat.map(|heard, actor, ctx| {
             match heard {
                 Ok(beats) => {
-                    actor.pulses.beat("outbox", (actor.settings.heartbeat * 4).max(Duration::from_secs(20)));
+                    actor.liveness.beat("outbox", (actor.settings.heartbeat * 4).max(Duration::from_secs(20)));
                     let dead = actor.leases.dead(beats, actor.settings.lease, Instant::now());
                     actor.reclaim(dead, ctx);
                 }
@@ -26,7 +26,7 @@ impl OutboxActor {
         }));
     }
 
-    fn reclaim(&self, dead: Vec<Beat>, ctx: &mut Context<Self>) {
+    fn reclaim(&self, dead: Vec<Heartbeat>, ctx: &mut Context<Self>) {
         if dead.is_empty() {
             return;
         }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::domain::{Beat, LeaseWatch};
+use crate::domain::{Heartbeat, LeaseWatch};
 
 /// The owner of what is fetched by hand. It has no heartbeat: ...
 pub(super) const FETCHER: &str = "fetched";
@@ -25,7 +25,7 @@ impl LeaseKeeper {
     }
 
     /// The items whose heartbeat has stood still for a `lease`, or that were fetched too long ago.
-    pub(super) fn dead(&mut self, beats: Vec<Beat>, lease: Duration, now: Instant) -> Vec<Beat> {
+    pub(super) fn dead(&mut self, beats: Vec<Heartbeat>, lease: Duration, now: Instant) -> Vec<Heartbeat> {
         let elapsed = now.duration_since(self.started);
         let (fetched, own): (Vec<_>, Vec<_>) = beats.into_iter().partition(|beat| beat.owner == FETCHER);
         let mut dead = self.processes.observe(elapsed, lease, &own);
@@ -43,7 +43,7 @@ mod tests {
     fn a_process_is_dead_after_its_lease_and_a_person_after_ten_minutes() {
         let now = Instant::now();
         let beats = || {
-            let beat = |id, owner: &str| Beat { id, lease: 1, heartbeat: 7, owner: owner.to_owned() };
+            let beat = |id, owner: &str| Heartbeat { id, lease: 1, heartbeat: 7, owner: owner.to_owned() };
             vec![beat(1, "one"), beat(2, FETCHER)]
         };
         let first_dead = |id| {

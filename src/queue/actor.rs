@@ -9,7 +9,7 @@ use tokio::{sync::oneshot, time::Instant};
 use super::{
     board::{Board, Room, wake_at},
     intake::Intake,
-    liveness::Liveness,
+    lease_keeper::LeaseKeeper,
     message::QueueError,
     port::JobBoard,
     preemption::Preemption,
@@ -17,7 +17,7 @@ use super::{
 use crate::{
     coordination::Coordination,
     domain::{ClaimedJob, Clock, JobId, JobType, Pause, Timestamp, clock::Every},
-    event::{Bus, Event, Pulses},
+    event::{Bus, Event, Liveness},
     operation::Operations,
     store::{Claim, Claimed, StoreError},
     supervisor::{Call, CallError},
@@ -100,7 +100,7 @@ pub struct Parts {
     /// Where events go.
     pub bus: Bus,
     /// Where the loops tell that they turn.
-    pub pulses: Pulses,
+    pub liveness: Liveness,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
     /// Which throttle windows are open, as far as the processes have told each other.
@@ -112,7 +112,7 @@ pub struct QueueActor {
     pub(super) parts: Parts,
     pub(super) settings: QueueSettings,
     pub(super) board: Board,
-    pub(super) liveness: Liveness,
+    pub(super) leases: LeaseKeeper,
     /// Requests that arrive while a transaction is under way share the next one.
     pub(super) intake: Intake,
     pub(super) preemption: Preemption,
@@ -138,7 +138,7 @@ impl QueueActor {
             parts,
             board: Board::new(settings.concurrency),
             settings,
-            liveness: Liveness::new(Instant::now()),
+            leases: LeaseKeeper::new(Instant::now()),
             intake: Intake::default(),
             preemption: Preemption::default(),
             pause: None,
@@ -155,7 +155,7 @@ impl QueueActor {
     /// The same, after an earlier life in this process: of what that had claimed, nobody knows whether it was begun.
     #[must_use]
     pub fn started_anew(mut self) -> Self {
-        self.liveness = Liveness::after_a_restart(Instant::now());
+        self.leases = LeaseKeeper::after_a_restart(Instant::now());
         self
     }
 
@@ -175,7 +175,7 @@ impl QueueActor {
         let Some(room) = self.board.begin_claim() else {
             if !self.board.is_claiming() {
                 // all slots are taken: the loop turns, there is just nothing to claim
-                self.parts.pulses.beat("claim", CLAIM_LATE);
+                self.parts.liveness.beat("claim", CLAIM_LATE);
             }
             return;
         };
@@ -188,7 +188,7 @@ impl QueueActor {
     pub(super) fn claimed(&mut self, room: Room, claimed: Result<Claimed, StoreError>, ctx: &mut Context<Self>) {
         let claimed = match claimed {
             Ok(claimed) => {
-                self.parts.pulses.beat("claim", CLAIM_LATE);
+                self.parts.liveness.beat("claim", CLAIM_LATE);
                 claimed
             }
             Err(error) => {
@@ -250,7 +250,7 @@ impl QueueActor {
         let (id, lease) = (job.id, job.lease);
         let Some(worker) = self.parts.workers.get(&job.job_type) else {
             tracing::error!(job = id, r#type = %job.job_type, "no actor runs this type");
-            self.liveness.is_unsettled((id, lease), Instant::now());
+            self.leases.is_unsettled((id, lease), Instant::now());
             self.board.finished(id, lease);
             return;
         };
@@ -292,7 +292,7 @@ impl QueueActor {
         self.board.finished(job, lease);
         self.preemption.ended(job);
         if end.as_ref().map_or(true, |end| end.not_recorded.is_some()) {
-            self.liveness.is_unsettled((job, lease), Instant::now());
+            self.leases.is_unsettled((job, lease), Instant::now());
         }
         if let Err(error) = end {
             // without a heartbeat the job is taken over when its lease runs out
@@ -347,8 +347,8 @@ impl Actor for QueueActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        self.parts.pulses.beat("claim", CLAIM_LATE);
-        self.parts.pulses.beat("rescue", CLAIM_LATE);
+        self.parts.liveness.beat("claim", CLAIM_LATE);
+        self.parts.liveness.beat("rescue", CLAIM_LATE);
         // what an earlier life of this actor has started goes on; pause and limits come with the first heartbeat,
         // and claims begin after it
         let attached = self.attach();

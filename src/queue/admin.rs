@@ -14,7 +14,7 @@ use super::{
 use crate::{
     domain::JobId,
     event::Event,
-    store::{Meant, Retry},
+    store::{JobSelector, Retry},
     sync::StopReason,
 };
 
@@ -22,7 +22,7 @@ impl Handler<StopJobs> for QueueActor {
     type Result = ResponseActFuture<Self, Result<StopReport, QueueError>>;
 
     fn handle(&mut self, StopJobs { job, job_type, class }: StopJobs, _: &mut Self::Context) -> Self::Result {
-        let meant = Meant { job, job_type, class, only_waiting: false };
+        let meant = JobSelector { job, job_type, class, only_waiting: false };
         // what runs here is told at once; the row tells the other processes, and whoever asks later
         let mut stopping = self.stop_here(&self.board.meant(&meant), StopReason::Asked);
         let (jobs, now) = (self.parts.jobs.clone(), self.parts.clock.now());
@@ -48,7 +48,7 @@ impl Handler<PurgeJobs> for QueueActor {
 
     fn handle(&mut self, PurgeJobs(wanted): PurgeJobs, _: &mut Self::Context) -> Self::Result {
         let StopJobs { job, job_type, class } = wanted;
-        let meant = Meant { job, job_type, class, only_waiting: true };
+        let meant = JobSelector { job, job_type, class, only_waiting: true };
         let (jobs, now) = (self.parts.jobs.clone(), self.parts.clock.now());
         let purge = async move { jobs.request_stop(meant, now).await }.into_actor(self);
         Box::pin(purge.map(|purged, actor, ctx| {

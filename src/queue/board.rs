@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 
 use crate::{
     domain::{AgentId, ClaimedJob, Class, Held, JobId, JobType, Pause, Timestamp},
-    store::{ALL, Meant},
+    store::{ALL, JobSelector},
 };
 
 /// Even with nothing due, look so often: a signal of another process may have been lost.
@@ -156,7 +156,7 @@ impl Board {
 
     /// The running jobs that are meant.
     #[must_use]
-    pub fn meant(&self, meant: &Meant) -> Vec<JobId> {
+    pub fn meant(&self, meant: &JobSelector) -> Vec<JobId> {
         let is_meant = |job: &&ClaimedJob| {
             meant.job.is_none_or(|id| id == job.id)
                 && meant.job_type.as_ref().is_none_or(|name| *name == job.job_type)

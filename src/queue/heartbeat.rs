@@ -6,7 +6,7 @@ use actix::prelude::*;
 use tokio::time::Instant;
 
 use super::{actor::QueueActor, port::Before};
-use crate::{domain::Beat, event::Event, store::Heartbeat, sync::StopReason};
+use crate::{domain::Heartbeat, event::Event, store::HeartbeatReport, sync::StopReason};
 
 /// A document for which no job was asked within this time is no use any more.
 const UNCLAIMED: Duration = Duration::from_hours(1);
@@ -47,7 +47,7 @@ impl QueueActor {
         let is_quiet = !self.board.is_claiming();
         Box::pin(beat.map(move |heard, actor, ctx| match heard {
             Ok(heard) => {
-                actor.parts.pulses.beat("rescue", (actor.settings.heartbeat * 4).max(Duration::from_secs(20)));
+                actor.parts.liveness.beat("rescue", (actor.settings.heartbeat * 4).max(Duration::from_secs(20)));
                 if is_quiet && !actor.board.is_claiming() {
                     actor.give_back_unknown(&heard.active, ctx);
                 }
@@ -60,8 +60,8 @@ impl QueueActor {
     /// Jobs that are this process's by the database, and of which it knows nothing: their claim's answer was lost
     /// on the way. They were never begun. A claim that is under way may still bring them, so this is only asked
     /// when none was while the database was read.
-    fn give_back_unknown(&mut self, active: &[Beat], ctx: &mut Context<Self>) {
-        let unknown = self.liveness.never_begun(&self.settings.owner, active, &self.board.held(), Instant::now());
+    fn give_back_unknown(&mut self, active: &[Heartbeat], ctx: &mut Context<Self>) {
+        let unknown = self.leases.never_begun(&self.settings.owner, active, &self.board.held(), Instant::now());
         for job in unknown {
             let (jobs, owner, now) = (self.parts.jobs.clone(), self.settings.owner.clone(), self.parts.clock.now());
             let undo = async move { jobs.undo_claim(job, owner, now).await }.into_actor(self);
@@ -80,7 +80,7 @@ impl QueueActor {
         }
     }
 
-    fn heard(&mut self, heard: Heartbeat, is_fresh: bool, ctx: &mut Context<Self>) {
+    fn heard(&mut self, heard: HeartbeatReport, is_fresh: bool, ctx: &mut Context<Self>) {
         // since the database was read, a job may have ended and begun here anew: that is another lease
         self.stop_here(&self.board.still(&heard.stop), StopReason::Asked);
         // whoever holds them now does their work; here they are only in the way
@@ -94,13 +94,13 @@ impl QueueActor {
             self.pause = heard.pause;
             self.board.set_limits(heard.limits);
         }
-        for beat in self.liveness.dead(&heard.active, self.settings.lease, &heard.quiet, Instant::now()) {
+        for beat in self.leases.dead(&heard.active, self.settings.lease, &heard.quiet, Instant::now()) {
             self.reclaim(beat, ctx);
         }
         self.claim(ctx);
     }
 
-    fn reclaim(&mut self, beat: Beat, ctx: &mut Context<Self>) {
+    fn reclaim(&mut self, beat: Heartbeat, ctx: &mut Context<Self>) {
         let (jobs, now) = (self.parts.jobs.clone(), self.parts.clock.now());
         let reclaim = async move { jobs.rescue(beat.id, beat.lease, beat.heartbeat, now).await }.into_actor(self);
         self.recovering += 1;

@@ -6,7 +6,7 @@ mod board;
 mod bounds;
 mod heartbeat;
 mod intake;
-mod liveness;
+mod lease_keeper;
 pub mod message;
 pub mod port;
 mod preemption;

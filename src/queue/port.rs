@@ -8,7 +8,8 @@ use async_trait::async_trait;
 use crate::{
     domain::{Admission, ClaimedJob, Held, JobId, NewJob, NextStep, Outcome, Pause, RunId, Timestamp},
     store::{
-        Claim, Claimed, Finish, Heartbeat, Job, JobQuery, KeyState, Meant, Retry, Slot, SourceReport, Store, StoreError,
+        Claim, Claimed, Finish, HeartbeatReport, Job, JobQuery, JobSelector, KeyState, Retry, Slot, SourceReport,
+        Store, StoreError,
     },
 };
 
@@ -46,8 +47,8 @@ pub trait JobBoard: Send + Sync + 'static {
         claim: Option<Claim>,
         now: Timestamp,
     ) -> Result<(Vec<Admission>, Option<Claimed>), StoreError>;
-    /// See [`Store::known_owner`].
-    fn known_owner(&self, key: &str, now: Timestamp) -> Option<JobId>;
+    /// See [`Store::cached_holder`].
+    fn cached_holder(&self, key: &str, now: Timestamp) -> Option<JobId>;
     /// See [`Store::enqueue_slot`].
     async fn enqueue_slot(
         &self,
@@ -62,7 +63,8 @@ pub trait JobBoard: Send + Sync + 'static {
     /// Ends an attempt; see [`Store::finish`].
     async fn end(&self, job: &ClaimedJob, end: End, now: Timestamp) -> Result<(), StoreError>;
     /// See [`Store::heartbeat`].
-    async fn heartbeat(&self, owner: String, running: Vec<Held>, now: Timestamp) -> Result<Heartbeat, StoreError>;
+    async fn heartbeat(&self, owner: String, running: Vec<Held>, now: Timestamp)
+    -> Result<HeartbeatReport, StoreError>;
     /// See [`Store::rescue`].
     async fn rescue(
         &self,
@@ -74,7 +76,7 @@ pub trait JobBoard: Send + Sync + 'static {
     /// See [`Store::undo_claim`].
     async fn undo_claim(&self, job: Held, owner: String, now: Timestamp) -> Result<bool, StoreError>;
     /// See [`Store::request_stop`].
-    async fn request_stop(&self, meant: Meant, now: Timestamp) -> Result<(Vec<JobId>, Vec<JobId>), StoreError>;
+    async fn request_stop(&self, meant: JobSelector, now: Timestamp) -> Result<(Vec<JobId>, Vec<JobId>), StoreError>;
     /// See [`Store::retry`].
     async fn retry(&self, job: JobId, even_if_done: bool, now: Timestamp) -> Result<Retry, StoreError>;
     /// See [`Store::key`].
@@ -108,8 +110,8 @@ impl JobBoard for Store {
         Store::enqueue(self, jobs, claim, now).await
     }
 
-    fn known_owner(&self, key: &str, now: Timestamp) -> Option<JobId> {
-        Store::known_owner(self, key, now)
+    fn cached_holder(&self, key: &str, now: Timestamp) -> Option<JobId> {
+        Store::cached_holder(self, key, now)
     }
 
     async fn enqueue_slot(
@@ -134,7 +136,12 @@ impl JobBoard for Store {
         Store::finish(self, job, finish, end.next, now).await.map(|_| ())
     }
 
-    async fn heartbeat(&self, owner: String, running: Vec<Held>, now: Timestamp) -> Result<Heartbeat, StoreError> {
+    async fn heartbeat(
+        &self,
+        owner: String,
+        running: Vec<Held>,
+        now: Timestamp,
+    ) -> Result<HeartbeatReport, StoreError> {
         Store::heartbeat(self, owner, running, now).await
     }
 
@@ -152,7 +159,7 @@ impl JobBoard for Store {
         Store::undo_claim(self, job, owner, now).await
     }
 
-    async fn request_stop(&self, meant: Meant, now: Timestamp) -> Result<(Vec<JobId>, Vec<JobId>), StoreError> {
+    async fn request_stop(&self, meant: JobSelector, now: Timestamp) -> Result<(Vec<JobId>, Vec<JobId>), StoreError> {
         Store::request_stop(self, meant, now).await
     }
 

@@ -81,7 +81,7 @@ impl QueueActor {
             return None;
         }
         let key = job.dedup_key.as_ref().filter(|_| job.is_plain())?;
-        let winner = self.parts.jobs.known_owner(key, self.parts.clock.now())?;
+        let winner = self.parts.jobs.cached_holder(key, self.parts.clock.now())?;
         let admission = Admission::AlreadyQueued { job: winner };
         if !self.intake.is_rechecked(key) {
             self.recheck(key, NewJob { refused_for: Some(winner), ..job.clone() }, None, ctx);

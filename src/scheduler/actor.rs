@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     domain::{AgentId, Clock, SyncType, Timestamp},
-    event::{Bus, Event, Pulses},
+    event::{Bus, Event, Liveness},
     queue::EnqueueTick,
     store::{Amendments, Setting, Slot, StoreError},
     supervisor::Call,
@@ -46,7 +46,7 @@ pub struct SchedulerActor {
     queue: Arc<dyn Call<EnqueueTick>>,
     types: Arc<SyncTypes>,
     bus: Bus,
-    pulses: Pulses,
+    liveness: Liveness,
     clock: Arc<dyn Clock>,
     settings: SchedulerSettings,
     running: bool,
@@ -64,7 +64,7 @@ impl SchedulerActor {
         queue: Arc<dyn Call<EnqueueTick>>,
         types: Arc<SyncTypes>,
         bus: Bus,
-        pulses: Pulses,
+        liveness: Liveness,
         clock: Arc<dyn Clock>,
         settings: SchedulerSettings,
     ) -> Self {
@@ -73,7 +73,7 @@ impl SchedulerActor {
             queue,
             types,
             bus,
-            pulses,
+            liveness,
             clock,
             settings,
             running: false,
@@ -91,7 +91,7 @@ impl SchedulerActor {
         let armed = self.schedules.values().filter(|schedule| self.running && schedule.enabled);
         let is_loaded = !self.schedules.is_empty();
         if is_loaded && !armed.filter_map(|schedule| schedule.next_run).any(overdue) {
-            self.pulses.beat("timers", TIMERS_LATE);
+            self.liveness.beat("timers", TIMERS_LATE);
         }
         ctx.run_later(WATCH, |actor, ctx| actor.watch(ctx));
     }
@@ -314,7 +314,7 @@ impl Actor for SchedulerActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        self.pulses.beat("timers", TIMERS_LATE);
+        self.liveness.beat("timers", TIMERS_LATE);
         self.watch(ctx);
         self.keep_reloading(ctx);
         self.reload(ctx);

@@ -26,7 +26,8 @@ pub use db::throwaway;
 pub use db::{StoreError, sqlite_file};
 pub use documents::{KeepLimits, KeptReport};
 pub use jobs::{
-    ALL, Claim, Claimed, Heartbeat, Job, JobQuery, KeyState, MOST_JOBS, Meant, Retry, Slot, SourceReport, StoredBreaker,
+    ALL, Claim, Claimed, HeartbeatReport, Job, JobQuery, JobSelector, KeyState, MOST_JOBS, Retry, Slot, SourceReport,
+    StoredBreaker,
 };
 pub use outbox::{ClaimedItems, ItemClaim, ItemDepth, ItemQuery, ItemsDone, Undelivered, enqueue_items_in};
 pub use records::{DataPage, DataQuery};
@@ -37,7 +38,7 @@ pub use settings::{Agent, Amendments, SealedCredential, Setting, token_hash};
 use crate::{domain::Timestamp, sync_type::SyncTypes};
 use attempt::finish_batch::{self, Ending};
 use db::{connect::Connections, statistics::Growth, writer::Writer};
-use jobs::dedup_cache::LiveKeys;
+use jobs::dedup_cache::DedupCache;
 use schema::probe::Probe;
 
 /// A transaction of the database.
@@ -55,7 +56,7 @@ pub struct Store {
 struct Inner {
     writer: Writer,
     connections: Connections,
-    live: LiveKeys,
+    dedup: DedupCache,
     runtime: Handle,
     types: Arc<SyncTypes>,
     ends: mpsc::Sender<Ending>,
@@ -88,9 +89,10 @@ impl Store {
         let connections = Connections::open(url, most, &runtime).await?;
         let writer = Writer::start(connections.writer.clone(), &runtime);
         let (ends, queue) = mpsc::channel(ENDS_WAITING);
-        let live = LiveKeys::default();
+        let dedup = DedupCache::default();
         let (growth, probe) = (Growth::default(), Probe::default());
-        let inner = Arc::new(Inner { writer, connections, live, runtime: runtime.clone(), types, ends, growth, probe });
+        let inner =
+            Arc::new(Inner { writer, connections, dedup, runtime: runtime.clone(), types, ends, growth, probe });
         runtime.spawn(finish_batch::work(Arc::downgrade(&inner), queue));
         Ok(Self { inner })
     }
@@ -188,10 +190,10 @@ impl Store {
         // what shares the transaction may have learnt the key
         let write = self.inner.writer.write(
             move |tx| {
-                before.live.forget_all();
+                before.dedup.forget_all();
                 body(tx)
             },
-            move |_| after.live.forget_all(),
+            move |_| after.dedup.forget_all(),
         );
         write.await
     }

@@ -10,11 +10,15 @@ use async_trait::async_trait;
 use super::model::{Model, Row};
 use crate::{
     domain::{
-        Admission, AgentId, Beat, ClaimedJob, Held, JobId, JobState, NewJob, Outcome, Pause, RunId, SyncType, Timestamp,
+        Admission, AgentId, ClaimedJob, Heartbeat, Held, JobId, JobState, NewJob, Outcome, Pause, RunId, SyncType,
+        Timestamp,
     },
     queue::{Before, End, JobBoard},
     scheduler::SettingsBoard,
-    store::{Amendments, Claim, Claimed, Heartbeat, Job, JobQuery, KeyState, Meant, Retry, Setting, Slot, StoreError},
+    store::{
+        Amendments, Claim, Claimed, HeartbeatReport, Job, JobQuery, JobSelector, KeyState, Retry, Setting, Slot,
+        StoreError,
+    },
 };
 
 #[derive(Debug, Default)]
@@ -127,7 +131,7 @@ impl JobBoard for MemoryBoard {
         })
     }
 
-    fn known_owner(&self, key: &str, _: Timestamp) -> Option<JobId> {
+    fn cached_holder(&self, key: &str, _: Timestamp) -> Option<JobId> {
         self.0.lock().unwrap().queue.owner(key)
     }
 
@@ -163,7 +167,12 @@ impl JobBoard for MemoryBoard {
         }
     }
 
-    async fn heartbeat(&self, owner: String, running: Vec<Held>, now: Timestamp) -> Result<Heartbeat, StoreError> {
+    async fn heartbeat(
+        &self,
+        owner: String,
+        running: Vec<Held>,
+        now: Timestamp,
+    ) -> Result<HeartbeatReport, StoreError> {
         self.with(|state| {
             let is_mine = |row: &Row| row.owner == owner && row.state == JobState::Active;
             let queue = &mut state.queue;
@@ -173,7 +182,7 @@ impl JobBoard for MemoryBoard {
                     row.heard = Some(now);
                 });
             }
-            let beat = |(id, row): (JobId, &Row)| Beat {
+            let beat = |(id, row): (JobId, &Row)| Heartbeat {
                 id,
                 lease: row.lease,
                 owner: row.owner.clone(),
@@ -183,7 +192,7 @@ impl JobBoard for MemoryBoard {
             let mine = || queue.active().filter(|(_, row)| row.owner == owner);
             let held = |(id, row): (JobId, &Row)| (id, row.lease);
             let is_emergency = queue.pause.as_ref().is_some_and(|pause| pause.holds(now) && pause.emergency);
-            Heartbeat {
+            HeartbeatReport {
                 active: queue.active().map(beat).collect(),
                 quiet: queue.active().filter_map(|(id, row)| Some((id, quiet(row)?))).collect(),
                 stop: mine().filter(|(_, row)| row.stop).map(held).collect(),
@@ -212,7 +221,7 @@ impl JobBoard for MemoryBoard {
         self.with(|state| state.queue.undo_claim(job, &owner, now))
     }
 
-    async fn request_stop(&self, meant: Meant, now: Timestamp) -> Result<(Vec<JobId>, Vec<JobId>), StoreError> {
+    async fn request_stop(&self, meant: JobSelector, now: Timestamp) -> Result<(Vec<JobId>, Vec<JobId>), StoreError> {
         self.with(|state| state.queue.stop(&meant, now))
     }
 

@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use actix::prelude::*;
 use lockstep::{
     domain::{Admission, Clock as _, JobState, NewJob, Outcome, Reason},
-    event::{Bus, Pulses},
+    event::{Bus, Liveness},
     operation::Operations,
     queue::{Drain, Enqueue, JobBoard as _, Keep, Parts, QueueActor, QueueError, QueueSettings, StopJobs, Worker},
     scheduler::{
@@ -23,7 +23,7 @@ pub struct Stage {
     syncs: HashMap<String, Addr<SyncActor>>,
     clock: PausedClock,
     bus: Bus,
-    pulses: Pulses,
+    liveness: Liveness,
 }
 
 /// Queue and sync actors over in-memory twins, on paused time.
@@ -37,7 +37,7 @@ fn stage(agents: &[&str], concurrency: usize) -> Stage {
     let syncs: HashMap<_, _> =
         types.iter().map(|spec| (spec.name.to_string(), SyncActor::new(runner.clone()).start())).collect();
     let operations = Arc::new(Operations::built_in().unwrap());
-    let pulses = Pulses::default();
+    let liveness = Liveness::default();
     let worker = |sync: &Addr<SyncActor>| Worker::new(sync.clone());
     let settings = QueueSettings {
         concurrency,
@@ -56,12 +56,12 @@ fn stage(agents: &[&str], concurrency: usize) -> Stage {
         types,
         operations,
         bus: bus.clone(),
-        pulses: pulses.clone(),
+        liveness: liveness.clone(),
         clock: Arc::new(clock),
         coordination: Arc::new(lockstep::coordination::Memory::default()),
     };
     let queue = QueueActor::new(parts, settings).start();
-    Stage { board, runner, queue, syncs, clock, bus, pulses }
+    Stage { board, runner, queue, syncs, clock, bus, liveness }
 }
 
 impl Stage {
@@ -71,7 +71,7 @@ impl Stage {
             Arc::new(self.queue.clone()),
             Arc::new(types()),
             self.bus.clone(),
-            self.pulses.clone(),
+            self.liveness.clone(),
             Arc::new(self.clock),
             SchedulerSettings { enabled: true, minute: Duration::from_secs(60), reload: Duration::from_secs(5) },
         )

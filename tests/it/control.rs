@@ -193,7 +193,7 @@ async fn a_duplicate_refused_from_memory_is_admitted_after_all_if_another_proces
     let url = Backend::of_suite().database(folder.path()).await;
     let types = app.app.store.types().clone();
     let other = lockstep::store::Store::open(&url, tokio::runtime::Handle::current(), types).await.unwrap();
-    let meant = lockstep::store::Meant { job: Some(winner), ..lockstep::store::Meant::default() };
+    let meant = lockstep::store::JobSelector { job: Some(winner), ..lockstep::store::JobSelector::default() };
     other.request_stop(meant, chrono::Utc::now()).await.unwrap();
     let answer = app.queue.send(Enqueue::new("orders", "b", Reason::Manual)).await.unwrap().unwrap();
     assert_eq!(answer, Admission::AlreadyQueued { job: winner }, "this process could not know");
@@ -233,7 +233,7 @@ async fn readiness_names_the_loop_that_is_late() {
     assert_eq!(status, 200);
     let names: Vec<_> = ready["loops"].as_array().unwrap().iter().map(|one| one["name"].clone()).collect();
     assert_eq!(names, ["claim", "outbox", "rescue", "timers"].map(|name| json!(name)));
-    app.app.pulses.beat("a loop that stands still", Duration::ZERO);
+    app.app.liveness.beat("a loop that stands still", Duration::ZERO);
     let (status, red) = app.get("/readyz").await;
     assert_eq!((status.as_u16(), &red["code"]), (503, &json!("loop_late")), "{red}");
     assert!(red["detail"].as_str().unwrap().contains("a loop that stands still"));

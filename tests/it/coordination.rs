@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use chrono::{SubsecRound as _, TimeDelta};
 use lockstep::{
-    coordination::{Coordination, Heard, KnownWindow, Memory, Permit, Redis, Signal, Word},
+    coordination::{Coordination, KnownWindow, Memory, Permit, Received, Redis, RelayMessage, Signal},
     testing::server,
 };
 use tokio::{runtime::Handle, sync::broadcast::Receiver};
@@ -23,13 +23,13 @@ impl Pair {
         let start =
             |own| Arc::new(Redis::start(&server("LOCKSTEP_TEST_REDIS_URL"), &prefix, own, &Handle::current()).unwrap());
         let pair = Self(start("one"), start("two"));
-        // both hear once both have heard
+        // both receive once both have received
         for teller in [&pair.0, &pair.1] {
             let mut ears = [pair.0.listen(), pair.1.listen()];
             loop {
-                teller.tell(event("ready?"));
-                let heard = ears.each_mut().map(next_event);
-                let both = futures_util::future::join_all(heard);
+                teller.publish(event("ready?"));
+                let received = ears.each_mut().map(next_event);
+                let both = futures_util::future::join_all(received);
                 if tokio::time::timeout(Duration::from_millis(300), both).await.is_ok() {
                     break;
                 }
@@ -40,26 +40,27 @@ impl Pair {
     }
 }
 
-fn event(text: &str) -> Word {
-    Word::Event(format!("\"{text}\""))
+fn event(text: &str) -> RelayMessage {
+    RelayMessage::Event(format!("\"{text}\""))
 }
 
 /// The next event that is told, hints apart.
-async fn next_event(ear: &mut Receiver<Arc<Heard>>) -> Arc<Heard> {
+async fn next_event(ear: &mut Receiver<Arc<Received>>) -> Arc<Received> {
     loop {
-        let heard = ear.recv().await.unwrap();
-        if matches!(heard.word, Word::Event(_)) {
-            return heard;
+        let received = ear.recv().await.unwrap();
+        if matches!(received.message, RelayMessage::Event(_)) {
+            return received;
         }
     }
 }
 
-async fn told(ear: &mut Receiver<Arc<Heard>>, count: usize) -> Vec<Arc<Heard>> {
+async fn told(ear: &mut Receiver<Arc<Received>>, count: usize) -> Vec<Arc<Received>> {
     let mut all = Vec::new();
     while all.len() < count {
-        let heard = tokio::time::timeout(Duration::from_secs(5), next_event(ear)).await.expect("a word is missing");
-        if heard.word != event("ready?") {
-            all.push(heard);
+        let received =
+            tokio::time::timeout(Duration::from_secs(5), next_event(ear)).await.expect("a message is missing");
+        if received.message != event("ready?") {
+            all.push(received);
         }
     }
     all
@@ -88,13 +89,13 @@ over_both!(
 async fn every_listener_hears_every_word_in_order(Pair(one, two): Pair) {
     let mut ears = [one.listen(), two.listen()];
     for number in 0..300 {
-        one.tell(event(&number.to_string()));
+        one.publish(event(&number.to_string()));
     }
     for ear in &mut ears {
-        let heard = told(ear, 300).await;
-        let texts: Vec<_> = heard.iter().map(|heard| heard.word.clone()).collect();
+        let received = told(ear, 300).await;
+        let texts: Vec<_> = received.iter().map(|received| received.message.clone()).collect();
         assert_eq!(texts, (0..300).map(|number| event(&number.to_string())).collect::<Vec<_>>());
-        let ids: std::collections::BTreeSet<_> = heard.iter().map(|heard| &heard.id).collect();
+        let ids: std::collections::BTreeSet<_> = received.iter().map(|received| &received.id).collect();
         assert_eq!(ids.len(), 300, "no two have the same number");
     }
     assert!(one.health().trouble.is_none() && one.health().dropped == 0);
@@ -103,16 +104,16 @@ async fn every_listener_hears_every_word_in_order(Pair(one, two): Pair) {
 async fn a_listener_that_comes_back_goes_on_where_it_was(Pair(one, two): Pair) {
     let mut ear = two.listen();
     for number in 0..10 {
-        one.tell(event(&number.to_string()));
+        one.publish(event(&number.to_string()));
     }
-    let heard = told(&mut ear, 10).await;
-    let (missed, mut ear) = two.listen_after(&heard[6].id);
-    let texts: Vec<_> = missed.unwrap().iter().map(|heard| heard.word.clone()).collect();
+    let received = told(&mut ear, 10).await;
+    let (missed, mut ear) = two.listen_after(&received[6].id);
+    let texts: Vec<_> = missed.unwrap().iter().map(|received| received.message.clone()).collect();
     assert_eq!(texts, ["7", "8", "9"].map(event));
-    one.tell(event("10"));
-    assert_eq!(told(&mut ear, 1).await[0].word, event("10"), "and what comes after, once");
+    one.publish(event("10"));
+    assert_eq!(told(&mut ear, 1).await[0].message, event("10"), "and what comes after, once");
     let after = |id: &str| two.listen_after(id).0;
-    assert_eq!(after(&heard[9].id).unwrap().len(), 1);
+    assert_eq!(after(&received[9].id).unwrap().len(), 1);
     assert_eq!(after("1-0"), None, "too long ago");
     assert_eq!(after("9999999999999-0"), None, "of another clock");
     assert_eq!(after("no number"), None);
@@ -151,13 +152,13 @@ async fn a_limit_counts_for_all_and_begins_anew_with_its_period(Pair(one, two): 
 async fn processes_know_whose_word_it_is() {
     let Pair(one, two) = Pair::redis().await;
     let mut ears = [one.listen(), two.listen()];
-    one.tell(Word::Signal(Signal::Look));
+    one.publish(RelayMessage::Signal(Signal::Look));
     let mut whose = Vec::new();
     for ear in &mut ears {
         loop {
-            let heard = tokio::time::timeout(Duration::from_secs(5), ear.recv()).await.unwrap().unwrap();
-            if heard.word == Word::Signal(Signal::Look) {
-                whose.push(heard.is_foreign);
+            let received = tokio::time::timeout(Duration::from_secs(5), ear.recv()).await.unwrap().unwrap();
+            if received.message == RelayMessage::Signal(Signal::Look) {
+                whose.push(received.is_foreign);
                 break;
             }
         }
@@ -171,8 +172,8 @@ async fn without_redis_a_process_goes_on_alone_and_says_so() {
     let port = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
     let alone = Redis::start(&format!("redis://127.0.0.1:{port}"), "p", "one", &Handle::current()).unwrap();
     let mut ear = alone.listen();
-    alone.tell(event("still here"));
-    assert_eq!(told(&mut ear, 1).await[0].word, event("still here"), "its own listeners hear it");
+    alone.publish(event("still here"));
+    assert_eq!(told(&mut ear, 1).await[0].message, event("still here"), "its own listeners receive it");
     let now = chrono::Utc::now();
     alone.open_window("k", KnownWindow { job: 1, digest: None, until: now + TimeDelta::minutes(1) }, now).await;
     assert_eq!(alone.window("k", now).await, None, "the database is asked");

@@ -9,7 +9,7 @@ use lockstep::{
         Window,
     },
     pretend_erp::invent_row,
-    store::{Batches, Claim, Finish, JobQuery, Meant, RunQuery, SourceReport, Store, throwaway::rows_read},
+    store::{Batches, Claim, Finish, JobQuery, JobSelector, RunQuery, SourceReport, Store, throwaway::rows_read},
     testing::{Backend, types},
 };
 use tokio::runtime::Handle;
@@ -175,7 +175,7 @@ async fn no_question_of_the_queue_reads_all_that_has_ended() {
     past.reads("look at a key", async |store| store.key(key, later).await.unwrap()).await;
     past.reads("wishes behind what runs", async |store| store.enqueue(kept(), None, later).await.unwrap()).await;
     let (stopped, removed) =
-        past.reads("stop of all", async |store| store.request_stop(Meant::default(), later).await.unwrap()).await;
+        past.reads("stop of all", async |store| store.request_stop(JobSelector::default(), later).await.unwrap()).await;
     assert_eq!((stopped.len(), removed.len()), (AGENTS, AGENTS));
     let held = past.reads("claim from many lanes that are full", async |store| full(store, later).await).await;
     past.reads("claim given back", async |store| store.undo_claim(held, "one".to_owned(), later).await.unwrap()).await;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use lockstep::{
     delta::{self, Seen, Snapshot},
     domain::{Admission, AgentId, Class, NewJob, NextStep, Outcome, Reason, Timestamp, Window},
-    store::{Batches, Claim, DataQuery, Finish, Meant, Setting, Slot, Store, StoreError, throwaway::execute},
+    store::{Batches, Claim, DataQuery, Finish, JobSelector, Setting, Slot, Store, StoreError, throwaway::execute},
     sync_type::SyncTypes,
     testing::{Backend, types},
 };
@@ -238,7 +238,7 @@ async fn a_stop_misses_no_job_that_another_process_claims_meanwhile() {
     };
     let stop = async {
         begun.notified().await;
-        one.request_stop(Meant::default(), at(1)).await.unwrap()
+        one.request_stop(JobSelector::default(), at(1)).await.unwrap()
     };
     let (mut started, (mut stopping, removed)) = tokio::join!(claims, stop);
     started.sort_unstable();

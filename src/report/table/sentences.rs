@@ -16,14 +16,14 @@ const ALIGNED: f64 = 1.0;
 
 /// Rows of one line whose words go on over the edges of columns as those of a sentence do.
 pub fn find(page: &Page, texts: &[(u32, u32)], width: u32) -> Vec<usize> {
-    let mut words: Vec<Word<'_>> = texts
+    let mut words: Vec<RelayMessage<'_>> = texts
         .iter()
-        .map(|(cell, run)| Word { row: cell / width, column: cell % width, run: &page.runs[*run as usize] })
+        .map(|(cell, run)| RelayMessage { row: cell / width, column: cell % width, run: &page.runs[*run as usize] })
         .collect();
     words.sort_by(|a, b| a.row.cmp(&b.row).then(a.run.x0.total_cmp(&b.run.x0)));
     let rows = || words.chunk_by(|a, b| a.row == b.row);
     let mut alignments: Option<Vec<Alignment>> = None;
-    let mut is_sentence = |words: &[Word<'_>]| {
+    let mut is_sentence = |words: &[RelayMessage<'_>]| {
         let first = words[0];
         let is_line = words.len() >= SENTENCE
             && words.iter().any(|word| word.column != first.column)
@@ -45,14 +45,14 @@ pub fn find(page: &Page, texts: &[(u32, u32)], width: u32) -> Vec<usize> {
 
 /// A text and its cell.
 #[derive(Clone, Copy)]
-struct Word<'a> {
+struct RelayMessage<'a> {
     row: u32,
     column: u32,
     run: &'a Run,
 }
 
 /// From where to where the texts of each filled cell of a row reach; its words go from left to right.
-fn cells_of(words: &[Word<'_>]) -> impl Iterator<Item = (u32, f64, f64)> {
+fn cells_of(words: &[RelayMessage<'_>]) -> impl Iterator<Item = (u32, f64, f64)> {
     words
         .chunk_by(|a, b| a.column == b.column)
         .map(|cell| (cell[0].column, cell[0].run.x0, cell[cell.len() - 1].run.x1))
@@ -68,7 +68,7 @@ struct Alignment {
 type Side = fn(f64, f64) -> f64;
 
 impl Alignment {
-    fn of_columns<'a>(rows: impl Iterator<Item = &'a [Word<'a>]>, width: usize) -> Vec<Self> {
+    fn of_columns<'a>(rows: impl Iterator<Item = &'a [RelayMessage<'a>]>, width: usize) -> Vec<Self> {
         let mut cells: Vec<Vec<(f64, f64)>> = vec![Vec::new(); width];
         for (column, x0, x1) in rows.flat_map(cells_of) {
             cells[column as usize].push((x0, x1));

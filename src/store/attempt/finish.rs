@@ -53,8 +53,8 @@ impl Store {
         let has_failed = end.source.as_ref().is_some_and(|source| source.failed.is_some());
         let forget = move || match &key {
             // a breaker may have opened: that is to be answered then
-            _ if has_failed => inner.live.forget_all(),
-            Some(key) => inner.live.forget(key),
+            _ if has_failed => inner.dedup.forget_all(),
+            Some(key) => inner.dedup.forget(key),
             None => {}
         };
         let (before, live) = (forget.clone(), self.inner.clone());
@@ -65,7 +65,7 @@ impl Store {
                     let finished = finish_in(tx, &types, &job, end, next, now).await?;
                     before();
                     if next == NextStep::Done {
-                        live.live.end([job.id].into_iter());
+                        live.dedup.end([job.id].into_iter());
                     }
                     Ok(finished)
                 })

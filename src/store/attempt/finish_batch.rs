@@ -155,9 +155,9 @@ impl Store {
             Box::pin(async move {
                 let stored = end_in(tx, &types, asked).await?;
                 // before the commit, so that nobody who sees the end is answered from memory ...
-                inner.live.end(stored.done.keys().map(|(job, _)| *job));
+                inner.dedup.end(stored.done.keys().map(|(job, _)| *job));
                 for key in &keys {
-                    inner.live.forget(key);
+                    inner.dedup.forget(key);
                 }
                 Ok(stored)
             })
@@ -165,7 +165,7 @@ impl Store {
         let stored = write.await;
         // ... and after it, because the key may have been learnt meanwhile
         for key in &forgotten {
-            self.inner.live.forget(key);
+            self.inner.dedup.forget(key);
         }
         stored
     }

@@ -26,7 +26,7 @@ use entity::job::Column as C;
 
 /// What the database holds that decides over jobs that are asked for, and what a claim looks at first.
 #[derive(Debug, Default)]
-pub(crate) struct Facts {
+pub(crate) struct AdmissionSnapshot {
     /// The pause that holds.
     pub pause: Option<Pause>,
     /// When the next delayed job becomes due, or later: not before.
@@ -92,12 +92,16 @@ fn tell(kind: Kind, table: impl IntoTableRef, told: &[(&str, &'static str)]) -> 
 }
 
 /// What a claim looks at before it looks at the jobs.
-pub(crate) async fn look(tx: &DatabaseTransaction, now: Timestamp) -> Result<Facts, StoreError> {
+pub(crate) async fn load(tx: &DatabaseTransaction, now: Timestamp) -> Result<AdmissionSnapshot, StoreError> {
     facts(tx, &[], now).await
 }
 
 /// Asks all that decides over `jobs` in one question: each would cost a way to the server and back.
-pub(crate) async fn facts(tx: &DatabaseTransaction, jobs: &[NewJob], now: Timestamp) -> Result<Facts, StoreError> {
+pub(crate) async fn facts(
+    tx: &DatabaseTransaction,
+    jobs: &[NewJob],
+    now: Timestamp,
+) -> Result<AdmissionSnapshot, StoreError> {
     use entity::{breaker::Column as B, pause::Column as P};
     let backend = tx.get_database_backend();
     let texts = |column: Expr, values: &BTreeSet<&str>| among(column, ValueType::Text, values, backend);
@@ -175,7 +179,7 @@ pub(crate) async fn facts(tx: &DatabaseTransaction, jobs: &[NewJob], now: Timest
     }
     let failed = StoreError::while_doing("look at what decides over jobs");
     let rows = tx.query_all(&all).await.map_err(&failed)?;
-    let mut facts = Facts::default();
+    let mut facts = AdmissionSnapshot::default();
     // what is kept is noted at its owner
     for is_kept in [false, true] {
         for row in &rows {
@@ -185,7 +189,7 @@ pub(crate) async fn facts(tx: &DatabaseTransaction, jobs: &[NewJob], now: Timest
     Ok(facts)
 }
 
-impl Facts {
+impl AdmissionSnapshot {
     /// Does any write or download wait that is not delayed? Their order keys are negative.
     pub fn urgent_waits(&self) -> bool {
         self.first.is_some_and(|order| order < 0)

@@ -5,10 +5,10 @@ use std::collections::{HashMap, HashSet};
 use sea_orm::{DatabaseTransaction, EntityTrait, QueryFilter, Set, prelude::*};
 
 use super::{
-    admission_snapshot::{Facts, facts},
+    admission_snapshot::{AdmissionSnapshot, facts},
     choose::Claim,
     claim::{Claimed, claim_in},
-    dedup_cache::LiveKeys,
+    dedup_cache::DedupCache,
     flow, lane,
     row::{delay_ms, row},
     state::known_state,
@@ -62,12 +62,12 @@ impl Store {
                 Admission::Accepted { job } | Admission::AlreadyQueued { job } => Some((key?, *job)),
                 _ => None,
             });
-            inner.live.learn(taken, now);
+            inner.dedup.learn(taken, now);
         };
         let write = self.inner.writer.write(
             move |tx| {
                 Box::pin(async move {
-                    let (answers, facts) = admit_again(tx, &live.live, jobs, now).await?;
+                    let (answers, facts) = admit_again(tx, &live.dedup, jobs, now).await?;
                     let claimed = match claim {
                         Some(claim) => Some(claim_in(tx, &types, &claim, facts, now).await?),
                         None => None,
@@ -83,8 +83,8 @@ impl Store {
     /// The live job that has this in-flight key, as far as this process has seen it taken a moment ago: no look
     /// at the database, so another process may have ended it meanwhile.
     #[must_use]
-    pub fn known_owner(&self, key: &str, now: Timestamp) -> Option<JobId> {
-        self.inner.live.owner(key, now)
+    pub fn cached_holder(&self, key: &str, now: Timestamp) -> Option<JobId> {
+        self.inner.dedup.owner(key, now)
     }
 
     /// Moves a timer's slot and admits its jobs in one transaction; `None` if another process had
@@ -148,7 +148,7 @@ struct Desk<'t> {
     tx: &'t DatabaseTransaction,
     now: Timestamp,
     /// What the database holds of them, and what was accepted here since.
-    facts: Facts,
+    facts: AdmissionSnapshot,
     /// Accepted, but not yet inserted: by their place among the answers.
     pending: Vec<(usize, entity::job::ActiveModel)>,
     pending_keys: HashSet<String>,
@@ -159,10 +159,10 @@ struct Desk<'t> {
 /// job lived when they were refused.
 async fn admit_again(
     tx: &DatabaseTransaction,
-    live: &LiveKeys,
+    live: &DedupCache,
     jobs: Vec<NewJob>,
     now: Timestamp,
-) -> Result<(Vec<Admission>, Facts), StoreError> {
+) -> Result<(Vec<Admission>, AdmissionSnapshot), StoreError> {
     let rightly = |job: &NewJob| job.refused_for.filter(|winner| live.has_ended(*winner));
     let refused: Vec<Option<JobId>> = jobs.iter().map(rightly).collect();
     let open = jobs.into_iter().zip(&refused).filter(|(_, refused)| refused.is_none()).map(|(job, _)| job);
@@ -182,7 +182,7 @@ pub(crate) async fn admit_all(
     tx: &DatabaseTransaction,
     jobs: Vec<NewJob>,
     now: Timestamp,
-) -> Result<(Vec<Admission>, Facts), StoreError> {
+) -> Result<(Vec<Admission>, AdmissionSnapshot), StoreError> {
     let facts = facts(tx, &jobs, now).await?;
     let answers = Vec::with_capacity(jobs.len());
     let mut desk = Desk { tx, now, facts, pending: Vec::new(), pending_keys: HashSet::new(), answers };

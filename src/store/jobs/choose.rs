@@ -9,7 +9,7 @@ use sea_orm::{
 };
 
 use super::{
-    admission_snapshot::Facts,
+    admission_snapshot::AdmissionSnapshot,
     lane::{self, is, is_next},
     take::Candidate,
 };
@@ -38,7 +38,7 @@ pub struct Claim {
 
 impl Claim {
     /// May it bring anything? Nothing does where nothing waits, or only syncs and the one free slot is not for them.
-    pub(crate) fn may_bring(&self, facts: &Facts, now: Timestamp) -> bool {
+    pub(crate) fn may_bring(&self, facts: &AdmissionSnapshot, now: Timestamp) -> bool {
         let has_room = self.any > 0 || (self.urgent > 0 && facts.urgent_waits());
         (facts.first.is_some() && has_room) || facts.next_due.is_some_and(|due| due <= now)
     }
@@ -48,7 +48,7 @@ impl Claim {
 pub(crate) async fn choose(
     tx: &DatabaseTransaction,
     claim: &Claim,
-    facts: &Facts,
+    facts: &AdmissionSnapshot,
     now: Timestamp,
 ) -> Result<Vec<Candidate>, StoreError> {
     let pause = facts.pause.as_ref();

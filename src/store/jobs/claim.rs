@@ -3,7 +3,7 @@
 use sea_orm::{ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect, prelude::*};
 
 use super::{
-    admission_snapshot::{Facts, look},
+    admission_snapshot::{AdmissionSnapshot, load},
     choose::{Claim, choose},
     lane::{self, is},
     state::state_after,
@@ -39,7 +39,7 @@ impl Store {
         let types = self.types().clone();
         self.write(move |tx| {
             Box::pin(async move {
-                let facts = look(tx, now).await?;
+                let facts = load(tx, now).await?;
                 claim_in(tx, &types, &claim, facts, now).await
             })
         })
@@ -52,13 +52,13 @@ pub(crate) async fn claim_in(
     tx: &DatabaseTransaction,
     types: &SyncTypes,
     claim: &Claim,
-    mut facts: Facts,
+    mut facts: AdmissionSnapshot,
     now: Timestamp,
 ) -> Result<Claimed, StoreError> {
     if facts.next_due.is_some_and(|due| due <= now) {
         // what is more than one statement's worth is for the next claim, which follows at once
         promote_due(tx, now).await?;
-        facts = look(tx, now).await?;
+        facts = load(tx, now).await?;
     }
     if !claim.may_bring(&facts, now) {
         return Ok(Claimed { jobs: Vec::new(), next_due: facts.next_due });

@@ -13,7 +13,7 @@ use crate::domain::{JobId, Timestamp};
 /// only, and whoever answers by this asks the database afterwards, and is told then whether this process itself
 /// has ended the winner since.
 #[derive(Debug, Default)]
-pub(crate) struct LiveKeys(Mutex<Known>);
+pub(crate) struct DedupCache(Mutex<Known>);
 
 #[derive(Debug, Default)]
 struct Known {
@@ -31,7 +31,7 @@ const ENDS: usize = 100_000;
 /// For so long an answer of the database is taken for the present state: another process may end the job.
 const FRESH: Duration = Duration::from_secs(2);
 
-impl LiveKeys {
+impl DedupCache {
     fn known(&self) -> MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -86,7 +86,7 @@ impl Store {
                 if !is_owner {
                     return Ok(true);
                 }
-                inner.live.end([job].into_iter());
+                inner.dedup.end([job].into_iter());
                 // nothing is before the kept one any more, be it this one
                 let kept = if row.state == JobState::Kept.as_str() {
                     Some(row)

@@ -18,7 +18,7 @@ use super::{
     state::state_after,
 };
 use crate::{
-    domain::{Beat, ClaimedJob, Held, JobId, JobState, Outcome, Pause, Timestamp, job::JobEvent},
+    domain::{ClaimedJob, Heartbeat, Held, JobId, JobState, Outcome, Pause, Timestamp, job::JobEvent},
     store::{Store, StoreError, schema::entity},
 };
 
@@ -26,9 +26,9 @@ use entity::job::Column as C;
 
 /// What a heartbeat tells.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Heartbeat {
+pub struct HeartbeatReport {
     /// All active jobs of all processes.
-    pub active: Vec<Beat>,
+    pub active: Vec<Heartbeat>,
     /// For how long each of them has been quiet, by the database's clock.
     pub quiet: HashMap<JobId, Duration>,
     /// Of this process's: those that someone asked to stop.
@@ -81,7 +81,12 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] if a statement fails.
-    pub async fn heartbeat(&self, owner: String, running: Vec<Held>, now: Timestamp) -> Result<Heartbeat, StoreError> {
+    pub async fn heartbeat(
+        &self,
+        owner: String,
+        running: Vec<Held>,
+        now: Timestamp,
+    ) -> Result<HeartbeatReport, StoreError> {
         self.write_beside(move |tx| {
             Box::pin(async move {
                 let failed = StoreError::while_doing("send a heartbeat");
@@ -121,7 +126,7 @@ impl Store {
                     .all(tx)
                     .await
                     .map_err(&failed)?;
-                let beat = |row: &Alive| Beat {
+                let beat = |row: &Alive| Heartbeat {
                     id: row.id,
                     lease: row.lease,
                     owner: row.owner.clone().unwrap_or_default(),
@@ -129,7 +134,7 @@ impl Store {
                 };
                 // in an emergency nothing starts, so nothing needs room
                 let is_emergency = pause.as_ref().is_some_and(|pause| pause.emergency);
-                Ok(Heartbeat {
+                Ok(HeartbeatReport {
                     pause,
                     limits: controls::limits(tx).await?,
                     stop,
@@ -199,7 +204,7 @@ impl Store {
                     .await
                     .map_err(&failed)?;
                 if is_over {
-                    inner.live.end([job].into_iter());
+                    inner.dedup.end([job].into_iter());
                     settle(tx, &row).await?;
                     follow(tx, &types, &[Over::from(&row)], now).await?;
                 } else {

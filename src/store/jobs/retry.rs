@@ -85,7 +85,7 @@ impl Store {
                         .map_err(failed)?;
                 }
                 lane::refresh(tx, [row.id]).await?;
-                inner.live.revive(job);
+                inner.dedup.revive(job);
                 Ok(Retry::Accepted)
             })
         })

@@ -23,7 +23,7 @@ const REMOVED_AT_ONCE: usize = 500;
 
 /// Which jobs are meant; all conditions together.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Meant {
+pub struct JobSelector {
     /// Only this one.
     pub job: Option<JobId>,
     /// Only of this type.
@@ -40,7 +40,11 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] if a statement fails.
-    pub async fn request_stop(&self, meant: Meant, now: Timestamp) -> Result<(Vec<JobId>, Vec<JobId>), StoreError> {
+    pub async fn request_stop(
+        &self,
+        meant: JobSelector,
+        now: Timestamp,
+    ) -> Result<(Vec<JobId>, Vec<JobId>), StoreError> {
         let only_waiting = meant.only_waiting;
         let (mut running, waiting) =
             self.write(move |tx| Box::pin(async move { mark_stopped(tx, meant).await })).await?;
@@ -58,7 +62,7 @@ impl Store {
                         .all(tx)
                         .await
                         .map_err(StoreError::while_doing("remove jobs"))?;
-                    inner.live.end(rows.iter().map(|row| row.id));
+                    inner.dedup.end(rows.iter().map(|row| row.id));
                     remove(tx, &rows, now).await?;
                     let over: Vec<Over> = rows.iter().map(Over::from).collect();
                     follow(tx, &types, &over, now).await?;
@@ -76,7 +80,7 @@ impl Store {
 
 /// Marks the running jobs that are meant; answers them, and those that have not started, kept ones first: so
 /// nothing follows a winner that is removed with it.
-async fn mark_stopped(tx: &DatabaseTransaction, meant: Meant) -> Result<(Vec<JobId>, Vec<JobId>), StoreError> {
+async fn mark_stopped(tx: &DatabaseTransaction, meant: JobSelector) -> Result<(Vec<JobId>, Vec<JobId>), StoreError> {
     let failed = StoreError::while_doing("stop jobs");
     let ids = |those| of(&meant).filter::<SimpleExpr>(those).select_only().column(C::Id).into_tuple::<i64>();
     let running =
@@ -102,7 +106,7 @@ async fn mark_active(tx: &DatabaseTransaction, ids: Vec<JobId>) -> Result<Vec<Jo
     marked.iter().map(|row| row.try_get("", "id")).collect::<Result<_, _>>().map_err(failed)
 }
 
-fn of(meant: &Meant) -> Select<entity::job::Entity> {
+fn of(meant: &JobSelector) -> Select<entity::job::Entity> {
     entity::job::Entity::find()
         .apply_if(meant.job, |query, id| query.filter(C::Id.eq(id)))
         .apply_if(meant.job_type.clone(), |query, name| query.filter(C::JobType.eq(name.as_str())))

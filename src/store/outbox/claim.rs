@@ -8,7 +8,7 @@ use sea_orm::{
 
 use super::{C, CHUNK, Entity, Key, Model, is, item, of_keys, status_after, still_held};
 use crate::{
-    domain::{Beat, Held, Item, ItemStatus, Timestamp, item::ItemEvent},
+    domain::{Heartbeat, Held, Item, ItemStatus, Timestamp, item::ItemEvent},
     store::{Store, StoreError, schema::entity},
 };
 
@@ -46,7 +46,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] if a statement fails.
-    pub async fn item_heartbeat(&self, owner: String, in_hand: Vec<Held>) -> Result<Vec<Beat>, StoreError> {
+    pub async fn item_heartbeat(&self, owner: String, in_hand: Vec<Held>) -> Result<Vec<Heartbeat>, StoreError> {
         if in_hand.is_empty() {
             // nothing to write: nothing waits for a commit
             return self.read(|db| Box::pin(beats(db))).await;
@@ -70,7 +70,7 @@ impl Store {
 }
 
 /// Everyone's heartbeats; what the items are about is not looked at.
-async fn beats(db: &impl ConnectionTrait) -> Result<Vec<Beat>, StoreError> {
+async fn beats(db: &impl ConnectionTrait) -> Result<Vec<Heartbeat>, StoreError> {
     let rows = Entity::find()
         .filter(is(ItemStatus::Processing))
         .order_by_asc(C::Id)
@@ -80,7 +80,7 @@ async fn beats(db: &impl ConnectionTrait) -> Result<Vec<Beat>, StoreError> {
         .all(db)
         .await
         .map_err(StoreError::while_doing("look who delivers items"))?;
-    let beat = |(id, lease, owner, heartbeat): (i64, i64, Option<String>, i64)| Beat {
+    let beat = |(id, lease, owner, heartbeat): (i64, i64, Option<String>, i64)| Heartbeat {
         id,
         lease,
         owner: owner.unwrap_or_default(),

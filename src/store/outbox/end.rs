@@ -11,7 +11,7 @@ use sea_orm::{
 use super::{C, CHUNK, Entity, Key, Model, advance, is, status, status_after, still_held};
 use crate::{
     domain::{
-        Action, Beat, Held, ItemId, ItemStatus, Timestamp,
+        Action, Heartbeat, Held, ItemId, ItemStatus, Timestamp,
         clock::after,
         item::{AfterFailure, Failure, ItemEvent, after_failure},
         text::on_record,
@@ -117,7 +117,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] if a statement fails.
-    pub async fn rescue_item(&self, dead: Beat, jitter: f64, now: Timestamp) -> Result<bool, StoreError> {
+    pub async fn rescue_item(&self, dead: Heartbeat, jitter: f64, now: Timestamp) -> Result<bool, StoreError> {
         self.write(move |tx| {
             Box::pin(async move {
                 let failed = StoreError::while_doing("rescue an item");

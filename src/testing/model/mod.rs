@@ -1,9 +1,9 @@
 //! How must a queue behave? The reference model: the same rules once more, in memory and in plain words, to
 //! which every real board is held.
 
+mod admin;
 mod admit;
 mod over;
-mod steer;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 

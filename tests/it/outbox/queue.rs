@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use lockstep::{
     domain::{
-        Action, Beat, Held, Item, ItemStatus, Models, Timestamp,
+        Action, Heartbeat, Held, Item, ItemStatus, Models, Timestamp,
         item::{AfterFailure, Failure, Model, Repeat},
     },
     store::{ItemClaim, ItemQuery, Store, StoreError, Undelivered, enqueue_items_in, throwaway::execute},
@@ -189,7 +189,7 @@ async fn the_late_word_of_a_process_that_was_taken_for_dead_is_refused() {
     let ids = rig.add("orders", &["a", "b"]).await;
     let frozen = rig.claim(2).await;
     let beats = rig.store.item_heartbeat("one".into(), vec![held(&frozen[0])]).await.unwrap();
-    let beat = |item: &Item, heartbeat| Beat { id: item.id, lease: item.lease, owner: "one".into(), heartbeat };
+    let beat = |item: &Item, heartbeat| Heartbeat { id: item.id, lease: item.lease, owner: "one".into(), heartbeat };
     assert_eq!(beats, [beat(&frozen[0], 1), beat(&frozen[1], 0)], "what is not in hand is not marked alive");
     assert!(!rig.store.rescue_item(beat(&frozen[0], 0), 0.0, rig.now).await.unwrap(), "it lives");
     for (item, heartbeat) in [(&frozen[0], 1), (&frozen[1], 0)] {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use lockstep::{
     domain::{Admission, ClaimedJob, Mode, NewJob, NextStep, Outcome, Reason, Timestamp},
-    store::{Claim, Finish, Meant, Store, StoreError},
+    store::{Claim, Finish, JobSelector, Store, StoreError},
     testing::{Backend, types},
 };
 use tokio::runtime::Handle;
@@ -153,7 +153,7 @@ async fn stops_and_ends_of_the_same_jobs_do_not_hinder_each_other() {
         let running = claim(&store).await;
         assert_eq!(running.len(), AGENTS);
         let ends = tokio::spawn(end(store.clone(), running));
-        let stops = (0..3).map(|_| store.request_stop(Meant::default(), at(1)));
+        let stops = (0..3).map(|_| store.request_stop(JobSelector::default(), at(1)));
         for stopped in join_all(stops).await {
             stopped.unwrap();
         }

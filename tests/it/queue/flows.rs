@@ -2,7 +2,7 @@
 
 use lockstep::{
     domain::{Admission, JobId, NewJob, Reason},
-    store::{Meant, Retry},
+    store::{JobSelector, Retry},
 };
 
 use super::rig::{Rig, over_every_board, sync};
@@ -80,7 +80,7 @@ async fn a_failed_first_job_fails_its_flow(rig: Rig) {
 async fn a_removed_child_is_not_waited_for(rig: Rig) {
     let (parent, [first, second]) = family(&rig).await;
     for job in [first, second] {
-        let meant = Meant { job: Some(job), ..Meant::default() };
+        let meant = JobSelector { job: Some(job), ..JobSelector::default() };
         rig.board.request_stop(meant, rig.now).await.unwrap();
     }
     assert_eq!(outcome(&rig, parent).await.as_deref(), Some("completed"));

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, time::Duration};
 use lockstep::{
     domain::{BreakerPolicy, ClaimedJob, Class, Mode, NewJob, NextStep, Outcome, Pause, Reason, Window},
     queue::{End, JobBoard},
-    store::{Claim, Meant, SourceReport},
+    store::{Claim, JobSelector, SourceReport},
 };
 use proptest::{
     collection::vec,
@@ -63,7 +63,7 @@ enum Command {
     Clean {
         seconds: u8,
     },
-    Heartbeat {
+    HeartbeatReport {
         owner: usize,
     },
     Pass {
@@ -146,7 +146,7 @@ fn commands() -> impl Strategy<Value = Command> {
             .prop_map(|(emergency, seconds)| Command::Pause { emergency, seconds }),
         2 => Just(Command::Resume),
         1 => (0..120_u8).prop_map(|seconds| Command::Clean { seconds }),
-        1 => (0..2_usize).prop_map(|owner| Command::Heartbeat { owner }),
+        1 => (0..2_usize).prop_map(|owner| Command::HeartbeatReport { owner }),
         5 => (1..40_u8).prop_map(|seconds| Command::Pass { seconds }),
         1 => Just(Command::Restart),
     ]
@@ -202,7 +202,7 @@ impl Pair {
     async fn step(&mut self, command: &Command) {
         let now = self.real.now;
         let (model, real) = (self.model.board.clone(), self.real.board.clone());
-        let meant = |job| Meant { job, ..Meant::default() };
+        let meant = |job| JobSelector { job, ..JobSelector::default() };
         match command {
             Command::Enqueue(asks) => {
                 let jobs: Vec<_> = asks.iter().map(|ask| self.job(ask)).collect();
@@ -242,15 +242,15 @@ impl Pair {
             Command::Stop { pick, only_waiting } => {
                 let jobs = self.real.jobs().await;
                 let Some(job) = jobs.get(pick % jobs.len().max(1)).map(|job| job.id) else { return };
-                let meant = Meant { only_waiting: *only_waiting, ..meant(Some(job)) };
+                let meant = JobSelector { only_waiting: *only_waiting, ..meant(Some(job)) };
                 self.stop(&model, &real, meant).await;
             }
             Command::StopType { name } => {
-                let meant = Meant { job_type: Some(NAMES[*name].into()), ..Meant::default() };
+                let meant = JobSelector { job_type: Some(NAMES[*name].into()), ..JobSelector::default() };
                 self.stop(&model, &real, meant).await;
             }
             Command::StopAll { class } => {
-                let meant = Meant { class: Class::ALL.get(*class).copied(), ..Meant::default() };
+                let meant = JobSelector { class: Class::ALL.get(*class).copied(), ..JobSelector::default() };
                 self.stop(&model, &real, meant).await;
             }
             Command::Rescue { pick } if !self.running.is_empty() => {
@@ -295,7 +295,7 @@ impl Pair {
                 let cleaned = real.clean(all_before(before), now).await.unwrap();
                 assert_eq!(model.clean(all_before(before), now).await.unwrap(), cleaned);
             }
-            Command::Heartbeat { owner } => {
+            Command::HeartbeatReport { owner } => {
                 let owner = OWNERS[*owner].to_owned();
                 let ids: Vec<_> = self.running.iter().map(|job| (job.id, job.lease)).collect();
                 let heard = real.heartbeat(owner.clone(), ids.clone(), now).await.unwrap();
@@ -310,7 +310,12 @@ impl Pair {
         }
     }
 
-    async fn stop(&self, model: &std::sync::Arc<dyn JobBoard>, real: &std::sync::Arc<dyn JobBoard>, meant: Meant) {
+    async fn stop(
+        &self,
+        model: &std::sync::Arc<dyn JobBoard>,
+        real: &std::sync::Arc<dyn JobBoard>,
+        meant: JobSelector,
+    ) {
         let (mut expected, mut stopped) = (
             model.request_stop(meant.clone(), self.real.now).await.unwrap(),
             real.request_stop(meant, self.real.now).await.unwrap(),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lockstep::{
     domain::{Admission, JobState, Mode, NewJob, NextStep, Outcome, Reason},
-    store::{Meant, Retry},
+    store::{JobSelector, Retry},
 };
 
 use super::rig::{Rig, all_before, keyed, operation, over_every_board, sync};
@@ -94,7 +94,7 @@ async fn a_finally_failed_winner_is_no_winner(rig: Rig) {
 
 async fn a_removal_frees_the_key_and_window_of_a_winner_that_never_ran(rig: Rig) {
     let winner = rig.add(keyed("a", "k", 1)).await;
-    let meant = Meant { job: Some(winner), ..Meant::default() };
+    let meant = JobSelector { job: Some(winner), ..JobSelector::default() };
     assert_eq!(rig.board.request_stop(meant, rig.now).await.unwrap(), (vec![], vec![winner]));
     assert_eq!(rig.job(winner).await.outcome.as_deref(), Some("removed"));
     rig.add(keyed("a", "k", 1)).await;
@@ -104,7 +104,7 @@ async fn a_purge_frees_the_keys_of_winners_that_never_ran(rig: Rig) {
     let running = rig.add(sync("orders", "b")).await;
     rig.claim_one().await;
     let winner = rig.add(keyed("a", "k", 1)).await;
-    let meant = Meant { only_waiting: true, ..Meant::default() };
+    let meant = JobSelector { only_waiting: true, ..JobSelector::default() };
     assert_eq!(rig.board.request_stop(meant, rig.now).await.unwrap(), (vec![], vec![winner]));
     assert!(!rig.job(running).await.stop_requested, "what runs goes on");
     rig.add(keyed("a", "k", 1)).await;
@@ -352,12 +352,12 @@ async fn keep_last_keeps_its_own_priority_and_delay(mut rig: Rig) {
 async fn keep_last_runs_after_its_winner_is_removed(rig: Rig) {
     let winner = rig.add(newest(1)).await;
     let kept = rig.ask(newest(2)).await.job().unwrap();
-    let meant = Meant { job: Some(winner), ..Meant::default() };
+    let meant = JobSelector { job: Some(winner), ..JobSelector::default() };
     rig.board.request_stop(meant, rig.now).await.unwrap();
     assert_eq!(rig.claim_one().await.id, kept);
     // and a stop of all removes it with its winner
     let last = rig.ask(newest(3)).await.job().unwrap();
-    let (stopping, removed) = rig.board.request_stop(Meant::default(), rig.now).await.unwrap();
+    let (stopping, removed) = rig.board.request_stop(JobSelector::default(), rig.now).await.unwrap();
     assert_eq!((stopping, removed), (vec![kept], vec![last]));
 }
 

@@ -11,7 +11,7 @@ use actix::prelude::*;
 use async_trait::async_trait;
 use lockstep::{
     domain::{Admission, AgentId, ClaimedJob, Clock, JobType, NextStep, Outcome, SyncType},
-    event::{Bus, Event, Pulses},
+    event::{Bus, Event, Liveness},
     operation::Operations,
     queue::{End, JobBoard, Keep, Parts, QueueActor, QueueSettings, Worker},
     scheduler::{SchedulerActor, SchedulerSettings},
@@ -88,14 +88,14 @@ async fn a_day(agents: usize, concurrency: usize) {
     let worker = |actor: &Addr<SyncActor>| Worker::new(actor.clone());
     let workers =
         types.iter().map(|spec| (spec.name.job_type(), worker(&SyncActor::new(runner.clone()).start()))).collect();
-    let (pulses, jobs) = (Pulses::default(), Arc::new(board.clone()));
+    let (liveness, jobs) = (Liveness::default(), Arc::new(board.clone()));
     let parts = Parts {
         jobs,
         workers,
         types: types.clone(),
         operations: Arc::new(Operations::default()),
         bus: bus.clone(),
-        pulses: pulses.clone(),
+        liveness: liveness.clone(),
         clock: Arc::new(clock),
         coordination: Arc::new(lockstep::coordination::Memory::default()),
     };
@@ -110,8 +110,16 @@ async fn a_day(agents: usize, concurrency: usize) {
     let queue = QueueActor::new(parts, settings).start();
     let schedule = SchedulerSettings { enabled: true, minute: Duration::from_secs(60), reload: Duration::from_secs(5) };
     let (settings_board, ticks) = (Arc::new(board.clone()), queue.clone().recipient());
-    SchedulerActor::new(settings_board, Arc::new(ticks), types.clone(), bus, pulses.clone(), Arc::new(clock), schedule)
-        .start();
+    SchedulerActor::new(
+        settings_board,
+        Arc::new(ticks),
+        types.clone(),
+        bus,
+        liveness.clone(),
+        Arc::new(clock),
+        schedule,
+    )
+    .start();
 
     for _ in 0..24 * 60 {
         tokio::time::sleep(Duration::from_secs(60)).await;
@@ -120,7 +128,7 @@ async fn a_day(agents: usize, concurrency: usize) {
         seen.longest_queue = seen.longest_queue.max(live);
         seen.busy.0 = if live <= concurrency { 0 } else { seen.busy.0 + 1 };
         seen.busy.1 = seen.busy.1.max(seen.busy.0);
-        assert!(pulses.all().iter().all(|pulse| !pulse.is_late), "{:?}", pulses.all());
+        assert!(liveness.all().iter().all(|pulse| !pulse.is_late), "{:?}", liveness.all());
     }
     let seen = seen.lock().unwrap();
     println!(

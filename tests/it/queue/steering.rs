@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use lockstep::{
     domain::{Admission, NewJob, NextStep, Outcome, Pause, Reason},
-    store::{ALL, Meant},
+    store::{ALL, JobSelector},
 };
 
 use super::rig::{Rig, operation, over_every_board, sync};
@@ -129,7 +129,7 @@ async fn a_breaker_is_the_agents_own(mut rig: Rig) {
 async fn a_stopped_job_is_not_tried_again(rig: Rig) {
     let job = rig.add(sync("orders", "a")).await;
     let running = rig.claim_one().await;
-    let meant = Meant { job: Some(job), ..Meant::default() };
+    let meant = JobSelector { job: Some(job), ..JobSelector::default() };
     assert_eq!(rig.board.request_stop(meant, rig.now).await.unwrap(), (vec![job], vec![]));
     rig.end(&running, Outcome::Failed { retryable: true }, NextStep::RetryIn(Duration::from_secs(5))).await;
     assert_eq!(rig.job(job).await.state, "done");
@@ -149,7 +149,7 @@ async fn a_heartbeat_tells_of_stops_preemptions_and_lost_jobs(rig: Rig) {
     let running = rig.claim(3).await;
     let ids: Vec<_> = running.iter().map(|job| job.id).collect();
     let held: Vec<_> = running.iter().map(|job| (job.id, job.lease)).collect();
-    rig.board.request_stop(Meant { job: Some(ids[0]), ..Meant::default() }, rig.now).await.unwrap();
+    rig.board.request_stop(JobSelector { job: Some(ids[0]), ..JobSelector::default() }, rig.now).await.unwrap();
     rig.add(operation("download-ddt-pdf", "b")).await;
     rig.board.rescue(ids[2], running[2].lease, 0, rig.now).await.unwrap();
     let heard = rig.board.heartbeat("one".into(), held.clone(), rig.now).await.unwrap();

@@ -5,7 +5,7 @@ use std::{fmt::Write as _, time::Duration};
 
 use lockstep::{
     domain::{Mode, NewJob, NextStep, Outcome, Reason},
-    store::Meant,
+    store::JobSelector,
 };
 
 use super::rig::{Rig, keyed, operation, sync};
@@ -44,7 +44,7 @@ async fn a_day(rig: Rig) -> String {
     let third = story.rig.claim(2).await;
     story.rig.board.rescue(third[0].id, third[0].lease, 0, story.rig.now).await.unwrap();
     story.step("its process died, another took it over").await;
-    story.rig.board.request_stop(Meant::default(), story.rig.now).await.unwrap();
+    story.rig.board.request_stop(JobSelector::default(), story.rig.now).await.unwrap();
     story.step("someone stops everything").await;
     story.text
 }

@@ -1,4 +1,4 @@
-//! What do other processes hear of what happens here, and what does this one do about what it hears?
+//! What do other processes receive of what happens here, and what does this one do about what it receives?
 
 use std::{
     collections::HashMap,
@@ -9,7 +9,7 @@ use std::{
 use tokio::{sync::broadcast::error::RecvError, task::JoinHandle};
 
 use crate::{
-    coordination::{Coordination, Heard, Signal, Word},
+    coordination::{Coordination, Received, RelayMessage, Signal},
     domain::{JobId, Reason},
     event::{Event, Observer},
     outbox::{LookForItems, OutboxActor},
@@ -23,14 +23,14 @@ const PROGRESS: Duration = Duration::from_millis(250);
 
 /// Tells all processes what happens in this one. Requests that are refused are many, and answered to whoever
 /// asked: they are not told.
-pub(super) fn teller(coordination: Arc<dyn Coordination>) -> Observer {
+pub(super) fn publisher(coordination: Arc<dyn Coordination>) -> Observer {
     let told: Mutex<HashMap<JobId, Instant>> = Mutex::default();
     Arc::new(move |event| {
         if is_worth_telling(event, &told) {
-            coordination.tell(Word::Event(serde_json::json!(event).to_string()));
+            coordination.publish(RelayMessage::Event(serde_json::json!(event).to_string()));
         }
         if let Some(signal) = signal(event) {
-            coordination.tell(Word::Signal(signal));
+            coordination.publish(RelayMessage::Signal(signal));
         }
     })
 }
@@ -88,11 +88,11 @@ pub(super) fn listen(
     scheduler: Handle<SchedulerActor>,
     outbox: Handle<OutboxActor>,
 ) -> JoinHandle<()> {
-    let mut words = coordination.listen();
+    let mut messages = coordination.listen();
     actix_rt::spawn(async move {
         loop {
-            match words.recv().await.map(|heard| Heard::clone(&heard)) {
-                Ok(Heard { is_foreign: true, word: Word::Signal(signal), .. }) => {
+            match messages.recv().await.map(|received| Received::clone(&received)) {
+                Ok(Received { is_foreign: true, message: RelayMessage::Signal(signal), .. }) => {
                     follow(signal, (&queue, &scheduler, &outbox));
                 }
                 Ok(_) => {}

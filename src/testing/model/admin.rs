@@ -5,12 +5,12 @@ use std::collections::HashSet;
 use super::{Model, Row};
 use crate::{
     domain::{JobId, JobState, Outcome, Timestamp, job::JobEvent},
-    store::{KeyState, Meant, Retry},
+    store::{JobSelector, KeyState, Retry},
 };
 
 impl Model {
     /// Stops what runs, removes what has not started.
-    pub(in crate::testing) fn stop(&mut self, meant: &Meant, now: Timestamp) -> (Vec<JobId>, Vec<JobId>) {
+    pub(in crate::testing) fn stop(&mut self, meant: &JobSelector, now: Timestamp) -> (Vec<JobId>, Vec<JobId>) {
         let is_meant = |id: JobId, row: &Row| {
             meant.job.is_none_or(|job| job == id)
                 && meant.job_type.as_ref().is_none_or(|name| *name == row.job.job_type)

@@ -11,10 +11,10 @@ use tokio::time::Instant;
 
 /// Every loop of the process with its last progress. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub struct Pulses(Arc<Mutex<BTreeMap<&'static str, Beat>>>);
+pub struct Liveness(Arc<Mutex<BTreeMap<&'static str, Heartbeat>>>);
 
 #[derive(Debug, Clone, Copy)]
-struct Beat {
+struct Heartbeat {
     at: Instant,
     late_after: Duration,
 }
@@ -22,7 +22,7 @@ struct Beat {
 /// One loop, as people see it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Pulse {
+pub struct LoopState {
     /// The loop.
     pub name: &'static str,
     /// Milliseconds since it got on last.
@@ -33,27 +33,27 @@ pub struct Pulse {
     pub is_late: bool,
 }
 
-impl Pulses {
+impl Liveness {
     /// The loop `name` got on; it is late if it does not again within `late_after`.
     pub fn beat(&self, name: &'static str, late_after: Duration) {
-        let beat = Beat { at: Instant::now(), late_after };
+        let beat = Heartbeat { at: Instant::now(), late_after };
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(name, beat);
     }
 
     /// All loops, by name.
     #[must_use]
-    pub fn all(&self) -> Vec<Pulse> {
+    pub fn all(&self) -> Vec<LoopState> {
         let beats = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let pulse = |(name, beat): (&&'static str, &Beat)| {
+        let state = |(name, beat): (&&'static str, &Heartbeat)| {
             let since = beat.at.elapsed();
-            Pulse {
+            LoopState {
                 name,
                 since_ms: since.as_millis() as u64,
                 late_after_ms: beat.late_after.as_millis() as u64,
                 is_late: since > beat.late_after,
             }
         };
-        beats.iter().map(pulse).collect()
+        beats.iter().map(state).collect()
     }
 }
 
@@ -63,13 +63,13 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_loop_that_stands_still_is_late() {
-        let pulses = Pulses::default();
-        let late = || pulses.all().into_iter().filter(|one| one.is_late).map(|one| one.name).collect::<Vec<_>>();
-        pulses.beat("claim", Duration::from_secs(60));
-        pulses.beat("timers", Duration::from_secs(20));
+        let liveness = Liveness::default();
+        let late = || liveness.all().into_iter().filter(|one| one.is_late).map(|one| one.name).collect::<Vec<_>>();
+        liveness.beat("claim", Duration::from_secs(60));
+        liveness.beat("timers", Duration::from_secs(20));
         tokio::time::advance(Duration::from_secs(30)).await;
         assert_eq!(late(), ["timers"]);
-        pulses.beat("timers", Duration::from_secs(20));
+        liveness.beat("timers", Duration::from_secs(20));
         assert!(late().is_empty());
     }
 }

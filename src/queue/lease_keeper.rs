@@ -4,7 +4,7 @@ use std::{collections::HashMap, time::Duration};
 
 use tokio::time::Instant;
 
-use crate::domain::{Beat, Held, JobId, LeaseWatch};
+use crate::domain::{Heartbeat, Held, JobId, LeaseWatch};
 
 /// How long an end that could not be recorded is remembered at least.
 const UNSETTLED: Duration = Duration::from_mins(1);
@@ -12,7 +12,7 @@ const UNSETTLED: Duration = Duration::from_mins(1);
 const RECLAIMS: usize = 500;
 
 /// What this process has seen of heartbeats.
-pub(super) struct Liveness {
+pub(super) struct LeaseKeeper {
     started: Instant,
     leases: LeaseWatch,
     /// What ran here and is not over by the database: taken over when the lease runs out, and never given back as
@@ -22,7 +22,7 @@ pub(super) struct Liveness {
     is_second_life: bool,
 }
 
-impl Liveness {
+impl LeaseKeeper {
     pub(super) fn new(now: Instant) -> Self {
         Self { started: now, leases: LeaseWatch::default(), unsettled: HashMap::new(), is_second_life: false }
     }
@@ -39,8 +39,8 @@ impl Liveness {
 
     /// Of the jobs that are `owner`'s by the database, those that were never begun: they do not run `here`, and did
     /// not end here without being recorded.
-    pub(super) fn never_begun(&mut self, owner: &str, active: &[Beat], here: &[Held], now: Instant) -> Vec<Held> {
-        let held = |beat: &Beat| (beat.id, beat.lease);
+    pub(super) fn never_begun(&mut self, owner: &str, active: &[Heartbeat], here: &[Held], now: Instant) -> Vec<Held> {
+        let held = |beat: &Heartbeat| (beat.id, beat.lease);
         // one that ended after the database was read is not among these, and is not forgotten yet
         self.unsettled.retain(|one, since| {
             now.duration_since(*since) < UNSETTLED || active.iter().any(|beat| held(beat) == *one)
@@ -58,12 +58,12 @@ impl Liveness {
     /// began to look.
     pub(super) fn dead(
         &mut self,
-        active: &[Beat],
+        active: &[Heartbeat],
         lease: Duration,
         quiet: &HashMap<JobId, Duration>,
         now: Instant,
-    ) -> Vec<Beat> {
-        let quiet = |beat: &Beat| quiet.get(&beat.id).copied().unwrap_or_default();
+    ) -> Vec<Heartbeat> {
+        let quiet = |beat: &Heartbeat| quiet.get(&beat.id).copied().unwrap_or_default();
         let mut dead = self.leases.observe_since(now.duration_since(self.started), lease, active, quiet);
         dead.truncate(RECLAIMS);
         dead
