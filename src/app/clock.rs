@@ -1,12 +1,13 @@
 //! What time is it? The machine's time where one machine does all; the database's where many do.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use chrono::{SubsecRound as _, TimeDelta};
 use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
 use crate::{
@@ -41,13 +42,13 @@ struct DatabaseClock(Arc<Mutex<(Timestamp, Instant)>>);
 
 impl DatabaseClock {
     fn set(&self, at: (Timestamp, Instant)) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = at;
+        *self.0.lock() = at;
     }
 }
 
 impl Clock for DatabaseClock {
     fn now(&self) -> Timestamp {
-        let (at, looked) = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (at, looked) = *self.0.lock();
         (at + TimeDelta::from_std(looked.elapsed()).unwrap_or_default()).trunc_subsecs(3)
     }
 

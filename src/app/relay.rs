@@ -2,10 +2,11 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
+use parking_lot::Mutex;
 use tokio::{sync::broadcast::error::RecvError, task::JoinHandle};
 
 use crate::{
@@ -36,7 +37,7 @@ pub(super) fn publisher(coordination: Arc<dyn Coordination>) -> Observer {
 }
 
 fn is_worth_telling(event: &Event, told: &Mutex<HashMap<JobId, Instant>>) -> bool {
-    let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut told = told.lock();
     match event {
         Event::Enqueued { admission, .. } => admission.is_taken(),
         Event::Progressed { job, done, total, .. } => {

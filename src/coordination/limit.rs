@@ -1,11 +1,8 @@
 //! How often may something be done in a period? One process's own count; Redis counts for all.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, time::Duration};
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::Permit;
@@ -17,7 +14,7 @@ pub(super) struct Limits(Mutex<HashMap<String, (Instant, u32)>>);
 impl Limits {
     pub(super) fn permit(&self, name: &str, most: u32, period: Duration) -> Permit {
         let now = Instant::now();
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.0.lock();
         let (began, used) = counts.entry(name.to_owned()).or_insert((now, 0));
         if now.duration_since(*began) >= period {
             (*began, *used) = (now, 0);

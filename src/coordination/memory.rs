@@ -1,12 +1,9 @@
 //! One process coordinates with itself: nobody else listens.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::broadcast;
 
 use super::{Coordination, Health, KnownWindow, Permit, Received, RelayMessage, limit::Limits, ring::Ring};
@@ -25,7 +22,7 @@ pub struct Memory {
 
 impl Memory {
     fn windows(&self) -> MutexGuard<'_, HashMap<String, KnownWindow>> {
-        self.windows.lock().unwrap_or_else(PoisonError::into_inner)
+        self.windows.lock()
     }
 }
 

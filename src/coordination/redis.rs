@@ -4,13 +4,14 @@
 use std::{
     collections::HashSet,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use redis::{
     AsyncCommands, Client, RedisError, RedisResult, Script,
     aio::{ConnectionManager, ConnectionManagerConfig},
@@ -77,15 +78,11 @@ struct Trouble {
     dropped: AtomicU64,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl Trouble {
     /// Notes how an attempt went; tells it when that has changed. True if trouble has just ended.
     fn note<T>(place: &Mutex<Option<String>>, what: &'static str, result: &RedisResult<T>) -> bool {
         let now = result.as_ref().err().map(RedisError::to_string);
-        let before = std::mem::replace(&mut *lock(place), now.clone());
+        let before = std::mem::replace(&mut *place.lock(), now.clone());
         match (&before, &now) {
             (None, Some(error)) => tracing::warn!(what, error, "redis is away; this process goes on alone"),
             (Some(_), None) => tracing::info!(what, "redis is back"),
@@ -95,7 +92,7 @@ impl Trouble {
     }
 
     fn is_writing_in_trouble(&self) -> bool {
-        lock(&self.writing).is_some()
+        self.writing.lock().is_some()
     }
 }
 
@@ -330,7 +327,7 @@ impl Coordination for Redis {
 
     fn health(&self) -> Health {
         let trouble = &self.shared.trouble;
-        let text = lock(&trouble.writing).clone().or_else(|| lock(&trouble.reading).clone());
+        let text = trouble.writing.lock().clone().or_else(|| trouble.reading.lock().clone());
         Health { kind: "redis", trouble: text, dropped: trouble.dropped.load(Ordering::Relaxed) }
     }
 }

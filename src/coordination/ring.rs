@@ -2,10 +2,11 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::broadcast;
 
 use super::{Received, RelayMessage};
@@ -34,7 +35,7 @@ pub(super) fn number(id: &str) -> Option<(u64, u64)> {
 
 impl Ring {
     fn messages(&self) -> MutexGuard<'_, VecDeque<Arc<Received>>> {
-        self.messages.lock().unwrap_or_else(PoisonError::into_inner)
+        self.messages.lock()
     }
 
     /// Remembers a message and tells the listeners.

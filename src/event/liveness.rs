@@ -1,11 +1,8 @@
 //! Does every loop still turn? Each tells when it got on last; who is late is named.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::time::Instant;
 
@@ -37,13 +34,13 @@ impl Liveness {
     /// The loop `name` got on; it is late if it does not again within `late_after`.
     pub fn beat(&self, name: &'static str, late_after: Duration) {
         let beat = Heartbeat { at: Instant::now(), late_after };
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(name, beat);
+        self.0.lock().insert(name, beat);
     }
 
     /// All loops, by name.
     #[must_use]
     pub fn all(&self) -> Vec<LoopState> {
-        let beats = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let beats = self.0.lock();
         let state = |(name, beat): (&&'static str, &Heartbeat)| {
             let since = beat.at.elapsed();
             LoopState {

@@ -1,11 +1,9 @@
 //! How does one attempt of an operation go? Phases are recorded, so that no effect happens twice.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use serde_json::{Value as Json, json};
 use sha2::{Digest, Sha256};
 use tokio_util::task::AbortOnDropHandle;
@@ -66,7 +64,7 @@ impl OperationRunner {
             Err(Cut::Panicked(text)) => (Turn::Cut, Some(("panic", text)), None),
             Err(Cut::TimedOut(text)) => (Turn::Cut, Some(("timed_out", text)), None),
         };
-        let effect = *seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let effect = *seen.lock();
         let outcome = effect.outcome(turn, job.repeatable);
         match text {
             Some((code, text)) => Finish { result, ..failed(outcome, code, text) },
@@ -94,7 +92,7 @@ impl OperationRunner {
             is_repeat: job.attempt > 1,
             data,
         };
-        let note = |effect| *seen.lock().unwrap_or_else(PoisonError::into_inner) = effect;
+        let note = |effect| *seen.lock() = effect;
         self.context.store.begin_effect(job).await.map_err(|error| (Turn::Cut, "database", error.to_string()))?;
         note(Effect::Sending);
         let sink = self.routes.for_operations(&spec.model);

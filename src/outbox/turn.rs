@@ -3,13 +3,14 @@
 use std::{
     collections::BTreeSet,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
 use futures_util::StreamExt as _;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
 use super::sink::{Delivered, Delivery, Sink, SinkError};
@@ -45,7 +46,7 @@ pub(super) struct InHand(Arc<Mutex<BTreeSet<Held>>>);
 
 impl InHand {
     fn lock(&self) -> MutexGuard<'_, BTreeSet<Held>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     pub(super) fn all(&self) -> Vec<Held> {

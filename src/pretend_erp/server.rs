@@ -4,11 +4,12 @@
 use std::{
     collections::{HashMap, HashSet},
     net::{SocketAddr, TcpListener},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, dev::ServerHandle, http::header, web};
+use parking_lot::{Mutex, MutexGuard};
 use rust_decimal::Decimal;
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
@@ -107,7 +108,7 @@ impl Erp {
     }
 
     fn inside(&self) -> MutexGuard<'_, Inside> {
-        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inside.lock()
     }
 
     /// Something ordinary happens; answers what. Nothing does while it is frozen.

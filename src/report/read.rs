@@ -1,10 +1,8 @@
 //! The whole way through a report: open, recognise, join, match, type, check.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
-};
+use std::collections::HashMap;
 
+use parking_lot::Mutex;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -304,7 +302,7 @@ impl Request<'_> {
             .map(|page| {
                 let sheet = sheets::by_marks(&document.page(page, Pieces::Whole)?, &known)?;
                 // told under the lock: progress never goes back
-                let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut done = done.lock();
                 *done += 1;
                 (self.progress)(*done, count);
                 Ok(sheet)

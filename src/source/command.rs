@@ -1,13 +1,9 @@
 //! An external program that fetches: a browser robot, say. Asked by arguments, answering with a PDF.
 
-use std::{
-    path::PathBuf,
-    process::Stdio,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{path::PathBuf, process::Stdio, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use rustix::process::{Pid, Signal, kill_process_group};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -157,7 +153,7 @@ impl Source for Command {
             // its last words may still be in the pipe
             drop(tokio::time::timeout(LAST_WORDS, hear).await);
         }
-        let kept = std::mem::take(&mut *said.lock().unwrap_or_else(PoisonError::into_inner));
+        let kept = std::mem::take(&mut *said.lock());
         let secret = credential.as_ref().map(super::Credential::secret);
         let text = format!("{ask}: {program} ended with {status}: {}", said_last(&kept, secret));
         Err(match status.code() {
@@ -178,7 +174,7 @@ impl Source for Command {
 async fn hear(mut stderr: impl AsyncRead + Unpin, said: &Mutex<Vec<u8>>) {
     let mut part = vec![0; 4_096];
     while let Ok(read @ 1..) = stderr.read(&mut part).await {
-        let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut said = said.lock();
         said.extend_from_slice(&part[..read]);
         let over = said.len().saturating_sub(STDERR);
         said.drain(..over);

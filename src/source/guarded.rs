@@ -1,13 +1,10 @@
 //! What holds for every source? How many fetches at once and how often, how long one may take, and that a
 //! PDF came.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use tokio::{
     sync::{Mutex as AsyncMutex, MutexGuard, Semaphore},
     time::Instant,
@@ -72,7 +69,7 @@ impl Guarded {
     }
 
     fn agent(&self, agent: &AgentId) -> Arc<Gate> {
-        let mut agents = self.agents.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut agents = self.agents.lock();
         let gate = || Arc::new(Gate::new(self.limits.agent_parallel, self.limits.agent_pause));
         agents.entry(agent.clone()).or_insert_with(gate).clone()
     }
@@ -128,7 +125,7 @@ mod tests {
     impl Source for Arc<Slow> {
         async fn fetch(&self, _: &Ask) -> Result<Fetched, SourceError> {
             self.most.fetch_max(self.inside.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-            self.starts.lock().unwrap().push(Instant::now());
+            self.starts.lock().push(Instant::now());
             tokio::time::sleep(Duration::from_secs(1)).await;
             self.inside.fetch_sub(1, Ordering::SeqCst);
             Ok(Fetched::unversioned(b"%PDF-1.4".to_vec()))
@@ -152,7 +149,7 @@ mod tests {
         let asks: Vec<Ask> = agents.iter().map(|agent| Ask::report(&"orders".into(), &(*agent).into())).collect();
         let fetched = futures_util::future::join_all(asks.iter().map(|ask| guarded.fetch(ask))).await;
         assert!(fetched.iter().all(Result::is_ok), "{fetched:?}");
-        let starts = slow.starts.lock().unwrap().iter().map(|start| *start - begun).collect();
+        let starts = slow.starts.lock().iter().map(|start| *start - begun).collect();
         (slow.most.load(Ordering::SeqCst), starts)
     }
 
@@ -179,7 +176,7 @@ mod tests {
         let both = futures_util::future::join(guarded.fetch(&first), guarded.fetch(&second));
         tokio::time::timeout(Duration::from_millis(500), both).await.unwrap_err();
         assert_eq!((first.is_waiting(), second.is_waiting()), (false, true));
-        assert_eq!(slow.starts.lock().unwrap().len(), 1);
+        assert_eq!(slow.starts.lock().len(), 1);
     }
 
     #[tokio::test(start_paused = true)]

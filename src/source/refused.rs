@@ -1,11 +1,8 @@
 //! Which credentials did a source refuse lately? They are not shown again for a while: that locks accounts.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, time::Duration};
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::{Credential, SourceError};
@@ -21,7 +18,7 @@ pub(super) struct Refused(Mutex<HashMap<AgentId, ([u8; 32], Instant)>>);
 impl Refused {
     /// Refuses credentials of `agent` that were refused within the last ten minutes, and have not changed since.
     pub fn check(&self, agent: &AgentId, credential: &Credential) -> Result<(), SourceError> {
-        let refused = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let refused = self.0.lock();
         match refused.get(agent) {
             Some((digest, at)) if *digest == credential.digest() && at.elapsed() < REST => {
                 let text = format!("the credentials of agent {agent} were refused before: set others, or wait");
@@ -34,7 +31,7 @@ impl Refused {
     /// Remembers that they were refused just now.
     pub fn note(&self, agent: &AgentId, credential: &Credential) {
         let one = (credential.digest(), Instant::now());
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(agent.clone(), one);
+        self.0.lock().insert(agent.clone(), one);
     }
 }
 

@@ -1,8 +1,9 @@
 //! What does a `SyncActor` need to carry a job out? A runner, which tests replace.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::{ClaimedJob, Counts, JobId, NextStep, Outcome, RunId, Stage};
@@ -135,11 +136,11 @@ impl Watch {
     /// How far it is now.
     #[must_use]
     pub fn progress(&self) -> Progress {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.0.lock()
     }
 
     /// Notes how far it is.
     pub fn set(&self, progress: Progress) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = progress;
+        *self.0.lock() = progress;
     }
 }

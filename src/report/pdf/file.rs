@@ -1,11 +1,9 @@
 //! What do the pages of a file share? Its objects, its fonts, and which of its layers are on.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{collections::HashMap, sync::Arc};
 
 use lopdf::{Object, ObjectId};
+use parking_lot::Mutex;
 
 use super::{font::Font, layers::Layers, objects::Objects};
 
@@ -41,7 +39,7 @@ impl<'b> File<'b> {
             Some(Arc::new(font))
         };
         let Ok(id) = object.as_reference() else { return load() };
-        let mut fonts = self.fonts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut fonts = self.fonts.lock();
         if let Some(font) = fonts.get(&id) {
             return Some(font.clone());
         }

@@ -2,10 +2,10 @@
 
 use std::{
     io::{self, BufRead, Read, Write},
-    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
+use parking_lot::Mutex;
 use rustix::process::{Resource, Rlimit, Signal, set_parent_process_death_signal, setrlimit};
 
 use super::{
@@ -43,7 +43,7 @@ pub fn run() -> anyhow::Result<()> {
     let types = SyncTypes::from_files(head.types.iter().cloned())?;
     let answer = Mutex::new(io::stdout());
     let last = serve(&head, &bytes, &types, &answer);
-    send(&mut *answer.lock().unwrap_or_else(PoisonError::into_inner), &last)?;
+    send(&mut *answer.lock(), &last)?;
     // the system takes the memory back faster than it could be given back piece by piece
     std::process::exit(0)
 }
@@ -53,7 +53,7 @@ fn serve(head: &Head, bytes: &[u8], types: &SyncTypes, answer: &Mutex<impl Write
         return Frame::Refused(Refusal::new(RefusalCode::WrongType, format!("there is no type '{}'", head.sync_type)));
     };
     // a frame that cannot be sent has nobody to read it
-    let tell = |frame: &Frame| drop(send(&mut *answer.lock().unwrap_or_else(PoisonError::into_inner), frame));
+    let tell = |frame: &Frame| drop(send(&mut *answer.lock(), frame));
     let progress = |done: usize, total: usize| {
         let step = (total / STEPS).max(1);
         if done.is_multiple_of(step) || done == total {

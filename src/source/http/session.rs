@@ -3,13 +3,14 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{
-        Arc, Mutex, OnceLock, PoisonError,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
 use futures_util::StreamExt as _;
+use parking_lot::Mutex;
 use reqwest::{StatusCode, Url, redirect};
 use scraper::{Html, Selector};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -121,7 +122,7 @@ impl Sessions {
     }
 
     fn slot(&self, credential: &Credential) -> Slot {
-        self.slots.lock().unwrap_or_else(PoisonError::into_inner).entry(credential.digest()).or_default().clone()
+        self.slots.lock().entry(credential.digest()).or_default().clone()
     }
 
     /// The agent's session: the open one, unless it is about to end or belongs to other credentials.

@@ -4,11 +4,12 @@ use std::{
     future::Future,
     panic::AssertUnwindSafe,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use futures_util::FutureExt as _;
+use parking_lot::Mutex;
 use sea_orm::{
     DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, SqliteTransactionMode, TransactionOptions,
     TransactionTrait,
@@ -48,7 +49,7 @@ struct Write {
 type Reply<T> = Arc<Mutex<Option<oneshot::Sender<Result<T, StoreError>>>>>;
 
 fn reply_to<T>(reply: &Reply<T>, answer: Result<T, StoreError>) {
-    if let Some(sender) = reply.lock().unwrap_or_else(PoisonError::into_inner).take() {
+    if let Some(sender) = reply.lock().take() {
         // whoever asked may have stopped waiting
         drop(sender.send(answer));
     }

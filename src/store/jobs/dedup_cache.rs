@@ -2,9 +2,10 @@
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
-    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
+
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::domain::{JobId, Timestamp};
 
@@ -33,7 +34,7 @@ const FRESH: Duration = Duration::from_secs(2);
 
 impl DedupCache {
     fn known(&self) -> MutexGuard<'_, Known> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     pub(crate) fn owner(&self, key: &str, now: Timestamp) -> Option<JobId> {

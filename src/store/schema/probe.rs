@@ -1,10 +1,8 @@
 //! Can anything be written? A full disk and a server that has turned read-only answer every question.
 
-use std::{
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::time::Duration;
 
+use parking_lot::Mutex;
 use sea_orm::{EntityTrait, Set, sea_query::OnConflict};
 
 use super::entity;
@@ -42,7 +40,7 @@ pub struct Trouble {
 impl Store {
     /// Writes one row; `None` if that works. An answer that is a second old is given again.
     pub async fn cannot_write(&self, now: Timestamp) -> Option<Trouble> {
-        let state = || self.inner.probe.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = || self.inner.probe.0.lock();
         if state().written.is_some_and(|written| now - written < FRESH && now >= written) {
             return None;
         }
