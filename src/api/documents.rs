@@ -12,7 +12,7 @@ use super::{
     jobs::{kept_pdf, pdf},
 };
 use crate::{
-    domain::{AgentId, Class, JobId},
+    domain::{AgentId, Class, JobId, JobState},
     event::Event,
     operation::OperationSpec,
     queue::Enqueue,
@@ -86,7 +86,7 @@ async fn end_of(api: &Api, job: JobId) -> Result<Option<Job>, Problem> {
     loop {
         let now = api.store().job(job).await?;
         let now = now.ok_or_else(|| Problem::not_found("unknown_job", format!("there is no job {job}")))?;
-        if now.state == "done" {
+        if now.state == JobState::Done {
             return Ok(Some(now));
         }
         if Instant::now() >= until {

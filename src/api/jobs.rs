@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{Api, LIST, Problem, answer::optional_json, limit, problem};
 use crate::{
-    domain::{Class, JobId},
+    domain::{Class, JobId, JobState},
     queue::{PurgeJobs, RetryJob, StopJobs},
     store::{Job, JobQuery, Retry},
 };
@@ -66,7 +66,7 @@ async fn one(api: web::Data<Api>, id: web::Path<JobId>) -> Result<HttpResponse, 
 #[post("/jobs/{id}/cancel")]
 async fn cancel(api: web::Data<Api>, id: web::Path<JobId>) -> Result<HttpResponse, Problem> {
     let job = find(&api, *id).await?;
-    if job.state == "done" {
+    if job.state == JobState::Done {
         return Err(Problem::conflict("job_done", format!("job {} is over", job.id)).of_job(job.id));
     }
     let report = api.queue.send(StopJobs { job: Some(*id), ..StopJobs::default() }).await??;

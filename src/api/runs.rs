@@ -11,7 +11,7 @@ use super::{
     turns::Turns,
 };
 use crate::{
-    domain::{Admission, JobId, RunId},
+    domain::{Admission, Hold, JobId, RunId},
     queue::Approve,
     store::{Run, RunQuery},
     sync::preview,
@@ -76,7 +76,7 @@ async fn quarantine(api: web::Data<Api>, id: web::Path<RunId>) -> Result<HttpRes
 }
 
 fn not_open(run: &Run) -> Problem {
-    let state = run.hold.as_deref().unwrap_or("not held");
+    let state = run.hold.map_or("not held", Hold::as_str);
     Problem::conflict("not_held", format!("run {} cannot be decided on any more: it is {state}", run.id))
 }
 
@@ -87,7 +87,7 @@ impl Api {
     /// [`Problem`] saying why that cannot be any more.
     pub async fn approve(&self, id: RunId) -> Result<(Run, Admission), Problem> {
         let run = find(self, id).await?;
-        let (Some("open"), Some(document)) = (run.hold.as_deref(), run.document) else { return Err(not_open(&run)) };
+        let (Some(Hold::Open), Some(document)) = (run.hold, run.document) else { return Err(not_open(&run)) };
         let spec = self.sync_type(run.sync_type.as_str())?;
         let _place = self.previews.enter()?;
         // who waits has no report in memory yet

@@ -142,10 +142,9 @@ async fn status(api: web::Data<Api>) -> Result<HttpResponse, Problem> {
 /// Newest first: last success, average duration of the successes, failures since the last success.
 /// A stopped or held run is neither.
 fn summary(runs: &[Run]) -> Json {
-    let applied = [Outcome::Succeeded, Outcome::SucceededWithQuarantine, Outcome::Unchanged].map(Outcome::as_str);
-    let is_success = |run: &&Run| run.outcome.as_deref().is_some_and(|outcome| applied.contains(&outcome));
-    let neutral = [Outcome::Stopped, Outcome::Held, Outcome::Removed, Outcome::Skipped].map(Outcome::as_str);
-    let is_neutral = |run: &&Run| run.outcome.as_deref().is_some_and(|outcome| neutral.contains(&outcome));
+    let is_success = |run: &&Run| run.was_applied();
+    let neutral = [Outcome::Stopped, Outcome::Held, Outcome::Removed, Outcome::Skipped];
+    let is_neutral = |run: &&Run| run.outcome.is_some_and(|outcome| neutral.contains(&outcome));
     let durations: Vec<i64> = runs.iter().filter(is_success).filter_map(|run| run.duration_ms).collect();
     let average = (!durations.is_empty()).then(|| durations.iter().sum::<i64>() as f64 / durations.len() as f64);
     let failures = runs.iter().take_while(|run| !is_success(run)).filter(|run| !is_neutral(run)).count();

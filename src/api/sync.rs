@@ -10,7 +10,7 @@ use super::{
     problem,
 };
 use crate::{
-    domain::{Admission, AgentId, Class, Reason, SyncType},
+    domain::{Admission, AgentId, Class, Outcome, Reason, SyncType},
     queue::{Enqueue, EnqueueMany, QueueSnapshot, Snapshot as QueueState, StopJobs},
     scheduler::Snapshot as ScheduleState,
     store::RunQuery,
@@ -45,7 +45,7 @@ async fn status(api: web::Data<Api>) -> Result<HttpResponse, Problem> {
         let last = RunQuery { sync_type: Some(spec.name.to_string()), ended: true, limit: 1, ..RunQuery::default() };
         let last = api.store().runs(last).await?.into_iter().next();
         if let Some(run) = last.as_ref().filter(|run| run.needs_attention()) {
-            attention.push(format!("{}: run {} is {}", spec.name, run.id, run.outcome.as_deref().unwrap_or_default()));
+            attention.push(format!("{}: run {} is {}", spec.name, run.id, run.outcome.map_or("", Outcome::as_str)));
         }
         types.push(json!({
             "type": spec.name,

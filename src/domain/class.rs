@@ -37,10 +37,10 @@ impl Class {
         }
     }
 
-    /// The class of a rank; an unknown one is a sync.
+    /// The class of a rank.
     #[must_use]
-    pub fn from_rank(rank: i16) -> Self {
-        Self::ALL.into_iter().find(|class| class.rank() == rank).unwrap_or(Class::Sync)
+    pub fn from_rank(rank: i16) -> Option<Self> {
+        Self::ALL.into_iter().find(|class| class.rank() == rank)
     }
 
     /// The key by which waiting jobs are ordered, the smallest first: the class, then the moment of

@@ -29,13 +29,21 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// The reason that `name` stands for; an unknown one reads as manual.
+    /// All.
+    pub const ALL: [Reason; 7] = [
+        Reason::Timer,
+        Reason::Manual,
+        Reason::Flow,
+        Reason::Upload,
+        Reason::Replay,
+        Reason::Approval,
+        Reason::Operation,
+    ];
+
+    /// The reason that `name` stands for.
     #[must_use]
-    pub fn from_name(name: &str) -> Self {
-        [Reason::Timer, Reason::Flow, Reason::Upload, Reason::Replay, Reason::Approval, Reason::Operation]
-            .into_iter()
-            .find(|reason| reason.as_str() == name)
-            .unwrap_or(Reason::Manual)
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.as_str() == name)
     }
 
     /// Does such a job come with a document that a person gave or approved?

@@ -24,7 +24,7 @@ pub use item::{Action, Item, ItemId, ItemStatus, Models, NewItem};
 pub use job::{ClaimedJob, JobState, NewJob, NextStep, Reason};
 pub use lease::{Heartbeat, Held, LeaseWatch};
 pub use record::Record;
-pub use run::{Counts, Outcome, Stage};
+pub use run::{Counts, Hold, Outcome, Stage};
 pub use value::Value;
 
 /// A moment in UTC. Every time in the database, in logs and in answers is one of these.

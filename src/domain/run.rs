@@ -19,6 +19,12 @@ pub enum Stage {
 }
 
 impl Stage {
+    /// The stage that `name` stands for.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Stage::Fetch, Stage::Read, Stage::Plan, Stage::Apply].into_iter().find(|stage| stage.as_str() == name)
+    }
+
     /// The name in the database and in answers.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -27,6 +33,47 @@ impl Stage {
             Stage::Read => "read",
             Stage::Plan => "plan",
             Stage::Apply => "apply",
+        }
+    }
+}
+
+/// What became of a run that a guard holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Hold {
+    /// It waits for a person.
+    Open,
+    /// A person approved it; its report is to be applied.
+    Approved,
+    /// Its report was applied.
+    Applied,
+    /// A person rejected it.
+    Rejected,
+    /// A newer run of its type and agent is held in its place.
+    Superseded,
+    /// A newer report was applied, or its approval could not be carried out.
+    Closed,
+}
+
+impl Hold {
+    /// What `name` stands for.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Hold::Open, Hold::Approved, Hold::Applied, Hold::Rejected, Hold::Superseded, Hold::Closed]
+            .into_iter()
+            .find(|hold| hold.as_str() == name)
+    }
+
+    /// The name in the database and in answers.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Hold::Open => "open",
+            Hold::Approved => "approved",
+            Hold::Applied => "applied",
+            Hold::Rejected => "rejected",
+            Hold::Superseded => "superseded",
+            Hold::Closed => "closed",
         }
     }
 }

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     delta::{self, ChangeKind, Plan},
-    domain::{ClaimedJob, Counts, Outcome, Reason, Stage, Timestamp},
+    domain::{ClaimedJob, Counts, Hold, Outcome, Reason, Stage, Timestamp},
     event::{Bus, Event},
     report::{RefusalCode, Report, sandbox::Job},
     source::SourceError,
@@ -185,7 +185,7 @@ impl Pipeline {
     /// An approval holds for the plan that was shown, and for as long as nothing newer was applied.
     async fn check_hold(&self, held: i64) -> Result<(), RunError> {
         let run = self.context.store.run(held).await?;
-        let Some(run) = run.filter(|run| run.hold.as_deref() == Some("approved")) else {
+        let Some(run) = run.filter(|run| run.hold == Some(Hold::Approved)) else {
             return Err(RunError::Hold(format!(
                 "run {held} is no longer held: a newer run was applied or it was rejected"
             )));

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use super::{Backend, ReadHere, ScriptedSink, ScriptedSource, TestClock};
 use crate::{
     app::{App, Parts},
-    domain::{Admission, Clock as _, Counts, JobId, Reason, SyncType, Timestamp},
+    domain::{Admission, Clock as _, Counts, JobId, JobState, Reason, SyncType, Timestamp},
     event::{Event, Observer},
     outbox::{IsAtRest, LookForItems, OutboxActor},
     queue::{Enqueue, Look, QueueActor, Snapshot},
@@ -196,12 +196,12 @@ impl TestApp {
         let mut events = self.app.bus.subscribe();
         loop {
             let now = self.app.store.job(job).await.unwrap().unwrap();
-            if now.state == "done" {
+            if now.state == JobState::Done {
                 let wanted = RunQuery { limit: 500, ..RunQuery::default() };
                 let runs = self.app.store.runs(wanted).await.unwrap();
                 return runs.into_iter().find(|run| run.job_id == job).unwrap();
             }
-            if now.state == "delayed" {
+            if now.state == JobState::Delayed {
                 self.go_on_to(now.due_at).await;
             }
             // an event may come a moment before its row can be seen, so look again soon in any case
@@ -297,7 +297,7 @@ impl TestApp {
     pub async fn last(&self, sync_type: &str) -> (String, Counts) {
         let wanted = RunQuery { sync_type: Some(sync_type.to_owned()), ended: true, limit: 1, ..RunQuery::default() };
         let run = self.app.store.runs(wanted).await.unwrap().remove(0);
-        (run.outcome.unwrap(), run.counts)
+        (run.outcome.unwrap().as_str().to_owned(), run.counts)
     }
 
     /// A request with the admin's token: status, headers of interest are in `response`.

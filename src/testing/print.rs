@@ -2,7 +2,10 @@
 
 use std::fmt::Write as _;
 
-use crate::{domain::Timestamp, store::Job};
+use crate::{
+    domain::{JobState, Outcome, Timestamp},
+    store::Job,
+};
 
 /// All jobs, one a line, oldest first; moments as seconds from `now`.
 #[must_use]
@@ -11,14 +14,18 @@ pub fn print_jobs(mut jobs: Vec<Job>, now: Timestamp) -> String {
     let mut text = String::new();
     for job in jobs {
         let class = job.class.as_str();
-        write!(text, "#{} {}:{} {class} p{} {}", job.id, job.job_type, job.agent_id, job.priority, job.state).unwrap();
-        if job.state == "delayed" {
+        write!(text, "#{} {}:{} {class} p{} {}", job.id, job.job_type, job.agent_id, job.priority, job.state.as_str())
+            .unwrap();
+        if job.state == JobState::Delayed {
             write!(text, " in {} s", (job.due_at - now).as_seconds_f64()).unwrap();
         }
         if job.attempt > 0 {
             write!(text, " attempt {}/{}", job.attempt, job.max_attempts).unwrap();
         }
-        for (name, value) in [("outcome", &job.outcome), ("flow", &job.flow_outcome), ("key", &job.dedup_key)] {
+        let outcome = job.outcome.map(Outcome::as_str);
+        for (name, value) in
+            [("outcome", outcome), ("flow", job.flow_outcome.as_deref()), ("key", job.dedup_key.as_deref())]
+        {
             if let Some(value) = value {
                 write!(text, " {name}={value}").unwrap();
             }

@@ -5,7 +5,7 @@ use maud::{DOCTYPE, Markup, html};
 use super::session::Visitor;
 use crate::{
     api::{Api, Problem},
-    domain::{AgentId, Class, SyncType, Timestamp},
+    domain::{AgentId, Class, Outcome, SyncType, Timestamp},
     report::Quarantined,
     scheduler::Snapshot as ScheduleState,
     store::{Job, JobQuery, Run, RunQuery},
@@ -203,7 +203,7 @@ impl Overview {
                     tr {
                         td { (ago(Some(job.enqueued_at), self.now)) }
                         td { (job.job_type) " for " (job.agent_id) }
-                        td { (outcome(job.outcome.as_deref().unwrap_or(&job.state))) @if let Some(error) = &job.error { small { (error) } } }
+                        td { (outcome(job.outcome.map_or(job.state.as_str(), Outcome::as_str))) @if let Some(error) = &job.error { small { (error) } } }
                         td { "job " (job.id) }
                     }
                 }
@@ -267,7 +267,7 @@ fn cell(cell: &Cell, now: Timestamp) -> Markup {
         } @else {
             @match &cell.last {
                 Some(run) => {
-                    (outcome(run.outcome.as_deref().unwrap_or("running")))
+                    (outcome(run.outcome.map_or("running", Outcome::as_str)))
                     @let kept = cell.read.as_ref().filter(|read| read.id != run.id && read.counts.quarantined > 0);
                     @if let Some(read) = kept { " " span.wait { (read.counts.quarantined) " in quarantine" } }
                 }
@@ -276,7 +276,7 @@ fn cell(cell: &Cell, now: Timestamp) -> Markup {
         }
         @if let Some(run) = &cell.last {
             small { (ago(run.finished_at, now)) @if run.counts.read > 0 { ": " (counts(run)) } }
-            @if let Some(error) = run.error.as_ref().filter(|_| run.outcome.as_deref() != Some("held")) { small { (error) } }
+            @if let Some(error) = run.error.as_ref().filter(|_| run.outcome != Some(Outcome::Held)) { small { (error) } }
         }
     }
 }

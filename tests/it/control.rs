@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use lockstep::{
-    domain::{Admission, Clock, Reason},
+    domain::{Admission, Clock, Outcome, Reason},
     event::Event,
     queue::{Enqueue, EnqueueMany, Snapshot},
     source::SourceError,
@@ -50,7 +50,7 @@ async fn a_pause_gives_running_syncs_back_and_is_told_with_its_reason() {
     let (status, forced) = app.post("/api/sync/trigger/orders", json!({ "agentId": "b", "force": true })).await;
     assert_eq!(status, 202);
     let run = app.ended(forced["jobId"].as_i64().unwrap()).await;
-    assert_eq!(run.outcome.as_deref(), Some("succeeded"));
+    assert_eq!(run.outcome.map(Outcome::as_str), Some("succeeded"));
 
     let (status, _) = app.post("/api/sync/pause", json!({ "reason": "fire", "emergency": true })).await;
     assert_eq!(status, 200);
@@ -63,7 +63,7 @@ async fn a_pause_gives_running_syncs_back_and_is_told_with_its_reason() {
     assert_eq!(app.post("/api/sync/trigger-all", json!({})).await.0, 409);
     serve(&app, "orders", "a", &invent(app.app.store.types(), "orders", 3));
     assert_eq!(app.post("/api/sync/resume", json!({})).await.0, 200);
-    assert_eq!(app.ended(running).await.outcome.as_deref(), Some("succeeded"));
+    assert_eq!(app.ended(running).await.outcome.map(Outcome::as_str), Some("succeeded"));
     for body in [json!({ "reason": "" }), json!({ "reason": "x", "until": "2020-01-01T00:00:00Z" })] {
         assert_eq!(app.post("/api/sync/pause", body).await.0, 422);
     }
@@ -91,13 +91,17 @@ async fn a_source_that_fails_opens_its_agents_breaker_which_is_shown_and_reset()
     assert_eq!(refused.json::<Json>().await.unwrap()["code"], "breaker_open");
     // a refusal is no success, and leaves the breaker alone
     assert_eq!(app.get("/api/breakers").await.1["items"][0]["state"], "open");
-    assert_eq!(app.sync("orders", "b").await.outcome.as_deref(), Some("succeeded"), "the other agent is untouched");
+    assert_eq!(
+        app.sync("orders", "b").await.outcome.map(Outcome::as_str),
+        Some("succeeded"),
+        "the other agent is untouched"
+    );
 
     serve(&app, "orders", "a", &invent(app.app.store.types(), "orders", 3));
     let (status, reset) = app.post(&format!("/api/breakers/{}/reset", breaker["id"]), json!({})).await;
     assert_eq!((status.as_u16(), &reset["state"]), (200, &json!("closed")));
     assert_eq!(app.post("/api/breakers/77/reset", json!({})).await.0, 404);
-    assert_eq!(app.sync("orders", "a").await.outcome.as_deref(), Some("succeeded"));
+    assert_eq!(app.sync("orders", "a").await.outcome.map(Outcome::as_str), Some("succeeded"));
     app.idle().await;
     app.stop().await;
 }
@@ -126,14 +130,14 @@ async fn keys_limits_retries_and_purges_are_in_peoples_hands() {
     let second = app.enqueue("orders", "b").await;
     let (_, purged) = app.post("/api/jobs/purge", json!({ "type": "orders" })).await;
     assert_eq!(purged["removed"], json!([waiting, second]));
-    assert_eq!(app.app.store.job(running).await.unwrap().unwrap().state, "active");
+    assert_eq!(app.app.store.job(running).await.unwrap().unwrap().state.as_str(), "active");
 
     app.post(&format!("/api/jobs/{running}/cancel"), json!({})).await;
     app.ended(running).await;
     serve(&app, "orders", "a", &invent(app.app.store.types(), "orders", 3));
     let retry = format!("/api/jobs/{running}/retry");
     assert_eq!(app.post(&retry, json!({})).await.0, 202);
-    assert_eq!(app.ended(running).await.outcome.as_deref(), Some("succeeded"));
+    assert_eq!(app.ended(running).await.outcome.map(Outcome::as_str), Some("succeeded"));
     let (status, answer) = app.post(&retry, json!({})).await;
     assert_eq!((status.as_u16(), &answer["code"]), (409, &json!("job_succeeded")));
     assert_eq!(app.post("/api/jobs/999/retry", json!({})).await.0, 404);
@@ -246,7 +250,7 @@ async fn a_job_of_a_deactivated_agent_is_skipped_which_is_neither_success_nor_fa
     assert_eq!(app.request(Method::DELETE, "/api/agents/a", None).await.0, 204);
     let answer = app.queue.send(Enqueue::new("orders", "a", Reason::Timer)).await.unwrap().unwrap();
     let run = app.ended(answer.job().unwrap()).await;
-    assert_eq!(run.outcome.as_deref(), Some("skipped"));
+    assert_eq!(run.outcome.map(Outcome::as_str), Some("skipped"));
     assert_eq!(app.source.fetches().len(), 0);
     let (_, status) = app.get("/api/sync/auto-sync/status").await;
     assert_eq!(status["types"]["orders"]["lastSuccess"], json!(null));
@@ -298,7 +302,7 @@ async fn a_source_that_asks_to_be_left_alone_is_by_retries_and_schedule_alike() 
     app.at_rest().await;
     let row = app.app.store.job(job).await.unwrap().unwrap();
     let wait = row.due_at - Clock::now(&app.clock);
-    assert_eq!(row.state, "delayed");
+    assert_eq!(row.state.as_str(), "delayed");
     assert!(wait > chrono::Duration::minutes(39), "its retry waits: {wait}");
     let timer = app.queue.send(Enqueue::new("ddt", "a", Reason::Timer)).await.unwrap().unwrap();
     assert!(matches!(timer, Admission::BreakerOpen { .. }), "{timer:?}");

@@ -5,13 +5,16 @@ use std::{
     time::Duration,
 };
 
-use lockstep::supervisor::Handle;
 use lockstep::{
     domain::{Clock, Record, Stage},
     event::Event,
     source::SourceError,
     sync::{Stop, StopReason, SyncActor},
     testing::TestApp,
+};
+use lockstep::{
+    domain::{Hold, Outcome},
+    supervisor::Handle,
 };
 use serde_json::json;
 
@@ -39,7 +42,7 @@ async fn a_row_is_deleted_only_when_it_is_missed_twice_and_comes_back() {
     // one interval after the first look, to within what two ticks of one timer start apart
     app.clock.advance(Duration::from_secs(15 * 60 - 10));
     let second = app.sync("customers", "a").await;
-    assert_eq!((second.outcome.as_deref(), second.counts.deleted), (Some("succeeded"), 1));
+    assert_eq!((second.outcome.map(Outcome::as_str), second.counts.deleted), (Some("succeeded"), 1));
     assert_eq!(app.rows("customers", "a").await.len(), 29);
 
     serve(&app, "customers", "a", &records);
@@ -69,7 +72,7 @@ async fn a_leftover_filter_is_held_and_writes_nothing() {
     records.truncate(20);
     serve(&app, "customers", "a", &records);
     let run = app.sync("customers", "a").await;
-    assert_eq!((run.outcome.as_deref(), run.hold.as_deref()), (Some("held"), Some("open")));
+    assert_eq!((run.outcome.map(Outcome::as_str), run.hold.map(Hold::as_str)), (Some("held"), Some("open")));
     let verdicts = run.verdicts.unwrap();
     assert_eq!((&verdicts[0]["guard"], &verdicts[0]["threshold"]), (&json!("few_rows"), &json!(50.0)));
     assert_eq!(verdicts[1]["guard"], "many_missing");
@@ -90,7 +93,7 @@ async fn no_rows_at_all_are_held() {
     app.idle().await;
     app.source.set("orders", "a", bytes("edge/orders-no-rows.pdf"));
     let run = app.sync("orders", "a").await;
-    assert_eq!((run.outcome.as_deref(), run.error_code.as_deref()), (Some("held"), Some("no_rows")));
+    assert_eq!((run.outcome.map(Outcome::as_str), run.error_code.as_deref()), (Some("held"), Some("no_rows")));
     assert_eq!(app.rows("orders", "a").await.len(), 3);
     app.stop().await;
 }
@@ -105,7 +108,12 @@ async fn an_approved_run_is_applied_and_its_missing_rows_are_a_first_miss() {
     let (status, answer) = app.post(&format!("/api/runs/{}/approve", held.id), json!({})).await;
     assert_eq!(status, 202, "{answer}");
     let run = app.ended(answer["jobId"].as_i64().unwrap()).await;
-    assert_eq!((run.outcome.as_deref(), run.reason.as_str()), (Some("succeeded"), "approval"), "{:?}", run.error);
+    assert_eq!(
+        (run.outcome.map(Outcome::as_str), run.reason.as_str()),
+        (Some("succeeded"), "approval"),
+        "{:?}",
+        run.error
+    );
     assert_eq!((run.counts.missing, run.counts.deleted, run.counts.unchanged), (40, 0, 20));
     let (_, held) = app.get(&format!("/api/runs/{}", held.id)).await;
     assert_eq!(held["hold"], "applied");
@@ -135,11 +143,14 @@ async fn an_approved_run_that_a_shutdown_interrupts_is_carried_on() {
     }
     serve(&app, "customers", "a", &records);
     let held = app.sync("customers", "a").await;
-    assert_eq!(held.outcome.as_deref(), Some("held"));
+    assert_eq!(held.outcome.map(Outcome::as_str), Some("held"));
     target.set(app.syncs[&"customers".into()].clone()).ok();
     let (_, answer) = app.post(&format!("/api/runs/{}/approve", held.id), json!({})).await;
     let run = app.ended(answer["jobId"].as_i64().unwrap()).await;
-    assert_eq!((run.outcome.as_deref(), run.counts.updated, run.counts.unchanged), (Some("succeeded"), 10, 10));
+    assert_eq!(
+        (run.outcome.map(Outcome::as_str), run.counts.updated, run.counts.unchanged),
+        (Some("succeeded"), 10, 10)
+    );
     assert_eq!(run.attempt, 1, "the attempt was given back");
     assert_eq!(app.get(&format!("/api/runs/{}", held.id)).await.1["hold"], "applied");
     app.stop().await;
@@ -206,7 +217,7 @@ async fn another_agents_report_is_held() {
     let (app, records) = app_with(30).await;
     serve(&app, "customers", "b", &records);
     let run = app.sync("customers", "b").await;
-    assert_eq!((run.outcome.as_deref(), run.error_code.as_deref()), (Some("held"), Some("other_agent")));
+    assert_eq!((run.outcome.map(Outcome::as_str), run.error_code.as_deref()), (Some("held"), Some("other_agent")));
     assert!(app.rows("customers", "b").await.is_empty());
     app.stop().await;
 }
@@ -217,7 +228,10 @@ async fn an_expired_session_is_not_an_empty_report() {
     for (file, code) in [("login-page", "session_expired"), ("empty-body", "not_a_report"), ("truncated", "damaged")] {
         app.source.set("customers", "a", bytes(&format!("edge/{file}.pdf")));
         let run = app.sync("customers", "a").await;
-        assert_eq!((run.outcome.as_deref(), run.error_code.as_deref(), run.attempt), (Some("failed"), Some(code), 3));
+        assert_eq!(
+            (run.outcome.map(Outcome::as_str), run.error_code.as_deref(), run.attempt),
+            (Some("failed"), Some(code), 3)
+        );
         assert_eq!(app.rows("customers", "a").await.len(), 30);
         // three answers in a row that are no report: the source is left alone until someone trusts it again
         let breakers = app.get("/api/breakers").await.1;
@@ -247,11 +261,11 @@ async fn old_runs_are_forgotten_but_not_those_that_say_how_things_stand() {
 
     serve(&app, "customers", "a", &records[..58]);
     let newest = app.sync("customers", "a").await;
-    assert_eq!(newest.outcome.as_deref(), Some("succeeded"));
+    assert_eq!(newest.outcome.map(Outcome::as_str), Some("succeeded"));
     app.app.store.clean_runs(before).await.unwrap();
     assert_eq!(ids().await, [newest.id], "the hold was closed by the newer run");
     // what a run knows of the one before is still known
-    assert_eq!(app.sync("customers", "a").await.outcome.as_deref(), Some("unchanged"));
+    assert_eq!(app.sync("customers", "a").await.outcome.map(Outcome::as_str), Some("unchanged"));
     app.stop().await;
 }
 
@@ -268,7 +282,7 @@ async fn a_wipe_that_goes_slowly_is_held_too() {
     }
     assert_eq!(runs[0].counts.missing, 17);
     for run in &runs[1..] {
-        assert_eq!(run.outcome.as_deref(), Some("held"), "{run:?}");
+        assert_eq!(run.outcome.map(Outcome::as_str), Some("held"), "{run:?}");
     }
     assert_eq!(runs[1].error_code.as_deref(), Some("many_missing_lately"));
     let live = app.rows("customers", "a").await.iter().filter(|row| row["missing_since"].is_null()).count();
@@ -278,16 +292,16 @@ async fn a_wipe_that_goes_slowly_is_held_too() {
     serve(&app, "customers", "a", &records[..69]);
     let held = app.sync("customers", "a").await;
     let (_, answer) = app.post(&format!("/api/runs/{}/approve", held.id), json!({})).await;
-    assert_eq!(app.ended(answer["jobId"].as_i64().unwrap()).await.outcome.as_deref(), Some("succeeded"));
+    assert_eq!(app.ended(answer["jobId"].as_i64().unwrap()).await.outcome.map(Outcome::as_str), Some("succeeded"));
     app.clock.advance(Duration::from_mins(20));
     serve(&app, "customers", "a", &records[..60]);
     let next = app.sync("customers", "a").await;
-    assert_eq!((next.outcome.as_deref(), next.counts.missing), (Some("succeeded"), 9), "{:?}", next.error);
+    assert_eq!((next.outcome.map(Outcome::as_str), next.counts.missing), (Some("succeeded"), 9), "{:?}", next.error);
 
     // nor what went longer ago than a day
     app.clock.advance(Duration::from_hours(25));
     serve(&app, "customers", "a", &records[..50]);
-    assert_eq!(app.sync("customers", "a").await.outcome.as_deref(), Some("succeeded"));
+    assert_eq!(app.sync("customers", "a").await.outcome.map(Outcome::as_str), Some("succeeded"));
     app.stop().await;
 }
 
@@ -296,7 +310,7 @@ async fn a_few_rows_are_guarded_as_many_are() {
     let (app, records) = app_with(19).await;
     serve(&app, "customers", "a", &records[..1]);
     let run = app.sync("customers", "a").await;
-    assert_eq!((run.outcome.as_deref(), run.error_code.as_deref()), (Some("held"), Some("many_missing")));
+    assert_eq!((run.outcome.map(Outcome::as_str), run.error_code.as_deref()), (Some("held"), Some("many_missing")));
     assert!(app.rows("customers", "a").await.iter().all(|row| row["missing_since"].is_null()));
     app.stop().await;
 }
@@ -320,14 +334,14 @@ async fn keys_in_another_spelling_are_told_and_held_where_they_are_many() {
     respell(&mut records, 1);
     serve(&app, "customers", "a", &records);
     let run = app.sync("customers", "a").await;
-    assert_eq!((run.outcome.as_deref(), run.counts.inserted), (Some("succeeded"), 1));
+    assert_eq!((run.outcome.map(Outcome::as_str), run.counts.inserted), (Some("succeeded"), 1));
     let told = &run.notes.unwrap()["similarKeys"];
     assert_eq!(told, &json!({ "count": 1, "first": [{ "key": "ab/0001", "stored": "AB/0001" }] }));
 
     respell(&mut records, 5);
     serve(&app, "customers", "a", &records);
     let run = app.sync("customers", "a").await;
-    assert_eq!((run.outcome.as_deref(), run.error_code.as_deref()), (Some("held"), Some("similar_keys")));
+    assert_eq!((run.outcome.map(Outcome::as_str), run.error_code.as_deref()), (Some("held"), Some("similar_keys")));
     assert!(run.error.unwrap().contains("another spelling"));
     app.stop().await;
 }

@@ -43,7 +43,7 @@ async fn the_service_reads_in_child_processes_and_tells_how_far_it_is() {
     let mut events = app.app.bus.subscribe();
     app.source.set("orders", "anna", grid("orders"));
     let end = app.sync("orders", "anna").await;
-    assert_eq!((end.outcome.as_deref(), end.counts.inserted), (Some("succeeded"), 40));
+    assert_eq!((end.outcome.map(Outcome::as_str), end.counts.inserted), (Some("succeeded"), 40));
     let mut pages = Vec::new();
     let mut rows = 0;
     while let Ok(event) = events.try_recv() {
@@ -69,7 +69,7 @@ async fn a_hostile_report_is_a_failed_run_with_its_cause_and_the_service_lives_o
         .await;
     app.source.set("orders", "anna", grid("orders"));
     let end = app.sync("orders", "anna").await;
-    assert_eq!((end.outcome.as_deref(), end.error_code.as_deref()), (Some("failed"), Some("out_of_memory")));
+    assert_eq!((end.outcome.map(Outcome::as_str), end.error_code.as_deref()), (Some("failed"), Some("out_of_memory")));
     assert!(end.error.is_some_and(|error| error.contains("memory")));
     assert_eq!(app.get("/livez").await.0, 200);
     app.stop().await;

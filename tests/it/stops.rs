@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use lockstep::supervisor::Handle;
+use lockstep::{domain::Outcome, supervisor::Handle};
 use lockstep::{
     domain::Stage,
     event::Event,
@@ -46,7 +46,11 @@ async fn a_stop_in_mid_run_leaves_whole_batches_and_the_next_run_finishes_the_re
 
         let run = app.sync(sync_type, agent(sync_type)).await;
         let counts = run.counts;
-        assert_eq!((run.outcome.as_deref(), run.stage.as_deref()), (Some("stopped"), Some("apply")), "{sync_type}");
+        assert_eq!(
+            (run.outcome.map(Outcome::as_str), run.stage.map(Stage::as_str)),
+            (Some("stopped"), Some("apply")),
+            "{sync_type}"
+        );
         let stored = app.records(sync_type, agent(sync_type)).await.len();
         assert!(stored <= STOP_AT + 10 && stored.is_multiple_of(10), "{sync_type}: {stored} records");
         assert_eq!((counts.inserted, counts.not_applied), (stored as u64, 63 - stored as u64), "{sync_type}");
@@ -56,7 +60,11 @@ async fn a_stop_in_mid_run_leaves_whole_batches_and_the_next_run_finishes_the_re
 
         seen.store(usize::MAX, Ordering::SeqCst);
         let run = app.sync(sync_type, agent(sync_type)).await;
-        assert_eq!((run.outcome.as_deref(), run.counts.unchanged), (Some("succeeded"), stored as u64), "{sync_type}");
+        assert_eq!(
+            (run.outcome.map(Outcome::as_str), run.counts.unchanged),
+            (Some("succeeded"), stored as u64),
+            "{sync_type}"
+        );
         assert_eq!(app.records(sync_type, agent(sync_type)).await, objects(spec, &records), "{sync_type}");
         app.idle().await;
         let mut followed: Vec<lockstep::domain::SyncType> =
@@ -83,10 +91,10 @@ async fn follow_ups_are_started_even_if_the_stop_came_after_the_last_batch() {
         serve(&app, sync_type, "a", &invent(&types, sync_type, 20));
     }
     let run = app.sync("orders", "a").await;
-    assert_eq!((run.outcome.as_deref(), run.counts.inserted), (Some("stopped"), 20));
+    assert_eq!((run.outcome.map(Outcome::as_str), run.counts.inserted), (Some("stopped"), 20));
     // the next run has nothing left to write, and still owes the follow-ups
     let run = app.sync("orders", "a").await;
-    assert_eq!((run.outcome.as_deref(), run.counts.unchanged), (Some("unchanged"), 20));
+    assert_eq!((run.outcome.map(Outcome::as_str), run.counts.unchanged), (Some("unchanged"), 20));
     app.idle().await;
     assert_eq!(app.last("ddt").await.1.read, 20);
     app.stop().await;
@@ -136,7 +144,7 @@ async fn a_stop_between_reading_and_planning_leaves_counts_that_balance() {
     let types = app.app.store.types().clone();
     serve(&app, "customers", "a", &invent(&types, "customers", 12));
     let run = app.sync("customers", "a").await;
-    assert_eq!((run.outcome.as_deref(), run.stage.as_deref()), (Some("stopped"), Some("plan")));
+    assert_eq!((run.outcome.map(Outcome::as_str), run.stage.map(Stage::as_str)), (Some("stopped"), Some("plan")));
     assert_eq!((run.counts.read, run.counts.not_applied), (12, 12));
     assert!(run.counts.balance(), "{:?}", run.counts);
     assert!(app.records("customers", "a").await.is_empty());
@@ -155,8 +163,8 @@ async fn a_stop_while_the_source_hangs_ends_the_run_at_once() {
     let (status, hit) = app.post("/api/sync/stop/orders", json!({})).await;
     assert_eq!((status.as_u16(), hit), (200, json!({ "stopping": [running], "removed": [waiting] })));
     let run = app.ended(running).await;
-    assert_eq!((run.outcome.as_deref(), run.stage.as_deref()), (Some("stopped"), Some("fetch")));
-    assert_eq!(app.app.store.job(waiting).await.unwrap().unwrap().outcome.as_deref(), Some("removed"));
+    assert_eq!((run.outcome.map(Outcome::as_str), run.stage.map(Stage::as_str)), (Some("stopped"), Some("fetch")));
+    assert_eq!(app.app.store.job(waiting).await.unwrap().unwrap().outcome.map(Outcome::as_str), Some("removed"));
     app.stop().await;
 }
 
@@ -185,7 +193,7 @@ async fn a_shutdown_gives_running_and_waiting_jobs_to_the_next_start() {
     // nothing has to wait for a lease to run out: the jobs were given back. They may have been claimed
     // before the reports were there; then a retry is due.
     for job in [running, waiting] {
-        assert_eq!(app.ended(job).await.outcome.as_deref(), Some("succeeded"));
+        assert_eq!(app.ended(job).await.outcome.map(Outcome::as_str), Some("succeeded"));
     }
     app.stop().await;
 }

@@ -129,9 +129,9 @@ async fn a_late_write_is_refused_and_changes_nothing() {
     let end = Finish { outcome: Some(Outcome::Succeeded), ..Finish::default() };
     let late = store.finish(&frozen, end.clone(), NextStep::Done, at(33)).await;
     assert!(matches!(late, Err(StoreError::LeaseLost { .. })));
-    assert_eq!(store.run(frozen.run).await.unwrap().unwrap().outcome.as_deref(), Some("lost"));
+    assert_eq!(store.run(frozen.run).await.unwrap().unwrap().outcome.map(Outcome::as_str), Some("lost"));
     store.finish(&taken, end, NextStep::Done, at(34)).await.unwrap();
-    assert_eq!(store.job(taken.id).await.unwrap().unwrap().state, "done");
+    assert_eq!(store.job(taken.id).await.unwrap().unwrap().state.as_str(), "done");
     store.close().await;
 }
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use lockstep::{
-    domain::{Admission, Reason},
+    domain::{Admission, Outcome, Reason},
     queue::{Enqueue, Snapshot},
     supervisor::{Freeze, GaveUp, Panic, Policy},
     testing::{TestApp, TestClock},
@@ -56,7 +56,7 @@ async fn a_queue_that_ends_goes_on_with_what_runs_and_answers_again() {
     // it can be stopped, and its end is noted once
     assert_eq!(app.post(&format!("/api/jobs/{running}/cancel"), json!({})).await.0, 200);
     let run = app.ended(running).await;
-    assert_eq!((run.outcome.as_deref(), run.attempt), (Some("stopped"), 1));
+    assert_eq!((run.outcome.map(Outcome::as_str), run.attempt), (Some("stopped"), 1));
     app.at_rest().await;
     app.stop().await;
 }
@@ -75,7 +75,7 @@ async fn a_sync_actor_that_ends_loses_no_job_and_doubles_none() {
     app.source.set("orders", "a", grid("orders"));
     app.syncs[&"orders".into()].do_send(Panic);
     let run = app.ended(job).await;
-    assert_eq!((run.outcome.as_deref(), run.attempt, run.counts.inserted), (Some("succeeded"), 2, 40));
+    assert_eq!((run.outcome.map(Outcome::as_str), run.attempt, run.counts.inserted), (Some("succeeded"), 2, 40));
     assert_eq!(app.rows("orders", "a").await.len(), 40);
     assert_eq!(restarts(&app, "sync orders").await, Some(1));
     app.at_rest().await;

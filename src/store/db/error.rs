@@ -72,6 +72,15 @@ pub enum StoreError {
     Interrupted(String),
 }
 
+/// What a stored name stands for: an unknown one is an error, never a default.
+pub(crate) fn known<T>(
+    (table, row, column): (&'static str, i64, &'static str),
+    found: &str,
+    from_name: impl Fn(&str) -> Option<T>,
+) -> Result<T, StoreError> {
+    from_name(found).ok_or_else(|| StoreError::UnknownText { table, row, column, found: found.to_owned() })
+}
+
 impl StoreError {
     pub(crate) fn opening(error: &DbErr) -> Self {
         // what is said of an address may hold its password
@@ -108,5 +117,25 @@ impl StoreError {
             | StoreError::KeyReused { .. }
             | StoreError::Missing(_) => false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Class, Hold, Outcome, Reason, Stage};
+
+    #[test]
+    fn a_stored_name_that_nobody_knows_is_an_error_that_says_where_it_stands() {
+        let wrong = known(("job", 7, "reason"), "nonsense", Reason::from_name).unwrap_err().to_string();
+        for place in ["job", "7", "reason", "nonsense"] {
+            assert!(wrong.contains(place), "{wrong}");
+        }
+        // every name leads back to what it was written for
+        assert!(Reason::ALL.iter().all(|one| Reason::from_name(one.as_str()) == Some(*one)));
+        assert!(Class::ALL.iter().all(|one| Class::from_rank(one.rank()) == Some(*one)));
+        assert!(["open", "approved", "closed"].iter().all(|name| Hold::from_name(name).unwrap().as_str() == *name));
+        assert_eq!(Stage::from_name("apply"), Some(Stage::Apply));
+        assert_eq!((Stage::from_name("x"), Hold::from_name(""), Outcome::from_name("Held")), (None, None, None));
     }
 }

@@ -8,10 +8,10 @@ use sea_orm::{DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect, prelud
 use super::{
     flow::{flows_of, is_in_flow},
     lane::{self, is},
-    state::state_after,
+    state::{known_class, known_reason, state_after},
 };
 use crate::{
-    domain::{Class, JobId, JobState, Outcome, Reason, RunId, Timestamp, job::JobEvent},
+    domain::{JobId, JobState, Outcome, RunId, Timestamp, job::JobEvent},
     store::{StoreError, schema::entity},
     sync_type::{ChildFailure, SyncTypes},
 };
@@ -87,7 +87,7 @@ pub(crate) async fn start_kept(
     entity::job::Entity::update_many()
         .col_expr(C::State, Expr::val(state))
         .col_expr(C::DueAt, Expr::val(due))
-        .col_expr(C::OrderKey, Expr::val(Class::from_rank(row.class).order_key(priority, now)))
+        .col_expr(C::OrderKey, Expr::val(known_class(row.id, row.class)?.order_key(priority, now)))
         .filter(C::Id.eq(row.id))
         .exec(tx)
         .await
@@ -150,7 +150,7 @@ async fn end_flow(tx: &DatabaseTransaction, types: &SyncTypes, root: JobId, now:
 /// a hold that it was to apply waits for a person again.
 pub(crate) async fn settle(tx: &DatabaseTransaction, row: &entity::job::Model) -> Result<(), StoreError> {
     drop_upload(tx, row.document_id, row.approves_run_id).await?;
-    if row.document_id.is_some() && !Reason::from_name(&row.reason).has_document() {
+    if row.document_id.is_some() && !known_reason(row.id, &row.reason)?.has_document() {
         // it was kept for going on: a retry fetches anew
         entity::job::Entity::update_many()
             .col_expr(C::DocumentId, Expr::val(Option::<i64>::None))

@@ -4,10 +4,14 @@ use sea_orm::{EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, pre
 use serde::Serialize;
 use serde_json::Value as Json;
 
-use super::{flow::is_in_flow, lane};
+use super::{
+    flow::is_in_flow,
+    lane,
+    state::{known_class, known_reason},
+};
 use crate::{
-    domain::{AgentId, Class, JobId, JobState, JobType, Timestamp},
-    store::{Store, StoreError, schema::entity},
+    domain::{AgentId, Class, JobId, JobState, JobType, Outcome, Reason, Timestamp},
+    store::{Store, StoreError, db::error::known, schema::entity},
 };
 
 use entity::job::Column as C;
@@ -26,11 +30,11 @@ pub struct Job {
     /// For whom.
     pub agent_id: AgentId,
     /// Why it was asked for.
-    pub reason: String,
-    /// `waiting`, `delayed`, `kept`, `active` or `done`.
-    pub state: String,
+    pub reason: Reason,
+    /// Where it is.
+    pub state: JobState,
     /// How it ended.
-    pub outcome: Option<String>,
+    pub outcome: Option<Outcome>,
     /// Why it did not succeed.
     pub error: Option<String>,
     /// 1 to 9.
@@ -82,16 +86,17 @@ pub struct JobQuery {
     pub limit: u64,
 }
 
-impl From<entity::job::Model> for Job {
-    fn from(row: entity::job::Model) -> Self {
-        Self {
+impl Job {
+    fn read(row: entity::job::Model) -> Result<Self, StoreError> {
+        let outcome = |name: &String| known(("job", row.id, "outcome"), name, Outcome::from_name);
+        Ok(Self {
             id: row.id,
             job_type: row.job_type.into(),
-            class: Class::from_rank(row.class),
+            class: known_class(row.id, row.class)?,
             agent_id: row.agent_id.into(),
-            reason: row.reason,
-            state: row.state,
-            outcome: row.outcome,
+            reason: known_reason(row.id, &row.reason)?,
+            state: known(("job", row.id, "state"), &row.state, JobState::from_name)?,
+            outcome: row.outcome.as_ref().map(outcome).transpose()?,
             error: row.error,
             priority: row.priority,
             attempt: row.attempt,
@@ -107,7 +112,7 @@ impl From<entity::job::Model> for Job {
             enqueued_at: row.enqueued_at,
             started_at: row.started_at,
             finished_at: row.finished_at,
-        }
+        })
     }
 }
 
@@ -120,7 +125,7 @@ impl Store {
         self.read(move |db| {
             Box::pin(async move {
                 let row = entity::job::Entity::find_by_id(id).one(db).await;
-                Ok(row.map_err(StoreError::while_doing("read a job"))?.map(Job::from))
+                row.map_err(StoreError::while_doing("read a job"))?.map(Job::read).transpose()
             })
         })
         .await
@@ -172,7 +177,7 @@ impl Store {
                     .limit(wanted.limit)
                     .all(db)
                     .await;
-                Ok(rows.map_err(StoreError::while_doing("list the jobs"))?.into_iter().map(Job::from).collect())
+                rows.map_err(StoreError::while_doing("list the jobs"))?.into_iter().map(Job::read).collect()
             })
         })
         .await

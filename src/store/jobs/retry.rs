@@ -6,11 +6,11 @@ use serde::Serialize;
 use super::{
     flow::flows_of,
     lane::{self, is_live},
-    state::state_after,
+    state::{known_class, state_after},
 };
 use crate::{
-    domain::{Class, JobId, JobState, Outcome, Timestamp, job::JobEvent},
-    store::{Store, StoreError, schema::entity},
+    domain::{JobId, JobState, Outcome, Timestamp, job::JobEvent},
+    store::{Store, StoreError, db::error::known, schema::entity},
 };
 
 use entity::job::Column as C;
@@ -55,7 +55,7 @@ impl Store {
                 if let Some(refused) = refuse_retry(tx, &row, even_if_done, now).await? {
                     return Ok(refused);
                 }
-                let class = Class::from_rank(row.class);
+                let class = known_class(row.id, row.class)?;
                 let priority = u8::try_from(row.priority).unwrap_or(1);
                 entity::job::Entity::update_many()
                     .col_expr(C::State, Expr::val(state_after(&row.state, JobEvent::Retried)?))
@@ -103,7 +103,8 @@ async fn refuse_retry(
     if row.state != JobState::Done.as_str() {
         return Ok(Some(Retry::NotOver));
     }
-    let outcome = row.outcome.as_deref().and_then(Outcome::from_name);
+    let outcome = |name| known(("job", row.id, "outcome"), name, Outcome::from_name);
+    let outcome = row.outcome.as_deref().map(outcome).transpose()?;
     if outcome.is_some_and(Outcome::is_applied) {
         return Ok(Some(Retry::Succeeded));
     }

@@ -1,9 +1,19 @@
 //! To which state does a job come? Every change of a state asks here.
 
 use crate::{
-    domain::{JobState, job::JobEvent},
-    store::StoreError,
+    domain::{Class, JobId, JobState, Reason, job::JobEvent},
+    store::{StoreError, db::error::known},
 };
+
+/// The class of a job's row.
+pub(crate) fn known_class(job: JobId, rank: i16) -> Result<Class, StoreError> {
+    known(("job", job, "class"), &rank.to_string(), |_| Class::from_rank(rank))
+}
+
+/// The reason of a job's row.
+pub(crate) fn known_reason(job: JobId, name: &str) -> Result<Reason, StoreError> {
+    known(("job", job, "reason"), name, Reason::from_name)
+}
 
 /// The state of this name.
 pub(crate) fn known_state(name: &str) -> Result<JobState, StoreError> {

@@ -5,9 +5,12 @@ use sea_orm::{
     sea_query::ExprTrait,
 };
 
-use super::{lane, state::state_after};
+use super::{
+    lane,
+    state::{known_class, known_reason, state_after},
+};
 use crate::{
-    domain::{ClaimedJob, Class, JobId, JobState, Reason, RunId, Timestamp, job::JobEvent},
+    domain::{ClaimedJob, JobId, JobState, RunId, Timestamp, job::JobEvent},
     store::{
         StoreError,
         db::{arrays::among_ids, bulk},
@@ -74,25 +77,27 @@ pub(crate) async fn take(
         .map_err(&failed)?;
     let runs = begin_runs(tx, types, &rows, now).await?;
     lane::mark(tx, rows.iter().filter_map(|row| row.behind).collect(), true).await?;
-    let claim = |(row, run): (Candidate, RunId)| ClaimedJob {
-        id: row.id,
-        run,
-        lease: row.lease + 1,
-        job_type: row.job_type.into(),
-        class: Class::from_rank(row.class),
-        agent: row.agent_id.into(),
-        reason: Reason::from_name(&row.reason),
-        force: row.force,
-        attempt: (row.attempt + 1).unsigned_abs(),
-        max_attempts: row.max_attempts.unsigned_abs(),
-        repeatable: row.repeatable,
-        payload: row.payload,
-        dedup_key: row.dedup_key,
-        document: row.document_id,
-        approves: row.approves_run_id,
-        enqueued_at: row.enqueued_at,
+    let claim = |(row, run): (Candidate, RunId)| {
+        Ok(ClaimedJob {
+            id: row.id,
+            run,
+            lease: row.lease + 1,
+            job_type: row.job_type.into(),
+            class: known_class(row.id, row.class)?,
+            agent: row.agent_id.into(),
+            reason: known_reason(row.id, &row.reason)?,
+            force: row.force,
+            attempt: (row.attempt + 1).unsigned_abs(),
+            max_attempts: row.max_attempts.unsigned_abs(),
+            repeatable: row.repeatable,
+            payload: row.payload,
+            dedup_key: row.dedup_key,
+            document: row.document_id,
+            approves: row.approves_run_id,
+            enqueued_at: row.enqueued_at,
+        })
     };
-    Ok(rows.into_iter().zip(runs).map(claim).collect())
+    rows.into_iter().zip(runs).map(claim).collect()
 }
 
 /// Begins the attempts' entries in the history; all that is not said here comes with their end.

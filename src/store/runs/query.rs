@@ -5,9 +5,11 @@ use serde::Serialize;
 use serde_json::Value as Json;
 
 use crate::{
-    domain::{AgentId, ClaimedJob, Counts, JobId, Outcome, Reason, RunId, SyncType, Timestamp, run::GIVEN_UP},
+    domain::{
+        AgentId, ClaimedJob, Counts, Hold, JobId, Outcome, Reason, RunId, Stage, SyncType, Timestamp, run::GIVEN_UP,
+    },
     report::Layout,
-    store::{Store, StoreError, schema::entity},
+    store::{Store, StoreError, db::error::known, schema::entity},
     sync_type::SyncTypeSpec,
 };
 
@@ -27,13 +29,13 @@ pub struct Run {
     /// For whom.
     pub agent_id: AgentId,
     /// Why.
-    pub reason: String,
+    pub reason: Reason,
     /// The attempt's number, from 1.
     pub attempt: i32,
     /// How it ended; null while it runs.
-    pub outcome: Option<String>,
+    pub outcome: Option<Outcome>,
     /// Where it was when it did not succeed.
-    pub stage: Option<String>,
+    pub stage: Option<Stage>,
     /// A short name of the reason, for programs.
     pub error_code: Option<String>,
     /// The reason.
@@ -50,8 +52,8 @@ pub struct Run {
     pub verdicts: Option<Json>,
     /// Drift and warnings.
     pub notes: Option<Json>,
-    /// What became of the hold: `open`, `approved`, `applied`, `rejected`, `superseded`, `closed`.
-    pub hold: Option<String>,
+    /// What became of the hold.
+    pub hold: Option<Hold>,
     /// The held plan's digest.
     pub plan_digest: Option<String>,
     /// Equal for reports with the same columns on the same pages.
@@ -88,18 +90,19 @@ pub struct RunQuery {
     pub limit: u64,
 }
 
-impl From<entity::sync_run::Model> for Run {
-    fn from(row: entity::sync_run::Model) -> Self {
+impl Run {
+    fn read(row: entity::sync_run::Model) -> Result<Self, StoreError> {
         let count = i64::unsigned_abs;
-        Self {
+        let place = |column| ("sync_run", row.id, column);
+        Ok(Self {
             id: row.id,
             job_id: row.job_id,
             sync_type: row.sync_type.into(),
             agent_id: row.agent_id.into(),
-            reason: row.reason,
+            reason: known(place("reason"), &row.reason, Reason::from_name)?,
             attempt: row.attempt,
-            outcome: row.outcome,
-            stage: row.stage,
+            outcome: row.outcome.map(|name| known(place("outcome"), &name, Outcome::from_name)).transpose()?,
+            stage: row.stage.map(|name| known(place("stage"), &name, Stage::from_name)).transpose()?,
             error_code: row.error_code,
             error: row.error,
             started_at: row.started_at,
@@ -121,34 +124,30 @@ impl From<entity::sync_run::Model> for Run {
             },
             verdicts: row.verdicts,
             notes: row.notes,
-            hold: row.hold,
+            hold: row.hold.map(|name| known(place("hold"), &name, Hold::from_name)).transpose()?,
             plan_digest: row.plan_digest,
             layout_fingerprint: row.layout_fingerprint,
             document_sha256: row.document_sha256,
             document_version: row.document_version,
             document: row.document_id,
             spec_fingerprint: row.spec_fingerprint,
-        }
+        })
     }
-}
 
-impl Run {
     /// Did it leave the records as its report has them?
     #[must_use]
     pub fn was_applied(&self) -> bool {
-        Outcome::APPLIED.iter().any(|outcome| self.outcome.as_deref() == Some(outcome.as_str()))
+        self.outcome.is_some_and(Outcome::is_applied)
     }
 
     /// Did it end in a way that a person should look at? A stop was asked for; a hold that was decided
     /// on is settled.
     #[must_use]
     pub fn needs_attention(&self) -> bool {
-        let fine = [Outcome::Succeeded, Outcome::SucceededWithQuarantine, Outcome::Unchanged, Outcome::Stopped];
-        let is_fine = |outcome: &str| fine.iter().any(|fine| fine.as_str() == outcome);
-        match self.outcome.as_deref() {
-            Some("held") => self.hold.as_deref() == Some("open"),
-            Some(outcome) => !is_fine(outcome),
-            None => false,
+        match self.outcome {
+            Some(Outcome::Held) => self.hold == Some(Hold::Open),
+            Some(Outcome::Stopped) | None => false,
+            Some(outcome) => !outcome.is_applied(),
         }
     }
 }
@@ -162,7 +161,7 @@ impl Store {
         self.read(move |db| {
             Box::pin(async move {
                 let row = entity::sync_run::Entity::find_by_id(id).one(db).await;
-                Ok(row.map_err(StoreError::while_doing("read a run"))?.map(Run::from))
+                row.map_err(StoreError::while_doing("read a run"))?.map(Run::read).transpose()
             })
         })
         .await
@@ -186,7 +185,7 @@ impl Store {
                     .limit(wanted.limit)
                     .all(db)
                     .await;
-                Ok(rows.map_err(StoreError::while_doing("list the runs"))?.into_iter().map(Run::from).collect())
+                rows.map_err(StoreError::while_doing("list the runs"))?.into_iter().map(Run::read).collect()
             })
         })
         .await
@@ -197,7 +196,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the query fails.
     pub async fn last_run(&self, sync_type: &SyncType, agent: &AgentId) -> Result<Option<Run>, StoreError> {
-        Ok(self.latest(sync_type, agent, C::FinishedAt.is_not_null()).await?.map(Run::from))
+        self.latest(sync_type, agent, C::FinishedAt.is_not_null()).await?.map(Run::read).transpose()
     }
 
     /// The newest run that applied its report, or found that there was nothing to apply.
@@ -205,7 +204,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the query fails.
     pub async fn last_applied(&self, sync_type: &SyncType, agent: &AgentId) -> Result<Option<Run>, StoreError> {
-        Ok(self.latest(sync_type, agent, was_applied()).await?.map(Run::from))
+        self.latest(sync_type, agent, was_applied()).await?.map(Run::read).transpose()
     }
 
     /// The newest run that read a report and applied it.
@@ -213,7 +212,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the query fails.
     pub async fn last_read(&self, sync_type: &SyncType, agent: &AgentId) -> Result<Option<Run>, StoreError> {
-        Ok(self.latest(sync_type, agent, was_applied().and(C::Read.gt(0))).await?.map(Run::from))
+        self.latest(sync_type, agent, was_applied().and(C::Read.gt(0))).await?.map(Run::read).transpose()
     }
 
     /// How the last report of a type and agent that was read was laid out.
@@ -269,10 +268,11 @@ impl Store {
                 let earlier = earlier.await.map_err(StoreError::while_doing("read earlier attempts"))?;
                 // an attempt that was cut off did not say what it wrote
                 let is_cut_off = |run: &Run| {
-                    matches!(run.outcome.as_deref(), Some("lost" | "timed_out" | "panicked") | None)
+                    matches!(run.outcome, Some(Outcome::Lost | Outcome::TimedOut | Outcome::Panicked) | None)
                         || run.error_code.as_deref() == Some(GIVEN_UP)
                 };
-                Ok(earlier.into_iter().map(Run::from).any(|run| is_cut_off(&run) || run.counts.wrote()))
+                let earlier = earlier.into_iter().map(Run::read).collect::<Result<Vec<_>, _>>()?;
+                Ok(earlier.iter().any(|run| is_cut_off(run) || run.counts.wrote()))
             })
         })
         .await

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lockstep::{
-    domain::{Admission, JobState, Mode, NewJob, NextStep, Outcome, Reason},
+    domain::{Admission, Mode, NewJob, NextStep, Outcome, Reason},
     store::{JobSelector, Retry},
 };
 
@@ -60,7 +60,7 @@ async fn a_prioritised_winner_refuses(rig: Rig) {
 
 async fn a_delayed_winner_refuses(rig: Rig) {
     let winner = rig.add(NewJob { delay: Duration::from_secs(60), ..sync("orders", "a") }).await;
-    assert_eq!(rig.job(winner).await.state, "delayed");
+    assert_eq!(rig.job(winner).await.state.as_str(), "delayed");
     assert_eq!(rig.ask(sync("orders", "a")).await, refused(winner));
 }
 
@@ -96,7 +96,7 @@ async fn a_removal_frees_the_key_and_window_of_a_winner_that_never_ran(rig: Rig)
     let winner = rig.add(keyed("a", "k", 1)).await;
     let meant = JobSelector { job: Some(winner), ..JobSelector::default() };
     assert_eq!(rig.board.request_stop(meant, rig.now).await.unwrap(), (vec![], vec![winner]));
-    assert_eq!(rig.job(winner).await.outcome.as_deref(), Some("removed"));
+    assert_eq!(rig.job(winner).await.outcome.map(Outcome::as_str), Some("removed"));
     rig.add(keyed("a", "k", 1)).await;
 }
 
@@ -387,6 +387,5 @@ async fn a_restart_forgets_nothing(mut rig: Rig) {
     assert_eq!(rig.text().await, before);
     assert!(matches!(rig.ask(keyed("a", "k", 1)).await, Admission::Throttled { .. }));
     assert!(matches!(rig.ask(newest(3)).await, Admission::Kept { .. }));
-    let states: Vec<_> = rig.jobs().await.into_iter().map(|job| JobState::from_name(&job.state).unwrap()).collect();
-    assert_eq!(states.len(), 3);
+    assert_eq!(rig.jobs().await.len(), 3);
 }

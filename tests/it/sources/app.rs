@@ -9,6 +9,7 @@ use std::{
 };
 
 use lockstep::{
+    domain::{Outcome, Stage},
     pretend_erp::{Erp, Trouble, World},
     queue::StopJobs,
     source::Vault,
@@ -72,7 +73,7 @@ async fn credentials_are_set_through_the_api_and_never_come_out_again() {
     let office = Office::open(&[]).await;
     let app = &office.app;
     let run = app.sync("orders", "anna").await;
-    assert_eq!((run.outcome.as_deref(), run.error_code.as_deref()), (Some("failed"), Some("no_credentials")));
+    assert_eq!((run.outcome.map(Outcome::as_str), run.error_code.as_deref()), (Some("failed"), Some("no_credentials")));
 
     let path = "/api/agents/anna/credentials";
     for (body, pointer) in [
@@ -87,7 +88,7 @@ async fn credentials_are_set_through_the_api_and_never_come_out_again() {
     let office = office.with_password().await;
     let app = &office.app;
     let run = app.sync("orders", "anna").await;
-    assert_eq!(run.outcome.as_deref(), Some("succeeded"), "{:?}", run.error);
+    assert_eq!(run.outcome.map(Outcome::as_str), Some("succeeded"), "{:?}", run.error);
     assert_eq!(json!(app.records("orders", "anna").await), sorted(&office.state().await["records"]["orders"]["anna"]));
 
     let (_, listed) = app.get("/api/credentials").await;
@@ -108,7 +109,7 @@ async fn credentials_are_set_through_the_api_and_never_come_out_again() {
     assert_eq!(app.request(Method::PUT, "/api/agents/nobody/credentials", Some(json!({}))).await.0, 404);
     let shared = json!({ "username": "service-account", "password": PASSWORD });
     assert_eq!(app.request(Method::PUT, "/api/agents/service-account/credentials", Some(shared)).await.0, 204);
-    assert_eq!(app.sync("products", "service-account").await.outcome.as_deref(), Some("succeeded"));
+    assert_eq!(app.sync("products", "service-account").await.outcome.map(Outcome::as_str), Some("succeeded"));
     office.close().await;
 }
 
@@ -133,16 +134,16 @@ async fn an_unchanged_report_is_not_fetched_again_and_an_expired_session_costs_n
     let office = Office::open(&[]).await.with_password().await;
     let app = &office.app;
     let first = app.sync("orders", "anna").await;
-    assert_eq!(first.outcome.as_deref(), Some("succeeded"));
+    assert_eq!(first.outcome.map(Outcome::as_str), Some("succeeded"));
     for _ in 0..2 {
         let again = app.sync("orders", "anna").await;
-        assert_eq!((again.outcome.as_deref(), again.counts.read), (Some("unchanged"), 0));
+        assert_eq!((again.outcome.map(Outcome::as_str), again.counts.read), (Some("unchanged"), 0));
         assert_eq!(again.document_sha256, first.document_sha256);
         assert!(again.document_version.is_some() && again.document_version == first.document_version);
     }
     office.erp.trouble(Trouble::ExpiredSession, &"orders".into(), &"anna".into(), true);
     let run = app.sync("orders", "anna").await;
-    assert_eq!((run.outcome.as_deref(), run.attempt), (Some("unchanged"), 1));
+    assert_eq!((run.outcome.map(Outcome::as_str), run.attempt), (Some("unchanged"), 1));
     assert_eq!(office.state().await["logins"], 2);
     // a forced run reads the same bytes again
     let force = json!({ "agentId": "anna", "force": true });
@@ -231,7 +232,7 @@ async fn a_stop_kills_the_program_that_fetches_with_all_that_it_started() {
     let asked = Instant::now();
     app.queue.send(StopJobs { job: Some(job), ..StopJobs::default() }).await.unwrap().unwrap();
     let run = app.ended(job).await;
-    assert_eq!((run.outcome.as_deref(), run.stage.as_deref()), (Some("stopped"), Some("fetch")));
+    assert_eq!((run.outcome.map(Outcome::as_str), run.stage.map(Stage::as_str)), (Some("stopped"), Some("fetch")));
     let is_alive = |pid: &str| {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         !stat.is_empty() && !stat.contains(") Z ")
