@@ -168,6 +168,7 @@ impl From<QueueError> for Problem {
             }
             QueueError::NulInText { ref pointer } => Problem::unprocessable("nul_in_text", pointer, text),
             QueueError::OutOfBounds { code, ref pointer, .. } => Problem::unprocessable(code, pointer, text),
+            QueueError::Unanswered => CallError::Unanswered.into(),
             QueueError::ShuttingDown => Problem::new(StatusCode::SERVICE_UNAVAILABLE, "shutting_down", text),
             QueueError::Storage(_) => {
                 tracing::error!(error = text, "a request failed");
@@ -210,11 +211,12 @@ impl From<Refusal> for Problem {
 
 impl From<CallError> for Problem {
     fn from(error: CallError) -> Self {
-        let code = match error {
-            CallError::Restarting => "restarting",
-            CallError::Unanswered => "unanswered",
-        };
-        Problem::new(StatusCode::SERVICE_UNAVAILABLE, code, error.to_string()).retry_after(1)
+        let text = error.to_string();
+        match error {
+            CallError::Restarting => Problem::new(StatusCode::SERVICE_UNAVAILABLE, "restarting", text).retry_after(1),
+            // nothing that invites a program to ask again by itself
+            CallError::Unanswered => Problem::new(StatusCode::GATEWAY_TIMEOUT, "unanswered", text),
+        }
     }
 }
 

@@ -27,6 +27,8 @@ const MOST: usize = 18;
 const STORED_AT_ONCE: usize = 2;
 /// A client that sends nothing for so long is given up.
 const SILENCE: Duration = Duration::from_secs(30);
+/// ... and so is one that is slower than this, in bytes a second, after that time.
+const LEAST_RATE: f64 = 16_384.0;
 
 /// Receives uploads.
 #[derive(Debug)]
@@ -90,6 +92,7 @@ impl Spool {
         let opened = blocking(move || tempfile::tempfile_in(&folder)).await?;
         let mut file = opened.map_err(|error| self.cannot_write(&error))?;
         let mut share = Share { of: self.received.clone(), bytes: 0 };
+        let begun = std::time::Instant::now();
         let (mut hash, mut head) = (Sha256::new(), Vec::new());
         loop {
             let next = tokio::time::timeout(SILENCE, payload.next()).await.map_err(|_| {
@@ -112,6 +115,12 @@ impl Spool {
                 return Err(busy(&format!(
                     "the reports that wait have the {limit} bytes that limits.waiting_bytes allows"
                 )));
+            }
+            let least = share.bytes as f64 / LEAST_RATE;
+            if begun.elapsed().as_secs_f64() > SILENCE.as_secs_f64() + least {
+                let text =
+                    format!("{} bytes came within {} s, which is too slow", share.bytes, begun.elapsed().as_secs());
+                return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "bad_body", text));
             }
             head.extend_from_slice(&bytes[..bytes.len().min(report::HEAD - head.len())]);
             hash.update(&bytes);

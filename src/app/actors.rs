@@ -1,13 +1,6 @@
 //! How are the actors started? Each by its supervisor's rules; what outlives one of their lives is made here.
 
-use std::{
-    collections::HashMap,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use actix::prelude::*;
 
@@ -17,7 +10,7 @@ use crate::{
     event::Liveness,
     operation::Operations,
     outbox::{OperationRunner, OutboxActor, Routes},
-    queue::{self, Keep, QueueActor, QueueSettings, Worker},
+    queue::{self, Begun, Keep, QueueActor, QueueSettings, Worker},
     scheduler::{SchedulerActor, SchedulerSettings},
     settings::Settings,
     supervisor::{self, Escalate, Handle, Policy, Supervised, SupervisorActor},
@@ -31,8 +24,19 @@ pub(super) struct Actors {
     pub syncs: HashMap<SyncType, Handle<SyncActor>>,
     pub outbox: Handle<OutboxActor>,
     pub supervisor: Addr<SupervisorActor>,
+    /// All that carry jobs out.
+    pub workers: Vec<Handle<SyncActor>>,
     /// The supervisor's thread.
-    pub thread: Arbiter,
+    pub thread: Thread,
+}
+
+/// A thread of actors; ends with whoever holds it, also where a start fails half way.
+pub(super) struct Thread(Arbiter);
+
+impl Drop for Thread {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
 }
 
 /// Starts them all.
@@ -67,6 +71,7 @@ pub(super) fn start(
         (spec.name.clone(), Worker::new(actor.clone()))
     }));
 
+    let all = syncs.values().cloned().chain([writes, downloads]).collect();
     let parts = outbox::parts(settings, context, io, liveness, routes);
     let (outbox, child) = supervisor::start("outbox", move || OutboxActor::new(parts.clone()));
     watched.push(child);
@@ -81,21 +86,19 @@ pub(super) fn start(
         coordination: context.coordination.clone(),
     };
     let own = queue_settings(settings, context);
-    let has_lived = AtomicBool::new(false);
-    let (queue, child) = supervisor::start("queue", move || {
-        let queue = QueueActor::new(parts.clone(), own.clone());
-        if has_lived.swap(true, Ordering::SeqCst) { queue.started_anew() } else { queue }
-    });
+    let begun = Begun::default();
+    let (queue, child) =
+        supervisor::start("queue", move || QueueActor::new(parts.clone(), own.clone()).sharing(begun.clone()));
     watched.push(child);
     let (scheduler, child) = supervisor::start("scheduler", scheduler(settings, context, &queue, liveness));
     watched.push(child);
 
-    let thread = Arbiter::new();
+    let thread = Thread(Arbiter::new());
     let bus = context.bus.clone();
-    let supervisor = SupervisorActor::start_in_arbiter(&thread.handle(), move |_| {
+    let supervisor = SupervisorActor::start_in_arbiter(&thread.0.handle(), move |_| {
         SupervisorActor::new(watched, policy, bus, escalate)
     });
-    Actors { scheduler, queue, syncs, outbox, supervisor, thread }
+    Actors { scheduler, queue, syncs, outbox, supervisor, workers: all, thread }
 }
 
 fn scheduler(

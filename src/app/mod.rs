@@ -29,7 +29,7 @@ pub use clock::SystemClock;
 pub use seed::{Overruled, overruled, prepare};
 pub use source::vault;
 
-use actors::Actors;
+use actors::{Actors, Thread};
 
 use crate::{
     api::{self, Api, Spool},
@@ -45,13 +45,17 @@ use crate::{
     source::Source,
     store::{SourceReport, Store, sqlite_file, token_hash},
     supervisor::{Escalate, Handle, Policy, Retire, SupervisorActor},
-    sync::{Context, SyncActor},
+    sync::{Context, Stop, StopReason, SyncActor},
     ui::{self, Sessions},
 };
 
 /// A database has at least so long to let its connections go.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
+/// The last line of a log is waited for so long.
+const LAST_LINE: Duration = Duration::from_secs(1);
+/// How often what still runs is asked to stop, where no queue does it.
+const STOPPED_AGAIN: Duration = Duration::from_millis(100);
 /// The exit code of a process whose supervision has given up.
 pub const GIVEN_UP: i32 = 70;
 
@@ -98,8 +102,8 @@ pub struct App {
     pub sessions: Sessions,
     /// The file with the admin's token, if that was made at this start.
     pub new_token: Option<PathBuf>,
-    /// The supervisor's.
-    thread: Arbiter,
+    thread: Thread,
+    workers: Vec<Handle<SyncActor>>,
     server: ServerHandle,
     relay: JoinHandle<()>,
     closing: CancellationToken,
@@ -224,9 +228,34 @@ fn spool(settings: &Settings) -> Spool {
 /// Supervision has come to its end: the process ends at once, and another takes its jobs over.
 fn end_process() -> Escalate {
     Arc::new(|actor, why| {
-        tracing::error!(actor, %why, "the process ends with 70: its jobs are taken over when their leases run out");
+        let actor = actor.to_owned();
+        let tell = move || {
+            tracing::error!(actor, %why, "the process ends with 70: its jobs are taken over when their leases run out");
+        };
+        // whoever reads the log may be what everything waits for
+        let (told, is_told) = std::sync::mpsc::channel::<()>();
+        std::thread::spawn(move || {
+            tell();
+            drop(told);
+        });
+        is_told.recv_timeout(LAST_LINE).ok();
         std::process::exit(GIVEN_UP);
     })
+}
+
+/// Stops what runs at these, and waits until nothing does.
+async fn stop_all(workers: &[Handle<SyncActor>]) {
+    loop {
+        let mut running = 0;
+        for worker in workers {
+            // one that has ended runs nothing
+            running += worker.send(Stop { job: None, reason: StopReason::Shutdown }).await.map_or(0, |jobs| jobs.len());
+        }
+        if running == 0 {
+            return;
+        }
+        tokio::time::sleep(STOPPED_AGAIN).await;
+    }
 }
 
 impl App {
@@ -252,7 +281,7 @@ impl App {
         let routes = outbox::routes(&settings.sink)?.otherwise(parts.sink.take());
         let supervision =
             (parts.supervision.take().unwrap_or_default(), parts.escalate.take().unwrap_or_else(end_process));
-        let Actors { scheduler, queue, syncs, outbox, supervisor, thread } =
+        let Actors { scheduler, queue, syncs, outbox, supervisor, workers, thread } =
             actors::start(&settings, &context, &io, (&operations, routes, &liveness), supervision);
         let closing = CancellationToken::new();
         let sessions = Sessions::default();
@@ -282,6 +311,7 @@ impl App {
             syncs,
             outbox,
             supervisor,
+            workers,
             thread,
             store: context.store.clone(),
             bus: context.bus.clone(),
@@ -303,7 +333,7 @@ impl App {
         if self.supervisor.send(Retire).await.is_err() {
             tracing::warn!("the supervisor had ended before the service");
         }
-        self.thread.stop();
+        drop(self.thread);
         self.relay.abort();
         self.closing.cancel();
         let until = tokio::time::Instant::now() + self.grace;
@@ -315,7 +345,11 @@ impl App {
         let both = async { tokio::join!(queue, outbox) };
         let drain = tokio::time::timeout_at(until, both);
         let ((), drained) = tokio::join!(self.server.stop(true), drain);
-        let drained = drained.is_ok();
+        let mut drained = matches!(drained, Ok((Ok(()), Ok(()))));
+        if !drained && tokio::time::Instant::now() < until {
+            // the queue or the outbox had ended: the work that they began is stopped without them
+            drained = tokio::time::timeout_at(until, stop_all(&self.workers)).await.is_ok();
+        }
         if !drained {
             let left = tokio::time::timeout(Duration::from_millis(100), self.queue.send(queue::Snapshot)).await;
             let running = left.ok().and_then(Result::ok).map(|queue| queue.running).unwrap_or_default();

@@ -2,11 +2,12 @@
 
 use std::{
     collections::BTreeMap,
-    sync::Arc,
+    sync::{Arc, atomic::AtomicUsize},
     time::{Duration, Instant},
 };
 
 use actix::prelude::*;
+use parking_lot::Mutex;
 use tokio::{
     runtime::Handle,
     sync::{Notify, oneshot},
@@ -16,11 +17,11 @@ use super::{
     lease_keeper::LeaseKeeper,
     message::{DrainOutbox, IsAtRest, LookForItems, SinkState},
     routes::Routes,
-    turn::{InHand, Learnt, Post},
+    turn::{InHand, Post},
 };
 use crate::{
     domain::{
-        Breaker, BreakerEvent, BreakerPolicy, Clock, Models, Timestamp,
+        Breaker, Clock, Models, Timestamp,
         clock::{Every, after},
     },
     event::{Bus, Liveness},
@@ -35,10 +36,6 @@ const FORGET: Duration = Duration::from_hours(1);
 const RETRY: Duration = Duration::from_secs(1);
 /// Items that find out whether a sink is back.
 const PROBES: u64 = 3;
-/// A sink that cannot be used is left alone: so long at first, doubled each time that it fails again.
-const CLOSED: BreakerPolicy =
-    BreakerPolicy { failures: 1, open: Duration::from_secs(2), max_open: Duration::from_secs(300) };
-
 /// The outbox's own settings.
 #[derive(Debug, Clone)]
 pub struct OutboxSettings {
@@ -95,7 +92,8 @@ impl OutboxParts {
                 in_hand: in_hand.clone(),
                 arrived: arrived.clone(),
                 time_limit: settings.time_limit,
-                under_way: Arc::default(),
+                under_way: AtomicUsize::default(),
+                breaker: Mutex::new(Breaker::Closed { failures: 0 }),
             };
             (Arc::new(post), models)
         };
@@ -111,7 +109,6 @@ struct SinkDesk {
     claiming: bool,
     again: bool,
     releasing: usize,
-    breaker: Breaker,
     timer: Option<SpawnHandle>,
 }
 
@@ -141,15 +138,7 @@ impl OutboxActor {
     pub fn new(parts: OutboxParts) -> Self {
         let desk = |(post, models): (Arc<Post>, Vec<String>)| {
             let name = post.name.clone();
-            let desk = SinkDesk {
-                post,
-                models,
-                claiming: false,
-                again: false,
-                releasing: 0,
-                breaker: Breaker::Closed { failures: 0 },
-                timer: None,
-            };
+            let desk = SinkDesk { post, models, claiming: false, again: false, releasing: 0, timer: None };
             (name, desk)
         };
         Self {
@@ -177,6 +166,8 @@ impl OutboxActor {
         let next = async move { arrived.notified().await }.into_actor(self);
         ctx.spawn(next.map(|(), actor, ctx| {
             actor.look(ctx);
+            // it may have been the last turn of an earlier life of this actor
+            actor.tell_if_drained();
             actor.follow(ctx);
         }));
     }
@@ -197,7 +188,8 @@ impl OutboxActor {
             return;
         }
         // after a failure, a few items are enough to find out whether the sink is back, or which of them it was
-        let (most, room) = match desk.breaker {
+        let breaker = *desk.post.breaker.lock();
+        let (most, room) = match breaker {
             Breaker::Closed { .. } => (batch, desk.post.sink.parallel()),
             Breaker::Open { until, .. } if until > now => return self.look_at(name, until, ctx),
             Breaker::Open { .. } => (PROBES.min(batch), 1),
@@ -242,13 +234,12 @@ impl OutboxActor {
         }
         if count > 0 {
             let under_way = post.begin();
-            let turn = async move {
-                let learnt = post.turn(claimed.items).await;
-                drop(under_way);
-                learnt
-            };
+            let turn = async move { under_way.end(post.turn(claimed.items).await) };
             let turn = self.runtime.spawn(turn).into_actor(self);
-            ctx.spawn(turn.map(move |learnt, actor, ctx| actor.turned(&sink, learnt.ok(), ctx)));
+            ctx.spawn(turn.map(move |_, actor, ctx| {
+                actor.claim(&sink, ctx);
+                actor.tell_if_drained();
+            }));
         }
         let net = after(now, SWEEP);
         self.look_at(name, claimed.next_due.map_or(net, |due| due.min(net)), ctx);
@@ -256,30 +247,6 @@ impl OutboxActor {
         if is_more {
             self.claim(name, ctx);
         }
-        self.tell_if_drained();
-    }
-
-    /// A turn has ended; `None` if it panicked: what it held is taken over when its lease runs out.
-    fn turned(&mut self, name: &str, learnt: Option<Learnt>, ctx: &mut Context<Self>) {
-        let now = self.clock.now();
-        let Some(desk) = self.desks.get_mut(name) else { return };
-        let learnt = learnt.unwrap_or_else(|| {
-            tracing::error!(sink = name, "a turn of this sink panicked");
-            Learnt { troubled: true, ..Learnt::default() }
-        });
-        if learnt.troubled && (!learnt.works || !learnt.wait.is_zero()) {
-            // of several turns that failed together, one closes it
-            if desk.breaker.open_until().is_none_or(|until| until <= now) {
-                desk.breaker = desk.breaker.on(BreakerEvent::Failed, CLOSED, now);
-            }
-            let asked = after(now, learnt.wait);
-            if let Breaker::Open { until, .. } = &mut desk.breaker {
-                *until = asked.max(*until);
-            }
-        } else if learnt.works {
-            desk.breaker = desk.breaker.on(BreakerEvent::Answered, CLOSED, now);
-        }
-        self.claim(name, ctx);
         self.tell_if_drained();
     }
 
@@ -310,7 +277,7 @@ impl OutboxActor {
             name: name.clone(),
             models: desk.models.clone(),
             under_way: desk.post.under_way(),
-            closed_until: desk.breaker.open_until().filter(|until| *until > now),
+            closed_until: desk.post.breaker.lock().open_until().filter(|until| *until > now),
         };
         self.desks.iter().map(state).collect()
     }
@@ -343,14 +310,15 @@ impl Handler<IsAtRest> for OutboxActor {
 }
 
 impl Handler<DrainOutbox> for OutboxActor {
-    type Result = ResponseFuture<()>;
+    type Result = ResponseActFuture<Self, ()>;
 
     fn handle(&mut self, _: DrainOutbox, _: &mut Self::Context) -> Self::Result {
         self.is_draining = true;
         let (reply, drained) = oneshot::channel();
         self.draining.push(reply);
         self.tell_if_drained();
-        Box::pin(async { drop(drained.await) })
+        // of this actor: if that ends, whoever waits has no answer
+        Box::pin(async { drop(drained.await) }.into_actor(self))
     }
 }
 

@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 use super::sink::{Delivered, Delivery, Sink, SinkError};
 use crate::{
     domain::{
-        Clock, Held, Item, Timestamp,
+        Breaker, BreakerEvent, BreakerPolicy, Clock, Held, Item, Timestamp,
         clock::after,
         item::{AfterFailure, Failure},
         text::on_record,
@@ -32,6 +32,10 @@ type Away = (Held, String, Option<Duration>);
 
 /// A receiver that is being deployed is waited for so long after the change was made.
 const PATIENCE: chrono::Duration = chrono::Duration::hours(24);
+
+/// A sink that cannot be used is left alone: so long at first, doubled each time that it fails again.
+const CLOSED: BreakerPolicy =
+    BreakerPolicy { failures: 1, open: Duration::from_secs(2), max_open: Duration::from_secs(300) };
 
 /// Such an item is tried again after so long at the earliest.
 const AGAIN: Duration = Duration::from_secs(2);
@@ -83,20 +87,34 @@ pub(super) struct Post {
     /// The longest turn.
     pub time_limit: Duration,
     /// How many turns are under way, whoever began them.
-    pub under_way: Arc<AtomicUsize>,
+    pub under_way: AtomicUsize,
+    /// Is the sink left alone?
+    pub breaker: Mutex<Breaker>,
 }
 
-/// One turn under way; ends when dropped.
+/// One turn under way; ends when dropped, and its sink is judged before that can be seen.
 pub(super) struct UnderWay {
-    count: Arc<AtomicUsize>,
-    ended: Arc<Notify>,
+    post: Arc<Post>,
+    learnt: Option<Learnt>,
+}
+
+impl UnderWay {
+    /// Ends with what was learnt.
+    pub(super) fn end(mut self, learnt: Learnt) {
+        self.learnt = Some(learnt);
+    }
 }
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        self.count.fetch_sub(1, Ordering::SeqCst);
+        let learnt = self.learnt.unwrap_or_else(|| {
+            tracing::error!(sink = self.post.name, "a turn of this sink panicked");
+            Learnt { troubled: true, ..Learnt::default() }
+        });
+        self.post.judge(learnt);
+        self.post.under_way.fetch_sub(1, Ordering::SeqCst);
         // whoever began it may not live any more
-        self.ended.notify_one();
+        self.post.arrived.notify_one();
     }
 }
 
@@ -118,9 +136,26 @@ impl Post {
     }
 
     /// One more turn.
-    pub(super) fn begin(&self) -> UnderWay {
+    pub(super) fn begin(self: &Arc<Self>) -> UnderWay {
         self.under_way.fetch_add(1, Ordering::SeqCst);
-        UnderWay { count: self.under_way.clone(), ended: self.arrived.clone() }
+        UnderWay { post: self.clone(), learnt: None }
+    }
+
+    /// Leaves the sink alone for a while if it cannot be used, or asks for that.
+    fn judge(&self, learnt: Learnt) {
+        let (mut breaker, now) = (self.breaker.lock(), self.clock.now());
+        if learnt.troubled && (!learnt.works || !learnt.wait.is_zero()) {
+            // of several turns that failed together, one closes it
+            if breaker.open_until().is_none_or(|until| until <= now) {
+                *breaker = breaker.on(BreakerEvent::Failed, CLOSED, now);
+            }
+            let asked = after(now, learnt.wait);
+            if let Breaker::Open { until, .. } = &mut *breaker {
+                *until = asked.max(*until);
+            }
+        } else if learnt.works {
+            *breaker = breaker.on(BreakerEvent::Answered, CLOSED, now);
+        }
     }
 
     /// Delivers items that this process has just claimed, and records how that went.

@@ -9,7 +9,7 @@ use tokio::{sync::oneshot, time::Instant};
 use super::{
     board::{Board, Room, wake_at},
     intake::Intake,
-    lease_keeper::LeaseKeeper,
+    lease_keeper::{Begun, LeaseKeeper},
     message::QueueError,
     port::JobBoard,
     preemption::Preemption,
@@ -117,6 +117,8 @@ pub struct QueueActor {
     pub(super) intake: Intake,
     pub(super) preemption: Preemption,
     pub(super) pause: Option<Pause>,
+    /// Have the pause and the limits been read?
+    pub(super) knows_limits: bool,
     pub(super) sweep: Every,
     wake: Option<(Timestamp, SpawnHandle)>,
     pub(super) drained: Vec<oneshot::Sender<()>>,
@@ -138,10 +140,11 @@ impl QueueActor {
             parts,
             board: Board::new(settings.concurrency),
             settings,
-            leases: LeaseKeeper::new(Instant::now()),
+            leases: LeaseKeeper::new(Begun::default(), Instant::now()),
             intake: Intake::default(),
             preemption: Preemption::default(),
             pause: None,
+            knows_limits: false,
             sweep: Every::new(SWEEP),
             wake: None,
             drained: Vec::new(),
@@ -152,11 +155,16 @@ impl QueueActor {
         }
     }
 
-    /// The same, after an earlier life in this process: of what that had claimed, nobody knows whether it was begun.
+    /// One of several lives in this process, which share what they have begun.
     #[must_use]
-    pub fn started_anew(mut self) -> Self {
-        self.leases = LeaseKeeper::after_a_restart(Instant::now());
+    pub fn sharing(mut self, begun: Begun) -> Self {
+        self.leases = LeaseKeeper::new(begun, Instant::now());
         self
+    }
+
+    /// Room for a claim; none before the first heartbeat has brought the pause and the limits.
+    pub(super) fn begin_claim(&mut self) -> Option<Room> {
+        if self.knows_limits { self.board.begin_claim() } else { None }
     }
 
     /// What a claim asks of the database.
@@ -172,8 +180,8 @@ impl QueueActor {
 
     /// Claims what may run now, and starts it.
     pub(super) fn claim(&mut self, ctx: &mut Context<Self>) {
-        let Some(room) = self.board.begin_claim() else {
-            if !self.board.is_claiming() {
+        let Some(room) = self.begin_claim() else {
+            if self.knows_limits && !self.board.is_claiming() {
                 // all slots are taken: the loop turns, there is just nothing to claim
                 self.parts.liveness.beat("claim", CLAIM_LATE);
             }
@@ -259,6 +267,7 @@ impl QueueActor {
             (true, false) => Some(StopReason::Shutdown),
             (false, false) => None,
         };
+        self.leases.begin((id, lease));
         let run = worker.run.call(Run { job }).into_actor(self);
         if let Some(reason) = late_stop {
             // asked for while the claim was under way: the message comes after Run in the mailbox
@@ -291,7 +300,9 @@ impl QueueActor {
     fn ended(&mut self, (job, lease): (JobId, i64), end: &Result<RunEnd, CallError>, ctx: &mut Context<Self>) {
         self.board.finished(job, lease);
         self.preemption.ended(job);
-        if end.as_ref().map_or(true, |end| end.not_recorded.is_some()) {
+        if end.as_ref().is_ok_and(|end| end.not_recorded.is_none()) {
+            self.leases.is_recorded((job, lease));
+        } else {
             self.leases.is_unsettled((job, lease), Instant::now());
         }
         if let Err(error) = end {

@@ -152,7 +152,7 @@ impl Handler<Wake> for QueueActor {
 }
 
 impl Handler<Drain> for QueueActor {
-    type Result = ResponseFuture<()>;
+    type Result = ResponseActFuture<Self, ()>;
 
     fn handle(&mut self, _: Drain, _: &mut Self::Context) -> Self::Result {
         self.board.drain();
@@ -160,7 +160,8 @@ impl Handler<Drain> for QueueActor {
         let (reply, drained) = oneshot::channel();
         self.drained.push(reply);
         self.tell_if_drained();
-        Box::pin(async { drop(drained.await) })
+        // of this actor: if that ends, whoever waits has no answer
+        Box::pin(async { drop(drained.await) }.into_actor(self))
     }
 }
 

@@ -86,6 +86,11 @@ impl QueueActor {
         // whoever holds them now does their work; here they are only in the way
         self.stop_here(&self.board.still(&heard.lost), StopReason::Asked);
         self.preempt(&self.board.still(&heard.preempt));
+        self.knows_limits = true;
+        if self.board.is_draining() {
+            // one that was told while its worker was started anew did not hear it
+            self.stop_here(&self.board.running(), StopReason::Shutdown);
+        }
         if is_fresh {
             if let Some(pause) = &heard.pause {
                 let paused = self.board.paused_by(pause);

@@ -1,7 +1,12 @@
 //! Which jobs lost their process, and which of this process's own does nobody carry out?
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::domain::{Heartbeat, Held, JobId, LeaseWatch};
@@ -18,18 +23,26 @@ pub(super) struct LeaseKeeper {
     /// What ran here and is not over by the database: taken over when the lease runs out, and never given back as
     /// if it had not been begun.
     unsettled: HashMap<Held, Instant>,
-    /// Was there an earlier life, whose claims are not known?
-    is_second_life: bool,
+    begun: Begun,
 }
 
+/// What was given to a worker in this process and is not over by the database, over all lives of its queue.
+#[derive(Debug, Clone, Default)]
+pub struct Begun(Arc<Mutex<HashSet<Held>>>);
+
 impl LeaseKeeper {
-    pub(super) fn new(now: Instant) -> Self {
-        Self { started: now, leases: LeaseWatch::default(), unsettled: HashMap::new(), is_second_life: false }
+    pub(super) fn new(begun: Begun, now: Instant) -> Self {
+        Self { started: now, leases: LeaseWatch::default(), unsettled: HashMap::new(), begun }
     }
 
-    /// After an earlier life: what that had claimed may have been begun.
-    pub(super) fn after_a_restart(now: Instant) -> Self {
-        Self { is_second_life: true, ..Self::new(now) }
+    /// A job is given to its worker.
+    pub(super) fn begin(&self, job: Held) {
+        self.begun.0.lock().insert(job);
+    }
+
+    /// A job's end is in the database.
+    pub(super) fn is_recorded(&self, job: Held) {
+        self.begun.0.lock().remove(&job);
     }
 
     /// A job ran here, and its end could not be recorded.
@@ -46,12 +59,14 @@ impl LeaseKeeper {
             now.duration_since(*since) < UNSETTLED || active.iter().any(|beat| held(beat) == *one)
         });
         let own = active.iter().filter(|beat| beat.owner == owner).map(held);
-        let unknown: Vec<Held> = own.filter(|one| !here.contains(one) && !self.unsettled.contains_key(one)).collect();
-        if !std::mem::take(&mut self.is_second_life) {
-            return unknown;
-        }
-        self.unsettled.extend(unknown.into_iter().map(|one| (one, now)));
-        Vec::new()
+        let mut begun = self.begun.0.lock();
+        // what is over by the database needs no memory
+        begun.retain(|one| here.contains(one) || active.iter().any(|beat| held(beat) == *one));
+        let unknown = own.filter(|one| !here.contains(one) && !self.unsettled.contains_key(one));
+        // an earlier life of the queue has begun these: they are left to their leases
+        let (lost, unbegun): (Vec<Held>, Vec<Held>) = unknown.partition(|one| begun.contains(one));
+        self.unsettled.extend(lost.into_iter().map(|one| (one, now)));
+        unbegun
     }
 
     /// The jobs whose heartbeat has stood still for a `lease`; `quiet` says for how long it had before this process
@@ -67,5 +82,26 @@ impl LeaseKeeper {
         let mut dead = self.leases.observe_since(now.duration_since(self.started), lease, active, quiet);
         dead.truncate(RECLAIMS);
         dead
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_claimed_and_not_begun_is_given_back_by_every_life_of_the_queue() {
+        let (begun, now) = (Begun::default(), Instant::now());
+        let beat = |id, owner: &str| Heartbeat { id, lease: 1, heartbeat: 0, owner: owner.to_owned() };
+        let active = [beat(1, "me"), beat(2, "me"), beat(3, "me"), beat(4, "other")];
+        let first = LeaseKeeper::new(begun.clone(), now);
+        first.begin((1, 1));
+        first.begin((2, 1));
+        // the first life ends; the second has found 1 at its worker, and the claim of 3 was never answered
+        let mut second = LeaseKeeper::new(begun, now);
+        assert_eq!(second.never_begun("me", &active, &[(1, 1)], now), [(3, 1)]);
+        assert_eq!(second.never_begun("me", &active, &[(1, 1)], now), [(3, 1)], "2 is left to its lease");
+        second.is_recorded((1, 1));
+        assert_eq!(second.never_begun("me", &active[1..], &[], now), [(3, 1)]);
     }
 }

@@ -44,6 +44,9 @@ pub enum QueueError {
     /// The service shuts down.
     #[error("the service is shutting down")]
     ShuttingDown,
+    /// The queue ended before it answered: the job may have been stored.
+    #[error("the queue ended before it answered: look whether the job is there before you ask again")]
+    Unanswered,
     /// The database failed; nothing was admitted.
     #[error("{0}")]
     Storage(String),

@@ -13,6 +13,7 @@ mod preemption;
 mod requests;
 
 pub use actor::{Keep, Parts, QueueActor, QueueSettings, Worker};
+pub use lease_keeper::Begun;
 pub use message::{
     Approve, Drain, Enqueue, EnqueueMany, EnqueueTick, Look, PurgeJobs, QueueError, QueueSnapshot, ResetBreaker,
     RetryJob, SetLimits, SetPause, Snapshot, StopJobs, StopReport, Wake,

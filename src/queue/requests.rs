@@ -141,7 +141,7 @@ impl QueueActor {
         if requests.is_empty() {
             return;
         }
-        let room = self.board.begin_claim();
+        let room = self.begin_claim();
         let claim = room.map(|room| self.claim_for(room));
         let (board, asked) = (self.parts.jobs.clone(), requests.iter().map(|one| one.job.clone()).collect::<Vec<_>>());
         let windows = self.known_windows(&requests);
@@ -251,7 +251,7 @@ impl Handler<Enqueue> for QueueActor {
         let (reply, answer) = oneshot::channel();
         self.admit(job, reply, ctx);
         self.store_waiting(ctx);
-        Box::pin(async { answer.await.unwrap_or(Err(QueueError::ShuttingDown)) })
+        Box::pin(async { answer.await.unwrap_or(Err(QueueError::Unanswered)) })
     }
 }
 
@@ -267,7 +267,7 @@ impl Handler<EnqueueMany> for QueueActor {
         for job in jobs {
             let (reply, answer) = oneshot::channel();
             self.admit(job, reply, ctx);
-            answers.push(async { answer.await.unwrap_or(Err(QueueError::ShuttingDown)) });
+            answers.push(async { answer.await.unwrap_or(Err(QueueError::Unanswered)) });
         }
         self.store_waiting(ctx);
         Box::pin(async {

@@ -108,14 +108,16 @@ pub struct ChildState {
     state: State,
     recent: VecDeque<Instant>,
     restarts: u64,
-    turned: Instant,
+    ticked: Instant,
+    /// For how long its thread has not turned, as far as this process could tell.
+    stood: Duration,
 }
 
 impl ChildState {
     /// One that has just been started.
     #[must_use]
     pub fn up(now: Instant) -> Self {
-        Self { state: State::Up, recent: VecDeque::new(), restarts: 0, turned: now }
+        Self { state: State::Up, recent: VecDeque::new(), restarts: 0, ticked: now, stood: Duration::ZERO }
     }
 
     /// Does it live?
@@ -132,13 +134,21 @@ impl ChildState {
 
     /// What is to be done.
     pub fn on(&mut self, event: ChildEvent, policy: &Policy, now: Instant) -> Decision {
+        if self.state == State::GivenUp {
+            // it was said
+            return Decision::Nothing;
+        }
         match (self.state, event) {
-            (State::GivenUp, _) => Decision::Nothing,
             (_, ChildEvent::Turned) => {
-                self.turned = now;
+                self.stood = Duration::ZERO;
                 Decision::Nothing
             }
-            (_, ChildEvent::Tick) if now.duration_since(self.turned) >= policy.frozen => self.give_up(GaveUp::Frozen),
+            (_, ChildEvent::Tick) => {
+                // who could not look for longer (the whole process was stopped) cannot tell who stood still meanwhile
+                let since = now.duration_since(std::mem::replace(&mut self.ticked, now));
+                self.stood += since.min(policy.ping * 2);
+                if self.stood >= policy.frozen { self.give_up(GaveUp::Frozen) } else { Decision::Nothing }
+            }
             (State::Up, ChildEvent::Ended) => {
                 self.recent.retain(|restart| now.duration_since(*restart) < policy.within);
                 if self.recent.len() >= policy.most {
@@ -153,7 +163,7 @@ impl ChildState {
                 self.recent.push_back(now);
                 Decision::Start
             }
-            (State::Up, ChildEvent::PauseOver) | (State::Pausing, ChildEvent::Ended) | (_, ChildEvent::Tick) => {
+            (State::GivenUp, _) | (State::Up, ChildEvent::PauseOver) | (State::Pausing, ChildEvent::Ended) => {
                 Decision::Nothing
             }
         }
@@ -219,10 +229,22 @@ mod tests {
     fn a_thread_that_does_not_turn_is_frozen_after_twenty_seconds() {
         let (policy, now) = (Policy::default(), Instant::now());
         let mut child = ChildState::up(now);
-        let after = |seconds| now + Duration::from_secs(seconds);
-        assert_eq!(child.on(ChildEvent::Tick, &policy, after(19)), Decision::Nothing);
-        child.on(ChildEvent::Turned, &policy, after(19));
-        assert_eq!(child.on(ChildEvent::Tick, &policy, after(38)), Decision::Nothing);
-        assert_eq!(child.on(ChildEvent::Tick, &policy, after(39)), Decision::GiveUp(GaveUp::Frozen));
+        let mut tick = |seconds, has_turned: bool| {
+            let at = now + Duration::from_secs(seconds);
+            if has_turned {
+                child.on(ChildEvent::Turned, &policy, at);
+            }
+            child.on(ChildEvent::Tick, &policy, at)
+        };
+        for second in 1..=19 {
+            assert_eq!(tick(second, false), Decision::Nothing);
+        }
+        for second in 20..=38 {
+            assert_eq!(tick(second, second == 20), Decision::Nothing, "{second}");
+        }
+        // the whole process was stopped for an hour: nobody could turn
+        assert_eq!(tick(3_638, true), Decision::Nothing);
+        let frozen: Vec<Decision> = (3_639..=3_660).map(|second| tick(second, false)).collect();
+        assert_eq!(frozen.iter().position(|one| *one == Decision::GiveUp(GaveUp::Frozen)), Some(17));
     }
 }

@@ -140,6 +140,23 @@ async fn an_outbox_that_ends_delivers_each_change_once() {
 }
 
 #[actix::test]
+async fn a_service_whose_queue_has_just_ended_still_ends_in_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = TestApp::builder().folder(folder.path()).agents(&["a"]).start().await;
+    app.source.hang("orders", "a");
+    let job = app.enqueue("orders", "a").await;
+    app.until("its report is asked for", async || app.source.fetches().len() == 1).await;
+    app.queue.do_send(Panic);
+    // asserts that nothing was left running
+    app.stop().await;
+    let app = TestApp::builder().folder(folder.path()).agents(&["a"]).start().await;
+    app.source.set("orders", "a", grid("orders"));
+    let run = app.ended(job).await;
+    assert_eq!((run.outcome.map(Outcome::as_str), run.attempt), (Some("succeeded"), 1), "it was given back in time");
+    app.stop().await;
+}
+
+#[actix::test]
 async fn who_ends_again_and_again_ends_the_process() {
     let gave_up: Ended = Arc::default();
     let told = gave_up.clone();

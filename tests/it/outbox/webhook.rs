@@ -159,7 +159,8 @@ async fn a_sink_that_is_away_or_asks_for_time_is_left_alone_and_costs_no_attempt
         if full.load(Ordering::SeqCst) { Answer::Status(429, vec!["retry-after: 60".into()]) } else { Answer::ok() }
     })
     .await;
-    let app = app(&server, &[]).await;
+    // four batches of two at once
+    let app = app(&server, &[("LOCKSTEP__SINK__BATCH", "2")]).await;
     let all: Vec<_> = (0..40).map(|number| body("UPDATE", &format!("O-{number}"), &json!({}))).collect();
     let (_, ids) = app.post("/api/queue/items", json!(all)).await;
     let closed = async || {
@@ -168,6 +169,7 @@ async fn a_sink_that_is_away_or_asks_for_time_is_left_alone_and_costs_no_attempt
     };
     until("the sink is closed, and nothing is under way", closed).await;
     let asked = server.requests().len();
+    assert!(asked <= 8, "{asked}: no batch was begun after the sink had asked for time");
     app.clock.advance(Duration::from_secs(50));
     app.at_rest().await;
     assert_eq!(server.requests().len(), asked, "not before the minute is over");
