@@ -10,11 +10,10 @@ use std::{
 use chrono::Utc;
 use futures_util::{StreamExt as _, stream};
 use lockstep::{
-    domain::{Admission, NewJob, NextStep, Outcome, Reason, Stage},
+    domain::{Admission, Claim, NewJob, NextStep, Outcome, Reason, Stage},
     event::Event,
     pretend_erp::{self, Layout},
     queue::{End, Enqueue, EnqueueMany, JobBoard, StopJobs},
-    store::Claim,
     testing::TestApp,
 };
 

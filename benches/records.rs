@@ -11,9 +11,9 @@ use std::{
 use chrono::{SubsecRound as _, Utc};
 use lockstep::{
     delta::{self, OpenBlanks, Plan, Seen, Snapshot},
-    domain::{NewJob, NextStep, Outcome, Reason, Record, Value},
+    domain::{Claim, NewJob, NextStep, Outcome, Reason, Record, Value},
     pretend_erp,
-    store::{Batches, Claim, Finish, Store, throwaway::create_database},
+    store::{Batches, Finish, Store, throwaway::create_database},
     sync_type::{SyncTypeSpec, SyncTypes},
 };
 use tokio_util::sync::CancellationToken;

@@ -8,9 +8,8 @@ use serde_json::json;
 
 use super::{Api, JsonBody, Problem};
 use crate::{
-    domain::{JobId, Pause, Timestamp},
+    domain::{JobId, Pause, Timestamp, queue::ALL},
     queue::{QueueSnapshot, ResetBreaker, SetLimits, SetPause, Snapshot, Wake},
-    store::ALL,
 };
 
 pub fn routes(config: &mut web::ServiceConfig) {

@@ -7,9 +7,9 @@ use serde_json::json;
 
 use super::{Api, LIST, Problem, answer::optional_json, limit, problem};
 use crate::{
-    domain::{Class, JobId, JobState},
+    domain::{Class, JobId, JobState, Retry},
     queue::{PurgeJobs, RetryJob, StopJobs},
-    store::{Job, JobQuery, Retry},
+    store::{Job, JobQuery},
 };
 
 pub fn routes(config: &mut web::ServiceConfig) {

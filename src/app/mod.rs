@@ -34,7 +34,7 @@ use actors::{Actors, Thread};
 use crate::{
     api::{self, Api, Spool},
     coordination::{Coordination, Memory, Redis},
-    domain::{BreakerPolicy, Clock, SyncType},
+    domain::{BreakerPolicy, Clock, SourceReport, SyncType},
     event::{Bus, Liveness, Metrics, Observer},
     operation::Operations,
     outbox::{DrainOutbox, OutboxActor, Sink},
@@ -43,7 +43,7 @@ use crate::{
     scheduler::{Halt, SchedulerActor},
     settings::Settings,
     source::Source,
-    store::{SourceReport, Store, sqlite_file, token_hash},
+    store::{Store, sqlite_file, token_hash},
     supervisor::{Escalate, Handle, Policy, Retire, SupervisorActor},
     sync::{Context, Stop, StopReason, SyncActor},
     ui::{self, Sessions},

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use crate::{
+    domain::queue::ALL,
     settings::Settings,
-    store::{ALL, Setting, Store, StoreError},
+    store::{Setting, Store, StoreError},
     sync::Context,
     sync_type::SyncTypeSpec,
 };

@@ -14,10 +14,10 @@ use super::{
     sink::{Delivered, Delivery},
 };
 use crate::{
-    domain::{AgentId, ClaimedJob, Class, Outcome, run::panic_text, text::on_record},
+    domain::{AgentId, ClaimedJob, Class, Outcome, SourceReport, run::panic_text, text::on_record},
     operation::{OperationSpec, Operations},
     source::{Ask, Fetched, SourceError},
-    store::{Finish, SourceReport},
+    store::Finish,
     sync::{Context, RunEnd, RunJob, StopHandle, Watch, learnt, next_step, record_end},
 };
 

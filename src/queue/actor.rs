@@ -16,10 +16,10 @@ use super::{
 };
 use crate::{
     coordination::Coordination,
-    domain::{ClaimedJob, Clock, JobId, JobType, Pause, Timestamp, clock::Every},
+    domain::{Claim, Claimed, ClaimedJob, Clock, JobId, JobType, Pause, Timestamp, clock::Every},
     event::{Bus, Event, Liveness},
     operation::Operations,
-    store::{Claim, Claimed, StoreError},
+    store::StoreError,
     supervisor::{Call, CallError},
     sync::{Attach, Attached, Run, RunEnd, Stop, StopReason},
     sync_type::SyncTypes,

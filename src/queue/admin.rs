@@ -12,9 +12,8 @@ use super::{
     },
 };
 use crate::{
-    domain::JobId,
+    domain::{JobId, JobSelector, Retry},
     event::Event,
-    store::{JobSelector, Retry},
     sync::StopReason,
 };
 

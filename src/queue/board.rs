@@ -4,10 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::TimeDelta;
 
-use crate::{
-    domain::{AgentId, ClaimedJob, Class, Held, JobId, JobType, Pause, Timestamp},
-    store::{ALL, JobSelector},
-};
+use crate::domain::{AgentId, ClaimedJob, Class, Held, JobId, JobSelector, JobType, Pause, Timestamp, queue::ALL};
 
 /// Even with nothing due, look so often: a signal of another process may have been lost.
 const SAFETY_NET: TimeDelta = TimeDelta::seconds(30);

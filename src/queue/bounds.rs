@@ -3,12 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::message::QueueError;
-use crate::{
-    domain::{
-        Pause, Timestamp,
-        text::{REASON, plain_text},
-    },
-    store::{ALL, MOST_JOBS},
+use crate::domain::{
+    Pause, Timestamp,
+    queue::{ALL, MOST_JOBS},
+    text::{REASON, plain_text},
 };
 
 /// A pause ends within so many days, or is ended by a person.

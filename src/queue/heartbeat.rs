@@ -6,7 +6,11 @@ use actix::prelude::*;
 use tokio::time::Instant;
 
 use super::{actor::QueueActor, port::Before};
-use crate::{domain::Heartbeat, event::Event, store::HeartbeatReport, sync::StopReason};
+use crate::{
+    domain::{Heartbeat, HeartbeatReport},
+    event::Event,
+    sync::StopReason,
+};
 
 /// A document for which no job was asked within this time is no use any more.
 const UNCLAIMED: Duration = Duration::from_hours(1);

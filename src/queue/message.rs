@@ -6,9 +6,8 @@ use actix::prelude::*;
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
 
-use crate::{
-    domain::{Admission, AgentId, Class, JobId, JobType, Mode, Pause, Reason, RunId, SyncType, Timestamp},
-    store::{Retry, Slot},
+use crate::domain::{
+    Admission, AgentId, Class, JobId, JobType, Mode, Pause, Reason, Retry, RunId, Slot, SyncType, Timestamp,
 };
 
 /// The queue cannot answer.

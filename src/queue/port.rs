@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 
 use crate::{
-    domain::{Admission, ClaimedJob, Held, JobId, NewJob, NextStep, Outcome, Pause, RunId, Timestamp},
-    store::{
-        Claim, Claimed, Finish, HeartbeatReport, Job, JobQuery, JobSelector, KeyState, Retry, Slot, SourceReport,
-        Store, StoreError,
+    domain::{
+        Admission, Claim, Claimed, ClaimedJob, HeartbeatReport, Held, JobId, JobSelector, KeyState, NewJob, NextStep,
+        Outcome, Pause, Retry, RunId, Slot, SourceReport, Timestamp,
     },
+    store::{Finish, Job, JobQuery, Store, StoreError},
 };
 
 /// How an attempt ended, as far as the queue is concerned.

@@ -13,10 +13,10 @@ use super::{
     port::SettingsBoard,
 };
 use crate::{
-    domain::{AgentId, Clock, SyncType, Timestamp},
+    domain::{AgentId, Clock, Slot, SyncType, Timestamp},
     event::{Bus, Event, Liveness},
     queue::EnqueueTick,
-    store::{Amendments, Setting, Slot, StoreError},
+    store::{Amendments, Setting, StoreError},
     supervisor::Call,
     sync_type::{Scope, SyncTypes},
 };

@@ -25,10 +25,7 @@ pub use attempt::{Applied, Batches, Finished};
 pub use db::throwaway;
 pub use db::{StoreError, sqlite_file};
 pub use documents::{KeepLimits, KeptReport};
-pub use jobs::{
-    ALL, Claim, Claimed, HeartbeatReport, Job, JobQuery, JobSelector, KeyState, MOST_JOBS, Retry, Slot, SourceReport,
-    StoredBreaker,
-};
+pub use jobs::{Job, JobQuery, StoredBreaker};
 pub use outbox::{ClaimedItems, ItemClaim, ItemDepth, ItemQuery, ItemsDone, Undelivered, enqueue_items_in};
 pub use records::{DataPage, DataQuery};
 pub use runs::{Finish, Run, RunQuery};

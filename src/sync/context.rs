@@ -4,11 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     coordination::Coordination,
-    domain::Clock,
+    domain::{Clock, SourceReport},
     event::Bus,
     report::sandbox::ReadReports,
     source::Source,
-    store::{KeepLimits, SourceReport, Store},
+    store::{KeepLimits, Store},
     sync_type::{SyncTypes, spec::Guards},
 };
 

@@ -2,10 +2,12 @@
 
 use super::port::{RunEnd, StopHandle};
 use crate::{
-    domain::{BreakerPolicy, ClaimedJob, NextStep, Outcome, Reason, RetryPolicy, Timestamp, text::on_record},
+    domain::{
+        BreakerPolicy, ClaimedJob, NextStep, Outcome, Reason, RetryPolicy, SourceReport, Timestamp, text::on_record,
+    },
     event::{Bus, Event},
     source::SourceError,
-    store::{Finish, SourceReport, Store, StoreError},
+    store::{Finish, Store, StoreError},
 };
 
 /// Stores the end of an attempt, logs it once and publishes it.

@@ -14,9 +14,9 @@ use super::{
 };
 use crate::{
     coordination::Permit,
-    domain::Stage,
+    domain::{SourceReport, Stage},
     source::{self, Ask, Fetched},
-    store::{Run, SourceReport},
+    store::Run,
 };
 
 /// Bytes of a report between two tellings of how far its fetch is.

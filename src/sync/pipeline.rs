@@ -13,11 +13,11 @@ use super::{
 };
 use crate::{
     delta::{self, ChangeKind, Plan},
-    domain::{ClaimedJob, Counts, Hold, Outcome, Reason, Stage, Timestamp},
+    domain::{ClaimedJob, Counts, Hold, Outcome, Reason, SourceReport, Stage, Timestamp},
     event::{Bus, Event},
     report::{RefusalCode, Report, sandbox::Job},
     source::SourceError,
-    store::{Batches, Finish, SourceReport},
+    store::{Batches, Finish},
     sync_type::SyncTypeSpec,
 };
 

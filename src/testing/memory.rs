@@ -10,15 +10,12 @@ use async_trait::async_trait;
 use super::model::{Model, Row};
 use crate::{
     domain::{
-        Admission, AgentId, ClaimedJob, Heartbeat, Held, JobId, JobState, NewJob, Outcome, Pause, RunId, SyncType,
-        Timestamp,
+        Admission, AgentId, Claim, Claimed, ClaimedJob, Heartbeat, HeartbeatReport, Held, JobId, JobSelector, JobState,
+        KeyState, NewJob, Outcome, Pause, Retry, RunId, Slot, SyncType, Timestamp,
     },
     queue::{Before, End, JobBoard},
     scheduler::SettingsBoard,
-    store::{
-        Amendments, Claim, Claimed, HeartbeatReport, Job, JobQuery, JobSelector, KeyState, Retry, Setting, Slot,
-        StoreError,
-    },
+    store::{Amendments, Job, JobQuery, Setting, StoreError},
 };
 
 #[derive(Debug, Default)]

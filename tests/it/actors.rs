@@ -4,14 +4,13 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use actix::prelude::*;
 use lockstep::{
-    domain::{Admission, Clock as _, JobState, NewJob, Outcome, Reason},
+    domain::{Admission, Claim, Clock as _, JobState, NewJob, Outcome, Reason},
     event::{Bus, Liveness},
     operation::Operations,
     queue::{Drain, Enqueue, JobBoard as _, Keep, Parts, QueueActor, QueueError, QueueSettings, StopJobs, Worker},
     scheduler::{
         Change, Reschedule, ScheduleError, SchedulerActor, SchedulerSettings, SetAutoSync, Snapshot, UpdateInterval,
     },
-    store::Claim,
     sync::{Status, SyncActor},
     testing::{MemoryBoard, PausedClock, ScriptedRunner, types},
 };

@@ -197,7 +197,7 @@ async fn a_duplicate_refused_from_memory_is_admitted_after_all_if_another_proces
     let url = Backend::of_suite().database(folder.path()).await;
     let types = app.app.store.types().clone();
     let other = lockstep::store::Store::open(&url, tokio::runtime::Handle::current(), types).await.unwrap();
-    let meant = lockstep::store::JobSelector { job: Some(winner), ..lockstep::store::JobSelector::default() };
+    let meant = lockstep::domain::JobSelector { job: Some(winner), ..lockstep::domain::JobSelector::default() };
     other.request_stop(meant, chrono::Utc::now()).await.unwrap();
     let answer = app.queue.send(Enqueue::new("orders", "b", Reason::Manual)).await.unwrap().unwrap();
     assert_eq!(answer, Admission::AlreadyQueued { job: winner }, "this process could not know");

@@ -5,11 +5,11 @@ use std::{sync::Arc, time::Duration};
 use lockstep::{
     delta::{self, OpenBlanks, Seen, Snapshot},
     domain::{
-        AgentId, BreakerPolicy, ClaimedJob, JobId, Mode, NewJob, NextStep, Outcome, Pause, Reason, Record, Timestamp,
-        Window,
+        AgentId, BreakerPolicy, Claim, ClaimedJob, JobId, JobSelector, Mode, NewJob, NextStep, Outcome, Pause, Reason,
+        Record, SourceReport, Timestamp, Window,
     },
     pretend_erp::invent_row,
-    store::{Batches, Claim, Finish, JobQuery, JobSelector, RunQuery, SourceReport, Store, throwaway::rows_read},
+    store::{Batches, Finish, JobQuery, RunQuery, Store, throwaway::rows_read},
     testing::{Backend, types},
 };
 use tokio::runtime::Handle;

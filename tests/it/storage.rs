@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use lockstep::{
     delta::{self, Seen, Snapshot},
-    domain::{Admission, AgentId, Class, NewJob, NextStep, Outcome, Reason, Timestamp, Window},
-    store::{Batches, Claim, DataQuery, Finish, JobSelector, Setting, Slot, Store, StoreError, throwaway::execute},
+    domain::{
+        Admission, AgentId, Claim, Class, JobSelector, NewJob, NextStep, Outcome, Reason, Slot, Timestamp, Window,
+    },
+    store::{Batches, DataQuery, Finish, Setting, Store, StoreError, throwaway::execute},
     sync_type::SyncTypes,
     testing::{Backend, types},
 };

@@ -6,8 +6,7 @@ use sea_orm::{DatabaseTransaction, EntityTrait, QueryFilter, Set, prelude::*};
 
 use super::{
     admission_snapshot::{AdmissionSnapshot, facts},
-    choose::Claim,
-    claim::{Claimed, claim_in},
+    claim::claim_in,
     dedup_cache::DedupCache,
     flow, lane,
     row::{delay_ms, row},
@@ -15,7 +14,7 @@ use super::{
 };
 use crate::{
     domain::{
-        Admission, ClaimedJob, JobId, JobState, NewJob, SyncType, Timestamp,
+        Admission, Claim, Claimed, ClaimedJob, JobId, JobState, NewJob, Slot, Timestamp,
         admission::{Decision, OpenWindow, Owner, decide},
         gate,
     },
@@ -28,17 +27,6 @@ use crate::{
 };
 
 use entity::job::Column as C;
-
-/// The timer slot that a batch of jobs belongs to: moved in the same transaction.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Slot {
-    /// The type whose timer fired.
-    pub sync_type: SyncType,
-    /// The stored next run that it fired for.
-    pub due: Timestamp,
-    /// The next run after it.
-    pub next: Timestamp,
-}
 
 impl Store {
     /// Admits or refuses jobs, all in one durable transaction; one answer a job, in order. What can start at

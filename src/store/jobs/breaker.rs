@@ -8,23 +8,12 @@ use serde::Serialize;
 
 use super::lane::{self, is};
 use crate::{
-    domain::{AgentId, Breaker, BreakerEvent, BreakerPolicy, Class, JobState, Timestamp},
+    domain::{AgentId, Breaker, BreakerEvent, BreakerPolicy, Class, JobState, SourceReport, Timestamp},
     store::{Store, StoreError, db::arrays::among_ids, schema::entity},
 };
 
 use entity::breaker::Column as B;
 use entity::job::Column as C;
-
-/// What a run has learnt of its source.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SourceReport {
-    /// The source's name.
-    pub source: String,
-    /// `None` if it answered, whatever it said; otherwise how it failed.
-    pub failed: Option<String>,
-    /// When its breaker opens.
-    pub policy: BreakerPolicy,
-}
 
 /// A breaker, as people see it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -1,6 +1,6 @@
 //! Which jobs may start now? The best of the first of each lane, never two for one agent, within the limits.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use sea_orm::{
     ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
@@ -14,34 +14,17 @@ use super::{
     take::Candidate,
 };
 use crate::{
-    domain::{Class, JobState, JobType, Timestamp},
+    domain::{Claim, Class, JobState, JobType, Timestamp},
     store::{StoreError, db::arrays::among, schema::entity},
     sync_type::ValueType,
 };
 
 use entity::job::Column as C;
 
-/// What a process can start now.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Claim {
-    /// The process.
-    pub owner: String,
-    /// Jobs of any class that it has room for.
-    pub any: usize,
-    /// Writes and downloads that it has room for besides.
-    pub urgent: usize,
-    /// The types that it can run.
-    pub known: Vec<JobType>,
-    /// The most jobs of a type that run at once, in all processes.
-    pub limits: BTreeMap<JobType, usize>,
-}
-
-impl Claim {
-    /// May it bring anything? Nothing does where nothing waits, or only syncs and the one free slot is not for them.
-    pub(crate) fn may_bring(&self, facts: &AdmissionSnapshot, now: Timestamp) -> bool {
-        let has_room = self.any > 0 || (self.urgent > 0 && facts.urgent_waits());
-        (facts.first.is_some() && has_room) || facts.next_due.is_some_and(|due| due <= now)
-    }
+/// May a claim bring anything? Nothing does where nothing waits, or only syncs and the one free slot is not for them.
+pub(crate) fn may_bring(claim: &Claim, found: &AdmissionSnapshot, now: Timestamp) -> bool {
+    let has_room = claim.any > 0 || (claim.urgent > 0 && found.urgent_waits());
+    (found.first.is_some() && has_room) || found.next_due.is_some_and(|due| due <= now)
 }
 
 /// The jobs to start: the rules beyond the order of the index are here.

@@ -4,13 +4,13 @@ use sea_orm::{ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter, Qu
 
 use super::{
     admission_snapshot::{AdmissionSnapshot, load},
-    choose::{Claim, choose},
+    choose::{choose, may_bring},
     lane::{self, is},
     state::state_after,
     take::take,
 };
 use crate::{
-    domain::{ClaimedJob, JobId, JobState, Timestamp, job::JobEvent},
+    domain::{Claim, Claimed, JobId, JobState, Timestamp, job::JobEvent},
     store::{Store, StoreError, db::arrays::among_ids, schema::entity},
     sync_type::SyncTypes,
 };
@@ -19,15 +19,6 @@ use entity::job::Column as C;
 
 /// Delayed jobs that become due are moved so many at a time.
 const DUE_AT_ONCE: u64 = 500;
-
-/// What was claimed, and when to look again.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Claimed {
-    /// Jobs that the process holds now, in the order of their start.
-    pub jobs: Vec<ClaimedJob>,
-    /// When the next delayed job becomes due.
-    pub next_due: Option<Timestamp>,
-}
 
 impl Store {
     /// Claims jobs for a process, best order key first. Each becomes the one that its agent runs, and its
@@ -60,7 +51,7 @@ pub(crate) async fn claim_in(
         promote_due(tx, now).await?;
         facts = load(tx, now).await?;
     }
-    if !claim.may_bring(&facts, now) {
+    if !may_bring(claim, &facts, now) {
         return Ok(Claimed { jobs: Vec::new(), next_due: facts.next_due });
     }
     let chosen = choose(tx, claim, &facts, now).await?;

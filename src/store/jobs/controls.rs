@@ -5,17 +5,12 @@ use std::collections::BTreeMap;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, EntityTrait, Set, sea_query::OnConflict};
 
 use crate::{
-    domain::{Pause, Timestamp},
+    domain::{Pause, Timestamp, queue::MOST_JOBS},
     store::{Store, StoreError, schema::entity},
 };
 
 /// The one row of the pause.
 const PAUSE: i32 = 1;
-/// The name under which the limit of all jobs of a process stands.
-pub const ALL: &str = "*";
-/// More jobs at once are never allowed, of a type or in a process.
-pub const MOST_JOBS: usize = 1_000;
-
 /// The pause that holds at `now`.
 pub(crate) async fn pause_at(tx: &DatabaseTransaction, now: Timestamp) -> Result<Option<Pause>, StoreError> {
     let row = entity::pause::Entity::find_by_id(PAUSE).one(tx).await;
@@ -89,7 +84,7 @@ impl Store {
         .await
     }
 
-    /// How many jobs may run at once: of a type in all processes, and under [`ALL`] in each process.
+    /// How many jobs may run at once: of a type in all processes, and under [`crate::domain::queue::ALL`] in each process.
     ///
     /// # Errors
     /// [`StoreError`] if the query fails.

@@ -1,32 +1,17 @@
 //! Who has a key, in flight or as a throttle window, and how is a job parted from it?
 
 use sea_orm::{EntityTrait, QueryFilter, prelude::*};
-use serde::Serialize;
 
 use super::{
     follow::start_kept,
     lane::{is, is_live},
 };
 use crate::{
-    domain::{JobId, JobState, Timestamp},
+    domain::{JobId, JobState, KeyState, Timestamp},
     store::{Store, StoreError, schema::entity},
 };
 
 use entity::job::Column as C;
-
-/// Who has a key.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct KeyState {
-    /// The live job that it is the in-flight key of.
-    pub job_id: Option<JobId>,
-    /// The job that is kept behind that one.
-    pub kept_job_id: Option<JobId>,
-    /// The job whose throttle window is open.
-    pub window_job_id: Option<JobId>,
-    /// When that closes.
-    pub window_until: Option<Timestamp>,
-}
 
 impl Store {
     /// Who has this key, in flight or as a throttle window?

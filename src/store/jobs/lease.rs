@@ -1,9 +1,6 @@
 //! Who holds which job, is its process alive, and who is to stop?
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    time::Duration,
-};
+use std::time::Duration;
 
 use sea_orm::{
     DerivePartialModel, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
@@ -18,30 +15,11 @@ use super::{
     state::state_after,
 };
 use crate::{
-    domain::{ClaimedJob, Heartbeat, Held, JobId, JobState, Outcome, Pause, Timestamp, job::JobEvent},
+    domain::{ClaimedJob, Heartbeat, HeartbeatReport, Held, JobId, JobState, Outcome, Timestamp, job::JobEvent},
     store::{Store, StoreError, schema::entity},
 };
 
 use entity::job::Column as C;
-
-/// What a heartbeat tells.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct HeartbeatReport {
-    /// All active jobs of all processes.
-    pub active: Vec<Heartbeat>,
-    /// For how long each of them has been quiet, by the database's clock.
-    pub quiet: HashMap<JobId, Duration>,
-    /// Of this process's: those that someone asked to stop.
-    pub stop: Vec<Held>,
-    /// Of this process's: syncs whose agent has a write or download waiting.
-    pub preempt: Vec<Held>,
-    /// Of those that the process says it runs: those that it does not hold any more.
-    pub lost: Vec<Held>,
-    /// The pause that holds.
-    pub pause: Option<Pause>,
-    /// The limits that are set; see [`Store::limits`].
-    pub limits: BTreeMap<String, usize>,
-}
 
 /// An operation is about to have its effect: from here on it may have happened.
 const SENDING: &str = "sending";

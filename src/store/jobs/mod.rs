@@ -19,13 +19,5 @@ pub(crate) mod state;
 pub(crate) mod stop;
 pub(crate) mod take;
 
-pub use admit::Slot;
-pub use breaker::{SourceReport, StoredBreaker};
-pub use choose::Claim;
-pub use claim::Claimed;
-pub use controls::{ALL, MOST_JOBS};
-pub use keys::KeyState;
-pub use lease::HeartbeatReport;
+pub use breaker::StoredBreaker;
 pub use query::{Job, JobQuery};
-pub use retry::Retry;
-pub use stop::JobSelector;

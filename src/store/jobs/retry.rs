@@ -1,7 +1,6 @@
 //! May a job that is over be done again? It takes its key anew, or is refused with the reason.
 
 use sea_orm::{DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect, prelude::*};
-use serde::Serialize;
 
 use super::{
     flow::flows_of,
@@ -9,34 +8,11 @@ use super::{
     state::{known_class, state_after},
 };
 use crate::{
-    domain::{JobId, JobState, Outcome, Timestamp, job::JobEvent},
+    domain::{JobId, JobState, Outcome, Retry, Timestamp, job::JobEvent},
     store::{Store, StoreError, db::error::known, schema::entity},
 };
 
 use entity::job::Column as C;
-
-/// Why a job cannot be asked for again.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case", tag = "refused")]
-pub enum Retry {
-    /// It waits again.
-    Accepted,
-    /// There is no such job.
-    Unknown,
-    /// It is not over yet.
-    NotOver,
-    /// It did what it was to do.
-    Succeeded,
-    /// Its effect may have happened; say that it is to be done even so.
-    Doubtful,
-    /// The document that it was to read is gone.
-    DocumentGone,
-    /// A live job has its key by now.
-    AlreadyQueued {
-        /// That job.
-        job: JobId,
-    },
-}
 
 impl Store {
     /// Puts a job that is over, and did not succeed, back into the queue: it takes its key again, or is

@@ -12,7 +12,7 @@ use super::{
     state::state_after,
 };
 use crate::{
-    domain::{Class, JobId, JobState, JobType, Outcome, Timestamp, job::JobEvent},
+    domain::{JobId, JobSelector, JobState, Outcome, Timestamp, job::JobEvent},
     store::{Store, StoreError, db::arrays::among_ids, schema::entity},
 };
 
@@ -20,19 +20,6 @@ use entity::job::Column as C;
 
 /// Jobs that one transaction removes.
 const REMOVED_AT_ONCE: usize = 500;
-
-/// Which jobs are meant; all conditions together.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct JobSelector {
-    /// Only this one.
-    pub job: Option<JobId>,
-    /// Only of this type.
-    pub job_type: Option<JobType>,
-    /// Only of this class.
-    pub class: Option<Class>,
-    /// Only those that have not started: what runs goes on.
-    pub only_waiting: bool,
-}
 
 impl Store {
     /// Asks running jobs to stop, and takes those that have not started out of the queue. Answers

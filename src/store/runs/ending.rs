@@ -7,9 +7,9 @@ use serde_json::Value as Json;
 
 use crate::{
     delta::Verdict,
-    domain::{Counts, Outcome, RunId, Stage, Timestamp},
+    domain::{Counts, Outcome, RunId, SourceReport, Stage, Timestamp},
     report::{Layout, Quarantined},
-    store::{StoreError, jobs::breaker::SourceReport, schema::entity},
+    store::{StoreError, schema::entity},
 };
 
 /// Everything that a run's end stores.

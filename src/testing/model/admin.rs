@@ -3,10 +3,7 @@
 use std::collections::HashSet;
 
 use super::{Model, Row};
-use crate::{
-    domain::{JobId, JobState, Outcome, Timestamp, job::JobEvent},
-    store::{JobSelector, KeyState, Retry},
-};
+use crate::domain::{JobId, JobSelector, JobState, KeyState, Outcome, Retry, Timestamp, job::JobEvent};
 
 impl Model {
     /// Stops what runs, removes what has not started.

@@ -9,9 +9,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use chrono::TimeDelta;
 
-use crate::{
-    domain::{AgentId, Breaker, ClaimedJob, Class, JobId, JobState, NewJob, Outcome, Pause, Timestamp, job::JobEvent},
-    store::{Claim, Claimed},
+use crate::domain::{
+    AgentId, Breaker, Claim, Claimed, ClaimedJob, Class, JobId, JobState, NewJob, Outcome, Pause, Timestamp,
+    job::JobEvent,
 };
 
 /// One job.

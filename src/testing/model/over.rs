@@ -4,10 +4,9 @@ use super::{Model, Row, later};
 use crate::{
     domain::{
         AgentId, Breaker, BreakerEvent, BreakerPolicy, ClaimedJob, Held, JobId, JobState, Mode, NextStep, Outcome,
-        Timestamp, job::JobEvent,
+        SourceReport, Timestamp, job::JobEvent,
     },
     queue::End,
-    store::SourceReport,
 };
 
 impl Model {

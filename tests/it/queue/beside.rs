@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use lockstep::{
-    domain::{Admission, ClaimedJob, Mode, NewJob, NextStep, Outcome, Reason, Timestamp},
-    store::{Claim, Finish, JobSelector, Store, StoreError},
+    domain::{Admission, Claim, ClaimedJob, JobSelector, Mode, NewJob, NextStep, Outcome, Reason, Timestamp},
+    store::{Finish, Store, StoreError},
     testing::{Backend, types},
 };
 use tokio::runtime::Handle;

@@ -2,10 +2,7 @@
 
 use std::{collections::BTreeMap, time::Instant};
 
-use lockstep::{
-    domain::{ClaimedJob, NewJob, Reason},
-    store::Claim,
-};
+use lockstep::domain::{Claim, ClaimedJob, NewJob, Reason};
 
 use super::rig::{Rig, operation, over_every_board, room, sync};
 

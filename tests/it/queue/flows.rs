@@ -1,9 +1,6 @@
 //! Are flows ended, whatever becomes of their jobs? Over every board.
 
-use lockstep::{
-    domain::{Admission, JobId, NewJob, Reason},
-    store::{JobSelector, Retry},
-};
+use lockstep::domain::{Admission, JobId, JobSelector, NewJob, Reason, Retry};
 
 use super::rig::{Rig, over_every_board, sync};
 

@@ -4,9 +4,11 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use lockstep::{
-    domain::{BreakerPolicy, ClaimedJob, Class, Mode, NewJob, NextStep, Outcome, Pause, Reason, Window},
+    domain::{
+        BreakerPolicy, Claim, ClaimedJob, Class, JobSelector, Mode, NewJob, NextStep, Outcome, Pause, Reason,
+        SourceReport, Window,
+    },
     queue::{End, JobBoard},
-    store::{Claim, JobSelector, SourceReport},
 };
 use proptest::{
     collection::vec,

@@ -4,10 +4,12 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use chrono::TimeDelta;
 use lockstep::{
-    domain::{Admission, ClaimedJob, Class, JobId, NewJob, NextStep, Outcome, Reason, Timestamp, Window},
+    domain::{
+        Admission, Claim, ClaimedJob, Class, JobId, NewJob, NextStep, Outcome, Reason, SourceReport, Timestamp, Window,
+    },
     operation::Operations,
     queue::{Before, End, JobBoard},
-    store::{Claim, Job, JobQuery, SourceReport, Store},
+    store::{Job, JobQuery, Store},
     testing::{Backend, MemoryBoard, print_jobs, types},
 };
 use serde_json::json;

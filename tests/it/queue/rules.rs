@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use lockstep::{
-    domain::{Admission, Mode, NewJob, NextStep, Outcome, Reason},
-    store::{JobSelector, Retry},
-};
+use lockstep::domain::{Admission, JobSelector, Mode, NewJob, NextStep, Outcome, Reason, Retry};
 
 use super::rig::{Rig, all_before, keyed, operation, over_every_board, sync};
 

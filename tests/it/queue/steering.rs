@@ -2,10 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use lockstep::{
-    domain::{Admission, NewJob, NextStep, Outcome, Pause, Reason},
-    store::{ALL, JobSelector},
-};
+use lockstep::domain::{Admission, JobSelector, NewJob, NextStep, Outcome, Pause, Reason, queue::ALL};
 
 use super::rig::{Rig, operation, over_every_board, sync};
 
@@ -102,7 +99,7 @@ async fn one_probe_passes_a_half_open_breaker(mut rig: Rig) {
     assert!(rig.claim(5).await.is_empty());
     rig.pass(120);
     let probe = rig.claim_one().await;
-    let source = lockstep::store::SourceReport {
+    let source = lockstep::domain::SourceReport {
         source: "folder".into(),
         failed: None,
         policy: lockstep::domain::BreakerPolicy::default(),

@@ -3,10 +3,7 @@
 
 use std::{fmt::Write as _, time::Duration};
 
-use lockstep::{
-    domain::{Mode, NewJob, NextStep, Outcome, Reason},
-    store::JobSelector,
-};
+use lockstep::domain::{JobSelector, Mode, NewJob, NextStep, Outcome, Reason};
 
 use super::rig::{Rig, keyed, operation, sync};
 
