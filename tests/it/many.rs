@@ -137,7 +137,9 @@ async fn jobs_are_spread_run_once_and_never_two_for_one_agent() {
         app
     };
     let (one, two) = (start().await, start().await);
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    // both have had their first heartbeat: they may claim
+    one.at_rest().await;
+    two.at_rest().await;
     let mut jobs = Vec::new();
     for agent in &agents {
         for sync_type in ["orders", "customers"] {

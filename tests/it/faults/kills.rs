@@ -106,7 +106,9 @@ async fn a_service_killed_in_mid_run_goes_on_after_its_restart_and_starts_the_fo
     service.idle(Duration::from_secs(30)).await;
     let runs = service.get("/api/runs?type=orders").await;
     let outcomes: Vec<_> = runs["items"].as_array().unwrap().iter().map(|run| run["outcome"].clone()).collect();
-    assert_eq!(outcomes, [json!("succeeded"), json!("lost")]);
+    // on a busy machine all records may have been written before the kill came; their run was lost all the same
+    assert!(outcomes[0] == "succeeded" || outcomes[0] == "unchanged", "{outcomes:?}");
+    assert_eq!(outcomes[1..], [json!("lost")]);
     let counts = &runs["items"][0]["counts"];
     assert!(counts["unchanged"].as_u64() > Some(0), "it went on where it was killed: {counts}");
     service.assert_truth(&world, &truth, "after the restart").await;
