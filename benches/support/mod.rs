@@ -21,8 +21,9 @@ use lockstep::{
     domain::{Admission, AgentId, ClaimedJob, Clock, JobId, NextStep, Outcome, Reason},
     event::{Bus, Liveness},
     operation::Operations,
-    queue::{End, Enqueue, JobBoard, Keep, Parts, QueueActor, QueueSettings, Snapshot, Worker},
+    queue::{End, Enqueue, JobBoard, Keep, Parts, QueueActor, QueueSettings, Snapshot},
     store::Store,
+    supervisor::Handle,
     sync::{RunEnd, RunJob, StopHandle, SyncActor, Watch},
     sync_type::SyncTypes,
 };
@@ -109,7 +110,7 @@ impl Bench {
             ended: AtomicUsize::new(0),
         });
         let actor = SyncActor::new(runner.clone() as Arc<dyn RunJob>).start();
-        let worker = Worker::new(actor);
+        let worker = Handle::new(actor);
         let parts = Parts {
             jobs: Arc::new(store.clone()),
             workers: types.iter().map(|spec| (spec.name.job_type(), worker.clone())).collect(),

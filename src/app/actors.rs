@@ -10,7 +10,7 @@ use crate::{
     event::Liveness,
     operation::Operations,
     outbox::{OperationRunner, OutboxActor, Routes},
-    queue::{self, Begun, Keep, QueueActor, QueueSettings, Worker},
+    queue::{self, Begun, Keep, QueueActor, QueueSettings},
     scheduler::{SchedulerActor, SchedulerSettings},
     settings::Settings,
     supervisor::{self, Escalate, Handle, Policy, Supervised, SupervisorActor},
@@ -64,11 +64,11 @@ pub(super) fn start(
         runtime: io.handle(),
     }));
     let (writes, downloads) = (worker("writes".to_owned(), &runner), worker("downloads".to_owned(), &runner));
-    let mut workers: HashMap<JobType, Worker> =
-        syncs.iter().map(|(name, sync)| (name.job_type(), Worker::new(sync.clone()))).collect();
+    let mut workers: HashMap<JobType, Handle<SyncActor>> =
+        syncs.iter().map(|(name, sync)| (name.job_type(), sync.clone())).collect();
     workers.extend(operations.iter().map(|spec| {
         let actor = if spec.class == Class::Write { &writes } else { &downloads };
-        (spec.name.clone(), Worker::new(actor.clone()))
+        (spec.name.clone(), actor.clone())
     }));
 
     let all = syncs.values().cloned().chain([writes, downloads]).collect();
@@ -116,7 +116,7 @@ fn scheduler(
     move || {
         SchedulerActor::new(
             Arc::new(context.store.clone()),
-            Arc::new(queue.clone()),
+            queue.clone(),
             context.types.clone(),
             context.bus.clone(),
             liveness.clone(),

@@ -229,14 +229,11 @@ fn spool(settings: &Settings) -> Spool {
 fn end_process() -> Escalate {
     Arc::new(|actor, why| {
         let actor = actor.to_owned();
-        let tell = move || {
-            tracing::error!(actor, %why, "the process ends with 70: its jobs are taken over when their leases run out");
-        };
         // whoever reads the log may be what everything waits for
-        let (told, is_told) = std::sync::mpsc::channel::<()>();
+        let (told, is_told) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
-            tell();
-            drop(told);
+            tracing::error!(actor, %why, "the process ends with 70: its jobs are taken over when their leases run out");
+            told.send(()).ok();
         });
         is_told.recv_timeout(LAST_LINE).ok();
         std::process::exit(GIVEN_UP);

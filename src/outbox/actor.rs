@@ -36,6 +36,7 @@ const FORGET: Duration = Duration::from_hours(1);
 const RETRY: Duration = Duration::from_secs(1);
 /// Items that find out whether a sink is back.
 const PROBES: u64 = 3;
+
 /// The outbox's own settings.
 #[derive(Debug, Clone)]
 pub struct OutboxSettings {

@@ -20,8 +20,8 @@ use crate::{
     event::{Bus, Event, Liveness},
     operation::Operations,
     store::StoreError,
-    supervisor::{Call, CallError},
-    sync::{Attach, Attached, Run, RunEnd, Stop, StopReason},
+    supervisor::{CallError, Handle},
+    sync::{Attach, Attached, Run, RunEnd, Stop, StopReason, SyncActor},
     sync_type::SyncTypes,
 };
 
@@ -70,29 +70,13 @@ pub struct QueueSettings {
     pub owner: String,
 }
 
-/// How the actor of a type of jobs is reached.
-#[derive(Clone)]
-pub struct Worker {
-    run: Arc<dyn Call<Run>>,
-    stop: Arc<dyn Call<Stop>>,
-    attach: Arc<dyn Call<Attach>>,
-}
-
-impl Worker {
-    /// The worker that is reached so.
-    #[must_use]
-    pub fn new(actor: impl Call<Run> + Call<Stop> + Call<Attach> + Clone + 'static) -> Self {
-        Self { run: Arc::new(actor.clone()), stop: Arc::new(actor.clone()), attach: Arc::new(actor) }
-    }
-}
-
 /// What the queue works with.
 #[derive(Clone)]
 pub struct Parts {
     /// The database.
     pub jobs: Arc<dyn JobBoard>,
     /// Who carries out each type of jobs.
-    pub workers: HashMap<JobType, Worker>,
+    pub workers: HashMap<JobType, Handle<SyncActor>>,
     /// All sync types.
     pub types: Arc<SyncTypes>,
     /// All operations.
@@ -258,7 +242,7 @@ impl QueueActor {
         let (id, lease) = (job.id, job.lease);
         let Some(worker) = self.parts.workers.get(&job.job_type) else {
             tracing::error!(job = id, r#type = %job.job_type, "no actor runs this type");
-            self.leases.is_unsettled((id, lease), Instant::now());
+            self.leases.note_unsettled((id, lease), Instant::now());
             self.board.finished(id, lease);
             return;
         };
@@ -268,18 +252,18 @@ impl QueueActor {
             (false, false) => None,
         };
         self.leases.begin((id, lease));
-        let run = worker.run.call(Run { job }).into_actor(self);
+        let run = worker.send(Run { job }).into_actor(self);
         if let Some(reason) = late_stop {
             // asked for while the claim was under way: the message comes after Run in the mailbox
-            let stop = worker.stop.clone();
-            ctx.run_later(Duration::ZERO, move |_, _| stop.tell(Stop { job: Some(id), reason }));
+            let worker = worker.clone();
+            ctx.run_later(Duration::ZERO, move |_, _| worker.do_send(Stop { job: Some(id), reason }));
         }
         ctx.spawn(run.map(move |end, actor, ctx| actor.ended((id, lease), &end, ctx)));
     }
 
     /// Takes on what runs at the workers: nothing, unless this actor was started anew.
     fn attach(&self) -> ResponseActFuture<Self, ()> {
-        let attached = join_all(self.parts.workers.values().map(|worker| worker.attach.call(Attach)));
+        let attached = join_all(self.parts.workers.values().map(|worker| worker.send(Attach)));
         Box::pin(attached.into_actor(self).map(|answers, actor, ctx: &mut Context<Self>| {
             // a worker that is gone runs nothing
             for Attached { job, mut end } in answers.into_iter().flatten().flatten() {
@@ -301,9 +285,9 @@ impl QueueActor {
         self.board.finished(job, lease);
         self.preemption.ended(job);
         if end.as_ref().is_ok_and(|end| end.not_recorded.is_none()) {
-            self.leases.is_recorded((job, lease));
+            self.leases.note_recorded((job, lease));
         } else {
-            self.leases.is_unsettled((job, lease), Instant::now());
+            self.leases.note_unsettled((job, lease), Instant::now());
         }
         if let Err(error) = end {
             // without a heartbeat the job is taken over when its lease runs out
@@ -334,7 +318,7 @@ impl QueueActor {
     pub(super) fn stop_here(&self, jobs: &[JobId], reason: StopReason) -> Vec<JobId> {
         let told = jobs.iter().filter(|id| {
             let worker = self.board.job(**id).and_then(|job| self.parts.workers.get(&job.job_type));
-            worker.inspect(|worker| worker.stop.tell(Stop { job: Some(**id), reason })).is_some()
+            worker.inspect(|worker| worker.do_send(Stop { job: Some(**id), reason })).is_some()
         });
         told.copied().collect()
     }

@@ -90,7 +90,6 @@ impl QueueActor {
         // whoever holds them now does their work; here they are only in the way
         self.stop_here(&self.board.still(&heard.lost), StopReason::Asked);
         self.preempt(&self.board.still(&heard.preempt));
-        self.knows_limits = true;
         if self.board.is_draining() {
             // one that was told while its worker was started anew did not hear it
             self.stop_here(&self.board.running(), StopReason::Shutdown);
@@ -102,6 +101,7 @@ impl QueueActor {
             }
             self.pause = heard.pause;
             self.board.set_limits(heard.limits);
+            self.knows_limits = true;
         }
         for beat in self.leases.dead(&heard.active, self.settings.lease, &heard.quiet, Instant::now()) {
             self.reclaim(beat, ctx);

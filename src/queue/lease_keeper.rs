@@ -41,12 +41,12 @@ impl LeaseKeeper {
     }
 
     /// A job's end is in the database.
-    pub(super) fn is_recorded(&self, job: Held) {
+    pub(super) fn note_recorded(&self, job: Held) {
         self.begun.0.lock().remove(&job);
     }
 
     /// A job ran here, and its end could not be recorded.
-    pub(super) fn is_unsettled(&mut self, job: Held, now: Instant) {
+    pub(super) fn note_unsettled(&mut self, job: Held, now: Instant) {
         self.unsettled.insert(job, now);
     }
 
@@ -101,7 +101,7 @@ mod tests {
         let mut second = LeaseKeeper::new(begun, now);
         assert_eq!(second.never_begun("me", &active, &[(1, 1)], now), [(3, 1)]);
         assert_eq!(second.never_begun("me", &active, &[(1, 1)], now), [(3, 1)], "2 is left to its lease");
-        second.is_recorded((1, 1));
+        second.note_recorded((1, 1));
         assert_eq!(second.never_begun("me", &active[1..], &[], now), [(3, 1)]);
     }
 }

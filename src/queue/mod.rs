@@ -12,7 +12,7 @@ pub mod port;
 mod preemption;
 mod requests;
 
-pub use actor::{Keep, Parts, QueueActor, QueueSettings, Worker};
+pub use actor::{Keep, Parts, QueueActor, QueueSettings};
 pub use lease_keeper::Begun;
 pub use message::{
     Approve, Drain, Enqueue, EnqueueMany, EnqueueTick, Look, PurgeJobs, QueueError, QueueSnapshot, ResetBreaker,

@@ -15,9 +15,9 @@ use super::{
 use crate::{
     domain::{AgentId, Clock, Slot, SyncType, Timestamp},
     event::{Bus, Event, Liveness},
-    queue::EnqueueTick,
+    queue::{EnqueueTick, QueueActor},
     store::{Amendments, Setting, StoreError},
-    supervisor::Call,
+    supervisor::Handle,
     sync_type::{Scope, SyncTypes},
 };
 
@@ -43,7 +43,7 @@ pub struct SchedulerSettings {
 /// Owns the timers; the database is the truth of what they wait for.
 pub struct SchedulerActor {
     board: Arc<dyn SettingsBoard>,
-    queue: Arc<dyn Call<EnqueueTick>>,
+    queue: Handle<QueueActor>,
     types: Arc<SyncTypes>,
     bus: Bus,
     liveness: Liveness,
@@ -61,7 +61,7 @@ impl SchedulerActor {
     #[must_use]
     pub fn new(
         board: Arc<dyn SettingsBoard>,
-        queue: Arc<dyn Call<EnqueueTick>>,
+        queue: Handle<QueueActor>,
         types: Arc<SyncTypes>,
         bus: Bus,
         liveness: Liveness,
@@ -162,7 +162,7 @@ impl SchedulerActor {
                     (agents.clone(), Some(agents))
                 }
             };
-            let fired = queue.call(EnqueueTick { slot: asked, agents: meant }).await;
+            let fired = queue.send(EnqueueTick { slot: asked, agents: meant }).await;
             let fired = fired.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
             Ok::<_, String>((looked_up, fired.is_some()))
         };

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use actix::{Actor, Addr, Context, Handler, MailboxError, Message, Recipient, dev::ToEnvelope};
+use actix::{Actor, Addr, Handler, MailboxError, Message, dev::ToEnvelope};
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
@@ -26,21 +26,6 @@ impl From<MailboxError> for CallError {
     }
 }
 
-/// Whoever answers `M`.
-pub trait Call<M>: Send + Sync
-where
-    M: Message,
-{
-    /// Asks. Where the actor is there, the message is in its mailbox when this returns.
-    ///
-    /// # Errors
-    /// As the future says: [`CallError`].
-    fn call(&self, message: M) -> BoxFuture<'static, Result<M::Result, CallError>>;
-
-    /// Tells, without waiting; lost where nobody is there.
-    fn tell(&self, message: M);
-}
-
 /// An actor's present address. Cheap to clone, and valid over restarts.
 pub struct Handle<A: Actor>(Arc<watch::Sender<Addr<A>>>);
 
@@ -52,12 +37,14 @@ impl<A: Actor> Clone for Handle<A> {
 
 impl<A: Actor> fmt::Debug for Handle<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Handle").field("connected", &self.connected()).finish()
+        f.debug_struct("Handle").field("connected", &self.addr().connected()).finish()
     }
 }
 
 impl<A: Actor> Handle<A> {
-    pub(super) fn new(addr: Addr<A>) -> Self {
+    /// The handle of an actor that is there; whoever starts it anew publishes its next address.
+    #[must_use]
+    pub fn new(addr: Addr<A>) -> Self {
         Self(Arc::new(watch::Sender::new(addr)))
     }
 
@@ -67,12 +54,6 @@ impl<A: Actor> Handle<A> {
 
     pub(super) fn addr(&self) -> Addr<A> {
         self.0.borrow().clone()
-    }
-
-    /// Does it live?
-    #[must_use]
-    pub fn connected(&self) -> bool {
-        self.0.borrow().connected()
     }
 
     /// Asks; waits a bounded time for an actor that is being started anew. Where it is there, the message is in its
@@ -110,51 +91,5 @@ impl<A: Actor> Handle<A> {
         A::Context: ToEnvelope<A, M>,
     {
         self.addr().do_send(message);
-    }
-}
-
-impl<A, M> Call<M> for Addr<A>
-where
-    A: Actor<Context = Context<A>> + Handler<M>,
-    M: Message + Send + 'static,
-    M::Result: Send,
-{
-    fn call(&self, message: M) -> BoxFuture<'static, Result<M::Result, CallError>> {
-        let answer = self.send(message);
-        Box::pin(async { Ok(answer.await?) })
-    }
-
-    fn tell(&self, message: M) {
-        self.do_send(message);
-    }
-}
-
-impl<A, M> Call<M> for Handle<A>
-where
-    A: Actor<Context = Context<A>> + Handler<M>,
-    M: Message + Send + 'static,
-    M::Result: Send,
-{
-    fn call(&self, message: M) -> BoxFuture<'static, Result<M::Result, CallError>> {
-        self.send(message)
-    }
-
-    fn tell(&self, message: M) {
-        self.do_send(message);
-    }
-}
-
-impl<M> Call<M> for Recipient<M>
-where
-    M: Message + Send + 'static,
-    M::Result: Send,
-{
-    fn call(&self, message: M) -> BoxFuture<'static, Result<M::Result, CallError>> {
-        let answer = self.send(message);
-        Box::pin(async { Ok(answer.await?) })
-    }
-
-    fn tell(&self, message: M) {
-        self.do_send(message);
     }
 }

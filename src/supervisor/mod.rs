@@ -10,5 +10,5 @@ pub(crate) use child::supervised;
 #[cfg(feature = "testing")]
 pub use child::{Freeze, Panic};
 pub use child::{Supervised, UntilEnd, start};
-pub use handle::{Call, CallError, Handle};
+pub use handle::{CallError, Handle};
 pub use policy::{GaveUp, Policy, Restarts};

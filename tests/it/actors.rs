@@ -7,10 +7,11 @@ use lockstep::{
     domain::{Admission, Claim, Clock as _, JobState, NewJob, Outcome, Reason},
     event::{Bus, Liveness},
     operation::Operations,
-    queue::{Drain, Enqueue, JobBoard as _, Keep, Parts, QueueActor, QueueError, QueueSettings, StopJobs, Worker},
+    queue::{Drain, Enqueue, JobBoard as _, Keep, Parts, QueueActor, QueueError, QueueSettings, StopJobs},
     scheduler::{
         Change, Reschedule, ScheduleError, SchedulerActor, SchedulerSettings, SetAutoSync, Snapshot, UpdateInterval,
     },
+    supervisor::Handle,
     sync::{Status, SyncActor},
     testing::{MemoryBoard, PausedClock, ScriptedRunner, types},
 };
@@ -37,7 +38,7 @@ fn stage(agents: &[&str], concurrency: usize) -> Stage {
         types.iter().map(|spec| (spec.name.to_string(), SyncActor::new(runner.clone()).start())).collect();
     let operations = Arc::new(Operations::built_in().unwrap());
     let liveness = Liveness::default();
-    let worker = |sync: &Addr<SyncActor>| Worker::new(sync.clone());
+    let worker = |sync: &Addr<SyncActor>| Handle::new(sync.clone());
     let settings = QueueSettings {
         concurrency,
         throttle: Duration::from_secs(30),
@@ -67,7 +68,7 @@ impl Stage {
     fn scheduler(&self) -> Addr<SchedulerActor> {
         SchedulerActor::new(
             Arc::new(self.board.clone()),
-            Arc::new(self.queue.clone()),
+            Handle::new(self.queue.clone()),
             Arc::new(types()),
             self.bus.clone(),
             self.liveness.clone(),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sea_orm::{ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr, Statement};
+use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr, Statement};
 use tokio::{runtime::Handle, time::sleep};
 
 use crate::store::{StoreError, join};
@@ -50,7 +50,10 @@ pub async fn rows_read(url: &str, table: &str, runtime: &Handle) -> Result<i64, 
                           backend_type = 'client backend' AND pid <> pg_backend_pid()";
     let (url, table) = (url.to_owned(), table.to_owned());
     let work = async move {
-        let db = Database::connect(url).await?;
+        // one: a second session of its own would be another that it waits for
+        let mut one = ConnectOptions::new(url);
+        one.max_connections(1);
+        let db = Database::connect(one).await?;
         while number(&db, OTHERS.to_owned()).await? > 0 {
             sleep(Duration::from_millis(5)).await;
         }

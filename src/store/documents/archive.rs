@@ -200,11 +200,13 @@ impl Store {
         };
         self.write_beside(move |tx| {
             Box::pin(async move {
-                let document = match document {
-                    Some(document) => document,
-                    None => insert(tx, &small, now).await.map_err(&failed)?,
+                let (document, packed_size) = match document {
+                    Some(document) => (document, size_of(tx, document).await.map_err(&failed)?),
+                    None => (
+                        insert(tx, &small, now).await.map_err(&failed)?,
+                        i64::try_from(small.len()).unwrap_or(i64::MAX),
+                    ),
                 };
-                let packed_size = size_of(tx, document).await.map_err(&failed)?;
                 let row = ActiveModel {
                     id: NotSet,
                     kind: Set(what.kind.to_owned()),

@@ -13,8 +13,9 @@ use lockstep::{
     domain::{Admission, AgentId, ClaimedJob, Clock, JobType, NextStep, Outcome, SyncType},
     event::{Bus, Event, Liveness},
     operation::Operations,
-    queue::{End, JobBoard, Keep, Parts, QueueActor, QueueSettings, Worker},
+    queue::{End, JobBoard, Keep, Parts, QueueActor, QueueSettings},
     scheduler::{SchedulerActor, SchedulerSettings},
+    supervisor::Handle,
     sync::{RunEnd, RunJob, StopHandle, SyncActor, Watch},
     sync_type::Scope,
     testing::{MemoryBoard, PausedClock, types},
@@ -85,7 +86,7 @@ async fn a_day(agents: usize, concurrency: usize) {
         }
     })]);
     let runner: Arc<dyn RunJob> = Arc::new(Simulated { board: board.clone(), clock, seen: seen.clone() });
-    let worker = |actor: &Addr<SyncActor>| Worker::new(actor.clone());
+    let worker = |actor: &Addr<SyncActor>| Handle::new(actor.clone());
     let workers =
         types.iter().map(|spec| (spec.name.job_type(), worker(&SyncActor::new(runner.clone()).start()))).collect();
     let (liveness, jobs) = (Liveness::default(), Arc::new(board.clone()));
@@ -109,17 +110,8 @@ async fn a_day(agents: usize, concurrency: usize) {
     };
     let queue = QueueActor::new(parts, settings).start();
     let schedule = SchedulerSettings { enabled: true, minute: Duration::from_secs(60), reload: Duration::from_secs(5) };
-    let (settings_board, ticks) = (Arc::new(board.clone()), queue.clone().recipient());
-    SchedulerActor::new(
-        settings_board,
-        Arc::new(ticks),
-        types.clone(),
-        bus,
-        liveness.clone(),
-        Arc::new(clock),
-        schedule,
-    )
-    .start();
+    let (settings_board, ticks) = (Arc::new(board.clone()), Handle::new(queue.clone()));
+    SchedulerActor::new(settings_board, ticks, types.clone(), bus, liveness.clone(), Arc::new(clock), schedule).start();
 
     for _ in 0..24 * 60 {
         tokio::time::sleep(Duration::from_secs(60)).await;
