@@ -169,7 +169,7 @@ async fn many_waiting(io: tokio::runtime::Handle, database: &str) -> Done<()> {
         let started = Instant::now();
         let taken = bench.store.dequeue_items(claim, SystemClock.now()).await?.items;
         times.push(started.elapsed());
-        let held = taken.iter().map(|item| (item.id, item.lease)).collect();
+        let held = taken.iter().map(lockstep::domain::Item::held).collect();
         bench.store.release_items(held, None, SystemClock.now()).await?;
     }
     println!("25 items claimed among them:                  {}", shares(times));

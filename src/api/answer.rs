@@ -21,7 +21,7 @@ pub(super) fn body_of(job_type: &str, agent: &AgentId, admission: Admission) -> 
             body["replaced"] = true.into();
             body["startInMs"] = (start_in.as_millis() as u64).into();
         }
-        Admission::Kept { behind, .. } => body["keptBehind"] = behind.into(),
+        Admission::Kept { behind, .. } => body["keptBehind"] = json!(behind),
         Admission::AlreadyQueued { .. } | Admission::KeyReused { .. } => body["refused"] = admission.as_str().into(),
         Admission::Throttled { retry_in, .. } => {
             body["refused"] = admission.as_str().into();

@@ -12,7 +12,7 @@ use super::{
     jobs::{kept_pdf, pdf},
 };
 use crate::{
-    domain::{AgentId, Class, JobId, JobState},
+    domain::{AgentId, Class, DocumentId, JobId, JobState},
     event::Event,
     operation::OperationSpec,
     queue::Enqueue,
@@ -59,7 +59,7 @@ async fn document(api: web::Data<Api>, path: web::Path<(String, String, String)>
         let place = format!("/api/jobs/{job}");
         return Ok(HttpResponse::Accepted().insert_header(("Location", place)).json(json!({ "jobId": job })));
     };
-    match ended.result.as_ref().and_then(|result| result["documentId"].as_i64()) {
+    match ended.result.as_ref().and_then(|result| result["documentId"].as_i64().map(DocumentId)) {
         Some(id) => kept_pdf(&api, id).await,
         None => Err(why_not(&api, &ended).await?),
     }

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{Api, LIST, Problem, answer::optional_json, limit, problem};
 use crate::{
-    domain::{Class, JobId, JobState, Retry},
+    domain::{Class, DocumentId, JobId, JobState, Retry},
     queue::{PurgeJobs, RetryJob, StopJobs},
     store::{Job, JobQuery},
 };
@@ -19,7 +19,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Query {
-    state: Option<String>,
+    state: Option<JobState>,
     r#type: Option<String>,
     agent: Option<String>,
     root: Option<JobId>,
@@ -111,7 +111,7 @@ async fn retry(
 #[get("/jobs/{id}/document")]
 async fn document(api: web::Data<Api>, id: web::Path<JobId>) -> Result<HttpResponse, Problem> {
     let job = find(&api, *id).await?;
-    let kept = job.result.as_ref().and_then(|result| result["documentId"].as_i64());
+    let kept = job.result.as_ref().and_then(|result| result["documentId"].as_i64().map(DocumentId));
     let kept = kept.ok_or_else(|| Problem::not_found("no_document", format!("job {id} brought no document")))?;
     kept_pdf(&api, kept).await
 }
@@ -122,7 +122,7 @@ pub(super) fn pdf(bytes: Vec<u8>) -> HttpResponse {
 }
 
 /// A kept document, of which no more than a part is in memory.
-pub(super) async fn kept_pdf(api: &Api, id: i64) -> Result<HttpResponse, Problem> {
+pub(super) async fn kept_pdf(api: &Api, id: DocumentId) -> Result<HttpResponse, Problem> {
     let (size, parts) = api.store().document_stream(id).await?;
     Ok(pdf_head().body(SizedStream::new(size, Box::pin(parts.map_ok(web::Bytes::from)))))
 }

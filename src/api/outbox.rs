@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     domain::{
-        Item, ItemId, ItemStatus, NewItem, Timestamp,
+        Item, ItemId, ItemStatus, Lease, NewItem, Timestamp,
         item::{AfterFailure, Failure, ItemRefusal},
     },
     event::Depth,
@@ -151,7 +151,7 @@ struct Done {
 /// `POST /api/queue/items/{id}/complete` `{ "lease", "sheetRowIndex"? }`: 409 if the lease is not its own any more.
 #[post("/queue/items/{id}/complete")]
 async fn complete(api: web::Data<Api>, id: web::Path<ItemId>, body: JsonBody<Done>) -> Result<HttpResponse, Problem> {
-    let held = (*id, body.lease);
+    let held = Lease { id: *id, number: body.lease };
     let item = found(&api, *id).await?;
     let late = api.outbox.send(CompleteItems(vec![(held, body.sheet_row_index)])).await??;
     if late.is_empty() {
@@ -195,7 +195,7 @@ async fn fail(api: web::Data<Api>, id: web::Path<ItemId>, body: JsonBody<Failed>
         Effect::Unknown => Failure::Unknown,
     };
     let item = found(&api, *id).await?;
-    match api.outbox.send(FailItem { held: (*id, lease), failure, error, not_before }).await? {
+    match api.outbox.send(FailItem { held: Lease { id: *id, number: lease }, failure, error, not_before }).await? {
         Ok(AfterFailure::Again(_) | AfterFailure::Failed { .. }) => {
             Ok(HttpResponse::Ok().json(found(&api, *id).await?))
         }

@@ -141,7 +141,7 @@ impl From<StoreError> for Problem {
             StoreError::Doubtful { .. } => Problem::conflict("doubtful", error.to_string()),
             StoreError::ItemLost { .. } => Problem::conflict("not_held", error.to_string()),
             StoreError::KeyReused { .. } => Problem::conflict("key_reused", error.to_string()),
-            StoreError::UnknownText { .. } => {
+            StoreError::Unreadable { .. } => {
                 tracing::error!(%error, "a stored row is not understood");
                 Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "unknown_text", error.to_string())
             }

@@ -11,7 +11,7 @@ use super::{
     turns::Turns,
 };
 use crate::{
-    domain::{Admission, Hold, JobId, RunId},
+    domain::{Admission, Hold, JobId, Outcome, RunId},
     queue::Approve,
     store::{Run, RunQuery},
     sync::preview,
@@ -32,7 +32,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
 struct Query {
     r#type: Option<String>,
     agent: Option<String>,
-    outcome: Option<String>,
+    outcome: Option<Outcome>,
     job: Option<JobId>,
     cursor: Option<RunId>,
     limit: Option<u64>,

@@ -15,7 +15,7 @@ use super::{Exit, known_agent, open, output::say, progress::Bar};
 use crate::{
     app::Io,
     delta::{ChangeKind, Plan, Verdict},
-    domain::{AgentId, ClaimedJob, Class, Heartbeat, LeaseWatch, NewJob, Outcome, Reason, Stage},
+    domain::{AgentId, ClaimedJob, Class, Heartbeat, JobId, LeaseWatch, NewJob, Outcome, Reason, Stage},
     report::Report,
     settings::Settings,
     source::{Ask, Fetched, SourceError},
@@ -210,7 +210,7 @@ async fn claim(
     let lease = Duration::from_millis(settings.queue.lease_ms);
     let started = Instant::now();
     let mut watch = LeaseWatch::default();
-    let mut first: Option<Vec<Heartbeat>> = None;
+    let mut first: Option<Vec<Heartbeat<JobId>>> = None;
     loop {
         if let Some(claimed) = context.store.enqueue_claimed(job.clone(), owner.to_owned(), context.clock.now()).await?
         {
@@ -221,7 +221,7 @@ async fn claim(
         }
         let active = context.store.heartbeat(owner.to_owned(), Vec::new(), context.clock.now()).await?.active;
         for dead in watch.observe(started.elapsed(), lease, &active) {
-            context.store.rescue(dead.id, dead.lease, dead.heartbeat, context.clock.now()).await?;
+            context.store.rescue(dead, context.clock.now()).await?;
         }
         let seen = first.get_or_insert_with(|| active.clone());
         if !active.is_empty() && active.iter().all(|beat| !seen.contains(beat)) {
@@ -235,7 +235,7 @@ async fn claim(
 /// Runs the job, with heartbeats, and stops it on Ctrl-C and when its row says so.
 async fn run_alive(settings: &Settings, context: &Arc<Context>, io: &Io, job: ClaimedJob, owner: String) -> RunEnd {
     let stop = StopHandle::default();
-    let (held, reason, force) = ((job.id, job.lease), job.reason, job.force);
+    let (held, reason, force) = (job.held(), job.reason, job.force);
     let runner = Runner::new(context.clone(), io.handle()).once();
     let watch = Watch::default();
     let run = runner.run(job, stop.clone(), watch.clone());

@@ -13,7 +13,7 @@ use super::{
     similar::{self, SimilarKey},
 };
 use crate::{
-    domain::{Record, Timestamp, Value},
+    domain::{PlanDigest, Record, Timestamp, Value},
     sync_type::SyncTypeSpec,
 };
 
@@ -173,7 +173,7 @@ impl Plan {
     /// SHA-256 (hex) over what the plan writes and misses: the same report over the same stored
     /// records gives the same digest, whatever the time.
     #[must_use]
-    pub fn digest(&self) -> String {
+    pub fn digest(&self) -> PlanDigest {
         let mut hasher = Sha256::new();
         let mut add = |parts: [&str; 3]| {
             for part in parts {
@@ -187,7 +187,7 @@ impl Plan {
         for key in &self.unseen {
             add(["unseen", key, ""]);
         }
-        hex::encode(hasher.finalize())
+        hex::encode(hasher.finalize()).into()
     }
 }
 

@@ -1,6 +1,6 @@
-//! How are agents, sync types, jobs and runs named?
+//! How are agents, sync types, jobs, runs, items and plans named?
 
-use std::{fmt, sync::Arc};
+use std::{fmt, num::ParseIntError, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -53,6 +53,11 @@ text_id! {
 }
 
 text_id! {
+    /// What a plan would change, in one hash: equal plans, and no others, have the same.
+    PlanDigest
+}
+
+text_id! {
     /// What a job does: a sync type's name, or an operation's.
     JobType
 }
@@ -85,8 +90,51 @@ impl AgentId {
     }
 }
 
-/// A job's number in the queue; grows with every accepted job.
-pub type JobId = i64;
+macro_rules! number_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub i64);
 
-/// A run's number in the history; one run is one attempt of a job.
-pub type RunId = i64;
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = ParseIntError;
+
+            fn from_str(text: &str) -> Result<Self, ParseIntError> {
+                text.parse().map(Self)
+            }
+        }
+    };
+}
+
+number_id! {
+    /// A job's number in the queue; grows with every accepted job.
+    JobId
+}
+
+number_id! {
+    /// A run's number in the history; one run is one attempt of a job.
+    RunId
+}
+
+number_id! {
+    /// The number of an item of `sync_queue`, the write-back queue.
+    ItemId
+}
+
+number_id! {
+    /// The number of a document in `document`: an upload, or a report that a job or a held run reads again.
+    DocumentId
+}

@@ -5,10 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-use super::{Timestamp, text::nul_in};
-
-/// The number of an item of `sync_queue`.
-pub type ItemId = i64;
+use super::{ItemId, Lease, Timestamp, text::nul_in};
 
 /// What is to be done with the record at the other side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -308,6 +305,14 @@ pub struct Item {
     pub repeatable: bool,
     /// Rises with each claim; who completes names the one it was given.
     pub lease: i64,
+}
+
+impl Item {
+    /// The lease under which it is, or was last, delivered.
+    #[must_use]
+    pub fn held(&self) -> Lease<ItemId> {
+        Lease { id: self.id, number: self.lease }
+    }
 }
 
 #[cfg(test)]

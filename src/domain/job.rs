@@ -6,69 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
 
-use super::{AgentId, Class, JobId, JobType, Mode, RunId, SyncType, Timestamp, Window};
-
-/// Why a job was asked for. It is told, and it decides nothing but whether the run was `manual`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Reason {
-    /// Its type's timer.
-    Timer,
-    /// A person, through the API or the command line.
-    Manual,
-    /// A parent type changed something.
-    Flow,
-    /// A report was uploaded or named as a file.
-    Upload,
-    /// A kept report is read again, because its type's file has changed.
-    Replay,
-    /// A held run was approved.
-    Approval,
-    /// A person or a program asked for an operation.
-    Operation,
-}
-
-impl Reason {
-    /// All.
-    pub const ALL: [Reason; 7] = [
-        Reason::Timer,
-        Reason::Manual,
-        Reason::Flow,
-        Reason::Upload,
-        Reason::Replay,
-        Reason::Approval,
-        Reason::Operation,
-    ];
-
-    /// The reason that `name` stands for.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|reason| reason.as_str() == name)
-    }
-
-    /// Does such a job come with a document that a person gave or approved?
-    #[must_use]
-    pub fn has_document(self) -> bool {
-        match self {
-            Reason::Upload | Reason::Replay | Reason::Approval => true,
-            Reason::Timer | Reason::Manual | Reason::Flow | Reason::Operation => false,
-        }
-    }
-
-    /// The name in the database and in answers.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Reason::Timer => "timer",
-            Reason::Manual => "manual",
-            Reason::Flow => "flow",
-            Reason::Upload => "upload",
-            Reason::Replay => "replay",
-            Reason::Approval => "approval",
-            Reason::Operation => "operation",
-        }
-    }
-}
+use super::{AgentId, Class, DocumentId, JobId, JobType, Lease, Mode, Reason, RunId, SyncType, Timestamp, Window};
 
 /// Where a job is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -198,7 +136,7 @@ pub struct NewJob {
     /// What an operation is to do.
     pub payload: Option<Json>,
     /// A stored document to read instead of fetching one.
-    pub document: Option<i64>,
+    pub document: Option<DocumentId>,
     /// The held run whose approval this job carries out.
     pub approves: Option<RunId>,
     /// The job whose run asked for this one.
@@ -288,6 +226,33 @@ fn sorted(json: &Json) -> Json {
     }
 }
 
+/// How far the effect of a write is, as it was last recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// It may have happened.
+    Sending,
+    /// It has happened.
+    Done,
+}
+
+impl Phase {
+    /// The phase that `name` stands for.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Phase::Sending, Phase::Done].into_iter().find(|phase| phase.as_str() == name)
+    }
+
+    /// The name in the database and in answers.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Phase::Sending => "sending",
+            Phase::Done => "done",
+        }
+    }
+}
+
 /// What becomes of a job whose attempt is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NextStep {
@@ -329,11 +294,19 @@ pub struct ClaimedJob {
     /// Its in-flight key.
     pub dedup_key: Option<String>,
     /// A stored document to read instead of fetching one (upload, approval).
-    pub document: Option<i64>,
+    pub document: Option<DocumentId>,
     /// The held run whose approval this job carries out.
     pub approves: Option<RunId>,
     /// When it was asked for.
     pub enqueued_at: Timestamp,
+}
+
+impl ClaimedJob {
+    /// The lease under which it is held.
+    #[must_use]
+    pub fn held(&self) -> Lease<JobId> {
+        Lease { id: self.id, number: self.lease }
+    }
 }
 
 #[cfg(test)]

@@ -3,20 +3,25 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    hash::Hash,
     time::Duration,
 };
 
-/// A job or an outbox item, and the number of the lease under which it is held: the same one may be held again
-/// a moment later, under the next.
-pub type Held = (i64, i64);
+/// What a process holds, a job or an outbox item, and under which number: the same one may be held again a moment
+/// later, under the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Lease<Id> {
+    /// The job, or the item.
+    pub id: Id,
+    /// Rises each time that it is taken, given back or over.
+    pub number: i64,
+}
 
 /// What one process holds, as another process's watcher sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Heartbeat {
-    /// The job, or the item.
-    pub id: i64,
-    /// Its lease number.
-    pub lease: i64,
+pub struct Heartbeat<Id> {
+    /// What it holds.
+    pub lease: Lease<Id>,
     /// The process that holds it.
     pub owner: String,
     /// Moves as long as that process lives.
@@ -24,18 +29,24 @@ pub struct Heartbeat {
 }
 
 /// What was last seen of each thing that is held, and for how long it has been seen standing still.
-#[derive(Debug, Default)]
-pub struct LeaseWatch {
-    seen: HashMap<i64, (Heartbeat, Duration)>,
+#[derive(Debug)]
+pub struct LeaseWatch<Id> {
+    seen: HashMap<Id, (Heartbeat<Id>, Duration)>,
     looked: Option<Duration>,
 }
 
-impl LeaseWatch {
+impl<Id> Default for LeaseWatch<Id> {
+    fn default() -> Self {
+        Self { seen: HashMap::new(), looked: None }
+    }
+}
+
+impl<Id: Copy + Eq + Hash> LeaseWatch<Id> {
     /// Looks at all that is held at `now` (monotonic, since any fixed start), and answers those whose
     /// heartbeat has stood still for `lease`. Between two looks at most half a lease counts: who could not look
     /// for longer (the database was away, this process was frozen) cannot tell the dead from those who could not
     /// move either.
-    pub fn observe(&mut self, now: Duration, lease: Duration, active: &[Heartbeat]) -> Vec<Heartbeat> {
+    pub fn observe(&mut self, now: Duration, lease: Duration, active: &[Heartbeat<Id>]) -> Vec<Heartbeat<Id>> {
         self.observe_since(now, lease, active, |_| Duration::ZERO)
     }
 
@@ -46,16 +57,16 @@ impl LeaseWatch {
         &mut self,
         now: Duration,
         lease: Duration,
-        active: &[Heartbeat],
-        quiet: impl Fn(&Heartbeat) -> Duration,
-    ) -> Vec<Heartbeat> {
+        active: &[Heartbeat<Id>],
+        quiet: impl Fn(&Heartbeat<Id>) -> Duration,
+    ) -> Vec<Heartbeat<Id>> {
         let since = self.looked.replace(now).map_or(Duration::ZERO, |last| now.saturating_sub(last));
         let counted = since.min(lease / 2);
-        let there: HashSet<i64> = active.iter().map(|beat| beat.id).collect();
+        let there: HashSet<Id> = active.iter().map(|beat| beat.lease.id).collect();
         self.seen.retain(|id, _| there.contains(id));
         let mut dead = Vec::new();
         for beat in active {
-            match self.seen.get_mut(&beat.id) {
+            match self.seen.get_mut(&beat.lease.id) {
                 Some((last, still)) if last == beat => {
                     *still += counted;
                     if *still >= lease {
@@ -63,11 +74,11 @@ impl LeaseWatch {
                     }
                 }
                 Some(_) => {
-                    self.seen.insert(beat.id, (beat.clone(), Duration::ZERO));
+                    self.seen.insert(beat.lease.id, (beat.clone(), Duration::ZERO));
                 }
                 None => {
                     // clocks may be wrong: the rest is seen with one's own eyes
-                    self.seen.insert(beat.id, (beat.clone(), quiet(beat).min(lease * 3 / 4)));
+                    self.seen.insert(beat.lease.id, (beat.clone(), quiet(beat).min(lease * 3 / 4)));
                 }
             }
         }
@@ -82,7 +93,7 @@ mod tests {
     #[test]
     fn the_shortest_lease_that_is_allowed_ends_too() {
         // two heartbeats, and each look is a little late
-        let beat = Heartbeat { id: 1, lease: 1, owner: "p".into(), heartbeat: 0 };
+        let beat = Heartbeat { lease: Lease { id: 1, number: 1 }, owner: "p".into(), heartbeat: 0 };
         let mut watch = LeaseWatch::default();
         let lease = Duration::from_millis(600);
         let looks =
@@ -92,24 +103,26 @@ mod tests {
 
     #[test]
     fn what_has_been_quiet_before_this_process_began_is_dead_sooner_but_not_at_once() {
-        let beat = |id| Heartbeat { id, lease: 1, owner: "p".into(), heartbeat: 7 };
-        let quiet = |beat: &Heartbeat| if beat.id == 1 { Duration::from_secs(3_600) } else { Duration::from_secs(4) };
+        let beat = |id| Heartbeat { lease: Lease { id, number: 1 }, owner: "p".into(), heartbeat: 7 };
+        let quiet = |beat: &Heartbeat<i64>| {
+            if beat.lease.id == 1 { Duration::from_secs(3_600) } else { Duration::from_secs(4) }
+        };
         let mut watch = LeaseWatch::default();
         let lease = Duration::from_secs(20);
         let dead = [0, 3, 6, 9, 12, 15, 18].map(|at| {
             let dead = watch.observe_since(Duration::from_secs(at), lease, &[beat(1), beat(2)], quiet);
-            dead.into_iter().map(|beat| beat.id).collect::<Vec<_>>()
+            dead.into_iter().map(|beat| beat.lease.id).collect::<Vec<_>>()
         });
         assert_eq!(dead, [vec![], vec![], vec![1], vec![1], vec![1], vec![1], vec![1, 2]]);
     }
 
     #[test]
     fn a_lease_is_dead_when_its_heartbeat_stands_still() {
-        let beat = |id, lease, heartbeat| Heartbeat { id, lease, owner: "p".into(), heartbeat };
+        let beat = |id, number, heartbeat| Heartbeat { lease: Lease { id, number }, owner: "p".into(), heartbeat };
         let mut watch = LeaseWatch::default();
-        let mut dead = |now, active: &[Heartbeat]| -> Vec<i64> {
+        let mut dead = |now, active: &[Heartbeat<i64>]| -> Vec<i64> {
             let dead = watch.observe(Duration::from_secs(now), Duration::from_secs(20), active);
-            dead.into_iter().map(|beat| beat.id).collect()
+            dead.into_iter().map(|beat| beat.lease.id).collect()
         };
         assert!(dead(0, &[beat(1, 1, 0), beat(2, 1, 0)]).is_empty());
         assert!(dead(10, &[beat(1, 1, 0), beat(2, 1, 1)]).is_empty());

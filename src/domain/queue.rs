@@ -7,7 +7,7 @@ use std::{
 
 use serde::Serialize;
 
-use super::{BreakerPolicy, ClaimedJob, Class, Heartbeat, Held, JobId, JobType, Pause, SyncType, Timestamp};
+use super::{BreakerPolicy, ClaimedJob, Class, Heartbeat, JobId, JobType, Lease, Pause, SyncType, Timestamp};
 
 /// The name under which the limit of all jobs of a process stands.
 pub const ALL: &str = "*";
@@ -66,15 +66,15 @@ pub struct JobSelector {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HeartbeatReport {
     /// All active jobs of all processes.
-    pub active: Vec<Heartbeat>,
+    pub active: Vec<Heartbeat<JobId>>,
     /// For how long each of them has been quiet, by the database's clock.
     pub quiet: HashMap<JobId, Duration>,
     /// Of this process's: those that someone asked to stop.
-    pub stop: Vec<Held>,
+    pub stop: Vec<Lease<JobId>>,
     /// Of this process's: syncs whose agent has a write or download waiting.
-    pub preempt: Vec<Held>,
+    pub preempt: Vec<Lease<JobId>>,
     /// Of those that the process says it runs: those that it does not hold any more.
-    pub lost: Vec<Held>,
+    pub lost: Vec<Lease<JobId>>,
     /// The pause that holds.
     pub pause: Option<Pause>,
     /// The limits that are set, by type; [`ALL`] is that of all together.

@@ -122,6 +122,22 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// All; of a failure that is read back nobody knows any more whether another attempt is worth while.
+    pub const ALL: [Outcome; 12] = [
+        Outcome::Succeeded,
+        Outcome::SucceededWithQuarantine,
+        Outcome::Unchanged,
+        Outcome::Held,
+        Outcome::Stopped,
+        Outcome::Failed { retryable: false },
+        Outcome::TimedOut,
+        Outcome::Panicked,
+        Outcome::Lost,
+        Outcome::Removed,
+        Outcome::Skipped,
+        Outcome::Doubtful,
+    ];
+
     /// The outcomes for which [`Outcome::is_applied`] holds.
     pub const APPLIED: [Outcome; 3] = [Outcome::Succeeded, Outcome::SucceededWithQuarantine, Outcome::Unchanged];
 
@@ -161,11 +177,7 @@ impl Outcome {
     /// The outcome that `name` stands for.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        use Outcome as O;
-        let all =
-            [O::Succeeded, O::SucceededWithQuarantine, O::Unchanged, O::Held, O::Stopped, O::TimedOut, O::Panicked];
-        let rest = [O::Lost, O::Removed, O::Skipped, O::Doubtful, O::Failed { retryable: false }];
-        all.into_iter().chain(rest).find(|outcome| outcome.as_str() == name)
+        Self::ALL.into_iter().find(|outcome| outcome.as_str() == name)
     }
 
     /// May the same work succeed later without a person?
@@ -260,6 +272,16 @@ impl Counts {
 impl Serialize for Outcome {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for Outcome {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        Self::from_name(&name).ok_or_else(|| {
+            let known = Self::ALL.map(|outcome| format!("`{}`", outcome.as_str())).join(", ");
+            serde::de::Error::custom(format!("unknown variant `{name}`, expected one of {known}"))
+        })
     }
 }
 

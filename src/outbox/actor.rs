@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     domain::{
-        Breaker, Clock, Models, Timestamp,
+        Breaker, Clock, Item, Models, Timestamp,
         clock::{Every, after},
     },
     event::{Bus, Liveness},
@@ -221,7 +221,7 @@ impl OutboxActor {
         };
         let (count, post, sink) = (claimed.items.len() as u64, desk.post.clone(), name.to_owned());
         if self.is_draining {
-            let held = claimed.items.iter().map(|item| (item.id, item.lease)).collect();
+            let held = claimed.items.iter().map(Item::held).collect();
             let (store, sink) = (self.store.clone(), name.to_owned());
             desk.releasing += 1;
             let back = async move { store.release_items(held, None, now).await }.into_actor(self);

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     domain::{
-        Held, ItemId, ItemStatus, NewItem,
+        ItemId, ItemStatus, Lease, NewItem,
         item::{AfterFailure, CheckedItem},
     },
     event::Event,
@@ -155,7 +155,7 @@ impl Handler<DequeueItems> for OutboxActor {
 }
 
 impl Handler<CompleteItems> for OutboxActor {
-    type Result = ResponseActFuture<Self, Result<Vec<Held>, OutboxError>>;
+    type Result = ResponseActFuture<Self, Result<Vec<Lease<ItemId>>, OutboxError>>;
 
     fn handle(&mut self, CompleteItems(done): CompleteItems, _: &mut Self::Context) -> Self::Result {
         if done.iter().any(|(_, row)| row.is_some_and(|row| row < 1)) {
@@ -163,11 +163,11 @@ impl Handler<CompleteItems> for OutboxActor {
             return Box::pin(async { Err(wrong) }.into_actor(self));
         }
         let (store, now) = (self.store.clone(), self.clock.now());
-        let ids: Vec<Held> = done.iter().map(|(held, _)| *held).collect();
+        let ids: Vec<Lease<ItemId>> = done.iter().map(|(held, _)| *held).collect();
         let complete = async move { store.complete_items(done, now).await }.into_actor(self);
         Box::pin(complete.map(move |late, actor, _| {
             let late = late?;
-            let items = ids.into_iter().filter(|held| !late.contains(held)).map(|(item, _)| item).collect();
+            let items = ids.into_iter().filter(|held| !late.contains(held)).map(|held| held.id).collect();
             actor.bus.publish(Event::ItemsDelivered { sink: FETCHER.to_owned(), items });
             Ok(late)
         }))
@@ -251,7 +251,7 @@ impl Handler<OutboxStats> for OutboxActor {
             let depth = |one: ItemDepth| SinkDepth {
                 sink: routes.of(&one.model).map(|named| named.name.clone()),
                 model: one.model,
-                status: ItemStatus::from_name(&one.status).unwrap_or(ItemStatus::Failed),
+                status: one.status,
                 items: one.items.unsigned_abs(),
                 oldest: one.oldest,
             };

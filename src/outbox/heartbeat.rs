@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use actix::prelude::*;
 
 use super::actor::OutboxActor;
-use crate::{domain::Heartbeat, event::Event};
+use crate::{domain::Heartbeat, domain::ItemId, event::Event};
 
 impl OutboxActor {
     /// Marks what is in hand alive, sees who else is, and again after a pause.
@@ -26,7 +26,7 @@ impl OutboxActor {
         }));
     }
 
-    fn reclaim(&self, dead: Vec<Heartbeat>, ctx: &mut Context<Self>) {
+    fn reclaim(&self, dead: Vec<Heartbeat<ItemId>>, ctx: &mut Context<Self>) {
         if dead.is_empty() {
             return;
         }
@@ -34,14 +34,14 @@ impl OutboxActor {
         let reclaim = async move {
             let mut reclaimed = Vec::new();
             for beat in dead {
-                let (item, owner) = (beat.id, beat.owner.clone());
+                let (item, owner) = (beat.lease.id, beat.owner.clone());
                 match store.rescue_item(beat, fastrand::f64(), now).await {
                     Ok(true) => {
-                        tracing::warn!(item, owner, "took over an item whose process died");
+                        tracing::warn!(item = item.0, owner, "took over an item whose process died");
                         reclaimed.push(item);
                     }
                     Ok(false) => {}
-                    Err(error) => tracing::error!(item, %error, "an item could not be taken over"),
+                    Err(error) => tracing::error!(item = item.0, %error, "an item could not be taken over"),
                 }
             }
             reclaimed

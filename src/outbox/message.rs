@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::{
     domain::{
-        Held, ItemId, ItemStatus, NewItem, Timestamp,
+        ItemId, ItemStatus, Lease, NewItem, Timestamp,
         item::{AfterFailure, Failure, ItemRefusal},
     },
     store::{ClaimedItems, StoreError},
@@ -84,15 +84,15 @@ pub struct DequeueItems {
 /// Items have arrived: each with the lease under which it was fetched. Reply: those that were not held under
 /// their lease any more, of which nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq, Message)]
-#[rtype(result = "Result<Vec<Held>, OutboxError>")]
-pub struct CompleteItems(pub Vec<(Held, Option<i64>)>);
+#[rtype(result = "Result<Vec<Lease<ItemId>>, OutboxError>")]
+pub struct CompleteItems(pub Vec<(Lease<ItemId>, Option<i64>)>);
 
 /// An item could not be delivered. Reply: what becomes of it.
 #[derive(Debug, Clone, PartialEq, Eq, Message)]
 #[rtype(result = "Result<AfterFailure, OutboxError>")]
 pub struct FailItem {
     /// The item, and the lease under which it was fetched.
-    pub held: Held,
+    pub held: Lease<ItemId>,
     /// What is known of the effect.
     pub failure: Failure,
     /// Why; it is kept without secrets, personal data and stack traces, 500 characters at most.

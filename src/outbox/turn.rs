@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 use super::sink::{Delivered, Delivery, Sink, SinkError};
 use crate::{
     domain::{
-        Breaker, BreakerEvent, BreakerPolicy, Clock, Held, Item, Timestamp,
+        Breaker, BreakerEvent, BreakerPolicy, Clock, Item, ItemId, Lease, Timestamp,
         clock::after,
         item::{AfterFailure, Failure},
         text::on_record,
@@ -28,7 +28,7 @@ use crate::{
 /// Answers that are recorded in one transaction.
 const AT_ONCE: usize = 100;
 /// An item for which the sink could not be used: why, and for how long it asks.
-type Away = (Held, String, Option<Duration>);
+type Away = (Lease<ItemId>, String, Option<Duration>);
 
 /// A receiver that is being deployed is waited for so long after the change was made.
 const PATIENCE: chrono::Duration = chrono::Duration::hours(24);
@@ -46,18 +46,18 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 /// What this process holds at the moment; only this gets heartbeats.
 #[derive(Debug, Clone, Default)]
-pub(super) struct InHand(Arc<Mutex<BTreeSet<Held>>>);
+pub(super) struct InHand(Arc<Mutex<BTreeSet<Lease<ItemId>>>>);
 
 impl InHand {
-    fn lock(&self) -> MutexGuard<'_, BTreeSet<Held>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeSet<Lease<ItemId>>> {
         self.0.lock()
     }
 
-    pub(super) fn all(&self) -> Vec<Held> {
+    pub(super) fn all(&self) -> Vec<Lease<ItemId>> {
         self.lock().iter().copied().collect()
     }
 
-    fn drop_all(&self, items: &[Held]) {
+    fn drop_all(&self, items: &[Lease<ItemId>]) {
         let mut held = self.lock();
         for one in items {
             held.remove(one);
@@ -66,7 +66,7 @@ impl InHand {
 }
 
 /// Items in hand, until they are recorded: a turn that panics lets go of what is left, and it is rescued.
-struct Grip(InHand, Vec<Held>);
+struct Grip(InHand, Vec<Lease<ItemId>>);
 
 impl Drop for Grip {
     fn drop(&mut self) {
@@ -160,7 +160,7 @@ impl Post {
 
     /// Delivers items that this process has just claimed, and records how that went.
     pub(super) async fn turn(&self, items: Vec<Item>) -> Learnt {
-        let held: Vec<Held> = items.iter().map(|item| (item.id, item.lease)).collect();
+        let held: Vec<Lease<ItemId>> = items.iter().map(Item::held).collect();
         self.in_hand.lock().extend(held.iter().copied());
         let grip = Grip(self.in_hand.clone(), held.clone());
         let batch = items.iter().map(Delivery::from).collect();
@@ -193,7 +193,7 @@ impl Post {
     ) {
         let (mut done, mut failed) = (Vec::new(), Vec::new());
         for (place, answer) in answers {
-            let held = (items[place].id, items[place].lease);
+            let held = items[place].held();
             match answer {
                 Ok(Delivered { row, .. }) => {
                     learnt.works = true;
@@ -236,7 +236,7 @@ impl Post {
             self.fail(held, &SinkError::NotSent(text)).await;
         }
         let Some((_, text, _)) = away.first() else { return };
-        let (text, held) = (on_record(text), away.iter().map(|(held, _, _)| *held).collect::<Vec<Held>>());
+        let (text, held) = (on_record(text), away.iter().map(|(held, _, _)| *held).collect::<Vec<Lease<ItemId>>>());
         // behind what has not been tried yet: the next try is another item's
         let until = self.after(learnt.wait.max(AGAIN));
         tracing::warn!(sink = self.name, error = text, items = held.len(), "the sink cannot be used; items wait");
@@ -254,7 +254,7 @@ impl Post {
         after(self.clock.now(), wait)
     }
 
-    async fn complete(&self, done: Vec<(Held, Option<i64>)>) {
+    async fn complete(&self, done: Vec<(Lease<ItemId>, Option<i64>)>) {
         if done.is_empty() {
             return;
         }
@@ -263,17 +263,21 @@ impl Post {
             async move { store.complete_items(done, now).await }
         };
         let Some(late) = persistent("complete items", complete).await else { return };
-        for (item, lease) in &late {
-            tracing::warn!(item, lease, "an item was taken over while it was delivered; the late word was refused");
+        for Lease { id, number } in &late {
+            tracing::warn!(
+                item = id.0,
+                lease = number,
+                "an item was taken over while it was delivered; the late word was refused"
+            );
         }
-        let mut held: Vec<Held> = done.into_iter().map(|(held, _)| held).collect();
+        let mut held: Vec<Lease<ItemId>> = done.into_iter().map(|(held, _)| held).collect();
         self.in_hand.drop_all(&held);
         held.retain(|one| !late.contains(one));
-        let items = held.into_iter().map(|(item, _)| item).collect();
+        let items = held.into_iter().map(|one| one.id).collect();
         self.bus.publish(Event::ItemsDelivered { sink: self.name.clone(), items });
     }
 
-    async fn fail(&self, held: Held, error: &SinkError) {
+    async fn fail(&self, held: Lease<ItemId>, error: &SinkError) {
         let fail = || {
             let end = Undelivered { held, failure: error.failure(), error: error.to_string(), not_before: None };
             let (store, now) = (self.store.clone(), self.clock.now());
@@ -286,8 +290,8 @@ impl Post {
             AfterFailure::Again(_) => (false, false),
             AfterFailure::Failed { doubtful } => (true, doubtful),
         };
-        let (item, code) = (held.0, error.code());
-        tracing::warn!(item, sink = self.name, code, is_over, is_doubtful, "a delivery failed");
+        let (item, code) = (held.id, error.code());
+        tracing::warn!(item = item.0, sink = self.name, code, is_over, is_doubtful, "a delivery failed");
         self.bus.publish(Event::DeliveryFailed { sink: self.name.clone(), item, code, is_over, is_doubtful });
     }
 }

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     coordination::Coordination,
-    domain::{Claim, Claimed, ClaimedJob, Clock, JobId, JobType, Pause, Timestamp, clock::Every},
+    domain::{Claim, Claimed, ClaimedJob, Clock, JobId, JobType, Lease, Pause, Timestamp, clock::Every},
     event::{Bus, Event, Liveness},
     operation::Operations,
     store::StoreError,
@@ -239,26 +239,26 @@ impl QueueActor {
             agent_id: job.agent.clone(),
             attempt: job.attempt,
         });
-        let (id, lease) = (job.id, job.lease);
+        let held = job.held();
         let Some(worker) = self.parts.workers.get(&job.job_type) else {
-            tracing::error!(job = id, r#type = %job.job_type, "no actor runs this type");
-            self.leases.note_unsettled((id, lease), Instant::now());
-            self.board.finished(id, lease);
+            tracing::error!(job = held.id.0, r#type = %job.job_type, "no actor runs this type");
+            self.leases.note_unsettled(held, Instant::now());
+            self.board.finished(held);
             return;
         };
-        let late_stop = match (self.board.is_draining(), self.board.take_stopped(id)) {
+        let late_stop = match (self.board.is_draining(), self.board.take_stopped(held.id)) {
             (_, true) => Some(StopReason::Asked),
             (true, false) => Some(StopReason::Shutdown),
             (false, false) => None,
         };
-        self.leases.begin((id, lease));
+        self.leases.begin(held);
         let run = worker.send(Run { job }).into_actor(self);
         if let Some(reason) = late_stop {
             // asked for while the claim was under way: the message comes after Run in the mailbox
             let worker = worker.clone();
-            ctx.run_later(Duration::ZERO, move |_, _| worker.do_send(Stop { job: Some(id), reason }));
+            ctx.run_later(Duration::ZERO, move |_, _| worker.do_send(Stop { job: Some(held.id), reason }));
         }
-        ctx.spawn(run.map(move |end, actor, ctx| actor.ended((id, lease), &end, ctx)));
+        ctx.spawn(run.map(move |end, actor, ctx| actor.ended(held, &end, ctx)));
     }
 
     /// Takes on what runs at the workers: nothing, unless this actor was started anew.
@@ -267,7 +267,7 @@ impl QueueActor {
         Box::pin(attached.into_actor(self).map(|answers, actor, ctx: &mut Context<Self>| {
             // a worker that is gone runs nothing
             for Attached { job, mut end } in answers.into_iter().flatten().flatten() {
-                let held = (job.id, job.lease);
+                let held = job.held();
                 // several types may have one worker
                 if !actor.board.adopt(job) {
                     continue;
@@ -281,17 +281,17 @@ impl QueueActor {
         }))
     }
 
-    fn ended(&mut self, (job, lease): (JobId, i64), end: &Result<RunEnd, CallError>, ctx: &mut Context<Self>) {
-        self.board.finished(job, lease);
-        self.preemption.ended(job);
+    fn ended(&mut self, held: Lease<JobId>, end: &Result<RunEnd, CallError>, ctx: &mut Context<Self>) {
+        self.board.finished(held);
+        self.preemption.ended(held.id);
         if end.as_ref().is_ok_and(|end| end.not_recorded.is_none()) {
-            self.leases.note_recorded((job, lease));
+            self.leases.note_recorded(held);
         } else {
-            self.leases.note_unsettled((job, lease), Instant::now());
+            self.leases.note_unsettled(held, Instant::now());
         }
         if let Err(error) = end {
             // without a heartbeat the job is taken over when its lease runs out
-            tracing::error!(job, %error, "the actor of this job's type is gone");
+            tracing::error!(job = held.id.0, %error, "the actor of this job's type is gone");
         }
         if self.board.has_much_room() {
             self.claim(ctx);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::TimeDelta;
 
-use crate::domain::{AgentId, ClaimedJob, Class, Held, JobId, JobSelector, JobType, Pause, Timestamp, queue::ALL};
+use crate::domain::{AgentId, ClaimedJob, Class, JobId, JobSelector, JobType, Lease, Pause, Timestamp, queue::ALL};
 
 /// Even with nothing due, look so often: a signal of another process may have been lost.
 const SAFETY_NET: TimeDelta = TimeDelta::seconds(30);
@@ -109,9 +109,9 @@ impl Board {
     }
 
     /// An attempt has ended; the job may run here again already, under another lease.
-    pub fn finished(&mut self, job: JobId, lease: i64) {
-        if self.running.get(&job).is_some_and(|running| running.lease == lease) {
-            self.running.remove(&job);
+    pub fn finished(&mut self, held: Lease<JobId>) {
+        if self.running.get(&held.id).is_some_and(|running| running.lease == held.number) {
+            self.running.remove(&held.id);
         }
     }
 
@@ -140,15 +140,15 @@ impl Board {
 
     /// The running jobs, with the leases under which they run.
     #[must_use]
-    pub fn held(&self) -> Vec<Held> {
-        self.running.values().map(|job| (job.id, job.lease)).collect()
+    pub fn held(&self) -> Vec<Lease<JobId>> {
+        self.running.values().map(ClaimedJob::held).collect()
     }
 
     /// Those of `held` that run here under just that lease.
     #[must_use]
-    pub fn still(&self, held: &[Held]) -> Vec<JobId> {
-        let runs = |(id, lease): &&Held| self.running.get(id).is_some_and(|job| job.lease == *lease);
-        held.iter().filter(runs).map(|(id, _)| *id).collect()
+    pub fn still(&self, held: &[Lease<JobId>]) -> Vec<JobId> {
+        let runs = |held: &&Lease<JobId>| self.running.get(&held.id).is_some_and(|job| job.lease == held.number);
+        held.iter().filter(runs).map(|held| held.id).collect()
     }
 
     /// The running jobs that are meant.
@@ -213,12 +213,12 @@ pub fn wake_at(now: Timestamp, next_due: Option<Timestamp>) -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Reason;
+    use crate::domain::{Reason, RunId};
 
     fn job(id: JobId) -> ClaimedJob {
         ClaimedJob {
             id,
-            run: id,
+            run: RunId(id.0),
             lease: 1,
             job_type: "orders".into(),
             class: Class::Sync,
@@ -236,14 +236,18 @@ mod tests {
         }
     }
 
+    fn held(id: i64, number: i64) -> Lease<JobId> {
+        Lease { id: JobId(id), number }
+    }
+
     #[test]
     fn the_same_job_under_another_lease_is_another() {
         let mut board = Board::new(2);
         let room = board.begin_claim().unwrap();
-        board.end_claim(room, &[ClaimedJob { lease: 3, ..job(7) }]);
-        assert_eq!(board.held(), [(7, 3)]);
-        assert_eq!(board.still(&[(7, 2), (7, 3), (8, 3)]), [7]);
-        assert!(board.still(&[(7, 2)]).is_empty(), "what was said of its last attempt is not meant for this one");
+        board.end_claim(room, &[ClaimedJob { lease: 3, ..job(JobId(7)) }]);
+        assert_eq!(board.held(), [held(7, 3)]);
+        assert_eq!(board.still(&[held(7, 2), held(7, 3), held(8, 3)]), [JobId(7)]);
+        assert!(board.still(&[held(7, 2)]).is_empty(), "what was said of its last attempt is not meant for this one");
     }
 
     #[test]
@@ -253,13 +257,13 @@ mod tests {
         let asked = Room { any: 2, urgent: 1 };
         assert_eq!(board.begin_claim(), Some(asked));
         assert_eq!(board.begin_claim(), None, "one claim at a time");
-        assert!(board.end_claim(asked, &[job(1)]), "what came during the claim is looked for after it");
+        assert!(board.end_claim(asked, &[job(JobId(1))]), "what came during the claim is looked for after it");
         assert_eq!(board.begin_claim(), room(1, 1));
-        assert!(!board.end_claim(Room { any: 1, urgent: 1 }, &[job(2)]));
+        assert!(!board.end_claim(Room { any: 1, urgent: 1 }, &[job(JobId(2))]));
         assert_eq!(board.begin_claim(), room(0, 1), "one slot more, for writes and downloads");
-        assert!(board.end_claim(Room { any: 0, urgent: 1 }, &[job(3)]));
+        assert!(board.end_claim(Room { any: 0, urgent: 1 }, &[job(JobId(3))]));
         assert_eq!(board.begin_claim(), None, "all slots are taken");
-        board.finished(1, 1);
+        board.finished(held(1, 1));
         assert_eq!(board.begin_claim(), room(0, 1));
         assert!(!board.end_claim(Room { any: 0, urgent: 1 }, &[]), "nothing is due");
         board.set_limits(BTreeMap::from([(ALL.to_owned(), 5), ("orders".to_owned(), 1)]));
@@ -269,8 +273,8 @@ mod tests {
         board.drain();
         assert_eq!(board.begin_claim(), None);
         assert!(!board.is_idle());
-        board.finished(2, 1);
-        board.finished(3, 1);
+        board.finished(held(2, 1));
+        board.finished(held(3, 1));
         assert!(board.is_idle());
     }
 

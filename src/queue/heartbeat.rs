@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::{actor::QueueActor, port::Before};
 use crate::{
-    domain::{Heartbeat, HeartbeatReport},
+    domain::{Heartbeat, HeartbeatReport, JobId},
     event::Event,
     sync::StopReason,
 };
@@ -64,7 +64,7 @@ impl QueueActor {
     /// Jobs that are this process's by the database, and of which it knows nothing: their claim's answer was lost
     /// on the way. They were never begun. A claim that is under way may still bring them, so this is only asked
     /// when none was while the database was read.
-    fn give_back_unknown(&mut self, active: &[Heartbeat], ctx: &mut Context<Self>) {
+    fn give_back_unknown(&mut self, active: &[Heartbeat<JobId>], ctx: &mut Context<Self>) {
         let unknown = self.leases.never_begun(&self.settings.owner, active, &self.board.held(), Instant::now());
         for job in unknown {
             let (jobs, owner, now) = (self.parts.jobs.clone(), self.settings.owner.clone(), self.parts.clock.now());
@@ -74,11 +74,11 @@ impl QueueActor {
                 actor.recovering -= 1;
                 match undone {
                     Ok(true) => {
-                        tracing::warn!(job = job.0, "gave back a job whose claim was not answered");
+                        tracing::warn!(job = job.id.0, "gave back a job whose claim was not answered");
                         actor.claim(ctx);
                     }
                     Ok(false) => {}
-                    Err(error) => tracing::error!(job = job.0, %error, "a job could not be given back"),
+                    Err(error) => tracing::error!(job = job.id.0, %error, "a job could not be given back"),
                 }
             }));
         }
@@ -109,20 +109,20 @@ impl QueueActor {
         self.claim(ctx);
     }
 
-    fn reclaim(&mut self, beat: Heartbeat, ctx: &mut Context<Self>) {
-        let (jobs, now) = (self.parts.jobs.clone(), self.parts.clock.now());
-        let reclaim = async move { jobs.rescue(beat.id, beat.lease, beat.heartbeat, now).await }.into_actor(self);
+    fn reclaim(&mut self, beat: Heartbeat<JobId>, ctx: &mut Context<Self>) {
+        let (jobs, now, dead) = (self.parts.jobs.clone(), self.parts.clock.now(), beat.clone());
+        let reclaim = async move { jobs.rescue(dead, now).await }.into_actor(self);
         self.recovering += 1;
         ctx.spawn(reclaim.map(move |reclaimed, actor, ctx| {
             actor.recovering -= 1;
             match reclaimed {
                 Ok(Some(outcome)) => {
-                    tracing::warn!(job = beat.id, owner = beat.owner, "took over a job whose process died");
-                    actor.parts.bus.publish(Event::Rescued { job: beat.id, outcome });
+                    tracing::warn!(job = beat.lease.id.0, owner = beat.owner, "took over a job whose process died");
+                    actor.parts.bus.publish(Event::Rescued { job: beat.lease.id, outcome });
                     actor.claim(ctx);
                 }
                 Ok(None) => {}
-                Err(error) => tracing::error!(job = beat.id, %error, "a job could not be taken over"),
+                Err(error) => tracing::error!(job = beat.lease.id.0, %error, "a job could not be taken over"),
             }
         }));
     }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::{Map, Value as Json};
 
 use crate::domain::{
-    Admission, AgentId, Class, JobId, JobType, Mode, Pause, Reason, Retry, RunId, Slot, SyncType, Timestamp,
+    Admission, AgentId, Class, DocumentId, JobId, JobType, Mode, Pause, Reason, Retry, RunId, Slot, SyncType, Timestamp,
 };
 
 /// The queue cannot answer.
@@ -71,7 +71,7 @@ pub struct Enqueue {
     /// within it, naming the first job; with another body it is refused as a mistake.
     pub idempotency_key: Option<String>,
     /// A stored document to read instead of fetching: its number, and its SHA-256 for the key.
-    pub document: Option<(i64, String)>,
+    pub document: Option<(DocumentId, String)>,
     /// What an operation is to do.
     pub data: Option<Map<String, Json>>,
     /// What becomes of it if a live job has its key.

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 
 use crate::{
     domain::{
-        Admission, Claim, Claimed, ClaimedJob, HeartbeatReport, Held, JobId, JobSelector, KeyState, NewJob, NextStep,
-        Outcome, Pause, Retry, RunId, Slot, SourceReport, Timestamp,
+        Admission, Claim, Claimed, ClaimedJob, Heartbeat, HeartbeatReport, JobId, JobSelector, KeyState, Lease, NewJob,
+        NextStep, Outcome, Pause, Retry, RunId, Slot, SourceReport, Timestamp,
     },
     store::{Finish, Job, JobQuery, Store, StoreError},
 };
@@ -63,18 +63,16 @@ pub trait JobBoard: Send + Sync + 'static {
     /// Ends an attempt; see [`Store::finish`].
     async fn end(&self, job: &ClaimedJob, end: End, now: Timestamp) -> Result<(), StoreError>;
     /// See [`Store::heartbeat`].
-    async fn heartbeat(&self, owner: String, running: Vec<Held>, now: Timestamp)
-    -> Result<HeartbeatReport, StoreError>;
-    /// See [`Store::rescue`].
-    async fn rescue(
+    async fn heartbeat(
         &self,
-        job: JobId,
-        lease: i64,
-        heartbeat: i64,
+        owner: String,
+        running: Vec<Lease<JobId>>,
         now: Timestamp,
-    ) -> Result<Option<Outcome>, StoreError>;
+    ) -> Result<HeartbeatReport, StoreError>;
+    /// See [`Store::rescue`].
+    async fn rescue(&self, dead: Heartbeat<JobId>, now: Timestamp) -> Result<Option<Outcome>, StoreError>;
     /// See [`Store::undo_claim`].
-    async fn undo_claim(&self, job: Held, owner: String, now: Timestamp) -> Result<bool, StoreError>;
+    async fn undo_claim(&self, job: Lease<JobId>, owner: String, now: Timestamp) -> Result<bool, StoreError>;
     /// See [`Store::request_stop`].
     async fn request_stop(&self, meant: JobSelector, now: Timestamp) -> Result<(Vec<JobId>, Vec<JobId>), StoreError>;
     /// See [`Store::retry`].
@@ -139,23 +137,17 @@ impl JobBoard for Store {
     async fn heartbeat(
         &self,
         owner: String,
-        running: Vec<Held>,
+        running: Vec<Lease<JobId>>,
         now: Timestamp,
     ) -> Result<HeartbeatReport, StoreError> {
         Store::heartbeat(self, owner, running, now).await
     }
 
-    async fn rescue(
-        &self,
-        job: JobId,
-        lease: i64,
-        heartbeat: i64,
-        now: Timestamp,
-    ) -> Result<Option<Outcome>, StoreError> {
-        Store::rescue(self, job, lease, heartbeat, now).await
+    async fn rescue(&self, dead: Heartbeat<JobId>, now: Timestamp) -> Result<Option<Outcome>, StoreError> {
+        Store::rescue(self, dead, now).await
     }
 
-    async fn undo_claim(&self, job: Held, owner: String, now: Timestamp) -> Result<bool, StoreError> {
+    async fn undo_claim(&self, job: Lease<JobId>, owner: String, now: Timestamp) -> Result<bool, StoreError> {
         Store::undo_claim(self, job, owner, now).await
     }
 

@@ -139,7 +139,8 @@ impl RunJob for Runner {
         if self.once {
             job.max_attempts = 1;
         }
-        let span = tracing::info_span!("run", run = job.run, job = job.id, r#type = %job.job_type, agent = %job.agent);
+        let span =
+            tracing::info_span!("run", run = job.run.0, job = job.id.0, r#type = %job.job_type, agent = %job.agent);
         async move {
             tracing::info!(attempt = job.attempt, reason = job.reason.as_str(), "sync started");
             let mut finish = match self.skip(&job).await {

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     delta::{self, ChangeKind, Plan},
-    domain::{ClaimedJob, Counts, Hold, Outcome, Reason, SourceReport, Stage, Timestamp},
+    domain::{ClaimedJob, Counts, Hold, Outcome, Reason, RunId, SourceReport, Stage, Timestamp},
     event::{Bus, Event},
     report::{RefusalCode, Report, sandbox::Job},
     source::SourceError,
@@ -183,7 +183,7 @@ impl Pipeline {
     }
 
     /// An approval holds for the plan that was shown, and for as long as nothing newer was applied.
-    async fn check_hold(&self, held: i64) -> Result<(), RunError> {
+    async fn check_hold(&self, held: RunId) -> Result<(), RunError> {
         let run = self.context.store.run(held).await?;
         let Some(run) = run.filter(|run| run.hold == Some(Hold::Approved)) else {
             return Err(RunError::Hold(format!(

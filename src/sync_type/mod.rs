@@ -6,4 +6,4 @@ pub mod spec;
 mod validate;
 
 pub use registry::{SpecError, SyncTypes};
-pub use spec::{ChildFailure, Field, HashAlgorithm, Scope, SyncTypeSpec, ValueType};
+pub use spec::{Field, HashAlgorithm, Scope, SyncTypeSpec, ValueType};

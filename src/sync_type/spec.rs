@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::domain::{AgentId, NewJob, Reason, Record, SyncType, Value};
+use crate::domain::{AgentId, ChildFailure, NewJob, Reason, Record, SyncType, Value};
 
 /// Whose records are these?
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -108,19 +108,6 @@ pub struct Parent {
     pub field: String,
     /// The parent's field that it must equal.
     pub matches: String,
-}
-
-/// What the failure of this type's job makes of the flow that asked for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ChildFailure {
-    /// The flow is completed with errors.
-    #[default]
-    Errors,
-    /// The flow has failed.
-    Fail,
-    /// Nothing.
-    Ignore,
 }
 
 /// A field whose every change is kept in a table of its own.

@@ -264,8 +264,8 @@ impl TestApp {
     pub async fn idle(&self) {
         let is_idle = async || {
             let counts = self.app.store.job_counts().await.unwrap();
-            if !counts.is_empty() && counts.iter().all(|(_, state, _)| state == "delayed") {
-                let delayed = JobQuery { state: Some("delayed".to_owned()), limit: 500, ..JobQuery::default() };
+            if !counts.is_empty() && counts.iter().all(|(_, state, _)| *state == JobState::Delayed) {
+                let delayed = JobQuery { state: Some(JobState::Delayed), limit: 500, ..JobQuery::default() };
                 let delayed = self.app.store.jobs(delayed).await.unwrap();
                 if let Some(next) = delayed.iter().map(|job| job.due_at).min() {
                     self.go_on_to(next).await;

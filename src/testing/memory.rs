@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use super::model::{Model, Row};
 use crate::{
     domain::{
-        Admission, AgentId, Claim, Claimed, ClaimedJob, Heartbeat, HeartbeatReport, Held, JobId, JobSelector, JobState,
-        KeyState, NewJob, Outcome, Pause, Retry, RunId, Slot, SyncType, Timestamp,
+        Admission, AgentId, Claim, Claimed, ClaimedJob, Heartbeat, HeartbeatReport, JobId, JobSelector, JobState,
+        KeyState, Lease, NewJob, Outcome, Pause, Retry, RunId, Slot, SyncType, Timestamp,
     },
     queue::{Before, End, JobBoard},
     scheduler::SettingsBoard,
@@ -167,27 +167,26 @@ impl JobBoard for MemoryBoard {
     async fn heartbeat(
         &self,
         owner: String,
-        running: Vec<Held>,
+        running: Vec<Lease<JobId>>,
         now: Timestamp,
     ) -> Result<HeartbeatReport, StoreError> {
         self.with(|state| {
             let is_mine = |row: &Row| row.owner == owner && row.state == JobState::Active;
             let queue = &mut state.queue;
-            for (id, _) in &running {
+            for Lease { id, .. } in &running {
                 queue.jobs.get_mut(id).filter(|row| is_mine(row)).into_iter().for_each(|row| {
                     row.heartbeat += 1;
                     row.heard = Some(now);
                 });
             }
+            let held = |(id, row): (JobId, &Row)| Lease { id, number: row.lease };
             let beat = |(id, row): (JobId, &Row)| Heartbeat {
-                id,
-                lease: row.lease,
+                lease: held((id, row)),
                 owner: row.owner.clone(),
                 heartbeat: row.heartbeat,
             };
             let quiet = |row: &Row| (now - row.started.max(row.heard)?).to_std().ok();
             let mine = || queue.active().filter(|(_, row)| row.owner == owner);
-            let held = |(id, row): (JobId, &Row)| (id, row.lease);
             let is_emergency = queue.pause.as_ref().is_some_and(|pause| pause.holds(now) && pause.emergency);
             HeartbeatReport {
                 active: queue.active().map(beat).collect(),
@@ -204,17 +203,11 @@ impl JobBoard for MemoryBoard {
         })
     }
 
-    async fn rescue(
-        &self,
-        job: JobId,
-        lease: i64,
-        heartbeat: i64,
-        now: Timestamp,
-    ) -> Result<Option<Outcome>, StoreError> {
-        self.with(|state| state.queue.rescue(job, (lease, heartbeat), now))
+    async fn rescue(&self, dead: Heartbeat<JobId>, now: Timestamp) -> Result<Option<Outcome>, StoreError> {
+        self.with(|state| state.queue.rescue(&dead, now))
     }
 
-    async fn undo_claim(&self, job: Held, owner: String, now: Timestamp) -> Result<bool, StoreError> {
+    async fn undo_claim(&self, job: Lease<JobId>, owner: String, now: Timestamp) -> Result<bool, StoreError> {
         self.with(|state| state.queue.undo_claim(job, &owner, now))
     }
 
@@ -270,7 +263,7 @@ impl JobBoard for MemoryBoard {
     async fn jobs(&self, wanted: JobQuery) -> Result<Vec<Job>, StoreError> {
         self.with(|state| {
             let is_meant = |(id, row): &(&JobId, &Row)| {
-                wanted.state.as_deref().is_none_or(|state| row.state.as_str() == state)
+                wanted.state.is_none_or(|state| row.state == state)
                     && wanted.sync_type.as_deref().is_none_or(|name| row.job.job_type.as_str() == name)
                     && wanted.agent.as_deref().is_none_or(|agent| row.job.agent.as_str() == agent)
                     && wanted.root.is_none_or(|root| row.root == Some(root))
@@ -280,6 +273,12 @@ impl JobBoard for MemoryBoard {
             meant.take(wanted.limit as usize).map(|(id, row)| job(*id, row)).collect()
         })
     }
+}
+
+/// What a watcher has seen last of a job that a process holds: for [`JobBoard::rescue`].
+#[must_use]
+pub fn last_seen(job: &ClaimedJob, heartbeat: i64) -> Heartbeat<JobId> {
+    Heartbeat { lease: job.held(), owner: String::new(), heartbeat }
 }
 
 fn job(id: JobId, row: &Row) -> Job {
@@ -296,7 +295,7 @@ fn job(id: JobId, row: &Row) -> Job {
         attempt: i32::try_from(row.attempt).unwrap(),
         parent_job_id: row.job.parent,
         root_job_id: row.root,
-        flow_outcome: row.flow.map(str::to_owned),
+        flow_outcome: row.flow,
         dedup_key: row.key.clone(),
         max_attempts: i32::try_from(row.job.max_attempts).unwrap(),
         phase: None,

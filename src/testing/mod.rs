@@ -28,7 +28,7 @@ mod source;
 pub use app::{Builder, TestApp, types};
 pub use clock::{PausedClock, TestClock};
 pub use database::{Backend, server};
-pub use memory::MemoryBoard;
+pub use memory::{MemoryBoard, last_seen};
 pub use print::print_jobs;
 pub use reader::ReadHere;
 pub use runner::ScriptedRunner;

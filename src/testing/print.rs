@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::{
-    domain::{JobState, Outcome, Timestamp},
+    domain::{FlowOutcome, JobState, Outcome, Timestamp},
     store::Job,
 };
 
@@ -23,9 +23,11 @@ pub fn print_jobs(mut jobs: Vec<Job>, now: Timestamp) -> String {
             write!(text, " attempt {}/{}", job.attempt, job.max_attempts).unwrap();
         }
         let outcome = job.outcome.map(Outcome::as_str);
-        for (name, value) in
-            [("outcome", outcome), ("flow", job.flow_outcome.as_deref()), ("key", job.dedup_key.as_deref())]
-        {
+        for (name, value) in [
+            ("outcome", outcome),
+            ("flow", job.flow_outcome.map(FlowOutcome::as_str)),
+            ("key", job.dedup_key.as_deref()),
+        ] {
             if let Some(value) = value {
                 write!(text, " {name}={value}").unwrap();
             }

@@ -5,7 +5,7 @@ use maud::{DOCTYPE, Markup, html};
 use super::session::Visitor;
 use crate::{
     api::{Api, Problem},
-    domain::{AgentId, Class, Outcome, SyncType, Timestamp},
+    domain::{AgentId, Class, JobState, Outcome, RunId, SyncType, Timestamp},
     report::Quarantined,
     scheduler::Snapshot as ScheduleState,
     store::{Job, JobQuery, Run, RunQuery},
@@ -86,7 +86,8 @@ impl Overview {
         }
         operations.sort_by_key(|job| std::cmp::Reverse(job.id));
         operations.truncate(LINES);
-        let waiting = store.job_counts().await?.iter().filter(|(_, state, _)| state != "active").map(|(.., n)| n).sum();
+        let waiting =
+            store.job_counts().await?.iter().filter(|(_, state, _)| *state != JobState::Active).map(|(.., n)| n).sum();
         let pause = store
             .pause()
             .await?
@@ -111,7 +112,7 @@ impl Overview {
     #[must_use]
     pub fn render(&self, visitor: &Visitor) -> Markup {
         let running = self.types.iter().flat_map(|row| &row.cells).filter(|cell| cell.running.is_some()).count();
-        let button = |what: &str, text: &str, run: Option<i64>| {
+        let button = |what: &str, text: &str, run: Option<RunId>| {
             html! {
                 form method="post" action={ "/act/" (what) } {
                     input type="hidden" name="form_key" value=(visitor.form_key);
@@ -246,7 +247,7 @@ fn changed(run: &Run) -> bool {
     run.counts.wrote() || run.counts.missing > 0 || run.counts.deleted > 0
 }
 
-fn held(run: &Run, now: Timestamp, button: &dyn Fn(&str, &str, Option<i64>) -> Markup) -> Markup {
+fn held(run: &Run, now: Timestamp, button: &dyn Fn(&str, &str, Option<RunId>) -> Markup) -> Markup {
     html! {
         div.card {
             strong { (run.sync_type) " of " (run.agent_id) }

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use actix::prelude::*;
 use lockstep::{
-    domain::{Admission, Claim, Clock as _, JobState, NewJob, Outcome, Reason},
+    domain::{Admission, Claim, Clock as _, JobId, JobState, NewJob, Outcome, Reason},
     event::{Bus, Liveness},
     operation::Operations,
     queue::{Drain, Enqueue, JobBoard as _, Keep, Parts, QueueActor, QueueError, QueueSettings, StopJobs},
@@ -123,16 +123,16 @@ async fn a_claim_whose_answer_is_lost_is_given_back_at_the_next_heartbeat_and_co
 async fn a_duplicate_is_refused_and_names_the_winner() {
     let stage = stage(&[], 1);
     let first = stage.ask("orders", "a").await;
-    assert_eq!(first, Admission::Accepted { job: 1 });
+    assert_eq!(first, Admission::Accepted { job: JobId(1) });
     stage.runner.wait_for(1).await;
-    assert_eq!(stage.ask("orders", "a").await, Admission::AlreadyQueued { job: 1 }, "while it runs");
+    assert_eq!(stage.ask("orders", "a").await, Admission::AlreadyQueued { job: JobId(1) }, "while it runs");
     let waiting = stage.ask("orders", "b").await;
     assert_eq!(
         stage.ask("orders", "b").await,
         Admission::AlreadyQueued { job: waiting.job().unwrap() },
         "while it waits"
     );
-    stage.runner.end(1, Outcome::Succeeded);
+    stage.runner.end(JobId(1), Outcome::Succeeded);
     stage.runner.wait_for(2).await;
     assert!(matches!(stage.ask("orders", "a").await, Admission::Accepted { .. }), "once it is over");
 }
@@ -156,7 +156,7 @@ async fn a_throttled_key_names_the_first_job_also_after_it_is_over() {
     let refused = stage.queue.send(keyed()).await.unwrap().unwrap();
     let about_a_second = Duration::from_millis(900)..=Duration::from_secs(1);
     assert!(
-        matches!(refused, Admission::Throttled { job: 1, retry_in } if about_a_second.contains(&retry_in)),
+        matches!(refused, Admission::Throttled { job: JobId(1), retry_in } if about_a_second.contains(&retry_in)),
         "{refused:?}"
     );
     let other_agent = Enqueue { agent: "b".into(), ..keyed() };
@@ -220,7 +220,7 @@ async fn waiting_raises_priority_so_that_nothing_starves() {
     // prices have priority 1, orders 4: three minutes of waiting outweigh that
     minutes(4).await;
     stage.ask("orders", "late").await;
-    stage.runner.end(1, Outcome::Succeeded);
+    stage.runner.end(JobId(1), Outcome::Succeeded);
     stage.runner.wait_for(2).await;
     assert_eq!(stage.runner.started()[1].job_type.as_str(), "prices");
 }
@@ -317,7 +317,7 @@ async fn a_changed_interval_restarts_its_own_timer_alone() {
     minutes(5).await;
     assert_eq!(stage.board.accepted(), ["orders:a"]);
     assert_eq!(stage.board.setting("orders").next_run, Some(at(9)), "the old timer is gone: one tick, not two");
-    stage.runner.end(1, Outcome::Succeeded);
+    stage.runner.end(JobId(1), Outcome::Succeeded);
     minutes(8).await;
     assert_eq!(stage.board.accepted(), ["orders:a", "orders:a", "customers:a"]);
 }

@@ -1,7 +1,7 @@
 //! Does the control API say what it does, and refuse with a reason?
 
 use futures_util::StreamExt as _;
-use lockstep::testing::TestApp;
+use lockstep::{domain::JobId, testing::TestApp};
 use reqwest::Method;
 use serde_json::{Value as Json, json};
 
@@ -78,7 +78,7 @@ async fn an_idempotency_key_is_refused_within_its_window() {
     };
     let (status, first) = trigger().await;
     assert_eq!(status, 202);
-    app.ended(first["jobId"].as_i64().unwrap()).await;
+    app.ended(JobId(first["jobId"].as_i64().unwrap())).await;
     let (status, again) = trigger().await;
     assert_eq!((status, &again["refused"], &again["jobId"]), (200, &json!("throttled"), &first["jobId"]));
     assert!(again["retryInMs"].as_u64().unwrap() <= 30_000);
@@ -182,7 +182,7 @@ async fn an_uploaded_report_is_run_and_its_bytes_are_never_dropped() {
     let (status, again) = upload("/api/upload/orders?agent=agent-1", grid("orders")).await;
     assert_eq!((status, &again["jobId"]), (200, &accepted["jobId"]), "the same bytes are the same job");
     assert_eq!(app.post(&format!("/api/jobs/{running}/cancel"), json!({})).await.0, 200);
-    let run = app.ended(accepted["jobId"].as_i64().unwrap()).await;
+    let run = app.ended(JobId(accepted["jobId"].as_i64().unwrap())).await;
     assert_eq!((run.reason.as_str(), run.counts.inserted), ("upload", 40), "{:?}", run.error);
 
     let (status, problem) = upload("/api/upload/orders?agent=agent-1", bytes("edge/login-page.pdf")).await;

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use lockstep::{
-    domain::{Admission, Clock, Outcome, Reason},
+    domain::{Admission, Clock, JobId, Outcome, Reason},
     event::Event,
     queue::{Enqueue, EnqueueMany, Snapshot},
     source::SourceError,
@@ -49,7 +49,7 @@ async fn a_pause_gives_running_syncs_back_and_is_told_with_its_reason() {
     // a person may pass it
     let (status, forced) = app.post("/api/sync/trigger/orders", json!({ "agentId": "b", "force": true })).await;
     assert_eq!(status, 202);
-    let run = app.ended(forced["jobId"].as_i64().unwrap()).await;
+    let run = app.ended(JobId(forced["jobId"].as_i64().unwrap())).await;
     assert_eq!(run.outcome.map(Outcome::as_str), Some("succeeded"));
 
     let (status, _) = app.post("/api/sync/pause", json!({ "reason": "fire", "emergency": true })).await;
@@ -124,7 +124,7 @@ async fn keys_limits_retries_and_purges_are_in_peoples_hands() {
     assert_eq!(app.get("/api/jobs?state=waiting").await.1["items"].as_array().unwrap().len(), 1, "one slot");
     let (_, key) = app.get("/api/keys/orders:b").await;
     assert_eq!((&key["jobId"], &key["key"]), (&json!(waiting), &json!("orders:b")));
-    let path = |job: i64| format!("/api/keys/orders:b?job={job}");
+    let path = |job: JobId| format!("/api/keys/orders:b?job={job}");
     assert_eq!(app.request(Method::DELETE, &path(running), None).await.0, 404, "not its key");
     assert_eq!(app.request(Method::DELETE, &path(waiting), None).await.0, 204);
     let second = app.enqueue("orders", "b").await;
@@ -163,7 +163,7 @@ async fn every_answer_is_one_event_of_one_shape_also_of_a_duplicate_answered_fro
     while let Ok(event) = events.try_recv() {
         if let Event::Enqueued { admission, .. } = event {
             let json = serde_json::to_value(admission).unwrap();
-            assert_eq!(json["job"], first, "{json}");
+            assert_eq!(json["job"], first.0, "{json}");
             assert_eq!(json["answer"], if told == 0 { "accepted" } else { "already_queued" });
             told += 1;
         }
@@ -207,7 +207,7 @@ async fn a_duplicate_refused_from_memory_is_admitted_after_all_if_another_proces
         admitted.is_number()
     })
     .await;
-    assert!(admitted.as_i64() > Some(winner), "{admitted}");
+    assert!(admitted.as_i64() > Some(winner.0), "{admitted}");
     other.close().await;
     app.post("/api/sync/stop", json!({})).await;
     app.idle().await;

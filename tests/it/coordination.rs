@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use chrono::{SubsecRound as _, TimeDelta};
 use lockstep::{
     coordination::{Coordination, KnownWindow, Memory, Permit, Received, Redis, RelayMessage, Signal},
+    domain::JobId,
     testing::server,
 };
 use tokio::{runtime::Handle, sync::broadcast::Receiver};
@@ -126,11 +127,11 @@ async fn a_window_is_open_for_its_length_and_its_key_alone(Pair(one, two): Pair)
         KnownWindow { job, digest: digest.map(str::to_owned), until }
     };
     assert_eq!(two.window("submit:a:k", now).await, None);
-    one.open_window("submit:a:k", open(7, Some("d1")), now).await;
-    assert_eq!(two.window("submit:a:k", now).await, Some(open(7, Some("d1"))));
+    one.open_window("submit:a:k", open(JobId(7), Some("d1")), now).await;
+    assert_eq!(two.window("submit:a:k", now).await, Some(open(JobId(7), Some("d1"))));
     assert_eq!(two.window("submit:b:k", now).await, None);
-    two.open_window("submit:b:k", open(8, None), now).await;
-    assert_eq!(one.window("submit:b:k", now + TimeDelta::seconds(29)).await, Some(open(8, None)));
+    two.open_window("submit:b:k", open(JobId(8), None), now).await;
+    assert_eq!(one.window("submit:b:k", now + TimeDelta::seconds(29)).await, Some(open(JobId(8), None)));
     assert_eq!(two.window("submit:a:k", now + TimeDelta::seconds(30)).await, None, "it has closed");
 }
 
@@ -175,7 +176,7 @@ async fn without_redis_a_process_goes_on_alone_and_says_so() {
     alone.publish(event("still here"));
     assert_eq!(told(&mut ear, 1).await[0].message, event("still here"), "its own listeners receive it");
     let now = chrono::Utc::now();
-    alone.open_window("k", KnownWindow { job: 1, digest: None, until: now + TimeDelta::minutes(1) }, now).await;
+    alone.open_window("k", KnownWindow { job: JobId(1), digest: None, until: now + TimeDelta::minutes(1) }, now).await;
     assert_eq!(alone.window("k", now).await, None, "the database is asked");
     assert_eq!(alone.permit("l", 1, Duration::from_secs(60)).await, Permit::Granted);
     assert!(matches!(alone.permit("l", 1, Duration::from_secs(60)).await, Permit::Wait(_)), "it counts by itself");

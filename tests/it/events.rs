@@ -56,7 +56,7 @@ async fn events_are_streamed_with_ids_and_go_on_from_the_last_one() {
     let stream = listen(watched, None).await;
     let job = one.enqueue("orders", "a").await;
     let seen = events(stream, is_end).await;
-    let of_job: Vec<_> = seen.iter().filter(|(_, event)| event["job"] == job).collect();
+    let of_job: Vec<_> = seen.iter().filter(|(_, event)| event["job"] == job.0).collect();
     let kinds: Vec<_> = of_job.iter().map(|(_, event)| event["event"].as_str().unwrap()).collect();
     assert!(kinds.first() == Some(&"started") && kinds.contains(&"progressed"), "{kinds:?}");
     let end = &of_job.last().unwrap().1;

@@ -6,7 +6,7 @@ use std::{
 };
 
 use lockstep::{
-    domain::{Clock, Record, Stage},
+    domain::{Clock, JobId, Record, RunId, Stage},
     event::Event,
     source::SourceError,
     sync::{Stop, StopReason, SyncActor},
@@ -107,7 +107,7 @@ async fn an_approved_run_is_applied_and_its_missing_rows_are_a_first_miss() {
     serve(&app, "customers", "a", &records);
     let (status, answer) = app.post(&format!("/api/runs/{}/approve", held.id), json!({})).await;
     assert_eq!(status, 202, "{answer}");
-    let run = app.ended(answer["jobId"].as_i64().unwrap()).await;
+    let run = app.ended(JobId(answer["jobId"].as_i64().unwrap())).await;
     assert_eq!(
         (run.outcome.map(Outcome::as_str), run.reason.as_str()),
         (Some("succeeded"), "approval"),
@@ -146,7 +146,7 @@ async fn an_approved_run_that_a_shutdown_interrupts_is_carried_on() {
     assert_eq!(held.outcome.map(Outcome::as_str), Some("held"));
     target.set(app.syncs[&"customers".into()].clone()).ok();
     let (_, answer) = app.post(&format!("/api/runs/{}/approve", held.id), json!({})).await;
-    let run = app.ended(answer["jobId"].as_i64().unwrap()).await;
+    let run = app.ended(JobId(answer["jobId"].as_i64().unwrap())).await;
     assert_eq!(
         (run.outcome.map(Outcome::as_str), run.counts.updated, run.counts.unchanged),
         (Some("succeeded"), 10, 10)
@@ -244,9 +244,9 @@ async fn an_expired_session_is_not_an_empty_report() {
 #[actix::test]
 async fn old_runs_are_forgotten_but_not_those_that_say_how_things_stand() {
     let (app, records) = app_with(60).await;
-    let ids = async || -> Vec<i64> {
+    let ids = async || -> Vec<RunId> {
         let runs = app.get("/api/runs?type=customers").await.1;
-        runs["items"].as_array().unwrap().iter().rev().map(|run| run["id"].as_i64().unwrap()).collect()
+        runs["items"].as_array().unwrap().iter().rev().map(|run| RunId(run["id"].as_i64().unwrap())).collect()
     };
     let read = ids().await[0];
     let unchanged = [app.sync("customers", "a").await.id, app.sync("customers", "a").await.id];
@@ -292,7 +292,10 @@ async fn a_wipe_that_goes_slowly_is_held_too() {
     serve(&app, "customers", "a", &records[..69]);
     let held = app.sync("customers", "a").await;
     let (_, answer) = app.post(&format!("/api/runs/{}/approve", held.id), json!({})).await;
-    assert_eq!(app.ended(answer["jobId"].as_i64().unwrap()).await.outcome.map(Outcome::as_str), Some("succeeded"));
+    assert_eq!(
+        app.ended(JobId(answer["jobId"].as_i64().unwrap())).await.outcome.map(Outcome::as_str),
+        Some("succeeded")
+    );
     app.clock.advance(Duration::from_mins(20));
     serve(&app, "customers", "a", &records[..60]);
     let next = app.sync("customers", "a").await;

@@ -263,7 +263,7 @@ async fn a_write_at_one_process_preempts_the_sync_of_another() {
     let (status, write) =
         two.post("/api/operations", json!({ "type": "send-order", "agentId": "a", "data": data })).await;
     assert_eq!(status, 202, "{write}");
-    let write = write["jobId"].as_i64().unwrap();
+    let write = JobId(write["jobId"].as_i64().unwrap());
     let took =
         until("the write is done", async || two.app.store.job(write).await.unwrap().unwrap().state.as_str() == "done")
             .await;

@@ -3,7 +3,7 @@
 use std::{sync::Mutex, time::Duration};
 
 use lockstep::{
-    domain::{Outcome, Stage},
+    domain::{JobId, Outcome, Stage},
     event::Event,
     outbox::SinkError,
     queue::{Enqueue, QueueError},
@@ -29,7 +29,7 @@ fn order(key: Option<&str>, lines: i64) -> Json {
 
 /// Waits until a job is over and answers it.
 async fn over(app: &TestApp, job: &Json) -> Json {
-    app.ended(job.as_i64().unwrap()).await;
+    app.ended(JobId(job.as_i64().unwrap())).await;
     app.get(&format!("/api/jobs/{job}")).await.1
 }
 

@@ -5,12 +5,12 @@ use std::{sync::Arc, time::Duration};
 use lockstep::{
     delta::{self, OpenBlanks, Seen, Snapshot},
     domain::{
-        AgentId, BreakerPolicy, Claim, ClaimedJob, JobId, JobSelector, Mode, NewJob, NextStep, Outcome, Pause, Reason,
-        Record, SourceReport, Timestamp, Window,
+        AgentId, BreakerPolicy, Claim, ClaimedJob, JobId, JobSelector, Lease, Mode, NewJob, NextStep, Outcome, Pause,
+        Reason, Record, SourceReport, Timestamp, Window,
     },
     pretend_erp::invent_row,
     store::{Batches, Finish, JobQuery, RunQuery, Store, throwaway::rows_read},
-    testing::{Backend, types},
+    testing::{Backend, last_seen, types},
 };
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -106,7 +106,7 @@ impl Full {
 }
 
 /// A claim while one type is at its limit: the other's lanes are looked at alone.
-async fn full(store: &Store, now: Timestamp) -> (JobId, i64) {
+async fn full(store: &Store, now: Timestamp) -> Lease<JobId> {
     let invoice = NewJob::sync(&"invoices".into(), "another".into(), 4, Reason::Manual);
     store.enqueue(vec![invoice], None, now).await.unwrap();
     let claim = Claim {
@@ -117,7 +117,7 @@ async fn full(store: &Store, now: Timestamp) -> (JobId, i64) {
         ..Claim::default()
     };
     let job = store.claim(claim, now).await.unwrap().jobs.remove(0);
-    (job.id, job.lease)
+    job.held()
 }
 
 /// A sync that a person forces while the queue is paused.
@@ -149,11 +149,11 @@ async fn no_question_of_the_queue_reads_all_that_has_ended() {
     past.reads("count of jobs", async |store| store.job_counts().await.unwrap()).await;
     let running = past.reads("claim", async |store| claim(store, now).await).await;
     assert_eq!(running.len(), AGENTS);
-    let held = running.iter().map(|job| (job.id, job.lease)).collect();
+    let held = running.iter().map(ClaimedJob::held).collect();
     let beat = past.reads("heartbeat", async |store| store.heartbeat("one".to_owned(), held, now).await.unwrap()).await;
     assert_eq!(beat.active.len(), AGENTS);
     let (first, rest) = running.split_first().unwrap();
-    past.reads("rescue", async |store| store.rescue(first.id, first.lease, 1, now).await.unwrap()).await.unwrap();
+    past.reads("rescue", async |store| store.rescue(last_seen(first, 1), now).await.unwrap()).await.unwrap();
     past.reads("wishes behind what runs", async |store| store.enqueue(kept(), None, now).await.unwrap()).await;
     past.reads("end, with a wish behind", async |store| end(store, rest.to_vec(), unchanged(), now).await).await;
     let running = past.reads("claim of wishes", async |store| claim(store, now).await).await;

@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use lockstep::{
-    domain::Timestamp,
-    store::{KeepLimits, Store, throwaway::execute},
+    domain::{NewJob, Reason, RunId, Timestamp},
+    store::{JobQuery, KeepLimits, Store, StoreError, throwaway::execute},
     testing::{Backend, types},
 };
 use migration::{Migrator, MigratorTrait as _};
@@ -28,6 +28,27 @@ async fn a_schedule_that_is_inserted_by_hand_has_its_defaults() {
     assert_eq!((settings[0].interval_minutes, settings[0].enabled), (30, true));
     let out_of_bounds = "UPDATE sync_settings SET interval_minutes = 4".to_owned();
     assert!(execute(&url, out_of_bounds, &Handle::current()).await.is_err(), "bounds are kept");
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_nobody_knows_is_an_error_that_says_where_it_stands() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, url) = open(&folder).await;
+    let now = Timestamp::from_timestamp(1_800_000_000, 0).unwrap();
+    let job = NewJob::sync(&"orders".into(), "anna".into(), 4, Reason::Manual);
+    let id = store.enqueue(vec![job], None, now).await.unwrap().0[0].job().unwrap();
+    let write = async |sql: &str| execute(&url, sql.to_owned(), &Handle::current()).await.unwrap();
+    write("UPDATE job SET reason = 'nonsense'").await;
+    for error in
+        [store.job(id).await.unwrap_err(), store.jobs(JobQuery { limit: 9, ..JobQuery::default() }).await.unwrap_err()]
+    {
+        assert!(matches!(error, StoreError::Unreadable { .. }) && !error.is_retryable(), "{error}");
+        let text = error.to_string();
+        for place in ["job", &format!("row {id}"), "reason", "nonsense"] {
+            assert!(text.contains(place), "{text}");
+        }
+    }
     store.close().await;
 }
 
@@ -85,8 +106,8 @@ async fn documents_come_through_a_version_that_has_them_whole() {
     let document = store.keep_document(bytes.clone(), now).await.unwrap();
     let whose = (&"orders".into(), &"a".into());
     let limits = KeepLimits { reports: 3, single_bytes: 9, fresh: Duration::ZERO, age: Duration::ZERO };
-    store.keep_report(whose, 1, Arc::new(bytes.clone()), limits, now).await.unwrap();
-    store.keep_report(whose, 2, Arc::new(b"a small one".to_vec()), limits, now).await.unwrap();
+    store.keep_report(whose, RunId(1), Arc::new(bytes.clone()), limits, now).await.unwrap();
+    store.keep_report(whose, RunId(2), Arc::new(b"a small one".to_vec()), limits, now).await.unwrap();
 
     let db = Database::connect(&url).await.unwrap();
     Migrator::down(&db, Some(1)).await.unwrap();
@@ -108,7 +129,7 @@ async fn documents_come_through_a_version_that_has_them_whole() {
     // what is forgotten takes its bytes along
     assert_eq!(store.clean_documents(now + Duration::from_secs(1)).await.unwrap(), 1, "the document is nobody's");
     let none = KeepLimits { reports: 0, ..limits };
-    store.keep_report(whose, 3, Arc::default(), none, now).await.unwrap();
+    store.keep_report(whose, RunId(3), Arc::default(), none, now).await.unwrap();
     let db = Database::connect(&url).await.unwrap();
     let parts = Statement::from_string(db.get_database_backend(), "SELECT 1 FROM document_part");
     assert!(db.query_all_raw(parts).await.unwrap().is_empty());

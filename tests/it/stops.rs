@@ -115,7 +115,7 @@ async fn a_run_that_takes_too_long_comes_to_its_next_batch_and_tells_what_it_wro
     let job = app.enqueue("customers", "a").await;
     let run = loop {
         let runs = app.get("/api/runs?type=customers").await.1;
-        match runs["items"].as_array().unwrap().iter().find(|run| run["jobId"] == job && !run["outcome"].is_null()) {
+        match runs["items"].as_array().unwrap().iter().find(|run| run["jobId"] == job.0 && !run["outcome"].is_null()) {
             Some(run) => break run.clone(),
             None => tokio::time::sleep(std::time::Duration::from_millis(50)).await,
         }

@@ -106,8 +106,8 @@ async fn changed_orders_start_ddt_and_invoices_of_that_agent_only() {
     assert_eq!(fetched, [pair("ddt"), pair("invoices"), pair("orders")]);
     let jobs = app.get("/api/jobs").await.1;
     for job in jobs["items"].as_array().unwrap().iter().filter(|job| job["type"] != "orders") {
-        assert_eq!((&job["reason"], &job["parentJobId"]), (&"flow".into(), &run.job_id.into()), "{job}");
-        assert_eq!(job["rootJobId"], run.job_id);
+        assert_eq!((&job["reason"], &job["parentJobId"]), (&"flow".into(), &run.job_id.0.into()), "{job}");
+        assert_eq!(job["rootJobId"], run.job_id.0);
     }
     // nothing changed: no follow-up
     app.sync("orders", "a").await;
@@ -255,7 +255,7 @@ async fn panics_time_outs_and_failures_become_outcomes_and_the_actors_live_on() 
         (jobs[3], "failed", "totals_mismatch", false),
     ] {
         let runs = app.get("/api/runs?type=customers&limit=500").await.1;
-        let run = runs["items"].as_array().unwrap().iter().find(|run| run["jobId"] == job).unwrap().clone();
+        let run = runs["items"].as_array().unwrap().iter().find(|run| run["jobId"] == job.0).unwrap().clone();
         assert_eq!((&run["outcome"], &run["errorCode"]), (&outcome.into(), &code.into()), "{run}");
         let state = app.app.store.job(job).await.unwrap().unwrap().state;
         assert_eq!(state.as_str(), if retried { "delayed" } else { "done" });

@@ -26,7 +26,7 @@ fn sync(mode: Mode) -> NewJob {
 }
 
 fn owner(state: JobState, has_begun: bool) -> Owner {
-    Owner { job: 7, state, has_begun, latest_start: Some(at(100)), kept: None, digest: None }
+    Owner { job: JobId(7), state, has_begun, latest_start: Some(at(100)), kept: None, digest: None }
 }
 
 #[test]
@@ -35,17 +35,17 @@ fn a_live_job_with_its_key_refuses_whatever_its_state() {
         [(JobState::Waiting, false), (JobState::Delayed, false), (JobState::Active, true), (JobState::Delayed, true)]
     {
         let decision = decide(&sync(Mode::Refuse), None, None, Some(&owner(state, has_begun)), at(0));
-        assert_eq!(decision, Decision::Refuse(Admission::AlreadyQueued { job: 7 }), "{state:?}");
+        assert_eq!(decision, Decision::Refuse(Admission::AlreadyQueued { job: JobId(7) }), "{state:?}");
     }
 }
 
 #[test]
 fn a_window_counts_until_it_closes_and_the_body_must_be_the_same() {
-    let open = OpenWindow { job: 3, until: at(30), digest: write(1).digest() };
+    let open = OpenWindow { job: JobId(3), until: at(30), digest: write(1).digest() };
     let ask = |job: &NewJob, now| decide(job, Some(&open), None, None, now);
     let retry_in = seconds(1);
-    assert_eq!(ask(&write(1), at(29)), Decision::Refuse(Admission::Throttled { job: 3, retry_in }));
-    assert_eq!(ask(&write(2), at(29)), Decision::Refuse(Admission::KeyReused { job: 3 }));
+    assert_eq!(ask(&write(1), at(29)), Decision::Refuse(Admission::Throttled { job: JobId(3), retry_in }));
+    assert_eq!(ask(&write(2), at(29)), Decision::Refuse(Admission::KeyReused { job: JobId(3) }));
     assert_eq!(ask(&write(2), at(30)), Decision::Insert { due: at(30), latest_start: None });
     let mut reordered = write(1);
     reordered.payload = Some(serde_json::json!({ "note": "x", "order": 1 }));
@@ -54,12 +54,12 @@ fn a_window_counts_until_it_closes_and_the_body_must_be_the_same() {
 
 #[test]
 fn a_window_that_is_over_never_allows_two_at_once() {
-    let closed = OpenWindow { job: 3, until: at(30), digest: write(1).digest() };
+    let closed = OpenWindow { job: JobId(3), until: at(30), digest: write(1).digest() };
     let running = Owner { digest: write(1).digest(), ..owner(JobState::Active, true) };
     let decision = decide(&write(1), Some(&closed), None, Some(&running), at(31));
-    assert_eq!(decision, Decision::Refuse(Admission::AlreadyQueued { job: 7 }));
+    assert_eq!(decision, Decision::Refuse(Admission::AlreadyQueued { job: JobId(7) }));
     let decision = decide(&write(2), Some(&closed), None, Some(&running), at(31));
-    assert_eq!(decision, Decision::Refuse(Admission::KeyReused { job: 7 }));
+    assert_eq!(decision, Decision::Refuse(Admission::KeyReused { job: JobId(7) }));
 }
 
 #[test]
@@ -68,12 +68,16 @@ fn debounce_extends_and_replaces_up_to_its_longest_wait_and_keeps_once_it_has_be
     let ask = |owner: Option<&Owner>, second| decide(&sync(mode), None, None, owner, at(second));
     assert_eq!(ask(None, 0), Decision::Insert { due: at(10), latest_start: Some(at(60)) });
     let winner = owner(JobState::Delayed, false);
-    assert_eq!(ask(Some(&winner), 5), Decision::Replace { job: 7, due: Some(at(15)) });
-    assert_eq!(ask(Some(&winner), 95), Decision::Replace { job: 7, due: Some(at(100)) });
+    assert_eq!(ask(Some(&winner), 5), Decision::Replace { job: JobId(7), due: Some(at(15)) });
+    assert_eq!(ask(Some(&winner), 95), Decision::Replace { job: JobId(7), due: Some(at(100)) });
     let due = owner(JobState::Waiting, false);
-    assert_eq!(ask(Some(&due), 120), Decision::Replace { job: 7, due: Some(at(120)) }, "it does not wait longer");
+    assert_eq!(
+        ask(Some(&due), 120),
+        Decision::Replace { job: JobId(7), due: Some(at(120)) },
+        "it does not wait longer"
+    );
     for begun in [owner(JobState::Active, true), owner(JobState::Delayed, true)] {
-        assert_eq!(ask(Some(&begun), 5), Decision::Keep { behind: 7, over: None });
+        assert_eq!(ask(Some(&begun), 5), Decision::Keep { behind: JobId(7), over: None });
     }
 }
 
@@ -84,8 +88,11 @@ fn keep_last_keeps_the_newest_behind_whatever_the_winner_does() {
     {
         let winner = owner(state, has_begun);
         let ask = |owner: &Owner| decide(&sync(Mode::KeepLast), None, None, Some(owner), at(0));
-        assert_eq!(ask(&winner), Decision::Keep { behind: 7, over: None });
-        assert_eq!(ask(&Owner { kept: Some(8), ..winner }), Decision::Keep { behind: 7, over: Some(8) });
+        assert_eq!(ask(&winner), Decision::Keep { behind: JobId(7), over: None });
+        assert_eq!(
+            ask(&Owner { kept: Some(JobId(8)), ..winner }),
+            Decision::Keep { behind: JobId(7), over: Some(JobId(8)) }
+        );
     }
 }
 
@@ -96,7 +103,7 @@ fn what_is_shut_refuses_but_a_flow_waits() {
     assert_eq!(decide(&ask, None, breaker, None, at(0)), Decision::Refuse(Admission::BreakerOpen { until: at(60) }));
     let paused = Some(Shut::Paused { until: None });
     assert_eq!(decide(&ask, None, paused, None, at(0)), Decision::Refuse(Admission::Paused { until: None }));
-    let child = NewJob { reason: Reason::Flow, parent: Some(1), ..ask };
+    let child = NewJob { reason: Reason::Flow, parent: Some(JobId(1)), ..ask };
     assert_eq!(decide(&child, None, breaker, None, at(0)), Decision::Insert { due: at(60), latest_start: None });
     assert_eq!(decide(&child, None, paused, None, at(0)), Decision::Insert { due: at(0), latest_start: None });
 }

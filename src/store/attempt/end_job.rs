@@ -7,14 +7,10 @@ use sea_orm::{DatabaseTransaction, EntityTrait, QueryFilter, prelude::*};
 use serde_json::Value as Json;
 
 use crate::{
-    domain::{ClaimedJob, Class, JobState, NextStep, Outcome, Timestamp, job::JobEvent},
+    domain::{ClaimedJob, Class, DocumentId, JobState, NextStep, Outcome, Phase, Timestamp, job::JobEvent},
     store::{
         StoreError, documents,
-        jobs::{
-            follow::{drop_upload, keep_window},
-            lease::SENT,
-            state::state_after,
-        },
+        jobs::follow::{drop_upload, keep_window},
         schema::entity,
     },
 };
@@ -47,12 +43,12 @@ pub(crate) async fn end_job(
     // a report that was kept for going on, and not a person's
     let is_own_fetch = job.document.is_some() && !job.reason.has_document();
     // the lease was checked, so the job is active
-    let state = state_after(JobState::Active.as_str(), event)?;
+    let state = JobState::Active.on(event)?;
     let mut update = entity::job::Entity::update_many()
         .col_expr(C::Owner, Expr::val(Option::<String>::None))
         .col_expr(C::Lease, Expr::val(job.lease + 1))
         .col_expr(C::State, Expr::val(state))
-        .col_expr(C::Outcome, Expr::val(end.outcome.map(Outcome::as_str)))
+        .col_expr(C::Outcome, Expr::val(end.outcome))
         .col_expr(C::Error, Expr::val(end.error))
         .col_expr(C::Result, Expr::val(end.result))
         .filter(C::Id.eq(job.id));
@@ -61,11 +57,11 @@ pub(crate) async fn end_job(
             drop_upload(tx, job.document, job.approves).await?;
             update = update.col_expr(C::FinishedAt, Expr::val(now));
             if is_own_fetch {
-                update = update.col_expr(C::DocumentId, Expr::val(Option::<i64>::None));
+                update = update.col_expr(C::DocumentId, Expr::val(Option::<DocumentId>::None));
             }
             if job.class == Class::Write && end.outcome != Some(Outcome::Doubtful) {
                 // it is known now whether the effect happened
-                let phase = end.outcome.is_some_and(Outcome::is_applied).then_some(SENT);
+                let phase = end.outcome.is_some_and(Outcome::is_applied).then_some(Phase::Done);
                 update = update.col_expr(C::Phase, Expr::val(phase));
             }
             if end.outcome == Some(Outcome::Doubtful) {
@@ -80,11 +76,11 @@ pub(crate) async fn end_job(
         }
         NextStep::RetryIn(pause) => {
             let due = now + Duration::from_std(pause).unwrap_or(Duration::zero());
-            update = update.col_expr(C::DueAt, Expr::val(due)).col_expr(C::Phase, Expr::val(Option::<String>::None));
+            update = update.col_expr(C::DueAt, Expr::val(due)).col_expr(C::Phase, Expr::val(Option::<Phase>::None));
             if is_own_fetch {
                 // what was kept for going on is read once; a retry fetches anew
                 drop_upload(tx, job.document, None).await?;
-                update = update.col_expr(C::DocumentId, Expr::val(Option::<i64>::None));
+                update = update.col_expr(C::DocumentId, Expr::val(Option::<DocumentId>::None));
             }
         }
         NextStep::GiveBack => {
@@ -92,7 +88,7 @@ pub(crate) async fn end_job(
             if end.kept.is_none() && is_own_fetch {
                 // it goes on nobody knows when: it fetches anew then
                 drop_upload(tx, job.document, None).await?;
-                update = update.col_expr(C::DocumentId, Expr::val(Option::<i64>::None));
+                update = update.col_expr(C::DocumentId, Expr::val(Option::<DocumentId>::None));
             }
             if let Some(bytes) = end.kept.filter(|_| job.document.is_none()) {
                 let document = documents::insert(tx, &bytes, now).await.map_err(&failed)?;

@@ -102,7 +102,7 @@ async fn finish_in(
     if let Some(bytes) = if is_download { end.document.take() } else { None } {
         let document = documents::insert(tx, &bytes, now).await;
         let result = end.result.get_or_insert_with(|| Json::Object(serde_json::Map::new()));
-        result["documentId"] = document.map_err(StoreError::while_doing("keep a document"))?.into();
+        result["documentId"] = serde_json::json!(document.map_err(StoreError::while_doing("keep a document"))?);
     }
     let kept = end.document.take().filter(|_| next == NextStep::GiveBack);
     let job_end = JobEnd { outcome: end.outcome, error: end.error.clone(), result: end.result.take(), kept };

@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::finish::Finished;
 use crate::{
-    domain::{ClaimedJob, Class, Counts, Held, JobId, JobState, NextStep, Outcome, Timestamp, job::JobEvent},
+    domain::{ClaimedJob, Class, Counts, JobId, JobState, Lease, NextStep, Outcome, Timestamp, job::JobEvent},
     store::{
         Inner, Store, StoreError,
         db::{
@@ -115,10 +115,10 @@ pub(crate) async fn work(inner: Weak<Inner>, mut ends: mpsc::Receiver<Ending>) {
         let stored = store.end_together(asked.clone()).await;
         for ((job, end, now), reply) in asked.into_iter().zip(replies) {
             let answer = match &stored {
-                Ok(Stored { done, .. }) if done.contains_key(&(job.id, job.lease)) => {
-                    Ok(Finished { counts: done[&(job.id, job.lease)], ..Finished::default() })
+                Ok(Stored { done, .. }) if done.contains_key(&job.held()) => {
+                    Ok(Finished { counts: done[&job.held()], ..Finished::default() })
                 }
-                Ok(stored) if stored.lost.contains(&(job.id, job.lease)) => {
+                Ok(stored) if stored.lost.contains(&job.held()) => {
                     Err(StoreError::LeaseLost { job: job.id, lease: job.lease })
                 }
                 // something waits behind it, it is being decided over, or one of them could not be stored: each by
@@ -141,8 +141,8 @@ pub(crate) async fn work(inner: Weak<Inner>, mut ends: mpsc::Receiver<Ending>) {
 /// again while its given-up attempt still ends.
 #[derive(Default)]
 struct Stored {
-    done: HashMap<Held, Counts>,
-    lost: HashSet<Held>,
+    done: HashMap<Lease<JobId>, Counts>,
+    lost: HashSet<Lease<JobId>>,
 }
 
 impl Store {
@@ -155,7 +155,7 @@ impl Store {
             Box::pin(async move {
                 let stored = end_in(tx, &types, asked).await?;
                 // before the commit, so that nobody who sees the end is answered from memory ...
-                inner.dedup.end(stored.done.keys().map(|(job, _)| *job));
+                inner.dedup.end(stored.done.keys().map(|held| held.id));
                 for key in &keys {
                     inner.dedup.forget(key);
                 }
@@ -187,23 +187,23 @@ async fn end_in(
         .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
         .select_only()
         .columns([C::Id, C::Lease, C::State])
-        .into_tuple::<(JobId, i64, String)>()
+        .into_tuple::<(JobId, i64, JobState)>()
         .all(tx)
         .await
         .map_err(&failed)?;
     // the lease of each that is ours to write; of one that does not run any more, none
-    let running = |state: &str| state == JobState::Active.as_str();
+    let running = |state: &JobState| *state == JobState::Active;
     let leases: HashMap<JobId, Option<i64>> =
         found.into_iter().map(|(id, lease, state)| (id, Some(lease).filter(|_| running(&state)))).collect();
     let ours = asked.into_iter().filter(|(job, ..)| leases.contains_key(&job.id));
     let (held, lost): (Vec<_>, Vec<_>) = ours.partition(|(job, ..)| leases[&job.id] == Some(job.lease));
-    let mut stored = Stored { lost: lost.iter().map(|(job, ..)| (job.id, job.lease)).collect(), ..Stored::default() };
+    let mut stored = Stored { lost: lost.iter().map(|(job, ..)| job.held()).collect(), ..Stored::default() };
     let busy = leave_more(tx, held.iter().map(|(job, ..)| job).collect()).await?;
     let plain = || held.iter().filter(|(job, ..)| !busy.contains(&job.id));
     let Some(now) = plain().map(|(_, _, now)| *now).max() else { return Ok(stored) };
-    let mut outcomes: BTreeMap<&'static str, Vec<JobId>> = BTreeMap::new();
+    let mut outcomes: HashMap<Option<Outcome>, Vec<JobId>> = HashMap::new();
     for (job, end, _) in plain() {
-        outcomes.entry(end.outcome.map_or("", Outcome::as_str)).or_default().push(job.id);
+        outcomes.entry(end.outcome).or_default().push(job.id);
     }
     let mut over = HashSet::new();
     for (outcome, ids) in outcomes {
@@ -219,7 +219,7 @@ async fn end_in(
             counts.orphans = orphans;
             warn_of_orphans(&mut end.notes, orphans, live, parent.sync_type.as_str());
         }
-        stored.done.insert((job.id, job.lease), counts);
+        stored.done.insert(job.held(), counts);
         runs.push(entity::sync_run::ActiveModel { id: Set(job.run), ..run_row(end, counts, None, now) });
     }
     // the runs began when they were claimed: their entries are there
@@ -231,7 +231,7 @@ async fn end_in(
 /// was being written until now may have said so.
 async fn end_jobs(
     tx: &DatabaseTransaction,
-    outcome: &'static str,
+    outcome: Option<Outcome>,
     ids: Vec<JobId>,
     now: Timestamp,
 ) -> Result<Vec<JobId>, StoreError> {
@@ -241,7 +241,7 @@ async fn end_jobs(
         .table(entity::job::Entity)
         .value(C::Owner, Option::<String>::None)
         .value(C::Lease, Expr::col(C::Lease).add(1))
-        .value(C::State, crate::store::jobs::state::state_after(JobState::Active.as_str(), JobEvent::Finished)?)
+        .value(C::State, JobState::Active.on(JobEvent::Finished)?)
         .value(C::Outcome, outcome)
         .value(C::FinishedAt, now)
         .and_where(among_ids(Expr::col(C::Id), ids, tx.get_database_backend()))

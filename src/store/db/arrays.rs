@@ -7,7 +7,7 @@ use sea_orm::{
 };
 
 use super::dialect;
-use crate::sync_type::ValueType;
+use crate::{domain::JobId, sync_type::ValueType};
 
 /// The text of a PostgreSQL array, made element by element.
 #[derive(Debug, Clone, Default)]
@@ -60,8 +60,8 @@ pub(crate) fn among_hashed<V: AsRef<str>>(
     is_one_of(column, value_type, values, backend, |name| format!("$1 IN (SELECT unnest(($2)::text::{name}[]))"))
 }
 
-/// Is `column` one of these numbers?
-pub(crate) fn among_ids(column: Expr, ids: impl IntoIterator<Item = i64>, backend: DbBackend) -> Expr {
+/// Is `column` one of these jobs?
+pub(crate) fn among_ids(column: Expr, ids: impl IntoIterator<Item = JobId>, backend: DbBackend) -> Expr {
     let ids: Vec<String> = ids.into_iter().map(|id| id.to_string()).collect();
     let ids = ids.join(",");
     match backend {

@@ -5,7 +5,7 @@ use std::{borrow::Cow, str::FromStr};
 
 use sea_orm::{
     ActiveModelTrait, ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, EntityName, EntityTrait, IdenStatic,
-    Iterable, QueryFilter, QueryTrait, Statement,
+    Iterable, QueryFilter, QueryTrait, Statement, TryGetable,
     sea_query::{Expr, ExprTrait, Value as Sql},
 };
 
@@ -19,7 +19,11 @@ type Column<A> = <<A as ActiveModelTrait>::Entity as EntityTrait>::Column;
 const ID: &str = "id";
 
 /// Inserts rows that set the same columns; answers their ids, in the order of the rows.
-pub(crate) async fn insert<A: ActiveModelTrait>(tx: &DatabaseTransaction, rows: Vec<A>) -> Result<Vec<i64>, DbErr> {
+pub(crate) async fn insert<A, Id>(tx: &DatabaseTransaction, rows: Vec<A>) -> Result<Vec<Id>, DbErr>
+where
+    A: ActiveModelTrait,
+    Id: TryGetable + Ord,
+{
     let mut answers = Vec::new();
     if tx.get_database_backend() == DbBackend::Postgres && !rows.is_empty() {
         let Source { names, taken, from, values } = source(&rows)?;
@@ -32,7 +36,7 @@ pub(crate) async fn insert<A: ActiveModelTrait>(tx: &DatabaseTransaction, rows: 
             answers.extend(tx.query_all(insert.returning_col(ID)).await?);
         }
     }
-    let mut ids = answers.iter().map(|row| row.try_get("", ID)).collect::<Result<Vec<i64>, _>>()?;
+    let mut ids = answers.iter().map(|row| row.try_get("", ID)).collect::<Result<Vec<Id>, _>>()?;
     // numbers are given in the order of the rows; answers may come in any
     ids.sort_unstable();
     Ok(ids)

@@ -2,7 +2,7 @@
 
 use sea_orm::{DbErr, RuntimeErr};
 
-use crate::domain::{item::IllegalItem, job::Illegal, text::on_record};
+use crate::domain::{ItemId, JobId, item::IllegalItem, job::Illegal, text::on_record};
 
 /// A store operation failed; nothing of it was stored.
 #[derive(Debug, thiserror::Error)]
@@ -22,7 +22,7 @@ pub enum StoreError {
     #[error("job {job} is no longer held under lease {lease}: the late write was refused")]
     LeaseLost {
         /// The job.
-        job: i64,
+        job: JobId,
         /// The lease number that the caller held.
         lease: i64,
     },
@@ -33,7 +33,7 @@ pub enum StoreError {
     #[error("item {item} is no longer held under lease {lease}: the late word was refused")]
     ItemLost {
         /// The item.
-        item: i64,
+        item: ItemId,
         /// The lease number that the caller held.
         lease: i64,
     },
@@ -44,7 +44,7 @@ pub enum StoreError {
     #[error("item {item} may have been delivered: look at the other side first, then say evenIfDone or discard it")]
     Doubtful {
         /// The item.
-        item: i64,
+        item: ItemId,
     },
     /// The key of a request was used before, for other changes.
     #[error("the key '{key}' was used before, for other changes")]
@@ -52,17 +52,13 @@ pub enum StoreError {
         /// The key.
         key: String,
     },
-    /// A stored text is none of those that may stand there: the row was not written by this version.
-    #[error("{table}, row {row}, {column}: '{found}' is not known")]
-    UnknownText {
-        /// The table.
-        table: &'static str,
-        /// The row's number.
-        row: i64,
-        /// The column.
-        column: &'static str,
-        /// What stands there.
-        found: String,
+    /// A stored value is none of those that may stand there: the row was not written by this version.
+    #[error("cannot {doing}: {what}")]
+    Unreadable {
+        /// What was attempted.
+        doing: &'static str,
+        /// The row, its column and what stands there.
+        what: String,
     },
     /// A stored thing does not exist.
     #[error("there is no {0}")]
@@ -70,15 +66,6 @@ pub enum StoreError {
     /// The runtime went away, or the operation panicked.
     #[error("a database operation was interrupted: {0}")]
     Interrupted(String),
-}
-
-/// What a stored name stands for: an unknown one is an error, never a default.
-pub(crate) fn known<T>(
-    (table, row, column): (&'static str, i64, &'static str),
-    found: &str,
-    from_name: impl Fn(&str) -> Option<T>,
-) -> Result<T, StoreError> {
-    from_name(found).ok_or_else(|| StoreError::UnknownText { table, row, column, found: found.to_owned() })
 }
 
 impl StoreError {
@@ -89,7 +76,10 @@ impl StoreError {
 
     /// For `map_err`: names what was attempted.
     pub(crate) fn while_doing(doing: &'static str) -> impl Fn(DbErr) -> Self {
-        move |error| StoreError::Database { doing, error }
+        move |error| match error {
+            DbErr::Type(what) => StoreError::Unreadable { doing, what },
+            error => StoreError::Database { doing, error },
+        }
     }
 
     /// Did a statement fail because of the values that it was given, and of nothing else?
@@ -113,29 +103,9 @@ impl StoreError {
             | StoreError::ItemLost { .. }
             | StoreError::IllegalItem(_)
             | StoreError::Doubtful { .. }
-            | StoreError::UnknownText { .. }
+            | StoreError::Unreadable { .. }
             | StoreError::KeyReused { .. }
             | StoreError::Missing(_) => false,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::{Class, Hold, Outcome, Reason, Stage};
-
-    #[test]
-    fn a_stored_name_that_nobody_knows_is_an_error_that_says_where_it_stands() {
-        let wrong = known(("job", 7, "reason"), "nonsense", Reason::from_name).unwrap_err().to_string();
-        for place in ["job", "7", "reason", "nonsense"] {
-            assert!(wrong.contains(place), "{wrong}");
-        }
-        // every name leads back to what it was written for
-        assert!(Reason::ALL.iter().all(|one| Reason::from_name(one.as_str()) == Some(*one)));
-        assert!(Class::ALL.iter().all(|one| Class::from_rank(one.rank()) == Some(*one)));
-        assert!(["open", "approved", "closed"].iter().all(|name| Hold::from_name(name).unwrap().as_str() == *name));
-        assert_eq!(Stage::from_name("apply"), Some(Stage::Apply));
-        assert_eq!((Stage::from_name("x"), Hold::from_name(""), Outcome::from_name("Held")), (None, None, None));
     }
 }

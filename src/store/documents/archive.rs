@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 
 use super::parts::{PART, insert};
 use crate::{
-    domain::{AgentId, RunId, SyncType, Timestamp},
+    domain::{AgentId, DocumentId, RunId, SyncType, Timestamp},
     store::{Store, StoreError, runs::query::was_applied_in, schema::entity},
 };
 
@@ -71,7 +71,7 @@ pub struct KeptReport {
 #[derive(Debug, sea_orm::FromQueryResult)]
 struct Head {
     id: i64,
-    run_id: Option<i64>,
+    run_id: Option<RunId>,
     sha256: String,
     size: i64,
     fetched_at: Timestamp,
@@ -352,7 +352,7 @@ impl Store {
         }
     }
 
-    async fn unpacked(&self, document: i64) -> Result<Vec<u8>, StoreError> {
+    async fn unpacked(&self, document: DocumentId) -> Result<Vec<u8>, StoreError> {
         let failed = |error: io::Error| StoreError::Interrupted(format!("a kept document cannot be unpacked: {error}"));
         let (_, parts) = self.document_stream(document).await?;
         let decoder = ZlibDecoder::new(Vec::new());
@@ -371,7 +371,7 @@ async fn forget(tx: &DatabaseTransaction, which: Condition) -> Result<u64, DbErr
     Ok(gone.exec(tx).await?.rows_affected)
 }
 
-async fn size_of(tx: &DatabaseTransaction, document: i64) -> Result<i64, DbErr> {
+async fn size_of(tx: &DatabaseTransaction, document: DocumentId) -> Result<i64, DbErr> {
     let size = entity::document::Entity::find_by_id(document).one(tx).await?;
     Ok(size.map_or(0, |row| row.size))
 }

@@ -7,7 +7,7 @@ use sea_orm::{ActiveValue::NotSet, DatabaseTransaction, DbErr, EntityTrait, Quer
 use sha2::{Digest, Sha256};
 
 use crate::{
-    domain::Timestamp,
+    domain::{DocumentId, Timestamp},
     store::{Store, StoreError, join, schema::entity},
 };
 
@@ -19,7 +19,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] if it cannot be stored.
-    pub async fn keep_document(&self, bytes: Vec<u8>, now: Timestamp) -> Result<i64, StoreError> {
+    pub async fn keep_document(&self, bytes: Vec<u8>, now: Timestamp) -> Result<DocumentId, StoreError> {
         let known = (Some(bytes.len() as u64), hex::encode(Sha256::digest(&bytes)));
         self.keep_document_from(Cursor::new(bytes), known, now).await
     }
@@ -37,7 +37,7 @@ impl Store {
         mut from: impl Read + Send + 'static,
         (expected, sha256): (Option<u64>, String),
         now: Timestamp,
-    ) -> Result<i64, StoreError> {
+    ) -> Result<DocumentId, StoreError> {
         let id = self
             .write_beside(move |tx| Box::pin(async move { insert_head(tx, 0, sha256, now).await.map_err(failed) }))
             .await?;
@@ -85,7 +85,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Missing`] if it was dropped.
-    pub async fn document(&self, id: i64) -> Result<Vec<u8>, StoreError> {
+    pub async fn document(&self, id: DocumentId) -> Result<Vec<u8>, StoreError> {
         let size = self.document_size(id).await?;
         let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or_default());
         for number in 0.. {
@@ -104,7 +104,7 @@ impl Store {
     /// [`StoreError::Missing`] if it was dropped; within the stream the same, if it is dropped meanwhile.
     pub async fn document_stream(
         &self,
-        id: i64,
+        id: DocumentId,
     ) -> Result<(u64, impl Stream<Item = Result<Vec<u8>, StoreError>> + use<>), StoreError> {
         let size = self.document_size(id).await?;
         let parts = stream::try_unfold((self.clone(), 0, size), move |(store, number, left)| async move {
@@ -118,7 +118,7 @@ impl Store {
         Ok((size, parts))
     }
 
-    async fn document_size(&self, id: i64) -> Result<u64, StoreError> {
+    async fn document_size(&self, id: DocumentId) -> Result<u64, StoreError> {
         self.read(move |db| {
             Box::pin(async move {
                 let found = entity::document::Entity::find_by_id(id).one(db).await;
@@ -129,7 +129,7 @@ impl Store {
         .await
     }
 
-    async fn document_part(&self, id: i64, number: i32) -> Result<Option<Vec<u8>>, StoreError> {
+    async fn document_part(&self, id: DocumentId, number: i32) -> Result<Option<Vec<u8>>, StoreError> {
         self.read(move |db| {
             Box::pin(async move {
                 let found = entity::document_part::Entity::find_by_id((id, number)).one(db).await;
@@ -141,7 +141,7 @@ impl Store {
 }
 
 /// Stores a document within a transaction of the caller's; answers its number.
-pub(crate) async fn insert(tx: &DatabaseTransaction, bytes: &[u8], now: Timestamp) -> Result<i64, DbErr> {
+pub(crate) async fn insert(tx: &DatabaseTransaction, bytes: &[u8], now: Timestamp) -> Result<DocumentId, DbErr> {
     let id = insert_head(tx, bytes.len() as u64, hex::encode(Sha256::digest(bytes)), now).await?;
     for (number, part) in (0..).zip(bytes.chunks(PART)) {
         insert_part(tx, id, number, part.to_vec()).await?;
@@ -149,24 +149,24 @@ pub(crate) async fn insert(tx: &DatabaseTransaction, bytes: &[u8], now: Timestam
     Ok(id)
 }
 
-async fn insert_head(tx: &DatabaseTransaction, size: u64, sha256: String, now: Timestamp) -> Result<i64, DbErr> {
+async fn insert_head(tx: &DatabaseTransaction, size: u64, sha256: String, now: Timestamp) -> Result<DocumentId, DbErr> {
     let size = i64::try_from(size).unwrap_or(i64::MAX);
     let row = entity::document::ActiveModel { id: NotSet, sha256: Set(sha256), size: Set(size), created_at: Set(now) };
     Ok(entity::document::Entity::insert(row).exec(tx).await?.last_insert_id)
 }
 
-async fn set_size(tx: &DatabaseTransaction, id: i64, size: u64) -> Result<(), DbErr> {
+async fn set_size(tx: &DatabaseTransaction, id: DocumentId, size: u64) -> Result<(), DbErr> {
     let size = i64::try_from(size).unwrap_or(i64::MAX);
     let update = entity::document::Entity::update_many().col_expr(entity::document::Column::Size, Expr::val(size));
     update.filter(entity::document::Column::Id.eq(id)).exec(tx).await.map(|_| ())
 }
 
-async fn insert_part(tx: &DatabaseTransaction, id: i64, number: i32, bytes: Vec<u8>) -> Result<(), DbErr> {
+async fn insert_part(tx: &DatabaseTransaction, id: DocumentId, number: i32, bytes: Vec<u8>) -> Result<(), DbErr> {
     let row = entity::document_part::ActiveModel { document_id: Set(id), number: Set(number), bytes: Set(bytes) };
     entity::document_part::Entity::insert(row).exec_without_returning(tx).await.map(|_| ())
 }
 
-fn missing(id: i64) -> StoreError {
+fn missing(id: DocumentId) -> StoreError {
     StoreError::Missing(format!("document {id}"))
 }
 

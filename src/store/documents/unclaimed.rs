@@ -3,7 +3,7 @@
 use sea_orm::{ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, prelude::*};
 
 use crate::{
-    domain::Timestamp,
+    domain::{DocumentId, Timestamp},
     store::{Store, StoreError, db::dialect, schema::entity},
 };
 
@@ -61,7 +61,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] if the statement fails.
-    pub async fn drop_document(&self, id: i64) -> Result<(), StoreError> {
+    pub async fn drop_document(&self, id: DocumentId) -> Result<(), StoreError> {
         self.write(move |tx| {
             Box::pin(async move {
                 let dropped = entity::document::Entity::delete_by_id(id).exec(tx).await;

@@ -227,8 +227,7 @@ impl AdmissionSnapshot {
                 *open = std::cmp::max(until, *open);
             }
             Kind::Owner => {
-                let state: String = row.try_get("", "other")?;
-                let state = JobState::from_name(&state).ok_or(DbErr::Type(format!("no job is '{state}'")))?;
+                let state = row.try_get::<JobState>("", "other")?;
                 let (latest_start, has_begun) = (moment("until")?, number()? != 0);
                 let owner = Owner { job: id()?, state, has_begun, latest_start, kept: None, digest: digest()? };
                 self.owners.insert(name()?, owner);
@@ -245,7 +244,7 @@ impl AdmissionSnapshot {
                     self.windows.insert(name, window);
                 }
             }
-            Kind::Root => drop(self.roots.insert(id()?, number()?)),
+            Kind::Root => drop(self.roots.insert(id()?, JobId(number()?))),
             Kind::Head => drop(self.heads.insert((row.try_get("", "other")?, name()?), (number()?, id()?))),
         }
         Ok(())

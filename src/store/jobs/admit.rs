@@ -10,7 +10,6 @@ use super::{
     dedup_cache::DedupCache,
     flow, lane,
     row::{delay_ms, row},
-    state::known_state,
 };
 use crate::{
     domain::{
@@ -248,7 +247,7 @@ impl Desk<'_> {
         self.note_due(state, due);
         let place = self.answers.len();
         // its number comes with the insert
-        self.answers.push(Admission::Accepted { job: 0 });
+        self.answers.push(Admission::Accepted { job: JobId::default() });
         let root = job.parent.map(|parent| self.facts.roots.get(&parent).copied().unwrap_or(parent));
         self.pending_keys.extend(job.dedup_key.clone());
         self.pending_keys.extend(job.window.as_ref().map(|window| window.key.clone()));
@@ -275,7 +274,7 @@ impl Desk<'_> {
         let ids = bulk::insert(self.tx, inserted).await.map_err(StoreError::while_doing("admit jobs"))?;
         for (id, (place, row)) in ids.into_iter().zip(&pending) {
             self.answers[*place] = Admission::Accepted { job: id };
-            self.remember(id, row)?;
+            self.remember(id, row);
         }
         Ok(())
     }
@@ -284,7 +283,7 @@ impl Desk<'_> {
     fn find_heads(&self, pending: &mut [(usize, entity::job::ActiveModel)]) -> Vec<JobId> {
         let mut best: HashMap<(String, String), (i64, usize)> = HashMap::new();
         for (number, (_, row)) in pending.iter().enumerate() {
-            if row.state.as_ref() == JobState::Waiting.as_str() {
+            if *row.state.as_ref() == JobState::Waiting {
                 let place = (*row.order_key.as_ref(), number);
                 best.entry(lane_of(row)).and_modify(|first| *first = place.min(*first)).or_insert(place);
             }
@@ -301,9 +300,9 @@ impl Desk<'_> {
         overtaken
     }
 
-    fn remember(&mut self, id: JobId, row: &entity::job::ActiveModel) -> Result<(), StoreError> {
+    fn remember(&mut self, id: JobId, row: &entity::job::ActiveModel) {
         let digest = row.payload_digest.as_ref().clone();
-        let state = known_state(row.state.as_ref())?;
+        let state = *row.state.as_ref();
         if let Some(key) = row.dedup_key.as_ref().clone().filter(|_| state != JobState::Kept) {
             let latest_start = *row.latest_start.as_ref();
             let owner = Owner { job: id, state, has_begun: false, latest_start, kept: None, digest: digest.clone() };
@@ -316,7 +315,6 @@ impl Desk<'_> {
         if let (Some(key), Some(until)) = (row.throttle_key.as_ref().clone(), *row.throttle_until.as_ref()) {
             self.facts.windows.insert(key, OpenWindow { job: id, until, digest });
         }
-        Ok(())
     }
 
     /// Gives a job that has not started the payload of `job`; answers its start.
@@ -324,14 +322,14 @@ impl Desk<'_> {
         let failed = StoreError::while_doing("replace a payload");
         let old = entity::job::Entity::find_by_id(id).one(self.tx).await.map_err(&failed)?;
         let old = old.ok_or_else(|| StoreError::Missing(format!("job {id}")))?;
-        let was = known_state(&old.state)?;
+        let was = old.state;
         let start = due.unwrap_or(old.due_at);
         let is_later = was != JobState::Kept && start > self.now;
         let accepted = if was == JobState::Kept { self.now } else { old.enqueued_at };
         let mut update = entity::job::Entity::update_many()
             .col_expr(C::Payload, Expr::val(job.payload.clone()))
             .col_expr(C::PayloadDigest, Expr::val(job.digest()))
-            .col_expr(C::Reason, Expr::val(job.reason.as_str()))
+            .col_expr(C::Reason, Expr::val(job.reason))
             .col_expr(C::Force, Expr::val(job.force))
             .col_expr(C::Priority, Expr::val(i32::from(job.priority)))
             .col_expr(C::OrderKey, Expr::val(job.class.order_key(job.priority, accepted)))
@@ -343,8 +341,7 @@ impl Desk<'_> {
         }
         if is_later {
             self.note_due(JobState::Delayed, start);
-            update =
-                update.col_expr(C::State, Expr::val(JobState::Delayed.as_str())).col_expr(C::IsNext, Expr::val(false));
+            update = update.col_expr(C::State, Expr::val(JobState::Delayed)).col_expr(C::IsNext, Expr::val(false));
         }
         update.exec(self.tx).await.map_err(failed)?;
         lane::refresh(self.tx, [id]).await?;

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::lane::{self, is};
 use crate::{
-    domain::{AgentId, Breaker, BreakerEvent, BreakerPolicy, Class, JobState, SourceReport, Timestamp},
+    domain::{AgentId, Breaker, BreakerEvent, BreakerPolicy, Class, JobState, SourceReport, Timestamp, job::JobEvent},
     store::{Store, StoreError, db::arrays::among_ids, schema::entity},
 };
 
@@ -163,15 +163,15 @@ async fn postpone(tx: &DatabaseTransaction, agent: &str, until: Timestamp) -> Re
     let mut rows = Vec::new();
     for waiting in lane::waiting() {
         let of_agent = entity::job::Entity::find().filter(waiting).filter(C::AgentId.eq(agent));
-        let asking = of_agent.filter(C::Class.ne(Class::Write.rank())).filter(C::DocumentId.is_null());
+        let asking = of_agent.filter(C::Class.ne(Class::Write)).filter(C::DocumentId.is_null());
         rows.extend(asking.all(tx).await.map_err(&failed)?);
     }
     for row in &rows {
-        crate::store::jobs::state::state_after(&row.state, crate::domain::job::JobEvent::Postponed)?;
+        row.state.on(JobEvent::Postponed)?;
     }
     for chunk in rows.chunks(500) {
         entity::job::Entity::update_many()
-            .col_expr(C::State, Expr::val(JobState::Delayed.as_str()))
+            .col_expr(C::State, Expr::val(JobState::Delayed))
             .col_expr(C::IsNext, Expr::val(false))
             .col_expr(C::DueAt, Expr::val(until))
             .filter(among_ids(Expr::col(C::Id), chunk.iter().map(|row| row.id), tx.get_database_backend()))

@@ -168,7 +168,7 @@ impl Choice {
     }
 
     fn consider(&mut self, row: Candidate) {
-        let has_place = self.any > 0 || (row.class != Class::Sync.rank() && self.urgent > 0);
+        let has_place = self.any > 0 || (row.class != Class::Sync && self.urgent > 0);
         let has_room = self.room.get(&row.job_type).is_none_or(|room| *room > 0);
         if !has_place || !has_room || self.chosen.iter().any(|one| one.agent_id == row.agent_id) {
             return;

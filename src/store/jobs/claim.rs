@@ -6,7 +6,6 @@ use super::{
     admission_snapshot::{AdmissionSnapshot, load},
     choose::{choose, may_bring},
     lane::{self, is},
-    state::state_after,
     take::take,
 };
 use crate::{
@@ -73,7 +72,7 @@ async fn promote_due(tx: &DatabaseTransaction, now: Timestamp) -> Result<(), Sto
         .await
         .map_err(&failed)?;
     entity::job::Entity::update_many()
-        .col_expr(C::State, Expr::val(state_after(JobState::Delayed.as_str(), JobEvent::Due)?))
+        .col_expr(C::State, Expr::val(JobState::Delayed.on(JobEvent::Due)?))
         .filter(among_ids(Expr::col(C::Id), due.iter().copied(), tx.get_database_backend()))
         .exec(tx)
         .await

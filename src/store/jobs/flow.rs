@@ -37,7 +37,7 @@ pub(crate) async fn still_lives(tx: &DatabaseTransaction, job: JobId) -> Result<
     // by its number alone, not through the index of all that lives
     let found = entity::job::Entity::find_by_id(job).lock_exclusive().one(tx).await;
     let found = found.map_err(StoreError::while_doing("look whether a job has ended"))?;
-    Ok(found.is_some_and(|row| row.state != JobState::Done.as_str()))
+    Ok(found.is_some_and(|row| row.state != JobState::Done))
 }
 
 /// A live job stands for a child of a flow: that ends when the job does. False if it has ended.

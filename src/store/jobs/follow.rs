@@ -8,12 +8,11 @@ use sea_orm::{DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect, prelud
 use super::{
     flow::{flows_of, is_in_flow},
     lane::{self, is},
-    state::{known_class, known_reason, state_after},
 };
 use crate::{
-    domain::{JobId, JobState, Outcome, RunId, Timestamp, job::JobEvent},
+    domain::{DocumentId, FlowOutcome, Hold, JobId, JobState, Outcome, RunId, Timestamp, job::JobEvent},
     store::{StoreError, schema::entity},
-    sync_type::{ChildFailure, SyncTypes},
+    sync_type::SyncTypes,
 };
 
 use entity::job::Column as C;
@@ -59,7 +58,7 @@ pub(crate) async fn follow(
             .select_only()
             .column(C::RootJobId)
             .distinct()
-            .into_tuple::<i64>()
+            .into_tuple::<JobId>()
             .all(tx)
             .await
             .map_err(&failed)?;
@@ -79,15 +78,15 @@ pub(crate) async fn start_kept(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let due = now + chrono::Duration::milliseconds(row.delay_ms);
-    let mut state = state_after(&row.state, JobEvent::Followed)?;
+    let mut state = row.state.on(JobEvent::Followed)?;
     if due > now {
-        state = state_after(state, JobEvent::Postponed)?;
+        state = state.on(JobEvent::Postponed)?;
     }
     let priority = u8::try_from(row.priority).unwrap_or(1);
     entity::job::Entity::update_many()
         .col_expr(C::State, Expr::val(state))
         .col_expr(C::DueAt, Expr::val(due))
-        .col_expr(C::OrderKey, Expr::val(known_class(row.id, row.class)?.order_key(priority, now)))
+        .col_expr(C::OrderKey, Expr::val(row.class.order_key(priority, now)))
         .filter(C::Id.eq(row.id))
         .exec(tx)
         .await
@@ -114,7 +113,7 @@ async fn end_flow(tx: &DatabaseTransaction, types: &SyncTypes, root: JobId, now:
         .filter(is_in_flow(root))
         .select_only()
         .columns([C::JobType, C::State, C::Outcome])
-        .into_tuple::<(String, String, Option<String>)>()
+        .into_tuple::<(String, JobState, Option<Outcome>)>()
         .all(tx)
         .await
         .map_err(&failed)?;
@@ -122,20 +121,13 @@ async fn end_flow(tx: &DatabaseTransaction, types: &SyncTypes, root: JobId, now:
         return Ok(());
     }
     let first = entity::job::Entity::find_by_id(root).one(tx).await.map_err(&failed)?;
-    let Some(first) = first.filter(|row| row.state == "done") else { return Ok(()) };
-    if children.iter().any(|(_, state, _)| state != "done") {
+    let Some(first) = first.filter(|row| row.state == JobState::Done) else { return Ok(()) };
+    if children.iter().any(|(_, state, _)| *state != JobState::Done) {
         return Ok(());
     }
-    let is_failure = |outcome: Option<&str>| outcome.and_then(Outcome::from_name).is_some_and(Outcome::is_failure);
-    let mut outcome = if is_failure(first.outcome.as_deref()) { "failed" } else { "completed" };
-    for (name, ..) in children.iter().filter(|(_, _, end)| is_failure(end.as_deref())) {
-        let policy = types.get(name).map(|spec| spec.on_failure).unwrap_or_default();
-        outcome = match (policy, outcome) {
-            (ChildFailure::Ignore, outcome) => outcome,
-            (_, "failed") | (ChildFailure::Fail, _) => "failed",
-            (ChildFailure::Errors, _) => "completed_with_errors",
-        };
-    }
+    let rule = |name: &str| types.get(name).map(|spec| spec.on_failure).unwrap_or_default();
+    let children = children.iter().map(|(name, _, outcome)| (rule(name), *outcome));
+    let outcome = FlowOutcome::of(first.outcome, children);
     entity::job::Entity::update_many()
         .col_expr(C::FlowOutcome, Expr::val(outcome))
         .col_expr(C::FlowFinishedAt, Expr::val(now))
@@ -150,10 +142,10 @@ async fn end_flow(tx: &DatabaseTransaction, types: &SyncTypes, root: JobId, now:
 /// a hold that it was to apply waits for a person again.
 pub(crate) async fn settle(tx: &DatabaseTransaction, row: &entity::job::Model) -> Result<(), StoreError> {
     drop_upload(tx, row.document_id, row.approves_run_id).await?;
-    if row.document_id.is_some() && !known_reason(row.id, &row.reason)?.has_document() {
+    if row.document_id.is_some() && !row.reason.has_document() {
         // it was kept for going on: a retry fetches anew
         entity::job::Entity::update_many()
-            .col_expr(C::DocumentId, Expr::val(Option::<i64>::None))
+            .col_expr(C::DocumentId, Expr::val(Option::<DocumentId>::None))
             .filter(C::Id.eq(row.id))
             .exec(tx)
             .await
@@ -161,9 +153,9 @@ pub(crate) async fn settle(tx: &DatabaseTransaction, row: &entity::job::Model) -
     }
     if let Some(held) = row.approves_run_id {
         entity::sync_run::Entity::update_many()
-            .col_expr(entity::sync_run::Column::Hold, Expr::val("open"))
+            .col_expr(entity::sync_run::Column::Hold, Expr::val(Hold::Open))
             .filter(entity::sync_run::Column::Id.eq(held))
-            .filter(entity::sync_run::Column::Hold.eq("approved"))
+            .filter(entity::sync_run::Column::Hold.eq(Hold::Approved))
             .exec(tx)
             .await
             .map_err(StoreError::while_doing("open a hold again"))?;
@@ -175,7 +167,7 @@ pub(crate) async fn settle(tx: &DatabaseTransaction, row: &entity::job::Model) -
 /// its hold.
 pub(crate) async fn drop_upload(
     tx: &DatabaseTransaction,
-    document: Option<i64>,
+    document: Option<DocumentId>,
     approves: Option<RunId>,
 ) -> Result<(), StoreError> {
     let Some(document) = document.filter(|_| approves.is_none()) else { return Ok(()) };

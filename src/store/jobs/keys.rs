@@ -55,7 +55,7 @@ impl Store {
                 let failed = StoreError::while_doing("remove a key");
                 let found = entity::job::Entity::find_by_id(job).one(tx).await.map_err(&failed)?;
                 let Some(row) = found else { return Ok(false) };
-                let is_owner = row.dedup_key.as_deref() == Some(key.as_str()) && row.state != "done";
+                let is_owner = row.dedup_key.as_deref() == Some(key.as_str()) && row.state != JobState::Done;
                 let has_window = row.throttle_key.as_deref() == Some(key.as_str());
                 let mut update = entity::job::Entity::update_many().filter(C::Id.eq(job));
                 if is_owner {
@@ -73,7 +73,7 @@ impl Store {
                 }
                 inner.dedup.end([job].into_iter());
                 // nothing is before the kept one any more, be it this one
-                let kept = if row.state == JobState::Kept.as_str() {
+                let kept = if row.state == JobState::Kept {
                     Some(row)
                 } else {
                     let kept = entity::job::Entity::find().filter(is(JobState::Kept)).filter(C::DedupKey.eq(key));

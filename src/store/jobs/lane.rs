@@ -79,7 +79,7 @@ pub(crate) async fn heads(
         .filter(among(Expr::col(C::AgentId), ValueType::Text, agents, tx.get_database_backend()))
         .select_only()
         .columns([C::Id, C::JobType, C::AgentId, C::OrderKey])
-        .into_tuple::<(i64, String, String, i64)>()
+        .into_tuple::<(JobId, String, String, i64)>()
         .all(tx)
         .await
         .map_err(StoreError::while_doing("find what is next"))?;

@@ -12,19 +12,15 @@ use super::{
     controls,
     follow::{Over, follow, keep_window, settle},
     lane::{self, is},
-    state::state_after,
 };
 use crate::{
-    domain::{ClaimedJob, Heartbeat, HeartbeatReport, Held, JobId, JobState, Outcome, Timestamp, job::JobEvent},
+    domain::{
+        ClaimedJob, Heartbeat, HeartbeatReport, JobId, JobState, Lease, Outcome, Phase, Timestamp, job::JobEvent,
+    },
     store::{Store, StoreError, schema::entity},
 };
 
 use entity::job::Column as C;
-
-/// An operation is about to have its effect: from here on it may have happened.
-const SENDING: &str = "sending";
-/// An operation has had its effect.
-pub(crate) const SENT: &str = "done";
 
 /// Does this attempt still hold its job? A lease's number rises whenever its job stops running, so that it says all;
 /// if the state were named as well, the database might go through all that runs.
@@ -46,6 +42,10 @@ struct Alive {
 }
 
 impl Alive {
+    fn held(&self) -> Lease<JobId> {
+        Lease { id: self.id, number: self.lease }
+    }
+
     /// For how long nothing was heard of it.
     fn quiet(&self, now: Timestamp) -> Option<Duration> {
         let last = [self.started_at, self.heartbeat_at].into_iter().flatten().max()?;
@@ -62,7 +62,7 @@ impl Store {
     pub async fn heartbeat(
         &self,
         owner: String,
-        running: Vec<Held>,
+        running: Vec<Lease<JobId>>,
         now: Timestamp,
     ) -> Result<HeartbeatReport, StoreError> {
         self.write_beside(move |tx| {
@@ -71,12 +71,12 @@ impl Store {
                 // a row that is locked is being written to by its own run, which is a heartbeat too
                 let mine = entity::job::Entity::find()
                     .filter(C::Owner.eq(owner.as_str()))
-                    .filter(C::Id.is_in(running.iter().map(|(id, _)| *id)))
+                    .filter(C::Id.is_in(running.iter().map(|job| job.id)))
                     .filter(is(JobState::Active))
                     .select_only()
                     .column(C::Id)
                     .lock_with_behavior(LockType::NoKeyUpdate, LockBehavior::SkipLocked)
-                    .into_tuple::<i64>()
+                    .into_tuple::<JobId>()
                     .all(tx)
                     .await
                     .map_err(&failed)?;
@@ -91,9 +91,8 @@ impl Store {
                 let active = entity::job::Entity::find().filter(is(JobState::Active)).order_by_asc(C::Id);
                 let rows = active.into_partial_model::<Alive>().all(tx).await.map_err(&failed)?;
                 let is_mine = |row: &&Alive| row.owner.as_deref() == Some(owner.as_str());
-                let held = |row: &Alive| (row.id, row.lease);
-                let mine: Vec<Held> = rows.iter().filter(is_mine).map(held).collect();
-                let stop = rows.iter().filter(is_mine).filter(|row| row.stop_requested).map(held).collect();
+                let mine: Vec<Lease<JobId>> = rows.iter().filter(is_mine).map(Alive::held).collect();
+                let stop = rows.iter().filter(is_mine).filter(|row| row.stop_requested).map(Alive::held).collect();
                 let pause = controls::pause_at(tx, now).await?;
                 let overtaken = entity::job::Entity::find()
                     .filter(is(JobState::Active))
@@ -105,8 +104,7 @@ impl Store {
                     .await
                     .map_err(&failed)?;
                 let beat = |row: &Alive| Heartbeat {
-                    id: row.id,
-                    lease: row.lease,
+                    lease: row.held(),
                     owner: row.owner.clone().unwrap_or_default(),
                     heartbeat: row.heartbeat,
                 };
@@ -116,7 +114,7 @@ impl Store {
                     pause,
                     limits: controls::limits(tx).await?,
                     stop,
-                    preempt: overtaken.iter().filter(|_| !is_emergency).map(held).collect(),
+                    preempt: overtaken.iter().filter(|_| !is_emergency).map(Alive::held).collect(),
                     lost: running.iter().filter(|job| !mine.contains(job)).copied().collect(),
                     active: rows.iter().map(beat).collect(),
                     quiet: rows.iter().filter_map(|row| Some((row.id, row.quiet(now)?))).collect(),
@@ -133,24 +131,19 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] if a statement fails.
-    pub async fn rescue(
-        &self,
-        job: JobId,
-        lease: i64,
-        heartbeat: i64,
-        now: Timestamp,
-    ) -> Result<Option<Outcome>, StoreError> {
+    pub async fn rescue(&self, dead: Heartbeat<JobId>, now: Timestamp) -> Result<Option<Outcome>, StoreError> {
+        let (Lease { id: job, number: lease }, heartbeat) = (dead.lease, dead.heartbeat);
         let (types, inner) = (self.types().clone(), self.inner.clone());
         self.write_ending(move |tx| {
             Box::pin(async move {
                 let failed = StoreError::while_doing("rescue a job");
                 let found = entity::job::Entity::find_by_id(job).lock_exclusive().one(tx).await.map_err(&failed)?;
-                let Some(row) =
-                    found.filter(|row| row.lease == lease && row.heartbeat == heartbeat && row.state == "active")
+                let Some(row) = found
+                    .filter(|row| row.lease == lease && row.heartbeat == heartbeat && row.state == JobState::Active)
                 else {
                     return Ok(None);
                 };
-                let is_doubtful = row.phase.as_deref() == Some(SENDING) && !row.repeatable;
+                let is_doubtful = row.phase == Some(Phase::Sending) && !row.repeatable;
                 let outcome = if is_doubtful { Outcome::Doubtful } else { Outcome::Lost };
                 let is_over = is_doubtful || row.stop_requested || row.attempt >= row.max_attempts;
                 let event = if is_over { JobEvent::Finished } else { JobEvent::Released };
@@ -158,12 +151,10 @@ impl Store {
                     .col_expr(C::Lease, Expr::val(lease + 1))
                     .col_expr(C::Owner, Expr::val(Option::<String>::None))
                     .col_expr(C::DueAt, Expr::val(now))
-                    .col_expr(C::State, Expr::val(state_after(&row.state, event)?))
+                    .col_expr(C::State, Expr::val(row.state.on(event)?))
                     .filter(C::Id.eq(job));
                 if is_over {
-                    update = update
-                        .col_expr(C::Outcome, Expr::val(outcome.as_str()))
-                        .col_expr(C::FinishedAt, Expr::val(now));
+                    update = update.col_expr(C::Outcome, Expr::val(outcome)).col_expr(C::FinishedAt, Expr::val(now));
                     if row.release_window && !is_doubtful {
                         update = update.col_expr(C::ThrottleUntil, Expr::val(Option::<Timestamp>::None));
                     }
@@ -173,7 +164,7 @@ impl Store {
                     keep_window(tx, job, now).await?;
                 }
                 entity::sync_run::Entity::update_many()
-                    .col_expr(entity::sync_run::Column::Outcome, Expr::val(outcome.as_str()))
+                    .col_expr(entity::sync_run::Column::Outcome, Expr::val(outcome))
                     .col_expr(entity::sync_run::Column::Error, Expr::val("the process that ran it died or froze"))
                     .col_expr(entity::sync_run::Column::FinishedAt, Expr::val(now))
                     .filter(entity::sync_run::Column::JobId.eq(job))
@@ -199,17 +190,22 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] if a statement fails.
-    pub async fn undo_claim(&self, (job, lease): Held, owner: String, now: Timestamp) -> Result<bool, StoreError> {
+    pub async fn undo_claim(
+        &self,
+        Lease { id: job, number: lease }: Lease<JobId>,
+        owner: String,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
         self.write(move |tx| {
             Box::pin(async move {
                 let failed = StoreError::while_doing("give a job back");
                 let found = entity::job::Entity::find_by_id(job).lock_exclusive().one(tx).await.map_err(&failed)?;
                 let is_held = |row: &entity::job::Model| {
-                    row.state == "active" && row.lease == lease && row.owner.as_deref() == Some(owner.as_str())
+                    row.state == JobState::Active && row.lease == lease && row.owner.as_deref() == Some(owner.as_str())
                 };
                 let Some(row) = found.filter(is_held) else { return Ok(false) };
                 entity::job::Entity::update_many()
-                    .col_expr(C::State, Expr::val(state_after(&row.state, JobEvent::Released)?))
+                    .col_expr(C::State, Expr::val(row.state.on(JobEvent::Released)?))
                     .col_expr(C::Lease, Expr::val(lease + 1))
                     .col_expr(C::Attempt, Expr::val(row.attempt - 1))
                     .col_expr(C::Owner, Expr::val(Option::<String>::None))
@@ -240,7 +236,7 @@ impl Store {
         self.write(move |tx| {
             Box::pin(async move {
                 let moved = entity::job::Entity::update_many()
-                    .col_expr(C::Phase, Expr::val(SENDING))
+                    .col_expr(C::Phase, Expr::val(Phase::Sending))
                     .filter(is_held(&job))
                     .exec(tx)
                     .await

@@ -15,7 +15,6 @@ pub(crate) mod lease;
 pub(crate) mod query;
 pub(crate) mod retry;
 pub(crate) mod row;
-pub(crate) mod state;
 pub(crate) mod stop;
 pub(crate) mod take;
 

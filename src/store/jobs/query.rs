@@ -4,14 +4,10 @@ use sea_orm::{EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, pre
 use serde::Serialize;
 use serde_json::Value as Json;
 
-use super::{
-    flow::is_in_flow,
-    lane,
-    state::{known_class, known_reason},
-};
+use super::{flow::is_in_flow, lane};
 use crate::{
-    domain::{AgentId, Class, JobId, JobState, JobType, Outcome, Reason, Timestamp},
-    store::{Store, StoreError, db::error::known, schema::entity},
+    domain::{AgentId, Class, FlowOutcome, JobId, JobState, JobType, Outcome, Phase, Reason, Timestamp},
+    store::{Store, StoreError, schema::entity},
 };
 
 use entity::job::Column as C;
@@ -46,13 +42,13 @@ pub struct Job {
     /// The first job of the flow.
     pub root_job_id: Option<JobId>,
     /// How its flow ended, of a flow's first job: `completed`, `completed_with_errors` or `failed`.
-    pub flow_outcome: Option<String>,
+    pub flow_outcome: Option<FlowOutcome>,
     /// Its in-flight key.
     pub dedup_key: Option<String>,
     /// All attempts together.
     pub max_attempts: i32,
     /// A write's: `sending` while its effect may have happened, `done` once it has.
-    pub phase: Option<String>,
+    pub phase: Option<Phase>,
     /// What an operation brought back.
     pub result: Option<Json>,
     /// Has someone asked it to stop?
@@ -71,7 +67,7 @@ pub struct Job {
 #[derive(Debug, Clone, Default)]
 pub struct JobQuery {
     /// Only this state.
-    pub state: Option<String>,
+    pub state: Option<JobState>,
     /// Only this type.
     pub sync_type: Option<String>,
     /// Only this class.
@@ -87,16 +83,15 @@ pub struct JobQuery {
 }
 
 impl Job {
-    fn read(row: entity::job::Model) -> Result<Self, StoreError> {
-        let outcome = |name: &String| known(("job", row.id, "outcome"), name, Outcome::from_name);
-        Ok(Self {
+    fn read(row: entity::job::Model) -> Self {
+        Self {
             id: row.id,
             job_type: row.job_type.into(),
-            class: known_class(row.id, row.class)?,
+            class: row.class,
             agent_id: row.agent_id.into(),
-            reason: known_reason(row.id, &row.reason)?,
-            state: known(("job", row.id, "state"), &row.state, JobState::from_name)?,
-            outcome: row.outcome.as_ref().map(outcome).transpose()?,
+            reason: row.reason,
+            state: row.state,
+            outcome: row.outcome,
             error: row.error,
             priority: row.priority,
             attempt: row.attempt,
@@ -112,7 +107,7 @@ impl Job {
             enqueued_at: row.enqueued_at,
             started_at: row.started_at,
             finished_at: row.finished_at,
-        })
+        }
     }
 }
 
@@ -125,7 +120,7 @@ impl Store {
         self.read(move |db| {
             Box::pin(async move {
                 let row = entity::job::Entity::find_by_id(id).one(db).await;
-                row.map_err(StoreError::while_doing("read a job"))?.map(Job::read).transpose()
+                Ok(row.map_err(StoreError::while_doing("read a job"))?.map(Job::read))
             })
         })
         .await
@@ -135,7 +130,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] if the query fails.
-    pub async fn job_counts(&self) -> Result<Vec<(JobType, String, i64)>, StoreError> {
+    pub async fn job_counts(&self) -> Result<Vec<(JobType, JobState, i64)>, StoreError> {
         self.read(|db| {
             Box::pin(async move {
                 let mut rows = Vec::new();
@@ -149,7 +144,7 @@ impl Store {
                         .column_as(C::Id.count(), "jobs")
                         .group_by(C::JobType)
                         .group_by(C::State)
-                        .into_tuple::<(String, String, i64)>()
+                        .into_tuple::<(String, JobState, i64)>()
                         .all(db);
                     rows.extend(counted.await.map_err(StoreError::while_doing("count the jobs"))?);
                 }
@@ -170,14 +165,14 @@ impl Store {
                     .apply_if(wanted.state, |query, state| query.filter(C::State.eq(state)))
                     .apply_if(wanted.sync_type, |query, name| query.filter(C::JobType.eq(name)))
                     .apply_if(wanted.agent, |query, agent| query.filter(C::AgentId.eq(agent)))
-                    .apply_if(wanted.class, |query, class| query.filter(C::Class.eq(class.rank())))
+                    .apply_if(wanted.class, |query, class| query.filter(C::Class.eq(class)))
                     .apply_if(wanted.root, |query, id| query.filter(is_in_flow(id)))
                     .apply_if(wanted.before, |query, id| query.filter(C::Id.lt(id)))
                     .order_by_desc(C::Id)
                     .limit(wanted.limit)
                     .all(db)
                     .await;
-                rows.map_err(StoreError::while_doing("list the jobs"))?.into_iter().map(Job::read).collect()
+                Ok(rows.map_err(StoreError::while_doing("list the jobs"))?.into_iter().map(Job::read).collect())
             })
         })
         .await

@@ -5,11 +5,10 @@ use sea_orm::{DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySe
 use super::{
     flow::flows_of,
     lane::{self, is_live},
-    state::{known_class, state_after},
 };
 use crate::{
-    domain::{JobId, JobState, Outcome, Retry, Timestamp, job::JobEvent},
-    store::{Store, StoreError, db::error::known, schema::entity},
+    domain::{DocumentId, FlowOutcome, JobId, JobState, Outcome, Phase, Retry, Timestamp, job::JobEvent},
+    store::{Store, StoreError, schema::entity},
 };
 
 use entity::job::Column as C;
@@ -31,20 +30,19 @@ impl Store {
                 if let Some(refused) = refuse_retry(tx, &row, even_if_done, now).await? {
                     return Ok(refused);
                 }
-                let class = known_class(row.id, row.class)?;
                 let priority = u8::try_from(row.priority).unwrap_or(1);
                 entity::job::Entity::update_many()
-                    .col_expr(C::State, Expr::val(state_after(&row.state, JobEvent::Retried)?))
-                    .col_expr(C::Outcome, Expr::val(Option::<String>::None))
+                    .col_expr(C::State, Expr::val(row.state.on(JobEvent::Retried)?))
+                    .col_expr(C::Outcome, Expr::val(Option::<Outcome>::None))
                     .col_expr(C::Error, Expr::val(Option::<String>::None))
                     .col_expr(C::FinishedAt, Expr::val(Option::<Timestamp>::None))
-                    .col_expr(C::Phase, Expr::val(Option::<String>::None))
-                    .col_expr(C::FlowOutcome, Expr::val(Option::<String>::None))
+                    .col_expr(C::Phase, Expr::val(Option::<Phase>::None))
+                    .col_expr(C::FlowOutcome, Expr::val(Option::<FlowOutcome>::None))
                     .col_expr(C::StopRequested, Expr::val(false))
                     .col_expr(C::Attempt, Expr::val(0))
                     .col_expr(C::DueAt, Expr::val(now))
                     .col_expr(C::EnqueuedAt, Expr::val(now))
-                    .col_expr(C::OrderKey, Expr::val(class.order_key(priority, now)))
+                    .col_expr(C::OrderKey, Expr::val(row.class.order_key(priority, now)))
                     .filter(C::Id.eq(job))
                     .exec(tx)
                     .await
@@ -54,7 +52,7 @@ impl Store {
                 if !flows.is_empty() {
                     // what it belongs to is under way again
                     entity::job::Entity::update_many()
-                        .col_expr(C::FlowOutcome, Expr::val(Option::<String>::None))
+                        .col_expr(C::FlowOutcome, Expr::val(Option::<FlowOutcome>::None))
                         .filter(C::Id.is_in(flows))
                         .exec(tx)
                         .await
@@ -76,20 +74,19 @@ async fn refuse_retry(
     now: Timestamp,
 ) -> Result<Option<Retry>, StoreError> {
     let failed = StoreError::while_doing("retry a job");
-    if row.state != JobState::Done.as_str() {
+    if row.state != JobState::Done {
         return Ok(Some(Retry::NotOver));
     }
-    let outcome = |name| known(("job", row.id, "outcome"), name, Outcome::from_name);
-    let outcome = row.outcome.as_deref().map(outcome).transpose()?;
-    if outcome.is_some_and(Outcome::is_applied) {
+    if row.outcome.is_some_and(Outcome::is_applied) {
         return Ok(Some(Retry::Succeeded));
     }
-    if outcome == Some(Outcome::Doubtful) && !even_if_done {
+    if row.outcome == Some(Outcome::Doubtful) && !even_if_done {
         return Ok(Some(Retry::Doubtful));
     }
     if let Some(document) = row.document_id {
         let kept = entity::document::Entity::find_by_id(document).select_only();
-        let kept = kept.column(entity::document::Column::Id).into_tuple::<i64>().one(tx).await.map_err(&failed)?;
+        let kept =
+            kept.column(entity::document::Column::Id).into_tuple::<DocumentId>().one(tx).await.map_err(&failed)?;
         if kept.is_none() || row.approves_run_id.is_some() {
             return Ok(Some(Retry::DocumentGone));
         }

@@ -29,10 +29,10 @@ pub(crate) fn row(
     entity::job::ActiveModel {
         id: NotSet,
         job_type: Set(job.job_type.to_string()),
-        class: Set(job.class.rank()),
+        class: Set(job.class),
         agent_id: Set(job.agent.to_string()),
-        reason: Set(job.reason.as_str().to_owned()),
-        state: Set(state.as_str().to_owned()),
+        reason: Set(job.reason),
+        state: Set(state),
         outcome: Set(None),
         error: Set(None),
         dedup_key: Set(job.dedup_key.clone()),

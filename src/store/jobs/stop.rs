@@ -9,7 +9,6 @@ use sea_orm::{
 use super::{
     follow::{Over, follow, settle},
     lane::{self, is},
-    state::state_after,
 };
 use crate::{
     domain::{JobId, JobSelector, JobState, Outcome, Timestamp, job::JobEvent},
@@ -69,7 +68,7 @@ impl Store {
 /// nothing follows a winner that is removed with it.
 async fn mark_stopped(tx: &DatabaseTransaction, meant: JobSelector) -> Result<(Vec<JobId>, Vec<JobId>), StoreError> {
     let failed = StoreError::while_doing("stop jobs");
-    let ids = |those| of(&meant).filter::<SimpleExpr>(those).select_only().column(C::Id).into_tuple::<i64>();
+    let ids = |those| of(&meant).filter::<SimpleExpr>(those).select_only().column(C::Id).into_tuple::<JobId>();
     let running =
         if meant.only_waiting { Vec::new() } else { ids(is(JobState::Active)).all(tx).await.map_err(&failed)? };
     mark_active(tx, running.clone()).await?;
@@ -97,21 +96,21 @@ fn of(meant: &JobSelector) -> Select<entity::job::Entity> {
     entity::job::Entity::find()
         .apply_if(meant.job, |query, id| query.filter(C::Id.eq(id)))
         .apply_if(meant.job_type.clone(), |query, name| query.filter(C::JobType.eq(name.as_str())))
-        .apply_if(meant.class, |query, class| query.filter(C::Class.eq(class.rank())))
+        .apply_if(meant.class, |query, class| query.filter(C::Class.eq(class)))
 }
 
 /// Takes jobs that have not started out of the queue. One that never ran opens its throttle window.
 async fn remove(tx: &DatabaseTransaction, rows: &[entity::job::Model], now: Timestamp) -> Result<(), StoreError> {
     let failed = StoreError::while_doing("remove jobs");
     for row in rows {
-        state_after(&row.state, JobEvent::Removed)?;
+        row.state.on(JobEvent::Removed)?;
         settle(tx, row).await?;
     }
     let meant = || entity::job::Entity::update_many().filter(C::Id.is_in(rows.iter().map(|row| row.id)));
     meant()
-        .col_expr(C::State, Expr::val(JobState::Done.as_str()))
+        .col_expr(C::State, Expr::val(JobState::Done))
         .col_expr(C::IsNext, Expr::val(false))
-        .col_expr(C::Outcome, Expr::val(Outcome::Removed.as_str()))
+        .col_expr(C::Outcome, Expr::val(Outcome::Removed))
         .col_expr(C::FinishedAt, Expr::val(now))
         .exec(tx)
         .await

@@ -5,12 +5,9 @@ use sea_orm::{
     sea_query::ExprTrait,
 };
 
-use super::{
-    lane,
-    state::{known_class, known_reason, state_after},
-};
+use super::lane;
 use crate::{
-    domain::{ClaimedJob, JobId, JobState, RunId, Timestamp, job::JobEvent},
+    domain::{ClaimedJob, Class, DocumentId, JobId, JobState, Outcome, Reason, RunId, Timestamp, job::JobEvent},
     store::{
         StoreError,
         db::{arrays::among_ids, bulk},
@@ -27,10 +24,10 @@ use entity::job::Column as C;
 pub(crate) struct Candidate {
     pub id: JobId,
     pub job_type: String,
-    pub class: i16,
+    pub class: Class,
     pub agent_id: String,
-    pub reason: String,
-    pub state: String,
+    pub reason: Reason,
+    pub state: JobState,
     pub force: bool,
     pub order_key: i64,
     pub attempt: i32,
@@ -38,7 +35,7 @@ pub(crate) struct Candidate {
     pub repeatable: bool,
     pub payload: Option<serde_json::Value>,
     pub dedup_key: Option<String>,
-    pub document_id: Option<i64>,
+    pub document_id: Option<DocumentId>,
     pub approves_run_id: Option<RunId>,
     pub lease: i64,
     pub enqueued_at: Timestamp,
@@ -60,16 +57,16 @@ pub(crate) async fn take(
         return Ok(Vec::new());
     }
     for row in &rows {
-        state_after(&row.state, JobEvent::Claimed)?;
+        row.state.on(JobEvent::Claimed)?;
     }
     entity::job::Entity::update_many()
-        .col_expr(C::State, Expr::val(JobState::Active.as_str()))
+        .col_expr(C::State, Expr::val(JobState::Active))
         .col_expr(C::IsNext, Expr::val(false))
         .col_expr(C::Lease, Expr::col(C::Lease).add(1))
         .col_expr(C::Attempt, Expr::col(C::Attempt).add(1))
         .col_expr(C::Owner, Expr::val(owner))
         .col_expr(C::StartedAt, Expr::val(now))
-        .col_expr(C::Outcome, Expr::val(Option::<String>::None))
+        .col_expr(C::Outcome, Expr::val(Option::<Outcome>::None))
         .col_expr(C::Error, Expr::val(Option::<String>::None))
         .filter(among_ids(Expr::col(C::Id), rows.iter().map(|row| row.id), tx.get_database_backend()))
         .exec(tx)
@@ -83,9 +80,9 @@ pub(crate) async fn take(
             run,
             lease: row.lease + 1,
             job_type: row.job_type.into(),
-            class: known_class(row.id, row.class)?,
+            class: row.class,
             agent: row.agent_id.into(),
-            reason: known_reason(row.id, &row.reason)?,
+            reason: row.reason,
             force: row.force,
             attempt: (row.attempt + 1).unsigned_abs(),
             max_attempts: row.max_attempts.unsigned_abs(),
@@ -111,7 +108,7 @@ async fn begin_runs(
         job_id: Set(job.id),
         sync_type: Set(job.job_type.clone()),
         agent_id: Set(job.agent_id.clone()),
-        reason: Set(job.reason.clone()),
+        reason: Set(job.reason),
         attempt: Set(job.attempt + 1),
         spec_fingerprint: Set(types.get(&job.job_type).map_or("", |spec| spec.fingerprint.as_str()).to_owned()),
         started_at: Set(now),

@@ -8,7 +8,7 @@ use sea_orm::{
 
 use super::{C, CHUNK, Entity, Key, Model, is, item, of_keys, status_after, still_held};
 use crate::{
-    domain::{Heartbeat, Held, Item, ItemStatus, Timestamp, item::ItemEvent},
+    domain::{Action, Heartbeat, Item, ItemId, ItemStatus, Lease, Timestamp, item::ItemEvent},
     store::{Store, StoreError, schema::entity},
 };
 
@@ -46,7 +46,11 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] if a statement fails.
-    pub async fn item_heartbeat(&self, owner: String, in_hand: Vec<Held>) -> Result<Vec<Heartbeat>, StoreError> {
+    pub async fn item_heartbeat(
+        &self,
+        owner: String,
+        in_hand: Vec<Lease<ItemId>>,
+    ) -> Result<Vec<Heartbeat<ItemId>>, StoreError> {
         if in_hand.is_empty() {
             // nothing to write: nothing waits for a commit
             return self.read(|db| Box::pin(beats(db))).await;
@@ -70,19 +74,18 @@ impl Store {
 }
 
 /// Everyone's heartbeats; what the items are about is not looked at.
-async fn beats(db: &impl ConnectionTrait) -> Result<Vec<Heartbeat>, StoreError> {
+async fn beats(db: &impl ConnectionTrait) -> Result<Vec<Heartbeat<ItemId>>, StoreError> {
     let rows = Entity::find()
         .filter(is(ItemStatus::Processing))
         .order_by_asc(C::Id)
         .select_only()
         .columns([C::Id, C::Lease, C::Owner, C::Heartbeat])
-        .into_tuple::<(i64, i64, Option<String>, i64)>()
+        .into_tuple::<(ItemId, i64, Option<String>, i64)>()
         .all(db)
         .await
         .map_err(StoreError::while_doing("look who delivers items"))?;
-    let beat = |(id, lease, owner, heartbeat): (i64, i64, Option<String>, i64)| Heartbeat {
-        id,
-        lease,
+    let beat = |(id, number, owner, heartbeat): (_, _, Option<String>, _)| Heartbeat {
+        lease: Lease { id, number },
         owner: owner.unwrap_or_default(),
         heartbeat,
     };
@@ -123,16 +126,16 @@ async fn claim_in(tx: &DatabaseTransaction, claim: &ItemClaim, now: Timestamp) -
     let claimed = |row: Model| {
         let known = rows.get(&(row.model.clone(), row.record_id.clone())).copied();
         let (lease, sheet_row_index) = (row.lease + 1, row.sheet_row_index.or(known));
-        Ok(Item { status: ItemStatus::Processing, lease, sheet_row_index, ..item(row)? })
+        Item { status: ItemStatus::Processing, lease, sheet_row_index, ..item(row) }
     };
-    let mut items: Vec<Item> = found.into_iter().map(claimed).collect::<Result<_, StoreError>>()?;
+    let mut items: Vec<Item> = found.into_iter().map(claimed).collect();
     items.sort_by_key(|item| (item.created_at, item.id));
     Ok(ClaimedItems { items, next_due })
 }
 
 /// Where the records of these items are at the other side, as far as earlier deliveries have told.
 async fn rows_of(tx: &DatabaseTransaction, found: &[Model]) -> Result<HashMap<Key, i64>, StoreError> {
-    let asks = |row: &&Model| row.sheet_row_index.is_none() && row.action != "CREATE";
+    let asks = |row: &&Model| row.sheet_row_index.is_none() && row.action != Action::Create;
     let keys: Vec<Key> = found.iter().filter(asks).map(|row| (row.model.clone(), row.record_id.clone())).collect();
     let mut rows = HashMap::new();
     for chunk in keys.chunks(CHUNK) {

@@ -8,10 +8,10 @@ use sea_orm::{
     sea_query::{ExprTrait, OnConflict},
 };
 
-use super::{C, CHUNK, Entity, Key, Model, advance, is, status, status_after, still_held};
+use super::{C, CHUNK, Entity, Key, Model, advance, is, status_after, still_held};
 use crate::{
     domain::{
-        Action, Heartbeat, Held, ItemId, ItemStatus, Timestamp,
+        Action, Heartbeat, ItemId, ItemStatus, Lease, Timestamp,
         clock::after,
         item::{AfterFailure, Failure, ItemEvent, after_failure},
         text::on_record,
@@ -31,13 +31,13 @@ const DIED: &str = "the process that delivered it died or froze";
 
 /// What the other side has, each under the lease that it was claimed with; and where its record is there, if
 /// that was told.
-pub type ItemsDone = Vec<(Held, Option<i64>)>;
+pub type ItemsDone = Vec<(Lease<ItemId>, Option<i64>)>;
 
 /// A delivery that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Undelivered {
     /// The item, and the lease that it was claimed with.
-    pub held: Held,
+    pub held: Lease<ItemId>,
     /// What is known.
     pub failure: Failure,
     /// Why; it is kept as [`on_record`] has it.
@@ -46,13 +46,13 @@ pub struct Undelivered {
     pub not_before: Option<Timestamp>,
 }
 
-fn lost((id, lease): Held) -> StoreError {
-    StoreError::ItemLost { item: id, lease }
+fn lost(Lease { id, number }: Lease<ItemId>) -> StoreError {
+    StoreError::ItemLost { item: id, lease: number }
 }
 
 /// Held under just this lease.
-fn held((id, lease): Held) -> Expr {
-    C::Id.eq(id).and(C::Lease.eq(lease)).and(is(ItemStatus::Processing))
+fn held(Lease { id, number }: Lease<ItemId>) -> Expr {
+    C::Id.eq(id).and(C::Lease.eq(number)).and(is(ItemStatus::Processing))
 }
 
 impl Store {
@@ -61,7 +61,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] if a statement fails; then none was marked.
-    pub async fn complete_items(&self, done: ItemsDone, now: Timestamp) -> Result<Vec<Held>, StoreError> {
+    pub async fn complete_items(&self, done: ItemsDone, now: Timestamp) -> Result<Vec<Lease<ItemId>>, StoreError> {
         self.write(move |tx| Box::pin(async move { complete_in(tx, done, now).await })).await
     }
 
@@ -89,7 +89,7 @@ impl Store {
     /// [`StoreError`] if a statement fails.
     pub async fn release_items(
         &self,
-        items: Vec<Held>,
+        items: Vec<Lease<ItemId>>,
         why: Option<String>,
         until: Timestamp,
     ) -> Result<(), StoreError> {
@@ -117,11 +117,11 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] if a statement fails.
-    pub async fn rescue_item(&self, dead: Heartbeat, jitter: f64, now: Timestamp) -> Result<bool, StoreError> {
+    pub async fn rescue_item(&self, dead: Heartbeat<ItemId>, jitter: f64, now: Timestamp) -> Result<bool, StoreError> {
         self.write(move |tx| {
             Box::pin(async move {
                 let failed = StoreError::while_doing("rescue an item");
-                let found = Entity::find().filter(held((dead.id, dead.lease))).filter(C::Heartbeat.eq(dead.heartbeat));
+                let found = Entity::find().filter(held(dead.lease)).filter(C::Heartbeat.eq(dead.heartbeat));
                 let Some(row) = found.one(tx).await.map_err(failed)? else { return Ok(false) };
                 fail_in(tx, &row, &died(&row), jitter, now).await?;
                 Ok(true)
@@ -138,12 +138,12 @@ impl Store {
     pub async fn reset_stuck_items(
         &self,
         before: Timestamp,
-        in_hand: Vec<Held>,
+        in_hand: Vec<Lease<ItemId>>,
         now: Timestamp,
     ) -> Result<u64, StoreError> {
         self.write(move |tx| {
             Box::pin(async move {
-                let alive: Vec<ItemId> = in_hand.into_iter().map(|(id, _)| id).collect();
+                let alive: Vec<ItemId> = in_hand.into_iter().map(|held| held.id).collect();
                 let stuck = Entity::find()
                     .filter(is(ItemStatus::Processing))
                     .filter(C::ClaimedAt.lt(before))
@@ -170,7 +170,7 @@ impl Store {
         self.write(move |tx| {
             Box::pin(async move {
                 let row = find(tx, id).await?;
-                let status = status_after(status(&row)?, ItemEvent::Redriven)?;
+                let status = status_after(row.status, ItemEvent::Redriven)?;
                 if row.doubtful && !row.repeatable && !even_if_done {
                     return Err(StoreError::Doubtful { item: id });
                 }
@@ -200,7 +200,7 @@ impl Store {
                             .limit(REDRIVEN_AT_ONCE)
                             .select_only()
                             .column(C::Id)
-                            .into_tuple::<i64>()
+                            .into_tuple::<ItemId>()
                             .all(tx)
                             .await
                             .map_err(StoreError::while_doing("look for failed items"))?;
@@ -229,7 +229,7 @@ impl Store {
                 let before = row.last_error.as_deref().unwrap_or("no error");
                 let note = on_record(&format!("discarded by {by}; before: {before}"));
                 Entity::update_many()
-                    .col_expr(C::Status, Expr::val(status_after(status(&row)?, ItemEvent::Discarded)?))
+                    .col_expr(C::Status, Expr::val(status_after(row.status, ItemEvent::Discarded)?))
                     .col_expr(C::IsNext, Expr::val(false))
                     .col_expr(C::LastError, Expr::val(note))
                     .col_expr(C::ProcessedAt, Expr::val(now))
@@ -261,7 +261,7 @@ impl Store {
                             .limit(FORGOTTEN_AT_ONCE)
                             .select_only()
                             .column(C::Id)
-                            .into_tuple::<i64>();
+                            .into_tuple::<ItemId>();
                         let ids = old.all(tx).await.map_err(&failed)?;
                         let gone = Entity::delete_many().filter(C::Id.is_in(ids)).exec(tx).await;
                         Ok(gone.map_err(failed)?.rows_affected)
@@ -277,7 +277,8 @@ impl Store {
 }
 
 fn died(row: &Model) -> Undelivered {
-    let (held, error) = ((row.id, row.lease), DIED.to_owned());
+    let held = Lease { id: row.id, number: row.lease };
+    let error = DIED.to_owned();
     Undelivered { held, failure: Failure::Unknown, error, not_before: None }
 }
 
@@ -286,7 +287,12 @@ async fn find(tx: &DatabaseTransaction, id: ItemId) -> Result<Model, StoreError>
     row.ok_or_else(|| StoreError::Missing(format!("item {id}")))
 }
 
-async fn redrive(tx: &DatabaseTransaction, ids: Vec<i64>, status: &str, now: Timestamp) -> Result<(), StoreError> {
+async fn redrive(
+    tx: &DatabaseTransaction,
+    ids: Vec<ItemId>,
+    status: ItemStatus,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     Entity::update_many()
         .col_expr(C::Status, Expr::val(status))
         .col_expr(C::Retries, Expr::val(0))
@@ -299,10 +305,14 @@ async fn redrive(tx: &DatabaseTransaction, ids: Vec<i64>, status: &str, now: Tim
         .map_err(StoreError::while_doing("redrive items"))
 }
 
-async fn complete_in(tx: &DatabaseTransaction, done: ItemsDone, now: Timestamp) -> Result<Vec<Held>, StoreError> {
+async fn complete_in(
+    tx: &DatabaseTransaction,
+    done: ItemsDone,
+    now: Timestamp,
+) -> Result<Vec<Lease<ItemId>>, StoreError> {
     let failed = StoreError::while_doing("complete items");
     let mut completed: BTreeMap<ItemId, Model> = BTreeMap::new();
-    let meant: Vec<Held> = done.iter().map(|(held, _)| *held).collect();
+    let meant: Vec<Lease<ItemId>> = done.iter().map(|(held, _)| *held).collect();
     for chunk in still_held(tx, &meant).await?.chunks(CHUNK) {
         let rows = Entity::update_many()
             .col_expr(C::Status, Expr::val(status_after(ItemStatus::Processing, ItemEvent::Delivered)?))
@@ -316,21 +326,21 @@ async fn complete_in(tx: &DatabaseTransaction, done: ItemsDone, now: Timestamp) 
             .map_err(&failed)?;
         completed.extend(rows.into_iter().map(|row| (row.id, row)));
     }
-    for ((id, _), told) in &done {
-        if let Some(row) = completed.get(id) {
+    for (held, told) in &done {
+        if let Some(row) = completed.get(&held.id) {
             keep_row(tx, row, *told).await?;
         }
     }
     advance(tx, completed.values().map(|row| (row.model.clone(), row.record_id.clone())).collect::<BTreeSet<Key>>())
         .await?;
-    Ok(done.into_iter().map(|(held, _)| held).filter(|(id, _)| !completed.contains_key(id)).collect())
+    Ok(done.into_iter().map(|(held, _)| held).filter(|held| !completed.contains_key(&held.id)).collect())
 }
 
 /// Remembers where a record is at the other side, for its later items; a deleted one is nowhere.
 async fn keep_row(tx: &DatabaseTransaction, row: &Model, told: Option<i64>) -> Result<(), StoreError> {
     use entity::sheet_row::{ActiveModel, Column, Entity as Rows};
     let failed = StoreError::while_doing("remember the row of a record");
-    if row.action == Action::Delete.as_str() {
+    if row.action == Action::Delete {
         let key = (row.model.clone(), row.record_id.clone());
         return Rows::delete_by_id(key).exec(tx).await.map(|_| ()).map_err(failed);
     }

@@ -82,7 +82,7 @@ async fn known_under(
         return Ok(None);
     }
     let is_same = |(row, CheckedItem { item, .. }): (&Model, &CheckedItem)| {
-        row.action == item.action.as_str()
+        row.action == item.action
             && row.model == item.model
             && row.record_id == item.record_id
             && row.payload == item.payload
@@ -128,7 +128,7 @@ async fn insert(
     for chunk in rows.chunks(CHUNK) {
         let mut insert = Entity::insert_many(chunk.to_vec()).into_query();
         let rows = tx.query_all(insert.returning_col(C::Id)).await.map_err(&failed)?;
-        let new = rows.iter().map(|row| row.try_get("", "id")).collect::<Result<Vec<i64>, _>>();
+        let new = rows.iter().map(|row| row.try_get("", "id")).collect::<Result<Vec<ItemId>, _>>();
         ids.extend(new.map_err(&failed)?);
     }
     // numbers are given in the order of the rows; answers may come in any
@@ -143,14 +143,14 @@ fn row(
 ) -> Result<entity::sync_queue::ActiveModel, StoreError> {
     let CheckedItem { item, model } = one;
     Ok(entity::sync_queue::ActiveModel {
-        action: Set(item.action.as_str().to_owned()),
+        action: Set(item.action),
         // the first of its record, if no other is open
         is_next: Set(taken.insert((item.model.clone(), item.record_id.clone()))),
         model: Set(item.model),
         record_id: Set(item.record_id),
         sheet_row_index: Set(item.sheet_row_index),
         payload: Set(item.payload),
-        status: Set(ItemStatus::Pending.as_str().to_owned()),
+        status: Set(ItemStatus::Pending),
         max_retries: Set(i32::try_from(model.max_retries).unwrap_or(i32::MAX)),
         created_at: Set(now),
         due_at: Set(now),

@@ -31,7 +31,7 @@ pub struct ItemDepth {
     /// The model.
     pub model: String,
     /// The status.
-    pub status: String,
+    pub status: ItemStatus,
     /// How many.
     pub items: i64,
     /// When the oldest of them was accepted.
@@ -47,7 +47,7 @@ impl Store {
         self.read(move |db| {
             Box::pin(async move {
                 let row = Entity::find_by_id(id).one(db).await;
-                row.map_err(StoreError::while_doing("read an item"))?.map(item).transpose()
+                Ok(row.map_err(StoreError::while_doing("read an item"))?.map(item))
             })
         })
         .await
@@ -70,7 +70,7 @@ impl Store {
                     .limit(wanted.limit)
                     .all(db)
                     .await;
-                rows.map_err(StoreError::while_doing("list items"))?.into_iter().map(item).collect()
+                Ok(rows.map_err(StoreError::while_doing("list items"))?.into_iter().map(item).collect())
             })
         })
         .await

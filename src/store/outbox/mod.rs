@@ -19,10 +19,7 @@ pub use enqueue::enqueue_items_in;
 pub use look::{ItemDepth, ItemQuery};
 
 use crate::{
-    domain::{
-        Action, Held, Item, ItemId, ItemStatus,
-        item::{IllegalItem, ItemEvent},
-    },
+    domain::{Item, ItemId, ItemStatus, Lease, item::ItemEvent},
     store::{StoreError, schema::entity},
 };
 
@@ -32,16 +29,15 @@ use entity::sync_queue::{Column as C, Entity, Model};
 const CHUNK: usize = 200;
 
 /// Every column but the queue's own as the domain has them.
-fn item(row: Model) -> Result<Item, StoreError> {
-    let (action, status) = (action(&row)?, status(&row)?);
-    Ok(Item {
+fn item(row: Model) -> Item {
+    Item {
         id: row.id,
-        action,
+        action: row.action,
         model: row.model,
         record_id: row.record_id,
         sheet_row_index: row.sheet_row_index,
         payload: row.payload,
-        status,
+        status: row.status,
         retries: row.retries.unsigned_abs(),
         max_retries: row.max_retries.unsigned_abs(),
         last_error: row.last_error,
@@ -52,19 +48,7 @@ fn item(row: Model) -> Result<Item, StoreError> {
         delivery_id: row.delivery_id,
         repeatable: row.repeatable,
         lease: row.lease,
-    })
-}
-
-fn unknown(row: &Model, column: &'static str, found: &str) -> StoreError {
-    StoreError::UnknownText { table: "sync_queue", row: row.id, column, found: found.to_owned() }
-}
-
-fn action(row: &Model) -> Result<Action, StoreError> {
-    Action::from_name(&row.action).ok_or_else(|| unknown(row, "action", &row.action))
-}
-
-fn status(row: &Model) -> Result<ItemStatus, StoreError> {
-    ItemStatus::from_name(&row.status).ok_or_else(|| unknown(row, "status", &row.status))
+    }
 }
 
 /// Of this status.
@@ -73,10 +57,9 @@ fn is(status: ItemStatus) -> Expr {
     Expr::cust(format!("status = '{}'", status.as_str()))
 }
 
-/// The name of the status that an item comes to; every change of a status asks here.
-fn status_after(status: ItemStatus, event: ItemEvent) -> Result<&'static str, StoreError> {
-    let refused = |IllegalItem(status, event)| StoreError::IllegalItem(IllegalItem(status, event));
-    status.on(event).map(ItemStatus::as_str).map_err(refused)
+/// The status that an item comes to; every change of a status asks here.
+fn status_after(status: ItemStatus, event: ItemEvent) -> Result<ItemStatus, StoreError> {
+    Ok(status.on(event)?)
 }
 
 /// A record of a model.
@@ -95,19 +78,20 @@ fn of_keys(keys: &[Key]) -> Expr {
 
 /// Those of `held` that are being delivered under just that lease. Decisions over the queue are made one after the
 /// other, so it stays so until the transaction ends.
-async fn still_held(tx: &DatabaseTransaction, held: &[Held]) -> Result<Vec<ItemId>, StoreError> {
+async fn still_held(tx: &DatabaseTransaction, held: &[Lease<ItemId>]) -> Result<Vec<ItemId>, StoreError> {
     let mut found = Vec::with_capacity(held.len());
     for chunk in held.chunks(CHUNK) {
         let rows = Entity::find()
             .filter(is(ItemStatus::Processing))
-            .filter(C::Id.is_in(chunk.iter().map(|(id, _)| *id)))
+            .filter(C::Id.is_in(chunk.iter().map(|held| held.id)))
             .select_only()
             .columns([C::Id, C::Lease])
-            .into_tuple::<Held>()
+            .into_tuple::<(ItemId, i64)>()
             .all(tx)
             .await
             .map_err(StoreError::while_doing("look who holds items"))?;
-        found.extend(rows.into_iter().filter(|row| chunk.contains(row)).map(|(id, _)| id));
+        let rows = rows.into_iter().map(|(id, number)| Lease { id, number });
+        found.extend(rows.filter(|row| chunk.contains(row)).map(|row| row.id));
     }
     Ok(found)
 }
@@ -125,7 +109,8 @@ async fn advance(tx: &DatabaseTransaction, keys: BTreeSet<Key>) -> Result<(), St
             .group_by_columns([C::Model, C::RecordId]);
         let failed = StoreError::while_doing("look for the next item of a record");
         let rows = tx.query_all(&first).await.map_err(&failed)?;
-        let ids = rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<Vec<i64>, _>>().map_err(&failed)?;
+        let ids =
+            rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<Vec<ItemId>, _>>().map_err(&failed)?;
         if ids.is_empty() {
             continue;
         }

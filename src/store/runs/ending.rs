@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 
 use crate::{
     delta::Verdict,
-    domain::{Counts, Outcome, RunId, SourceReport, Stage, Timestamp},
+    domain::{Counts, DocumentId, Hold, Outcome, PlanDigest, RunId, SourceReport, Stage, Timestamp},
     report::{Layout, Quarantined},
     store::{StoreError, schema::entity},
 };
@@ -44,7 +44,7 @@ pub struct Finish {
     /// By what the source tells whether its report is still that one.
     pub version: Option<String>,
     /// The plan's digest, for a hold.
-    pub plan_digest: Option<String>,
+    pub plan_digest: Option<PlanDigest>,
     /// The report's bytes, for a hold or for going on after a preemption.
     pub document: Option<Arc<Vec<u8>>>,
     /// What was learnt of the source, for its breaker.
@@ -59,7 +59,7 @@ pub(crate) async fn end_run(
     run: RunId,
     end: Finish,
     counts: Counts,
-    document: Option<i64>,
+    document: Option<DocumentId>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     entity::sync_run::Entity::update_many()
@@ -75,14 +75,14 @@ pub(crate) async fn end_run(
 pub(crate) fn run_row(
     end: Finish,
     counts: Counts,
-    document: Option<i64>,
+    document: Option<DocumentId>,
     now: Timestamp,
 ) -> entity::sync_run::ActiveModel {
     let count = |number: u64| Set(i64::try_from(number).unwrap_or(i64::MAX));
     let is_held = end.outcome == Some(Outcome::Held);
     entity::sync_run::ActiveModel {
-        outcome: Set(end.outcome.map(|outcome| outcome.as_str().to_owned())),
-        stage: Set(end.stage.map(|stage| stage.as_str().to_owned())),
+        outcome: Set(end.outcome),
+        stage: Set(end.stage),
         error_code: Set(end.error_code),
         error: Set(end.error.clone()),
         read: count(counts.read),
@@ -101,7 +101,7 @@ pub(crate) fn run_row(
         notes: Set(end.notes),
         layout_fingerprint: Set(end.layout.as_ref().map(Layout::fingerprint)),
         layout: Set(end.layout.map(|layout| serde_json::json!(layout))),
-        hold: Set(is_held.then(|| "open".to_owned())),
+        hold: Set(is_held.then_some(Hold::Open)),
         plan_digest: Set(end.plan_digest),
         document_sha256: Set(end.sha256),
         document_version: Set(end.version),

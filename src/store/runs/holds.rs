@@ -3,7 +3,7 @@
 use sea_orm::{DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect, prelude::*};
 
 use crate::{
-    domain::{Admission, NewJob, RunId, Timestamp},
+    domain::{Admission, Hold, NewJob, RunId, Timestamp},
     store::{Store, StoreError, jobs::admit::admit, schema::entity},
 };
 
@@ -18,10 +18,10 @@ impl Store {
         self.read(|db| {
             Box::pin(async move {
                 let ids = entity::sync_run::Entity::find()
-                    .filter(R::Hold.eq("open"))
+                    .filter(R::Hold.eq(Hold::Open))
                     .select_only()
                     .column(R::Id)
-                    .into_tuple::<i64>()
+                    .into_tuple::<RunId>()
                     .all(db)
                     .await;
                 ids.map_err(StoreError::while_doing("list the holds"))
@@ -38,7 +38,7 @@ impl Store {
         self.write(move |tx| {
             Box::pin(async move {
                 let Some(row) = open_hold(tx, run).await? else { return Ok(false) };
-                close_hold(tx, &row, "rejected").await.map(|()| true)
+                close_hold(tx, &row, Hold::Rejected).await.map(|()| true)
             })
         })
         .await
@@ -56,7 +56,7 @@ impl Store {
                 let job = NewJob { document: row.document_id, approves: Some(run), ..job };
                 let admission = admit(tx, job, now).await?;
                 if admission.is_taken() {
-                    set_hold(tx, run, "approved").await?;
+                    set_hold(tx, run, Hold::Approved).await?;
                 }
                 Ok(Some(admission))
             })
@@ -68,10 +68,10 @@ impl Store {
 async fn open_hold(tx: &DatabaseTransaction, run: RunId) -> Result<Option<entity::sync_run::Model>, StoreError> {
     let row = entity::sync_run::Entity::find_by_id(run).one(tx).await;
     let row = row.map_err(StoreError::while_doing("look for a hold"))?;
-    Ok(row.filter(|row| row.hold.as_deref() == Some("open")))
+    Ok(row.filter(|row| row.hold == Some(Hold::Open)))
 }
 
-async fn set_hold(tx: &DatabaseTransaction, run: RunId, hold: &str) -> Result<(), StoreError> {
+async fn set_hold(tx: &DatabaseTransaction, run: RunId, hold: Hold) -> Result<(), StoreError> {
     entity::sync_run::Entity::update_many()
         .col_expr(R::Hold, Expr::val(hold))
         .filter(R::Id.eq(run))
@@ -85,7 +85,7 @@ async fn set_hold(tx: &DatabaseTransaction, run: RunId, hold: &str) -> Result<()
 pub(crate) async fn close_hold(
     tx: &DatabaseTransaction,
     row: &entity::sync_run::Model,
-    hold: &str,
+    hold: Hold,
 ) -> Result<(), StoreError> {
     set_hold(tx, row.id, hold).await?;
     if let Some(document) = row.document_id {

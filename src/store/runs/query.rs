@@ -6,10 +6,11 @@ use serde_json::Value as Json;
 
 use crate::{
     domain::{
-        AgentId, ClaimedJob, Counts, Hold, JobId, Outcome, Reason, RunId, Stage, SyncType, Timestamp, run::GIVEN_UP,
+        AgentId, ClaimedJob, Counts, DocumentId, Hold, JobId, Outcome, PlanDigest, Reason, RunId, Stage, SyncType,
+        Timestamp, run::GIVEN_UP,
     },
     report::Layout,
-    store::{Store, StoreError, db::error::known, schema::entity},
+    store::{Store, StoreError, schema::entity},
     sync_type::SyncTypeSpec,
 };
 
@@ -55,7 +56,7 @@ pub struct Run {
     /// What became of the hold.
     pub hold: Option<Hold>,
     /// The held plan's digest.
-    pub plan_digest: Option<String>,
+    pub plan_digest: Option<PlanDigest>,
     /// Equal for reports with the same columns on the same pages.
     pub layout_fingerprint: Option<String>,
     /// SHA-256 of the report's bytes.
@@ -65,7 +66,7 @@ pub struct Run {
     pub document_version: Option<String>,
     /// The kept document of a held run.
     #[serde(skip)]
-    pub document: Option<i64>,
+    pub document: Option<DocumentId>,
     /// The type's file at the time.
     #[serde(skip)]
     pub spec_fingerprint: String,
@@ -79,7 +80,7 @@ pub struct RunQuery {
     /// Only this agent.
     pub agent: Option<String>,
     /// Only this outcome.
-    pub outcome: Option<String>,
+    pub outcome: Option<Outcome>,
     /// Only the attempts of this job.
     pub job: Option<JobId>,
     /// Only runs that have ended.
@@ -91,18 +92,17 @@ pub struct RunQuery {
 }
 
 impl Run {
-    fn read(row: entity::sync_run::Model) -> Result<Self, StoreError> {
+    fn read(row: entity::sync_run::Model) -> Self {
         let count = i64::unsigned_abs;
-        let place = |column| ("sync_run", row.id, column);
-        Ok(Self {
+        Self {
             id: row.id,
             job_id: row.job_id,
             sync_type: row.sync_type.into(),
             agent_id: row.agent_id.into(),
-            reason: known(place("reason"), &row.reason, Reason::from_name)?,
+            reason: row.reason,
             attempt: row.attempt,
-            outcome: row.outcome.map(|name| known(place("outcome"), &name, Outcome::from_name)).transpose()?,
-            stage: row.stage.map(|name| known(place("stage"), &name, Stage::from_name)).transpose()?,
+            outcome: row.outcome,
+            stage: row.stage,
             error_code: row.error_code,
             error: row.error,
             started_at: row.started_at,
@@ -124,14 +124,14 @@ impl Run {
             },
             verdicts: row.verdicts,
             notes: row.notes,
-            hold: row.hold.map(|name| known(place("hold"), &name, Hold::from_name)).transpose()?,
+            hold: row.hold,
             plan_digest: row.plan_digest,
             layout_fingerprint: row.layout_fingerprint,
             document_sha256: row.document_sha256,
             document_version: row.document_version,
             document: row.document_id,
             spec_fingerprint: row.spec_fingerprint,
-        })
+        }
     }
 
     /// Did it leave the records as its report has them?
@@ -161,7 +161,7 @@ impl Store {
         self.read(move |db| {
             Box::pin(async move {
                 let row = entity::sync_run::Entity::find_by_id(id).one(db).await;
-                row.map_err(StoreError::while_doing("read a run"))?.map(Run::read).transpose()
+                Ok(row.map_err(StoreError::while_doing("read a run"))?.map(Run::read))
             })
         })
         .await
@@ -185,7 +185,7 @@ impl Store {
                     .limit(wanted.limit)
                     .all(db)
                     .await;
-                rows.map_err(StoreError::while_doing("list the runs"))?.into_iter().map(Run::read).collect()
+                Ok(rows.map_err(StoreError::while_doing("list the runs"))?.into_iter().map(Run::read).collect())
             })
         })
         .await
@@ -196,7 +196,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the query fails.
     pub async fn last_run(&self, sync_type: &SyncType, agent: &AgentId) -> Result<Option<Run>, StoreError> {
-        self.latest(sync_type, agent, C::FinishedAt.is_not_null()).await?.map(Run::read).transpose()
+        Ok(self.latest(sync_type, agent, C::FinishedAt.is_not_null()).await?.map(Run::read))
     }
 
     /// The newest run that applied its report, or found that there was nothing to apply.
@@ -204,7 +204,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the query fails.
     pub async fn last_applied(&self, sync_type: &SyncType, agent: &AgentId) -> Result<Option<Run>, StoreError> {
-        self.latest(sync_type, agent, was_applied()).await?.map(Run::read).transpose()
+        Ok(self.latest(sync_type, agent, was_applied()).await?.map(Run::read))
     }
 
     /// The newest run that read a report and applied it.
@@ -212,7 +212,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the query fails.
     pub async fn last_read(&self, sync_type: &SyncType, agent: &AgentId) -> Result<Option<Run>, StoreError> {
-        self.latest(sync_type, agent, was_applied().and(C::Read.gt(0))).await?.map(Run::read).transpose()
+        Ok(self.latest(sync_type, agent, was_applied().and(C::Read.gt(0))).await?.map(Run::read))
     }
 
     /// How the last report of a type and agent that was read was laid out.
@@ -229,7 +229,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the query fails.
     pub async fn last_approved(&self, sync_type: &SyncType, agent: &AgentId) -> Result<Option<Timestamp>, StoreError> {
-        let approved = C::Reason.eq(Reason::Approval.as_str()).and(C::FinishedAt.is_not_null());
+        let approved = C::Reason.eq(Reason::Approval).and(C::FinishedAt.is_not_null());
         Ok(self.latest(sync_type, agent, approved).await?.and_then(|row| row.finished_at))
     }
 
@@ -271,8 +271,7 @@ impl Store {
                     matches!(run.outcome, Some(Outcome::Lost | Outcome::TimedOut | Outcome::Panicked) | None)
                         || run.error_code.as_deref() == Some(GIVEN_UP)
                 };
-                let earlier = earlier.into_iter().map(Run::read).collect::<Result<Vec<_>, _>>()?;
-                Ok(earlier.iter().any(|run| is_cut_off(run) || run.counts.wrote()))
+                Ok(earlier.into_iter().map(Run::read).any(|run| is_cut_off(&run) || run.counts.wrote()))
             })
         })
         .await
@@ -308,7 +307,7 @@ impl Store {
 
 /// The outcomes of runs that leave the records as their report has them.
 fn was_applied() -> Expr {
-    C::Outcome.is_in(Outcome::APPLIED.map(Outcome::as_str))
+    C::Outcome.is_in(Outcome::APPLIED)
 }
 
 /// The same as text, for a table of this name in a subquery.

@@ -6,6 +6,9 @@ macro_rules! entity {
         pub mod $module {
             use sea_orm::entity::prelude::*;
 
+            #[allow(unused_imports)]
+            use crate::domain::*;
+
             #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
             #[sea_orm(table_name = $table)]
             pub struct Model {
@@ -35,9 +38,9 @@ entity!(write_probe, "write_probe", {
 
 entity!(flow_link, "flow_link", {
     #[sea_orm(primary_key, auto_increment = false)]
-    job_id: i64,
+    job_id: JobId,
     #[sea_orm(primary_key, auto_increment = false)]
-    root_job_id: i64,
+    root_job_id: JobId,
 });
 
 entity!(sync_settings, "sync_settings", {
@@ -59,13 +62,13 @@ entity!(switch, "switch", {
 
 entity!(job, "job", {
     #[sea_orm(primary_key)]
-    id: i64,
+    id: JobId,
     job_type: String,
-    class: i16,
+    class: Class,
     agent_id: String,
-    reason: String,
-    state: String,
-    outcome: Option<String>,
+    reason: Reason,
+    state: JobState,
+    outcome: Option<Outcome>,
     error: Option<String>,
     dedup_key: Option<String>,
     throttle_key: Option<String>,
@@ -80,16 +83,16 @@ entity!(job, "job", {
     payload: Option<Json>,
     payload_digest: Option<String>,
     release_window: bool,
-    document_id: Option<i64>,
-    approves_run_id: Option<i64>,
-    parent_job_id: Option<i64>,
-    root_job_id: Option<i64>,
-    flow_outcome: Option<String>,
+    document_id: Option<DocumentId>,
+    approves_run_id: Option<RunId>,
+    parent_job_id: Option<JobId>,
+    root_job_id: Option<JobId>,
+    flow_outcome: Option<FlowOutcome>,
     flow_finished_at: Option<DateTimeUtc>,
     attempt: i32,
     max_attempts: i32,
     repeatable: bool,
-    phase: Option<String>,
+    phase: Option<Phase>,
     result: Option<Json>,
     lease: i64,
     heartbeat: i64,
@@ -134,14 +137,14 @@ entity!(breaker, "breaker", {
 
 entity!(sync_run, "sync_run", {
     #[sea_orm(primary_key)]
-    id: i64,
-    job_id: i64,
+    id: RunId,
+    job_id: JobId,
     sync_type: String,
     agent_id: String,
-    reason: String,
+    reason: Reason,
     attempt: i32,
-    outcome: Option<String>,
-    stage: Option<String>,
+    outcome: Option<Outcome>,
+    stage: Option<Stage>,
     error_code: Option<String>,
     error: Option<String>,
     read: i64,
@@ -158,11 +161,11 @@ entity!(sync_run, "sync_run", {
     orphans: i64,
     verdicts: Option<Json>,
     notes: Option<Json>,
-    hold: Option<String>,
-    plan_digest: Option<String>,
+    hold: Option<Hold>,
+    plan_digest: Option<PlanDigest>,
     document_sha256: Option<String>,
     document_version: Option<String>,
-    document_id: Option<i64>,
+    document_id: Option<DocumentId>,
     spec_fingerprint: String,
     layout_fingerprint: Option<String>,
     layout: Option<Json>,
@@ -173,7 +176,7 @@ entity!(sync_run, "sync_run", {
 entity!(quarantine, "quarantine", {
     #[sea_orm(primary_key)]
     id: i64,
-    run_id: i64,
+    run_id: RunId,
     sync_type: String,
     agent_id: String,
     page: i32,
@@ -186,7 +189,7 @@ entity!(quarantine, "quarantine", {
 
 entity!(document, "document", {
     #[sea_orm(primary_key)]
-    id: i64,
+    id: DocumentId,
     sha256: String,
     size: i64,
     created_at: DateTimeUtc,
@@ -194,7 +197,7 @@ entity!(document, "document", {
 
 entity!(document_part, "document_part", {
     #[sea_orm(primary_key, auto_increment = false)]
-    document_id: i64,
+    document_id: DocumentId,
     #[sea_orm(primary_key, auto_increment = false)]
     number: i32,
     #[sea_orm(column_type = "Blob")]
@@ -208,11 +211,11 @@ entity!(kept_document, "kept_document", {
     name: String,
     agent_id: String,
     number: String,
-    run_id: Option<i64>,
+    run_id: Option<RunId>,
     sha256: String,
     size: i64,
     packed_size: i64,
-    document_id: Option<i64>,
+    document_id: Option<DocumentId>,
     fetched_at: DateTimeUtc,
 });
 
@@ -235,13 +238,13 @@ entity!(api_token, "api_token", {
 
 entity!(sync_queue, "sync_queue", {
     #[sea_orm(primary_key)]
-    id: i64,
-    action: String,
+    id: ItemId,
+    action: Action,
     model: String,
     record_id: String,
     sheet_row_index: Option<i64>,
     payload: Json,
-    status: String,
+    status: ItemStatus,
     retries: i32,
     max_retries: i32,
     last_error: Option<String>,

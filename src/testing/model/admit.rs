@@ -118,7 +118,7 @@ impl Model {
         (due, latest_start): (Timestamp, Option<Timestamp>),
         now: Timestamp,
     ) -> JobId {
-        self.last += 1;
+        self.last.0 += 1;
         let id = self.last;
         let window_until = job.window.as_ref().map(|window| later(now, window.length));
         if let Some(window) = &job.window {

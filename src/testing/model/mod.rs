@@ -10,8 +10,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use chrono::TimeDelta;
 
 use crate::domain::{
-    AgentId, Breaker, Claim, Claimed, ClaimedJob, Class, JobId, JobState, NewJob, Outcome, Pause, Timestamp,
-    job::JobEvent,
+    AgentId, Breaker, Claim, Claimed, ClaimedJob, Class, FlowOutcome, JobId, JobState, NewJob, Outcome, Pause, RunId,
+    Timestamp, job::JobEvent,
 };
 
 /// One job.
@@ -29,7 +29,7 @@ pub(in crate::testing) struct Row {
     pub started: Option<Timestamp>,
     pub finished: Option<Timestamp>,
     pub root: Option<JobId>,
-    pub flow: Option<&'static str>,
+    pub flow: Option<FlowOutcome>,
     pub lease: i64,
     pub heartbeat: i64,
     /// When it was last heard of.
@@ -167,7 +167,7 @@ impl Model {
         row.outcome = None;
         ClaimedJob {
             id,
-            run: id,
+            run: RunId(id.0),
             lease: row.lease,
             job_type: row.job.job_type.clone(),
             class: row.job.class,

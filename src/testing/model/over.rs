@@ -3,8 +3,8 @@
 use super::{Model, Row, later};
 use crate::{
     domain::{
-        AgentId, Breaker, BreakerEvent, BreakerPolicy, ClaimedJob, Held, JobId, JobState, Mode, NextStep, Outcome,
-        SourceReport, Timestamp, job::JobEvent,
+        AgentId, Breaker, BreakerEvent, BreakerPolicy, ClaimedJob, FlowOutcome, Heartbeat, JobId, JobState, Lease,
+        Mode, NextStep, Outcome, SourceReport, Timestamp, job::JobEvent,
     },
     queue::End,
 };
@@ -91,9 +91,9 @@ impl Model {
         let errors = children.iter().any(|row| failed(row));
         let Some(first) = self.jobs.get_mut(&root).filter(|row| row.state == JobState::Done) else { return };
         first.flow = Some(match (failed(first), errors) {
-            (true, _) => "failed",
-            (false, true) => "completed_with_errors",
-            (false, false) => "completed",
+            (true, _) => FlowOutcome::Failed,
+            (false, true) => FlowOutcome::CompletedWithErrors,
+            (false, false) => FlowOutcome::Completed,
         });
     }
 
@@ -148,12 +148,8 @@ impl Model {
     }
 
     /// Takes a job from a dead process.
-    pub(in crate::testing) fn rescue(
-        &mut self,
-        id: JobId,
-        (lease, heartbeat): (i64, i64),
-        now: Timestamp,
-    ) -> Option<Outcome> {
+    pub(in crate::testing) fn rescue(&mut self, dead: &Heartbeat<JobId>, now: Timestamp) -> Option<Outcome> {
+        let (Lease { id, number: lease }, heartbeat) = (dead.lease, dead.heartbeat);
         let row = self
             .jobs
             .get_mut(&id)
@@ -171,7 +167,12 @@ impl Model {
     }
 
     /// Gives back what `owner` claimed without learning so.
-    pub(in crate::testing) fn undo_claim(&mut self, (id, lease): Held, owner: &str, now: Timestamp) -> bool {
+    pub(in crate::testing) fn undo_claim(
+        &mut self,
+        Lease { id, number: lease }: Lease<JobId>,
+        owner: &str,
+        now: Timestamp,
+    ) -> bool {
         let is_held = |row: &&mut Row| row.state == JobState::Active && row.lease == lease && row.owner == owner;
         let Some(row) = self.jobs.get_mut(&id).filter(is_held) else { return false };
         row.lease += 1;

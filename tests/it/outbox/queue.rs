@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use lockstep::{
     domain::{
-        Action, Heartbeat, Held, Item, ItemStatus, Models, Timestamp,
+        Action, Heartbeat, Item, ItemId, ItemStatus, Lease, Models, Timestamp,
         item::{AfterFailure, Failure, Model, Repeat},
     },
     store::{ItemClaim, ItemQuery, Store, StoreError, Undelivered, enqueue_items_in, throwaway::execute},
@@ -44,7 +44,7 @@ impl Rig {
     }
 
     /// Queues an update of each record of a model.
-    async fn add(&self, model: &str, records: &[&str]) -> Vec<i64> {
+    async fn add(&self, model: &str, records: &[&str]) -> Vec<ItemId> {
         let check = |record: &&str| self.models.check(change(Action::Update, model, record, json!({}))).unwrap();
         self.store.enqueue_items(records.iter().map(check).collect(), self.now).await.unwrap()
     }
@@ -66,11 +66,11 @@ impl Rig {
         self.store.fail_item(end, 0.0, self.now).await
     }
 
-    async fn complete(&self, item: &Item) -> Vec<Held> {
+    async fn complete(&self, item: &Item) -> Vec<Lease<ItemId>> {
         self.store.complete_items(vec![(held(item), None)], self.now).await.unwrap()
     }
 
-    async fn item(&self, id: i64) -> Item {
+    async fn item(&self, id: ItemId) -> Item {
         self.store.item(id).await.unwrap().unwrap()
     }
 
@@ -79,8 +79,8 @@ impl Rig {
     }
 }
 
-fn held(item: &Item) -> Held {
-    (item.id, item.lease)
+fn held(item: &Item) -> Lease<ItemId> {
+    item.held()
 }
 
 fn records(items: &[Item]) -> Vec<&str> {
@@ -189,7 +189,7 @@ async fn the_late_word_of_a_process_that_was_taken_for_dead_is_refused() {
     let ids = rig.add("orders", &["a", "b"]).await;
     let frozen = rig.claim(2).await;
     let beats = rig.store.item_heartbeat("one".into(), vec![held(&frozen[0])]).await.unwrap();
-    let beat = |item: &Item, heartbeat| Heartbeat { id: item.id, lease: item.lease, owner: "one".into(), heartbeat };
+    let beat = |item: &Item, heartbeat| Heartbeat { lease: item.held(), owner: "one".into(), heartbeat };
     assert_eq!(beats, [beat(&frozen[0], 1), beat(&frozen[1], 0)], "what is not in hand is not marked alive");
     assert!(!rig.store.rescue_item(beat(&frozen[0], 0), 0.0, rig.now).await.unwrap(), "it lives");
     for (item, heartbeat) in [(&frozen[0], 1), (&frozen[1], 0)] {

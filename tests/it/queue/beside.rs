@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use lockstep::{
     domain::{Admission, Claim, ClaimedJob, JobSelector, Mode, NewJob, NextStep, Outcome, Reason, Timestamp},
     store::{Finish, Store, StoreError},
-    testing::{Backend, types},
+    testing::{Backend, last_seen, types},
 };
 use tokio::runtime::Handle;
 
@@ -95,7 +95,7 @@ async fn a_job_that_ends_while_it_is_taken_over_does_one_of_both() {
         let fates = running.into_iter().map(async |job| {
             let end = Finish { outcome: Some(Outcome::Unchanged), ..Finish::default() };
             let ends = store.finish(&job, end, NextStep::Done, at(1));
-            let rescue = other.rescue(job.id, job.lease, 0, at(1));
+            let rescue = other.rescue(last_seen(&job, 0), at(1));
             // whoever is asked first often wins
             let (ended, rescue) = if round % 2 == 0 {
                 tokio::join!(ends, rescue)

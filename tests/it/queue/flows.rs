@@ -1,6 +1,6 @@
 //! Are flows ended, whatever becomes of their jobs? Over every board.
 
-use lockstep::domain::{Admission, JobId, JobSelector, NewJob, Reason, Retry};
+use lockstep::domain::{Admission, FlowOutcome, JobId, JobSelector, NewJob, Reason, Retry};
 
 use super::rig::{Rig, over_every_board, sync};
 
@@ -28,7 +28,7 @@ async fn family(rig: &Rig) -> (JobId, [JobId; 2]) {
     (parent, children)
 }
 
-async fn outcome(rig: &Rig, job: JobId) -> Option<String> {
+async fn outcome(rig: &Rig, job: JobId) -> Option<FlowOutcome> {
     rig.job(job).await.flow_outcome
 }
 
@@ -38,7 +38,7 @@ async fn a_flow_ends_with_its_last_job(rig: Rig) {
     rig.done(&rig.claim_one().await).await;
     assert_eq!(outcome(&rig, parent).await, None, "one child is not over");
     rig.done(&rig.claim_one().await).await;
-    assert_eq!(outcome(&rig, parent).await.as_deref(), Some("completed"));
+    assert_eq!(outcome(&rig, parent).await.map(FlowOutcome::as_str), Some("completed"));
 }
 
 async fn a_job_that_is_queued_already_stands_for_the_child(mut rig: Rig) {
@@ -54,7 +54,7 @@ async fn a_job_that_is_queued_already_stands_for_the_child(mut rig: Rig) {
     rig.pass(60);
     rig.done(&rig.claim_one().await).await;
     for flow in flows {
-        assert_eq!(outcome(&rig, flow).await.as_deref(), Some("completed"), "it stood in both");
+        assert_eq!(outcome(&rig, flow).await.map(FlowOutcome::as_str), Some("completed"), "it stood in both");
     }
 }
 
@@ -62,7 +62,7 @@ async fn a_failed_child_completes_its_flow_with_errors(rig: Rig) {
     let (parent, _) = family(&rig).await;
     rig.fail(&rig.claim_one().await).await;
     rig.done(&rig.claim_one().await).await;
-    assert_eq!(outcome(&rig, parent).await.as_deref(), Some("completed_with_errors"));
+    assert_eq!(outcome(&rig, parent).await.map(FlowOutcome::as_str), Some("completed_with_errors"));
 }
 
 async fn a_failed_first_job_fails_its_flow(rig: Rig) {
@@ -71,7 +71,7 @@ async fn a_failed_first_job_fails_its_flow(rig: Rig) {
     rig.add(child("ddt", parent)).await;
     rig.fail(&running).await;
     rig.done(&rig.claim_one().await).await;
-    assert_eq!(outcome(&rig, parent).await.as_deref(), Some("failed"));
+    assert_eq!(outcome(&rig, parent).await.map(FlowOutcome::as_str), Some("failed"));
 }
 
 async fn a_removed_child_is_not_waited_for(rig: Rig) {
@@ -80,7 +80,7 @@ async fn a_removed_child_is_not_waited_for(rig: Rig) {
         let meant = JobSelector { job: Some(job), ..JobSelector::default() };
         rig.board.request_stop(meant, rig.now).await.unwrap();
     }
-    assert_eq!(outcome(&rig, parent).await.as_deref(), Some("completed"));
+    assert_eq!(outcome(&rig, parent).await.map(FlowOutcome::as_str), Some("completed"));
 }
 
 async fn a_retried_child_opens_its_flow_again(rig: Rig) {
@@ -90,7 +90,7 @@ async fn a_retried_child_opens_its_flow_again(rig: Rig) {
     assert_eq!(rig.board.retry(first, false, rig.now).await.unwrap(), Retry::Accepted);
     assert_eq!(outcome(&rig, parent).await, None);
     rig.done(&rig.claim_one().await).await;
-    assert_eq!(outcome(&rig, parent).await.as_deref(), Some("completed"));
+    assert_eq!(outcome(&rig, parent).await.map(FlowOutcome::as_str), Some("completed"));
 }
 
 async fn children_know_the_first_job(rig: Rig) {

@@ -9,6 +9,7 @@ use lockstep::{
         SourceReport, Window,
     },
     queue::{End, JobBoard},
+    testing::last_seen,
 };
 use proptest::{
     collection::vec,
@@ -258,12 +259,12 @@ impl Pair {
             Command::Rescue { pick } if !self.running.is_empty() => {
                 let job = self.running.remove(pick % self.running.len());
                 let seen = real.heartbeat("watcher".into(), Vec::new(), now).await.unwrap().active;
-                let heartbeat = seen.iter().find(|beat| beat.id == job.id).map_or(0, |beat| beat.heartbeat);
+                let heartbeat = seen.iter().find(|beat| beat.lease.id == job.id).map_or(0, |beat| beat.heartbeat);
                 let stale = heartbeat - 1;
-                assert_eq!(real.rescue(job.id, job.lease, stale, now).await.unwrap(), None, "it lives");
-                assert_eq!(model.rescue(job.id, job.lease, stale, now).await.unwrap(), None);
-                let rescued = real.rescue(job.id, job.lease, heartbeat, now).await.unwrap();
-                assert_eq!(model.rescue(job.id, job.lease, heartbeat, now).await.unwrap(), rescued);
+                assert_eq!(real.rescue(last_seen(&job, stale), now).await.unwrap(), None, "it lives");
+                assert_eq!(model.rescue(last_seen(&job, stale), now).await.unwrap(), None);
+                let rescued = real.rescue(last_seen(&job, heartbeat), now).await.unwrap();
+                assert_eq!(model.rescue(last_seen(&job, heartbeat), now).await.unwrap(), rescued);
                 self.over.push(job);
             }
             Command::Retry { pick, even_if_done } => {
@@ -299,7 +300,7 @@ impl Pair {
             }
             Command::HeartbeatReport { owner } => {
                 let owner = OWNERS[*owner].to_owned();
-                let ids: Vec<_> = self.running.iter().map(|job| (job.id, job.lease)).collect();
+                let ids: Vec<_> = self.running.iter().map(ClaimedJob::held).collect();
                 let heard = real.heartbeat(owner.clone(), ids.clone(), now).await.unwrap();
                 assert_eq!(model.heartbeat(owner, ids, now).await.unwrap(), heard);
             }

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use lockstep::domain::{Admission, JobSelector, Mode, NewJob, NextStep, Outcome, Reason, Retry};
+use lockstep::{
+    domain::{Admission, JobId, JobSelector, Lease, Mode, NewJob, NextStep, Outcome, Reason, Retry},
+    testing::last_seen,
+};
 
 use super::rig::{Rig, all_before, keyed, operation, over_every_board, sync};
 
@@ -41,7 +44,7 @@ over_every_board!(
     a_restart_forgets_nothing,
 );
 
-fn refused(job: i64) -> Admission {
+fn refused(job: JobId) -> Admission {
     Admission::AlreadyQueued { job }
 }
 
@@ -124,7 +127,7 @@ async fn cleaning_frees_no_key_and_opens_no_window(mut rig: Rig) {
 async fn a_rescued_winner_keeps_its_key(rig: Rig) {
     let winner = rig.add(sync("orders", "a")).await;
     let dead = rig.claim_one().await;
-    assert_eq!(rig.board.rescue(winner, dead.lease, 0, rig.now).await.unwrap(), Some(Outcome::Lost));
+    assert_eq!(rig.board.rescue(last_seen(&dead, 0), rig.now).await.unwrap(), Some(Outcome::Lost));
     assert_eq!(rig.ask(sync("orders", "a")).await, refused(winner));
     let again = rig.claim_one().await;
     assert_eq!((again.id, again.attempt), (winner, 2));
@@ -136,8 +139,9 @@ async fn a_rescued_winner_keeps_its_key(rig: Rig) {
 async fn a_claim_that_was_not_answered_is_given_back_without_a_trace(rig: Rig) {
     let job = rig.add(sync("orders", "a")).await;
     let unheard = rig.claim_one().await;
-    let undo =
-        async |owner: &str, lease: i64| rig.board.undo_claim((job, lease), owner.to_owned(), rig.now).await.unwrap();
+    let undo = async |owner: &str, lease: i64| {
+        rig.board.undo_claim(Lease { id: job, number: lease }, owner.to_owned(), rig.now).await.unwrap()
+    };
     assert!(!undo("another process", unheard.lease).await);
     assert!(!undo("one", unheard.lease + 1).await);
     assert!(undo("one", unheard.lease).await);
@@ -160,8 +164,8 @@ async fn of_fifty_adds_at_once_one_is_accepted(rig: Rig) {
 
 async fn fifty_adds_in_one_request_are_one_job(rig: Rig) {
     let answers = rig.ask_all((0..50).map(|_| sync("orders", "a")).collect()).await;
-    assert_eq!(answers[0], Admission::Accepted { job: 1 });
-    assert!(answers[1..].iter().all(|answer| *answer == refused(1)));
+    assert_eq!(answers[0], Admission::Accepted { job: JobId(1) });
+    assert!(answers[1..].iter().all(|answer| *answer == refused(JobId(1))));
     assert_eq!(rig.jobs().await.len(), 1);
 }
 
@@ -204,7 +208,7 @@ async fn refused_adds_never_move_the_window(mut rig: Rig) {
     for left in (1..30).rev() {
         rig.pass(1);
         let retry_in = Duration::from_secs(left);
-        assert_eq!(rig.ask(keyed("a", "k", 1)).await, Admission::Throttled { job: 1, retry_in });
+        assert_eq!(rig.ask(keyed("a", "k", 1)).await, Admission::Throttled { job: JobId(1), retry_in });
     }
 }
 
@@ -371,7 +375,7 @@ async fn a_manual_retry_takes_the_key_again_or_is_refused(rig: Rig) {
     assert_eq!(rig.board.retry(first, false, rig.now).await.unwrap(), Retry::Accepted);
     assert_eq!(rig.ask(sync("orders", "a")).await, refused(first), "it has its key again");
     assert_eq!((rig.claim_one().await.attempt, rig.job(first).await.outcome), (1, None));
-    assert_eq!(rig.board.retry(99, false, rig.now).await.unwrap(), Retry::Unknown);
+    assert_eq!(rig.board.retry(JobId(99), false, rig.now).await.unwrap(), Retry::Unknown);
 }
 
 async fn a_restart_forgets_nothing(mut rig: Rig) {

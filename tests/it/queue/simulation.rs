@@ -55,7 +55,7 @@ impl RunJob for Simulated {
             *seen.starts.entry((job.job_type.clone(), job.agent.clone())).or_default() += 1;
         }
         // one to three seconds, by the job's number: no two days differ
-        tokio::time::sleep(Duration::from_millis(1_000 + job.id.unsigned_abs() * 7_919 % 2_001)).await;
+        tokio::time::sleep(Duration::from_millis(1_000 + job.id.0.unsigned_abs() * 7_919 % 2_001)).await;
         self.seen.lock().unwrap().running -= 1;
         let end = End { outcome: Outcome::Unchanged, next: NextStep::Done, source: None };
         self.board.end(&job, end, self.clock.now()).await.unwrap();

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use lockstep::domain::{Admission, JobSelector, NewJob, NextStep, Outcome, Pause, Reason, queue::ALL};
+use lockstep::{
+    domain::{Admission, ClaimedJob, JobSelector, Lease, NewJob, NextStep, Outcome, Pause, Reason, queue::ALL},
+    testing::last_seen,
+};
 
 use super::rig::{Rig, operation, over_every_board, sync};
 
@@ -145,18 +148,18 @@ async fn a_heartbeat_tells_of_stops_preemptions_and_lost_jobs(rig: Rig) {
     rig.ask_all(vec![sync("orders", "a"), sync("orders", "b"), sync("orders", "c")]).await;
     let running = rig.claim(3).await;
     let ids: Vec<_> = running.iter().map(|job| job.id).collect();
-    let held: Vec<_> = running.iter().map(|job| (job.id, job.lease)).collect();
+    let held: Vec<_> = running.iter().map(ClaimedJob::held).collect();
     rig.board.request_stop(JobSelector { job: Some(ids[0]), ..JobSelector::default() }, rig.now).await.unwrap();
     rig.add(operation("download-ddt-pdf", "b")).await;
-    rig.board.rescue(ids[2], running[2].lease, 0, rig.now).await.unwrap();
+    rig.board.rescue(last_seen(&running[2], 0), rig.now).await.unwrap();
     let heard = rig.board.heartbeat("one".into(), held.clone(), rig.now).await.unwrap();
     assert_eq!((heard.stop, heard.preempt, heard.lost), (vec![held[0]], vec![held[1]], vec![held[2]]));
-    let beats: Vec<_> = heard.active.iter().map(|beat| (beat.id, beat.heartbeat)).collect();
+    let beats: Vec<_> = heard.active.iter().map(|beat| (beat.lease.id, beat.heartbeat)).collect();
     assert_eq!(beats, [(ids[0], 1), (ids[1], 1)]);
     // the same job under its next lease is not the one that was lost
     let again = rig.claim(3).await;
     assert!(again.iter().any(|job| job.id == ids[2]), "{again:?}");
-    let both = [held[2], (ids[2], held[2].1 + 2)].to_vec();
+    let both = [held[2], Lease { id: ids[2], number: held[2].number + 2 }].to_vec();
     let heard = rig.board.heartbeat("one".into(), both, rig.now).await.unwrap();
     assert_eq!(heard.lost, [held[2]]);
 }
@@ -166,8 +169,8 @@ async fn a_rescued_job_is_over_after_its_last_attempt(rig: Rig) {
     for attempt in 1..=3 {
         let dead = rig.claim_one().await;
         assert_eq!(dead.attempt, attempt);
-        assert_eq!(rig.board.rescue(job, dead.lease, 0, rig.now).await.unwrap(), Some(Outcome::Lost));
-        assert_eq!(rig.board.rescue(job, dead.lease, 0, rig.now).await.unwrap(), None, "once");
+        assert_eq!(rig.board.rescue(last_seen(&dead, 0), rig.now).await.unwrap(), Some(Outcome::Lost));
+        assert_eq!(rig.board.rescue(last_seen(&dead, 0), rig.now).await.unwrap(), None, "once");
     }
     let over = rig.job(job).await;
     assert_eq!((over.state.as_str(), over.outcome.map(Outcome::as_str)), ("done", Some("lost")));

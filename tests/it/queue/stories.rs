@@ -3,7 +3,10 @@
 
 use std::{fmt::Write as _, time::Duration};
 
-use lockstep::domain::{JobSelector, Mode, NewJob, NextStep, Outcome, Reason};
+use lockstep::{
+    domain::{JobSelector, Mode, NewJob, NextStep, Outcome, Reason},
+    testing::last_seen,
+};
 
 use super::rig::{Rig, keyed, operation, sync};
 
@@ -39,7 +42,7 @@ async fn a_day(rig: Rig) -> String {
     story.step("it failed and backs off").await;
     story.rig.pass(5);
     let third = story.rig.claim(2).await;
-    story.rig.board.rescue(third[0].id, third[0].lease, 0, story.rig.now).await.unwrap();
+    story.rig.board.rescue(last_seen(&third[0], 0), story.rig.now).await.unwrap();
     story.step("its process died, another took it over").await;
     story.rig.board.request_stop(JobSelector::default(), story.rig.now).await.unwrap();
     story.step("someone stops everything").await;

@@ -9,7 +9,7 @@ use std::{
 };
 
 use lockstep::{
-    domain::{Outcome, Stage},
+    domain::{JobId, Outcome, Stage},
     pretend_erp::{Erp, Trouble, World},
     queue::StopJobs,
     source::Vault,
@@ -149,7 +149,7 @@ async fn an_unchanged_report_is_not_fetched_again_and_an_expired_session_costs_n
     let force = json!({ "agentId": "anna", "force": true });
     let (_, answer) = app.post("/api/sync/trigger/orders", force).await;
     let job = answer["jobs"][0]["jobId"].as_i64().or(answer["jobId"].as_i64()).unwrap();
-    assert_eq!(app.ended(job).await.counts.read, 12);
+    assert_eq!(app.ended(JobId(job)).await.counts.read, 12);
     office.close().await;
 }
 

@@ -11,7 +11,7 @@ use std::{
 
 use futures_util::TryStreamExt as _;
 use lockstep::{
-    domain::{Clock, NewJob, Outcome, Reason},
+    domain::{Clock, NewJob, Outcome, Reason, RunId},
     queue::Enqueue,
     source::Vault,
     testing::{Backend, TestApp, types},
@@ -78,7 +78,7 @@ async fn the_last_reports_are_kept_and_no_more() {
         app.sync("orders", "a").await;
     }
     let kept = app.app.store.kept_reports(&"orders".into(), &"a".into()).await.unwrap();
-    let runs: Vec<i64> = kept.iter().map(|report| report.run.unwrap()).collect();
+    let runs: Vec<RunId> = kept.iter().map(|report| report.run.unwrap()).collect();
     assert_eq!(runs.len(), 3);
     assert!(runs.is_sorted(), "oldest first: {runs:?}");
     let spec = app.app.store.types().get("orders").unwrap().clone();
