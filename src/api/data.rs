@@ -4,7 +4,7 @@ use actix_web::{HttpResponse, get, http::StatusCode, web};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Api, Problem, limit};
+use super::{Api, Problem, page::PageSize};
 use crate::{domain::Timestamp, store::DataQuery};
 
 pub fn routes(config: &mut web::ServiceConfig) {
@@ -34,7 +34,7 @@ async fn list(api: web::Data<Api>, name: web::Path<String>, query: web::Query<Qu
         updated_since: query.updated_since,
         after: query.cursor.as_deref().map(decode).transpose()?,
         deleted: query.deleted,
-        limit: limit(query.limit),
+        limit: PageSize::of(query.limit).items(),
     };
     let page = api.store().data(&spec, wanted).await?;
     Ok(HttpResponse::Ok().json(json!({ "items": page.items, "next": page.next.map(encode) })))

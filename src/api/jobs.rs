@@ -5,7 +5,12 @@ use futures_util::TryStreamExt as _;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Api, LIST, Problem, answer::optional_json, limit, problem};
+use super::{
+    Api, Problem,
+    answer::optional_json,
+    page::{self, PageSize},
+    problem,
+};
 use crate::{
     domain::{Class, DocumentId, JobId, JobState, Retry},
     queue::{PurgeJobs, RetryJob, StopJobs},
@@ -31,7 +36,7 @@ struct Query {
 #[get("/jobs")]
 async fn list(api: web::Data<Api>, query: web::Query<Query>) -> Result<HttpResponse, Problem> {
     let query = query.into_inner();
-    let limit = limit(query.limit);
+    let size = PageSize::of(query.limit);
     let wanted = JobQuery {
         state: query.state,
         sync_type: query.r#type,
@@ -39,11 +44,10 @@ async fn list(api: web::Data<Api>, query: web::Query<Query>) -> Result<HttpRespo
         class: None,
         root: query.root,
         before: query.cursor,
-        limit,
+        limit: size.with_one_more(),
     };
     let jobs = api.store().jobs(wanted).await?;
-    let next = jobs.last().filter(|_| jobs.len() as u64 == limit).map(|job| job.id.to_string());
-    Ok(HttpResponse::Ok().json(json!({ "items": jobs, "next": next })))
+    Ok(size.answer(jobs, |job| job.id.to_string()))
 }
 
 async fn find(api: &Api, id: JobId) -> Result<Job, Problem> {
@@ -54,7 +58,7 @@ async fn find(api: &Api, id: JobId) -> Result<Job, Problem> {
 #[get("/jobs/{id}")]
 async fn one(api: web::Data<Api>, id: web::Path<JobId>) -> Result<HttpResponse, Problem> {
     let job = find(&api, *id).await?;
-    let children = api.store().jobs(JobQuery { root: Some(job.id), limit: LIST.1, ..JobQuery::default() }).await?;
+    let children = api.store().jobs(JobQuery { root: Some(job.id), limit: page::MOST, ..JobQuery::default() }).await?;
     let mut body = json!(job);
     if !children.is_empty() {
         body["flow"] = json!({ "outcome": job.flow_outcome, "children": children });

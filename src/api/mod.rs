@@ -3,7 +3,7 @@
 mod agents;
 mod answer;
 mod auth;
-mod control;
+mod breakers;
 mod credentials;
 mod data;
 mod documents;
@@ -11,8 +11,12 @@ mod events;
 mod health;
 mod jobs;
 mod json_body;
+mod keys;
+mod limits;
 mod operations;
 mod outbox;
+mod page;
+mod pause;
 mod problem;
 mod runs;
 mod schedule;
@@ -57,8 +61,6 @@ use crate::{
 
 /// A JSON body of a request may have so many bytes, besides the payload of an item.
 pub const JSON_BYTES: usize = 256 << 10;
-/// Lists are this long unless `limit` says otherwise, and never longer than the second.
-const LIST: (u64, u64) = (50, 500);
 
 /// What the routes talk to.
 #[derive(Clone)]
@@ -123,26 +125,13 @@ impl Api {
         let Some(asked) = asked else {
             return Ok(agents.into_iter().filter(|agent| agent.active).map(|agent| agent.id).collect());
         };
-        known_agent(&agents, asked).map(|agent| vec![agent])
+        Ok(vec![Agent::find(&agents, asked)?])
     }
 
     /// The agent called `asked`, or a 404 that names the known ones.
     async fn agent(&self, asked: &str) -> Result<AgentId, Problem> {
-        known_agent(&self.store().agents().await?, asked)
+        Ok(Agent::find(&self.store().agents().await?, asked)?)
     }
-}
-
-fn known_agent(agents: &[Agent], asked: &str) -> Result<AgentId, Problem> {
-    if let Some(agent) = agents.iter().find(|agent| agent.id.as_str() == asked) {
-        return Ok(agent.id.clone());
-    }
-    let known = agents.iter().map(|agent| agent.id.as_str()).collect::<Vec<_>>().join(", ");
-    Err(Problem::not_found("unknown_agent", format!("there is no agent '{asked}'; known are: {known}")))
-}
-
-/// How many items a list request gets.
-fn limit(asked: Option<u64>) -> u64 {
-    asked.unwrap_or(LIST.0).clamp(1, LIST.1)
 }
 
 /// Starts the server, with `pages` beside its own routes; answers where it listens and how it is stopped.
@@ -177,7 +166,10 @@ pub fn serve(
                     .configure(jobs::routes)
                     .configure(operations::routes)
                     .configure(outbox::routes)
-                    .configure(control::routes)
+                    .configure(pause::routes)
+                    .configure(limits::routes)
+                    .configure(breakers::routes)
+                    .configure(keys::routes)
                     .configure(credentials::routes)
                     .configure(agents::routes)
                     .configure(documents::routes)

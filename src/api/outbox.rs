@@ -9,7 +9,8 @@ use serde_json::{Value as Json, json};
 use super::{
     Api, JsonBody, Problem,
     answer::{idempotency_key, optional_json},
-    limit, problem,
+    page::PageSize,
+    problem,
 };
 use crate::{
     domain::{
@@ -65,14 +66,10 @@ struct Wanted {
 /// `GET /api/queue/items?status=&model=&recordId=&doubtful=&cursor=&limit=`, newest first.
 #[get("/queue/items")]
 async fn list(api: web::Data<Api>, query: web::Query<Wanted>) -> Result<HttpResponse, Problem> {
-    let Wanted { status, model, record_id, doubtful, cursor, limit: asked } = query.into_inner();
-    let limit = limit(asked);
-    let wanted = ItemQuery { status, model, record_id, doubtful, before: cursor, limit: limit + 1 };
-    let mut items = api.store().items(wanted).await?;
-    let is_more = items.len() as u64 > limit;
-    items.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-    let next = items.last().filter(|_| is_more).map(|item| item.id.to_string());
-    Ok(HttpResponse::Ok().json(json!({ "items": items, "next": next })))
+    let Wanted { status, model, record_id, doubtful, cursor, limit } = query.into_inner();
+    let size = PageSize::of(limit);
+    let wanted = ItemQuery { status, model, record_id, doubtful, before: cursor, limit: size.with_one_more() };
+    Ok(size.answer(api.store().items(wanted).await?, |item| item.id.to_string()))
 }
 
 async fn found(api: &Api, id: ItemId) -> Result<Item, Problem> {

@@ -18,7 +18,7 @@ use crate::{
     queue::QueueError,
     report::{Refusal, RefusalCode},
     scheduler::ScheduleError,
-    store::StoreError,
+    store::{StoreError, UnknownAgent},
     supervisor::CallError,
     sync::RunError,
 };
@@ -155,6 +155,12 @@ impl From<StoreError> for Problem {
                 Problem::new(StatusCode::SERVICE_UNAVAILABLE, "database", "the database cannot be used right now")
             }
         }
+    }
+}
+
+impl From<UnknownAgent> for Problem {
+    fn from(error: UnknownAgent) -> Self {
+        Problem::not_found("unknown_agent", error.to_string())
     }
 }
 

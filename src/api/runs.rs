@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{
     Api, Problem,
     answer::{answer_one, body_of},
-    limit,
+    page::PageSize,
     turns::Turns,
 };
 use crate::{
@@ -42,7 +42,7 @@ struct Query {
 #[get("/runs")]
 async fn list(api: web::Data<Api>, query: web::Query<Query>) -> Result<HttpResponse, Problem> {
     let query = query.into_inner();
-    let limit = limit(query.limit);
+    let size = PageSize::of(query.limit);
     let wanted = RunQuery {
         sync_type: query.r#type,
         agent: query.agent,
@@ -50,11 +50,10 @@ async fn list(api: web::Data<Api>, query: web::Query<Query>) -> Result<HttpRespo
         job: query.job,
         before: query.cursor,
         ended: false,
-        limit,
+        limit: size.with_one_more(),
     };
     let runs = api.store().runs(wanted).await?;
-    let next = runs.last().filter(|_| runs.len() as u64 == limit).map(|run| run.id.to_string());
-    Ok(HttpResponse::Ok().json(json!({ "items": runs, "next": next })))
+    Ok(size.answer(runs, |run| run.id.to_string()))
 }
 
 async fn find(api: &Api, id: RunId) -> Result<Run, Problem> {

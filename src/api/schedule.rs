@@ -8,7 +8,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::{Api, JsonBody, Problem, answer::optional_json, problem};
 use crate::{
-    domain::{Outcome, SyncType},
+    domain::{Outcome, SyncType, clock::INTERVAL_MINUTES},
     scheduler::{Change, Reschedule, ScheduleError, SchedulerSnapshot, SetAutoSync, Snapshot, UpdateInterval},
     store::{Run, RunQuery},
 };
@@ -51,9 +51,11 @@ async fn set_interval(
 }
 
 fn minutes(value: &Json, pointer: &str) -> Result<u32, Problem> {
-    let fits = value.as_u64().and_then(|minutes| u32::try_from(minutes).ok()).filter(|m| (5..=1440).contains(m));
+    let fits = value.as_u64().and_then(|minutes| u32::try_from(minutes).ok()).filter(|m| INTERVAL_MINUTES.contains(m));
     let wrong = || {
-        Problem::unprocessable("out_of_range", pointer, format!("must be a whole number from 5 to 1440, not {value}"))
+        let (least, most) = INTERVAL_MINUTES.into_inner();
+        let text = format!("must be a whole number from {least} to {most}, not {value}");
+        Problem::unprocessable("out_of_range", pointer, text)
     };
     fits.ok_or_else(wrong)
 }

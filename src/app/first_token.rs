@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use secrecy::ExposeSecret as _;
 
-use super::random_hex;
 use crate::{
+    domain::random,
     settings::Settings,
     store::{sqlite_file, token_hash},
     sync::Context,
@@ -17,7 +17,7 @@ pub(super) async fn first_token(settings: &Settings, context: &Context) -> anyho
     if settings.auth.admin_token.is_some() || context.store.has_token("admin").await? {
         return Ok(None);
     }
-    let token = random_hex()?;
+    let token = random::token::<24>()?;
     let file = data_folder(settings).join("admin-token");
     // the file first: a token that nobody can read is none
     write_secret(&file, &token).with_context(|| format!("cannot write the admin's token to {}", file.display()))?;

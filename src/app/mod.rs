@@ -34,7 +34,7 @@ use actors::{Actors, Thread};
 use crate::{
     api::{self, Api, Spool},
     coordination::{Coordination, Memory, Redis},
-    domain::{BreakerPolicy, Clock, SourceReport, SyncType},
+    domain::{BreakerPolicy, Clock, SourceReport, SyncType, random},
     event::{Bus, Liveness, Metrics, Observer},
     operation::Operations,
     outbox::{DrainOutbox, OutboxActor, Sink},
@@ -363,13 +363,7 @@ impl App {
     }
 }
 
-fn random_hex() -> anyhow::Result<String> {
-    let mut bytes = [0; 24];
-    getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("the system gives no random numbers: {error}"))?;
-    Ok(hex::encode(bytes))
-}
-
 /// A name that no other process has, now or later.
 fn owner() -> anyhow::Result<String> {
-    Ok(format!("{}-{}", std::process::id(), &random_hex()?[..16]))
+    Ok(format!("{}-{}", std::process::id(), random::token::<8>()?))
 }

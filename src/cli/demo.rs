@@ -96,7 +96,7 @@ impl Demo {
                 .put_credential(SealedCredential { agent, key_name, sealed, updated_at: chrono::Utc::now() })
                 .await?;
         }
-        let key = app.sessions.one_time_key().context("the system gives no random numbers")?;
+        let key = app.sessions.one_time_key()?;
         say!("dashboard http://{}/login?key={key}", app.addr);
         say!("erp       http://{erp_addr}/state.json");
         say!("token     {token}");

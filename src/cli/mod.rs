@@ -22,7 +22,7 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use clap::{Parser, Subcommand};
 use secrecy::ExposeSecret as _;
 use tracing_subscriber::{EnvFilter, Registry, fmt, prelude::*, reload};
@@ -32,7 +32,7 @@ use crate::{
     domain::AgentId,
     report,
     settings::{LogFormat, Settings},
-    store::{FEWEST_CONNECTIONS, Store, StoreError, sqlite_file},
+    store::{Agent, FEWEST_CONNECTIONS, Store, StoreError, sqlite_file},
     sync::Context,
     sync_type::{SyncTypeSpec, SyncTypes},
 };
@@ -196,10 +196,8 @@ fn must_exist(settings: &Settings) -> anyhow::Result<()> {
 /// None is named or known; then those that are.
 async fn known_agent(store: &Store, asked: Option<&str>) -> anyhow::Result<AgentId> {
     let agents = store.agents().await?;
-    let known = agents.iter().map(|agent| agent.id.as_str()).collect::<Vec<_>>().join(", ");
-    let Some(asked) = asked else { bail!("say for whom with --agent; known are: {known}") };
-    let found = agents.into_iter().find(|agent| agent.id.as_str() == asked);
-    found.map(|agent| agent.id).with_context(|| format!("there is no agent '{asked}'; known are: {known}"))
+    let Some(asked) = asked else { bail!("say for whom with --agent; known are: {}", Agent::names(&agents)) };
+    Ok(Agent::find(&agents, asked)?)
 }
 
 /// The sync types of the settings; commands that need no other setting stay quiet.

@@ -1,6 +1,9 @@
 //! What time is it? A port: shells ask it, pure cores take `now` as an argument, tests decide it.
 
-use std::time::{Duration, Instant};
+use std::{
+    ops::RangeInclusive,
+    time::{Duration, Instant},
+};
 
 use chrono::{DateTime, TimeDelta};
 use futures_util::future::BoxFuture;
@@ -17,6 +20,9 @@ pub trait Clock: Send + Sync + 'static {
     /// Dropping the future gives the wait up.
     fn sleep_until(&self, moment: Timestamp) -> BoxFuture<'static, ()>;
 }
+
+/// Minutes between two runs of a type.
+pub const INTERVAL_MINUTES: RangeInclusive<u32> = 5..=1440;
 
 /// The last moment that is ever planned for: the end of the year 9999, which every database keeps.
 pub const LATEST: Timestamp = match DateTime::from_timestamp_millis(253_402_300_799_999) {

@@ -11,6 +11,7 @@ pub mod item;
 pub mod job;
 pub mod lease;
 pub mod queue;
+pub mod random;
 pub mod reason;
 pub mod record;
 pub mod run;

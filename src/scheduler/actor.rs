@@ -13,7 +13,7 @@ use super::{
     port::SettingsBoard,
 };
 use crate::{
-    domain::{AgentId, Clock, Slot, SyncType, Timestamp},
+    domain::{AgentId, Clock, Slot, SyncType, Timestamp, clock::INTERVAL_MINUTES},
     event::{Bus, Event, Liveness},
     queue::{EnqueueTick, QueueActor},
     store::{Amendments, Setting, StoreError},
@@ -249,7 +249,7 @@ impl SchedulerActor {
             if !self.schedules.contains_key(&sync_type) {
                 return Err(ScheduleError::UnknownType(sync_type));
             }
-            if let Some(minutes) = change.minutes.filter(|minutes| !(5..=1440).contains(minutes)) {
+            if let Some(minutes) = change.minutes.filter(|minutes| !INTERVAL_MINUTES.contains(minutes)) {
                 return Err(ScheduleError::OutOfRange { sync_type, minutes });
             }
             let amend: Box<dyn FnOnce(Setting) -> Setting + Send> =

@@ -3,7 +3,7 @@
 use actix::prelude::*;
 use serde::Serialize;
 
-use crate::domain::{SyncType, Timestamp};
+use crate::domain::{SyncType, Timestamp, clock::INTERVAL_MINUTES};
 
 /// A schedule cannot be changed so; nothing was.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -11,8 +11,12 @@ pub enum ScheduleError {
     /// No sync type has this name.
     #[error("there is no sync type '{0}'")]
     UnknownType(SyncType),
-    /// The interval is not between 5 and 1440 minutes.
-    #[error("the interval of '{sync_type}' must be between 5 and 1440 minutes, not {minutes}")]
+    /// The interval is not within [`INTERVAL_MINUTES`].
+    #[error(
+        "the interval of '{sync_type}' must be between {} and {} minutes, not {minutes}",
+        INTERVAL_MINUTES.start(),
+        INTERVAL_MINUTES.end()
+    )]
     OutOfRange {
         /// The type.
         sync_type: SyncType,

@@ -28,6 +28,7 @@ pub use source::{SourceKind, SourceSettings};
 use crate::{
     domain::{
         AgentId,
+        clock::INTERVAL_MINUTES,
         text::{NAME, is_guessable, plain_text},
     },
     store::Agent,
@@ -221,9 +222,10 @@ impl Settings {
             return invalid("queue.lease_ms", "must be at least two heartbeats");
         }
         if let Some(name) =
-            self.scheduler.intervals.iter().find(|(_, m)| !(5..=1440).contains(*m)).map(|(name, _)| name)
+            self.scheduler.intervals.iter().find(|(_, m)| !INTERVAL_MINUTES.contains(*m)).map(|(name, _)| name)
         {
-            let wrong = format!("'{name}' must be between 5 and 1440 minutes");
+            let (least, most) = INTERVAL_MINUTES.into_inner();
+            let wrong = format!("'{name}' must be between {least} and {most} minutes");
             return Err(SettingsError::Invalid { key: "scheduler.intervals", wrong });
         }
         if self.auth.admin_token.as_ref().is_some_and(|token| is_guessable(token.expose_secret())) {

@@ -9,7 +9,10 @@ use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest, Sha256};
 
 use super::Credential;
-use crate::domain::AgentId;
+use crate::domain::{
+    AgentId,
+    random::{self, NoRandom},
+};
 
 const NONCE: usize = 24;
 
@@ -29,8 +32,8 @@ pub enum VaultError {
     #[error("they were changed since they were sealed, or belong to another agent")]
     Changed,
     /// The system gives no random numbers.
-    #[error("the system gives no random numbers")]
-    NoRandom,
+    #[error(transparent)]
+    NoRandom(#[from] NoRandom),
 }
 
 /// Seals with the first of its keys and opens with each of them. Cheap to share, not to clone.
@@ -52,7 +55,7 @@ impl Vault {
             let name = hex::encode(&Sha256::digest(bytes)[..4]);
             Ok((name, XChaCha20Poly1305::new(&bytes.into())))
         };
-        let keys = lines.map(key).collect::<Result<Vec<_>, _>>()?;
+        let keys = lines.map(key).collect::<Result<Vec<_>, VaultError>>()?;
         if keys.is_empty() { Err(VaultError::NoKey) } else { Ok(Self { keys }) }
     }
 
@@ -61,9 +64,7 @@ impl Vault {
     /// # Errors
     /// [`VaultError::NoRandom`].
     pub fn new_key() -> Result<String, VaultError> {
-        let mut bytes = [0; 32];
-        getrandom::fill(&mut bytes).map_err(|_| VaultError::NoRandom)?;
-        Ok(hex::encode(bytes))
+        Ok(random::token::<32>()?)
     }
 
     /// The name of the key that seals.
@@ -78,8 +79,7 @@ impl Vault {
     /// [`VaultError::NoRandom`].
     pub fn seal(&self, agent: &AgentId, credential: &Credential) -> Result<String, VaultError> {
         let (name, cipher) = self.keys.first().ok_or(VaultError::NoKey)?;
-        let mut nonce = [0; NONCE];
-        getrandom::fill(&mut nonce).map_err(|_| VaultError::NoRandom)?;
+        let nonce = random::bytes::<NONCE>()?;
         let text = SecretString::from(credential.exposed().to_string());
         let payload = Payload { msg: text.expose_secret().as_bytes(), aad: agent.as_str().as_bytes() };
         let sealed = cipher.encrypt(&XNonce::from(nonce), payload).map_err(|_| VaultError::Changed)?;

@@ -30,7 +30,7 @@ pub use outbox::{ClaimedItems, ItemClaim, ItemDepth, ItemQuery, ItemsDone, Undel
 pub use records::{DataPage, DataQuery};
 pub use runs::{Finish, Run, RunQuery};
 pub use schema::Trouble;
-pub use settings::{Agent, Amendments, SealedCredential, Setting, token_hash};
+pub use settings::{Agent, Amendments, SealedCredential, Setting, UnknownAgent, token_hash};
 
 use crate::{domain::Timestamp, sync_type::SyncTypes};
 use attempt::finish_batch::{self, Ending};

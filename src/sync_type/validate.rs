@@ -6,6 +6,7 @@ use super::{
     header::normalise,
     spec::{Field, SpecFile, SyncTypeSpec, ValueType},
 };
+use crate::domain::clock::INTERVAL_MINUTES;
 
 /// Columns that every record table has besides its fields.
 pub const RESERVED: [&str; 11] = [
@@ -73,8 +74,9 @@ pub(super) fn check(file: SpecFile) -> Result<SyncTypeSpec, Complaint> {
             ),
         );
     }
-    if !(5..=1440).contains(&file.interval_minutes) {
-        return complain("interval_minutes", format!("{} is not between 5 and 1440", file.interval_minutes));
+    if !INTERVAL_MINUTES.contains(&file.interval_minutes) {
+        let (least, most) = INTERVAL_MINUTES.into_inner();
+        return complain("interval_minutes", format!("{} is not between {least} and {most}", file.interval_minutes));
     }
     if file.offset_minutes > 1440 {
         return complain("offset_minutes", format!("{} is more than 1440", file.offset_minutes));

@@ -204,7 +204,7 @@ impl Overview {
                     tr {
                         td { (ago(Some(job.enqueued_at), self.now)) }
                         td { (job.job_type) " for " (job.agent_id) }
-                        td { (outcome(job.outcome.map_or(job.state.as_str(), Outcome::as_str))) @if let Some(error) = &job.error { small { (error) } } }
+                        td { (badge(job.outcome, job.state.as_str())) @if let Some(error) = &job.error { small { (error) } } }
                         td { "job " (job.id) }
                     }
                 }
@@ -268,7 +268,7 @@ fn cell(cell: &Cell, now: Timestamp) -> Markup {
         } @else {
             @match &cell.last {
                 Some(run) => {
-                    (outcome(run.outcome.map_or("running", Outcome::as_str)))
+                    (badge(run.outcome, "running"))
                     @let kept = cell.read.as_ref().filter(|read| read.id != run.id && read.counts.quarantined > 0);
                     @if let Some(read) = kept { " " span.wait { (read.counts.quarantined) " in quarantine" } }
                 }
@@ -300,15 +300,14 @@ fn counts(run: &Run) -> Markup {
     html! { (counts.read) " rows" @if !parts.is_empty() { ", " (parts.join(", ")) } }
 }
 
-fn outcome(name: &str) -> Markup {
-    let class = match name {
-        "succeeded" | "unchanged" => "good",
-        "succeeded_with_quarantine" | "held" | "stopped" | "waiting" | "delayed" | "active" | "running" | "kept" => {
-            "wait"
-        }
-        _ => "bad",
+/// How it ended; of what has not, where it is.
+fn badge(outcome: Option<Outcome>, otherwise: &'static str) -> Markup {
+    let class = match outcome {
+        Some(Outcome::Succeeded | Outcome::Unchanged) => "good",
+        Some(outcome) if outcome.is_failure() => "bad",
+        Some(_) | None => "wait",
     };
-    html! { span class=(class) { (name.replace('_', " ")) } }
+    html! { span class=(class) { (outcome.map_or(otherwise, Outcome::as_str).replace('_', " ")) } }
 }
 
 fn ago(moment: Option<Timestamp>, now: Timestamp) -> String {

@@ -8,6 +8,7 @@ use std::{
 
 use parking_lot::{Mutex, MutexGuard};
 
+use crate::domain::random::{self, NoRandom};
 use crate::store::token_hash;
 
 /// How long a link may wait to be followed.
@@ -43,8 +44,8 @@ impl Sessions {
     ///
     /// # Errors
     /// If the system gives no random numbers.
-    pub fn one_time_key(&self) -> Result<String, getrandom::Error> {
-        let key = random()?;
+    pub fn one_time_key(&self) -> Result<String, NoRandom> {
+        let key = random::token::<24>()?;
         keep(&mut self.inside().links, token_hash(&key), Instant::now(), |since| *since);
         Ok(key)
     }
@@ -59,8 +60,8 @@ impl Sessions {
     ///
     /// # Errors
     /// If the system gives no random numbers.
-    pub fn begin(&self) -> Result<String, getrandom::Error> {
-        let (cookie, form_key) = (random()?, random()?);
+    pub fn begin(&self) -> Result<String, NoRandom> {
+        let (cookie, form_key) = (random::token::<24>()?, random::token::<24>()?);
         let session = (Instant::now(), Visitor { form_key });
         keep(&mut self.inside().open, token_hash(&cookie), session, |(since, _)| *since);
         Ok(cookie)
@@ -93,12 +94,6 @@ fn keep<T>(all: &mut HashMap<String, T>, hash: String, new: T, since: impl Fn(&T
         all.remove(&oldest);
     }
     all.insert(hash, new);
-}
-
-fn random() -> Result<String, getrandom::Error> {
-    let mut bytes = [0; 24];
-    getrandom::fill(&mut bytes)?;
-    Ok(hex::encode(bytes))
 }
 
 #[cfg(test)]

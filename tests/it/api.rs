@@ -279,3 +279,24 @@ async fn reports_that_wait_to_be_read_count_for_the_uploads_that_come() {
     app.idle().await;
     app.stop().await;
 }
+
+#[actix::test]
+async fn no_page_of_a_list_is_empty_while_there_is_a_next_one() {
+    let app = TestApp::builder().agents(&["a"]).start().await;
+    app.source.set("invoices", "a", grid("invoices"));
+    app.sync("invoices", "a").await;
+    app.sync("invoices", "a").await;
+    for list in ["/api/jobs?type=invoices", "/api/runs?type=invoices"] {
+        let (_, whole) = app.get(&format!("{list}&limit=2")).await;
+        assert_eq!((whole["items"].as_array().unwrap().len(), &whole["next"]), (2, &Json::Null), "{list}: {whole}");
+        let (_, first) = app.get(&format!("{list}&limit=1")).await;
+        let (_, rest) = app.get(&format!("{list}&limit=1&cursor={}", first["next"].as_str().unwrap())).await;
+        assert_eq!((rest["items"].as_array().unwrap().len(), &rest["next"]), (1, &Json::Null), "{list}: {rest}");
+    }
+    for (list, known) in [("/api/jobs?state=waitin", "waiting"), ("/api/runs?outcome=hold", "held")] {
+        let (status, problem) = app.get(list).await;
+        assert_eq!(status.as_u16(), 400, "{problem}");
+        assert!(problem["detail"].as_str().unwrap().contains(known), "{problem}");
+    }
+    app.stop().await;
+}

@@ -12,6 +12,7 @@ use crate::{
     domain::{
         ItemId, ItemStatus, Timestamp,
         item::{CheckedItem, Repeat},
+        random,
     },
     store::{
         Store, StoreError,
@@ -155,15 +156,13 @@ fn row(
         created_at: Set(now),
         due_at: Set(now),
         repeatable: Set(model.repeat == Repeat::Safe),
-        delivery_id: Set(random_id()?),
+        delivery_id: Set(delivery_id()?),
         ..Default::default()
     })
 }
 
 /// A name that no item of any database has: a database that was set up anew gives the same numbers again.
-fn random_id() -> Result<String, StoreError> {
-    let mut bytes = [0; 12];
-    getrandom::fill(&mut bytes)
-        .map_err(|error| StoreError::Interrupted(format!("the system gives no random numbers: {error}")))?;
-    Ok(format!("lockstep-{}", hex::encode(bytes)))
+fn delivery_id() -> Result<String, StoreError> {
+    let token = random::token::<12>().map_err(|error| StoreError::Interrupted(error.to_string()))?;
+    Ok(format!("lockstep-{token}"))
 }

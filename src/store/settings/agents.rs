@@ -32,6 +32,34 @@ impl Agent {
     }
 }
 
+/// No agent is called so.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("there is no agent '{asked}'; known are: {}", Agent::names(.known))]
+pub struct UnknownAgent {
+    /// What was asked for.
+    pub asked: String,
+    /// Those that there are.
+    pub known: Vec<Agent>,
+}
+
+impl Agent {
+    /// The agent called `asked`.
+    ///
+    /// # Errors
+    /// [`UnknownAgent`], which names those that there are.
+    pub fn find(agents: &[Agent], asked: &str) -> Result<AgentId, UnknownAgent> {
+        let found = agents.iter().find(|agent| agent.id.as_str() == asked);
+        let unknown = || UnknownAgent { asked: asked.to_owned(), known: agents.to_vec() };
+        found.map(|agent| agent.id.clone()).ok_or_else(unknown)
+    }
+
+    /// Their ids in one line, for people.
+    #[must_use]
+    pub fn names(agents: &[Agent]) -> String {
+        agents.iter().map(|agent| agent.id.as_str()).collect::<Vec<_>>().join(", ")
+    }
+}
+
 impl Store {
     /// All agents, by id.
     ///

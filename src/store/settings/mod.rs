@@ -5,7 +5,7 @@ pub(crate) mod credentials;
 pub(crate) mod schedule;
 pub(crate) mod tokens;
 
-pub use agents::Agent;
+pub use agents::{Agent, UnknownAgent};
 pub use credentials::SealedCredential;
 pub use schedule::{Amendments, Setting};
 pub use tokens::token_hash;
