@@ -21,10 +21,8 @@ use lockstep::{
         item::{Model, Repeat},
     },
     event::{Bus, Event, Liveness},
-    outbox::{
-        EnqueueItems, Named, OutboxActor, OutboxParts, OutboxSettings, Routes, Sink,
-        sinks::{Webhook, WebhookConfig},
-    },
+    outbox::{EnqueueItems, OutboxActor, OutboxParts, OutboxSettings},
+    sink::{Named, Routes, Sink, Webhook, WebhookConfig},
     store::{ItemClaim, Store},
     sync_type::SyncTypes,
 };

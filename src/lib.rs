@@ -9,7 +9,7 @@
 //! fetches a report ([`source`]), reads it in a process of its own ([`report`]), compares it with what is stored
 //! ([`delta`]: hashes, the plan, the guards) and applies it in small batches ([`store`]), each under the job's lease. What
 //! follows is queued in the run's last transaction. Changes of people go the other way, through
-//! [`outbox::OutboxActor`] and its sinks.
+//! [`outbox::OutboxActor`] or as operations, to the [`sink`]s that have their effects.
 //!
 //! Every actor is started anew by [`supervisor::SupervisorActor`] when it ends, and reached through a
 //! [`supervisor::Handle`] that outlives it. What happens is told as [`event::Event`]; other processes hear of it
@@ -36,6 +36,7 @@ pub mod queue;
 pub mod report;
 pub mod scheduler;
 pub mod settings;
+pub mod sink;
 pub mod source;
 pub mod store;
 pub mod supervisor;

@@ -8,11 +8,13 @@ use super::{Io, outbox};
 use crate::{
     domain::{Class, JobType, SyncType},
     event::Liveness,
+    operation::OperationRunner,
     operation::Operations,
-    outbox::{OperationRunner, OutboxActor, Routes},
+    outbox::OutboxActor,
     queue::{self, Begun, Keep, QueueActor, QueueSettings},
     scheduler::{SchedulerActor, SchedulerSettings},
     settings::Settings,
+    sink::Routes,
     supervisor::{self, Escalate, Handle, Policy, Supervised, SupervisorActor},
     sync::{Context, RunJob, Runner, SyncActor},
 };

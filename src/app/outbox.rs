@@ -8,11 +8,9 @@ use super::Io;
 use crate::{
     domain::item::{Model, Models},
     event::Liveness,
-    outbox::{
-        Named, OutboxParts, OutboxSettings, Routes, Sink,
-        sinks::{CsvFile, Sheets, Webhook},
-    },
+    outbox::{OutboxParts, OutboxSettings},
     settings::{CsvSettings, ModelSettings, Settings, SinkSettings},
+    sink::{CsvFile, Named, Routes, Sheets, Sink, Webhook},
     sync::Context,
 };
 

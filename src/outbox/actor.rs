@@ -16,7 +16,6 @@ use tokio::{
 use super::{
     lease_keeper::LeaseKeeper,
     message::{DrainOutbox, IsAtRest, LookForItems, SinkState},
-    routes::Routes,
     turn::{InHand, Post},
 };
 use crate::{
@@ -25,6 +24,7 @@ use crate::{
         clock::{Every, after},
     },
     event::{Bus, Liveness},
+    sink::Routes,
     store::{ClaimedItems, ItemClaim, Store, StoreError},
 };
 
@@ -83,7 +83,7 @@ impl OutboxParts {
         runtime: Handle,
     ) -> Self {
         let (in_hand, arrived) = (InHand::default(), Arc::new(Notify::new()));
-        let post = |(named, models): (&super::routes::Named, Vec<String>)| {
+        let post = |(named, models): (&crate::sink::Named, Vec<String>)| {
             let post = Post {
                 store: store.clone(),
                 bus: bus.clone(),

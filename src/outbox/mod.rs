@@ -1,15 +1,10 @@
-//! How do changes and requests go out? Operations, the write-back queue, and the sinks that have their effects.
+//! How do local changes go out? The write-back queue: claimed for each sink, delivered, recorded.
 
 mod actor;
 mod admin;
-mod effect;
 mod heartbeat;
 mod lease_keeper;
 mod message;
-mod routes;
-mod runner;
-mod sink;
-pub mod sinks;
 mod turn;
 
 pub use actor::{OutboxActor, OutboxParts, OutboxSettings};
@@ -18,6 +13,3 @@ pub use message::{
     IsAtRest, LookForItems, OfferItems, OutboxError, OutboxStats, RedriveItem, RedriveItems, ResetStuck, SinkDepth,
     SinkState, Stats,
 };
-pub use routes::{Named, Routes};
-pub use runner::OperationRunner;
-pub use sink::{Answers, Delivered, Delivery, NoSink, Sink, SinkError};

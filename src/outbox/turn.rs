@@ -13,7 +13,6 @@ use futures_util::StreamExt as _;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
-use super::sink::{Delivered, Delivery, Sink, SinkError};
 use crate::{
     domain::{
         Breaker, BreakerEvent, BreakerPolicy, Clock, Item, ItemId, Lease, Timestamp,
@@ -22,6 +21,7 @@ use crate::{
         text::on_record,
     },
     event::{Bus, Event},
+    sink::{Delivered, Delivery, Sink, SinkError},
     store::{Store, StoreError, Undelivered},
 };
 

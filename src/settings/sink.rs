@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 use super::SettingsError;
 use crate::{
     domain::{item::Repeat, text::list},
-    outbox::sinks::{Formulas, MODE, SheetsConfig, WebhookConfig},
+    sink::{Formulas, MODE, SheetsConfig, WebhookConfig},
 };
 
 /// `[sink]`

@@ -13,7 +13,7 @@ use futures_util::{StreamExt as _, stream};
 use serde_json::{Value as Json, json};
 use tokio::sync::watch;
 
-use crate::outbox::{Answers, Delivered, Delivery, Sink, SinkError};
+use crate::sink::{Answers, Delivered, Delivery, Sink, SinkError};
 
 /// How the sink behaves once.
 #[derive(Debug, Clone)]

@@ -5,8 +5,8 @@ use std::{sync::Mutex, time::Duration};
 use lockstep::{
     domain::{JobId, Outcome, Stage},
     event::Event,
-    outbox::SinkError,
     queue::{Enqueue, QueueError},
+    sink::SinkError,
     source::SourceError,
     sync::Status,
     testing::{Behaviour, TestApp},

@@ -9,10 +9,10 @@ use std::{
 /// From the words that all use to the command line; rooms of one line may not import each other.
 const ORDER: [&[&str]; 14] = [
     &["domain"],
-    &["sync_type", "operation", "http"],
-    &["report", "delta", "source", "store", "coordination", "event", "supervisor"],
+    &["sync_type", "http"],
+    &["report", "delta", "source", "sink", "store", "coordination", "event", "supervisor"],
     &["sync", "pretend_erp"],
-    &["outbox"],
+    &["operation", "outbox"],
     &["queue"],
     &["scheduler", "monitor"],
     &["api"],

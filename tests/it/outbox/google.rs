@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, LazyLock, Mutex},
 };
 
-use lockstep::outbox::sinks::{Sheets, SheetsConfig};
+use lockstep::sink::{Sheets, SheetsConfig};
 use rsa::{RsaPrivateKey, pkcs8::EncodePrivateKey as _};
 use serde_json::{Value as Json, json};
 use wiremock::{

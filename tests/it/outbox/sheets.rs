@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use lockstep::{
     domain::Action,
-    outbox::{Delivered, Delivery, Sink as _, SinkError, sinks::Sheets},
+    sink::{Delivered, Delivery, Sheets, Sink as _, SinkError},
     testing::TestApp,
 };
 use serde_json::{Value as Json, json};

@@ -2,7 +2,7 @@
 
 use serde_json::{Value as Json, json};
 
-use super::{super::super::sink::Delivery, SheetsConfig};
+use super::{super::port::Delivery, SheetsConfig};
 
 /// Where the columns are, as letters.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -13,8 +13,8 @@ use serde_json::json;
 use sha2::Sha256;
 
 use super::{
-    super::sink::{Answers, Delivered, Delivery, Sink, SinkError},
     http,
+    port::{Answers, Delivered, Delivery, Sink, SinkError},
 };
 
 /// Requests under way at once, of one batch.

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value as Json, json};
 use tracing::error;
 
-use super::super::sink::{Answers, Delivered, Delivery, Sink, SinkError, has_columns};
+use super::port::{Answers, Delivered, Delivery, Sink, SinkError, has_columns};
 use crate::domain::Action;
 use api::Api;
 use grid::{Columns, cell};

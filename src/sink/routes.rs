@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::sink::{NoSink, Sink};
+use super::port::{NoSink, Sink};
 
 /// A sink with its name.
 #[derive(Clone)]

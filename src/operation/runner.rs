@@ -9,13 +9,12 @@ use sha2::{Digest, Sha256};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
+    OperationSpec, Operations,
     effect::{Effect, Turn},
-    routes::Routes,
-    sink::{Delivered, Delivery},
 };
 use crate::{
     domain::{AgentId, ClaimedJob, Class, Outcome, SourceReport, run::panic_text, text::on_record},
-    operation::{OperationSpec, Operations},
+    sink::{Delivered, Delivery, Routes},
     source::{Ask, Fetched, SourceError},
     store::Finish,
     sync::{Context, RunEnd, RunJob, StopHandle, Watch, learnt, next_step, record_end},
@@ -78,7 +77,7 @@ impl OperationRunner {
         job: &ClaimedJob,
         seen: &Seen,
     ) -> Result<Json, (Turn, &'static str, String)> {
-        use super::sink::SinkError as E;
+        use crate::sink::SinkError as E;
         let data = job.payload.clone().unwrap_or(Json::Null);
         let delivery = Delivery {
             // a database that was set up anew gives the same numbers again

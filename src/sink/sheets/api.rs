@@ -9,7 +9,7 @@ use serde_json::{Value as Json, json};
 use tokio::sync::OnceCell;
 
 use super::{
-    super::{super::sink::SinkError, http},
+    super::{http, port::SinkError},
     SheetsConfig,
     grid::cell,
 };

@@ -13,7 +13,7 @@ use futures_util::{FutureExt as _, StreamExt as _, stream};
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
-use super::super::sink::{Answers, Delivered, Delivery, Sink, SinkError, all, has_columns};
+use super::port::{Answers, Delivered, Delivery, Sink, SinkError, all, has_columns};
 use crate::domain::{Action, text::choice};
 
 /// The first column: which record a row is.

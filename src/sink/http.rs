@@ -10,8 +10,8 @@ use reqwest::{
 };
 
 use super::{
-    super::sink::SinkError,
     address::{PublicOnly, is_public},
+    port::SinkError,
 };
 
 /// Redirects that are followed, all at the same host.
