@@ -11,8 +11,9 @@ use std::{
 use futures_util::{StreamExt as _, stream};
 use lockstep::{
     domain::{Admission, Clock, NextStep, Outcome},
-    queue::{End, EnqueueMany, JobBoard},
+    queue::EnqueueMany,
     store::throwaway::create_database,
+    testing::{End, TestBoard},
 };
 use serde_json::{Value as Json, json};
 

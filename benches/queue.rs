@@ -13,8 +13,8 @@ use lockstep::{
     domain::{Admission, Claim, NewJob, NextStep, Outcome, Reason, Stage},
     event::Event,
     pretend_erp::{self, Layout},
-    queue::{End, Enqueue, EnqueueMany, JobBoard, StopJobs},
-    testing::TestApp,
+    queue::{Enqueue, EnqueueMany, JobBoard, StopJobs},
+    testing::{End, TestApp, TestBoard},
 };
 
 mod support;

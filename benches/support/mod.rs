@@ -21,11 +21,12 @@ use lockstep::{
     domain::{Admission, AgentId, ClaimedJob, Clock, JobId, NextStep, Outcome, Reason},
     event::{Bus, Liveness},
     operation::Operations,
-    queue::{End, Enqueue, JobBoard, Keep, Parts, QueueActor, QueueSettings, Snapshot},
+    queue::{Enqueue, Keep, Parts, QueueActor, QueueSettings, Snapshot},
     store::Store,
     supervisor::Handle,
     sync::{RunEnd, RunJob, StopHandle, SyncActor, Watch},
     sync_type::SyncTypes,
+    testing::{End, TestBoard},
 };
 use tempfile::TempDir;
 use tokio::sync::Notify;

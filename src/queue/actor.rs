@@ -11,7 +11,7 @@ use super::{
     intake::Intake,
     lease_keeper::{Begun, LeaseKeeper},
     message::QueueError,
-    port::JobBoard,
+    port::{BoardError, JobBoard},
     preemption::Preemption,
 };
 use crate::{
@@ -19,7 +19,6 @@ use crate::{
     domain::{Claim, Claimed, ClaimedJob, Clock, JobId, JobType, Lease, Pause, Timestamp, clock::Every},
     event::{Bus, Event, Liveness},
     operation::Operations,
-    store::StoreError,
     supervisor::{CallError, Handle},
     sync::{Attach, Attached, Run, RunEnd, Stop, StopReason, SyncActor},
     sync_type::SyncTypes,
@@ -177,7 +176,7 @@ impl QueueActor {
     }
 
     /// A claim has come back: start its jobs, and look again when there may be more.
-    pub(super) fn claimed(&mut self, room: Room, claimed: Result<Claimed, StoreError>, ctx: &mut Context<Self>) {
+    pub(super) fn claimed(&mut self, room: Room, claimed: Result<Claimed, BoardError>, ctx: &mut Context<Self>) {
         let claimed = match claimed {
             Ok(claimed) => {
                 self.parts.liveness.beat("claim", CLAIM_LATE);
@@ -334,7 +333,7 @@ impl QueueActor {
     }
 }
 
-pub(super) fn storage(error: &StoreError) -> QueueError {
+pub(super) fn storage(error: &BoardError) -> QueueError {
     QueueError::Storage(error.to_string())
 }
 

@@ -11,6 +11,7 @@ pub mod message;
 pub mod port;
 mod preemption;
 mod requests;
+mod stored;
 
 pub use actor::{Keep, Parts, QueueActor, QueueSettings};
 pub use lease_keeper::Begun;
@@ -18,4 +19,4 @@ pub use message::{
     Approve, Drain, Enqueue, EnqueueMany, EnqueueTick, Look, PurgeJobs, QueueError, QueueSnapshot, ResetBreaker,
     RetryJob, SetLimits, SetPause, Snapshot, StopJobs, StopReport, Wake,
 };
-pub use port::{Before, End, JobBoard};
+pub use port::{Before, BoardError, JobBoard};

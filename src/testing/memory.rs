@@ -7,13 +7,16 @@ use std::{
 
 use async_trait::async_trait;
 
-use super::model::{Model, Row};
+use super::{
+    board::{End, TestBoard},
+    model::{Model, Row},
+};
 use crate::{
     domain::{
         Admission, AgentId, Claim, Claimed, ClaimedJob, Heartbeat, HeartbeatReport, JobId, JobSelector, JobState,
         KeyState, Lease, NewJob, Outcome, Pause, Retry, RunId, Slot, SyncType, Timestamp,
     },
-    queue::{Before, End, JobBoard},
+    queue::{Before, BoardError, JobBoard},
     scheduler::SettingsBoard,
     store::{Amendments, Job, JobQuery, Setting, StoreError},
 };
@@ -109,6 +112,12 @@ impl MemoryBoard {
     }
 }
 
+impl MemoryBoard {
+    fn asked<T>(&self, work: impl FnOnce(&mut State) -> T) -> Result<T, BoardError> {
+        Ok(self.with(work)?)
+    }
+}
+
 #[async_trait]
 impl JobBoard for MemoryBoard {
     async fn enqueue(
@@ -116,8 +125,8 @@ impl JobBoard for MemoryBoard {
         jobs: Vec<NewJob>,
         claim: Option<Claim>,
         now: Timestamp,
-    ) -> Result<(Vec<Admission>, Option<Claimed>), StoreError> {
-        self.with(|state| {
+    ) -> Result<(Vec<Admission>, Option<Claimed>), BoardError> {
+        self.asked(|state| {
             // there is no other process that could have ended the winner
             let admit = |job: NewJob| match job.refused_for {
                 Some(job) => Admission::AlreadyQueued { job },
@@ -137,8 +146,8 @@ impl JobBoard for MemoryBoard {
         slot: Slot,
         jobs: Vec<NewJob>,
         now: Timestamp,
-    ) -> Result<Option<Vec<Admission>>, StoreError> {
-        self.with(|state| {
+    ) -> Result<Option<Vec<Admission>>, BoardError> {
+        self.asked(|state| {
             let setting = state.settings.get_mut(&slot.sync_type).unwrap();
             if setting.next_run != Some(slot.due) {
                 return None;
@@ -148,20 +157,12 @@ impl JobBoard for MemoryBoard {
         })
     }
 
-    async fn approve(&self, _: RunId, job: NewJob, now: Timestamp) -> Result<Option<Admission>, StoreError> {
-        self.with(|state| Some(state.queue.admit(job, now)))
+    async fn approve(&self, _: RunId, job: NewJob, now: Timestamp) -> Result<Option<Admission>, BoardError> {
+        self.asked(|state| Some(state.queue.admit(job, now)))
     }
 
-    async fn claim(&self, claim: Claim, now: Timestamp) -> Result<Claimed, StoreError> {
-        self.with(|state| state.queue.claim(&claim, now))
-    }
-
-    async fn end(&self, job: &ClaimedJob, end: End, now: Timestamp) -> Result<(), StoreError> {
-        if self.with(|state| state.queue.end(job, &end, now))? {
-            Ok(())
-        } else {
-            Err(StoreError::LeaseLost { job: job.id, lease: job.lease })
-        }
+    async fn claim(&self, claim: Claim, now: Timestamp) -> Result<Claimed, BoardError> {
+        self.asked(|state| state.queue.claim(&claim, now))
     }
 
     async fn heartbeat(
@@ -169,8 +170,8 @@ impl JobBoard for MemoryBoard {
         owner: String,
         running: Vec<Lease<JobId>>,
         now: Timestamp,
-    ) -> Result<HeartbeatReport, StoreError> {
-        self.with(|state| {
+    ) -> Result<HeartbeatReport, BoardError> {
+        self.asked(|state| {
             let is_mine = |row: &Row| row.owner == owner && row.state == JobState::Active;
             let queue = &mut state.queue;
             for Lease { id, .. } in &running {
@@ -203,40 +204,32 @@ impl JobBoard for MemoryBoard {
         })
     }
 
-    async fn rescue(&self, dead: Heartbeat<JobId>, now: Timestamp) -> Result<Option<Outcome>, StoreError> {
-        self.with(|state| state.queue.rescue(&dead, now))
+    async fn rescue(&self, dead: Heartbeat<JobId>, now: Timestamp) -> Result<Option<Outcome>, BoardError> {
+        self.asked(|state| state.queue.rescue(&dead, now))
     }
 
-    async fn undo_claim(&self, job: Lease<JobId>, owner: String, now: Timestamp) -> Result<bool, StoreError> {
-        self.with(|state| state.queue.undo_claim(job, &owner, now))
+    async fn undo_claim(&self, job: Lease<JobId>, owner: String, now: Timestamp) -> Result<bool, BoardError> {
+        self.asked(|state| state.queue.undo_claim(job, &owner, now))
     }
 
-    async fn request_stop(&self, meant: JobSelector, now: Timestamp) -> Result<(Vec<JobId>, Vec<JobId>), StoreError> {
-        self.with(|state| state.queue.stop(&meant, now))
+    async fn request_stop(&self, meant: JobSelector, now: Timestamp) -> Result<(Vec<JobId>, Vec<JobId>), BoardError> {
+        self.asked(|state| state.queue.stop(&meant, now))
     }
 
-    async fn retry(&self, job: JobId, even_if_done: bool, now: Timestamp) -> Result<Retry, StoreError> {
-        self.with(|state| state.queue.retry(job, even_if_done, now))
+    async fn retry(&self, job: JobId, even_if_done: bool, now: Timestamp) -> Result<Retry, BoardError> {
+        self.asked(|state| state.queue.retry(job, even_if_done, now))
     }
 
-    async fn key(&self, key: String, now: Timestamp) -> Result<KeyState, StoreError> {
-        self.with(|state| state.queue.key(&key, now))
-    }
-
-    async fn remove_key(&self, key: String, job: JobId, now: Timestamp) -> Result<bool, StoreError> {
-        self.with(|state| state.queue.remove_key(&key, job, now))
-    }
-
-    async fn set_pause(&self, pause: Option<Pause>) -> Result<(), StoreError> {
-        self.with(|state| state.queue.pause = pause)
+    async fn set_pause(&self, pause: Option<Pause>) -> Result<(), BoardError> {
+        self.asked(|state| state.queue.pause = pause)
     }
 
     async fn set_limits(
         &self,
         limits: BTreeMap<String, Option<usize>>,
         _: Timestamp,
-    ) -> Result<BTreeMap<String, usize>, StoreError> {
-        self.with(|state| {
+    ) -> Result<BTreeMap<String, usize>, BoardError> {
+        self.asked(|state| {
             for (name, limit) in limits {
                 match limit {
                     Some(limit) => drop(state.queue.limits.insert(name, limit)),
@@ -247,8 +240,8 @@ impl JobBoard for MemoryBoard {
         })
     }
 
-    async fn reset_breaker(&self, id: i64, now: Timestamp) -> Result<bool, StoreError> {
-        self.with(|state| {
+    async fn reset_breaker(&self, id: i64, now: Timestamp) -> Result<bool, BoardError> {
+        self.asked(|state| {
             let place = usize::try_from(id - 1).unwrap_or(usize::MAX);
             let Some((agent, source)) = state.queue.breakers.keys().nth(place).cloned() else { return false };
             state.queue.reset(&agent, &source, now);
@@ -256,8 +249,27 @@ impl JobBoard for MemoryBoard {
         })
     }
 
-    async fn clean(&self, before: Before, now: Timestamp) -> Result<u64, StoreError> {
-        self.with(|state| state.queue.clean(before.jobs, now))
+    async fn clean(&self, before: Before, now: Timestamp) -> Result<u64, BoardError> {
+        self.asked(|state| state.queue.clean(before.jobs, now))
+    }
+}
+
+#[async_trait]
+impl TestBoard for MemoryBoard {
+    async fn end(&self, job: &ClaimedJob, end: End, now: Timestamp) -> Result<(), StoreError> {
+        if self.with(|state| state.queue.end(job, &end, now))? {
+            Ok(())
+        } else {
+            Err(StoreError::LeaseLost { job: job.id, lease: job.lease })
+        }
+    }
+
+    async fn key(&self, key: String, now: Timestamp) -> Result<KeyState, StoreError> {
+        self.with(|state| state.queue.key(&key, now))
+    }
+
+    async fn remove_key(&self, key: String, job: JobId, now: Timestamp) -> Result<bool, StoreError> {
+        self.with(|state| state.queue.remove_key(&key, job, now))
     }
 
     async fn jobs(&self, wanted: JobQuery) -> Result<Vec<Job>, StoreError> {

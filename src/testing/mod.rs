@@ -15,6 +15,7 @@
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "test support: a broken test should end at once")]
 
 mod app;
+mod board;
 mod clock;
 mod database;
 mod memory;
@@ -26,6 +27,7 @@ mod sink;
 mod source;
 
 pub use app::{Builder, TestApp, types};
+pub use board::{End, TestBoard};
 pub use clock::{PausedClock, TestClock};
 pub use database::{Backend, server};
 pub use memory::{MemoryBoard, last_seen};

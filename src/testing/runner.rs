@@ -5,9 +5,9 @@ use std::{collections::HashMap, sync::Mutex};
 use async_trait::async_trait;
 use tokio::sync::{oneshot, watch};
 
+use super::{End, TestBoard as _};
 use crate::{
     domain::{ClaimedJob, Clock, JobId, NextStep, Outcome},
-    queue::{End, JobBoard},
     sync::{RunEnd, RunJob, StopHandle, Watch},
 };
 

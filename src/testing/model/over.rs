@@ -6,7 +6,7 @@ use crate::{
         AgentId, Breaker, BreakerEvent, BreakerPolicy, ClaimedJob, FlowOutcome, Heartbeat, JobId, JobState, Lease,
         Mode, NextStep, Outcome, SourceReport, Timestamp, job::JobEvent,
     },
-    queue::End,
+    testing::End,
 };
 
 impl Model {

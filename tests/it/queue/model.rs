@@ -8,8 +8,7 @@ use lockstep::{
         BreakerPolicy, Claim, ClaimedJob, Class, JobSelector, Mode, NewJob, NextStep, Outcome, Pause, Reason,
         SourceReport, Window,
     },
-    queue::{End, JobBoard},
-    testing::last_seen,
+    testing::{End, TestBoard, last_seen},
 };
 use proptest::{
     collection::vec,
@@ -315,8 +314,8 @@ impl Pair {
 
     async fn stop(
         &self,
-        model: &std::sync::Arc<dyn JobBoard>,
-        real: &std::sync::Arc<dyn JobBoard>,
+        model: &std::sync::Arc<dyn TestBoard>,
+        real: &std::sync::Arc<dyn TestBoard>,
         meant: JobSelector,
     ) {
         let (mut expected, mut stopped) = (

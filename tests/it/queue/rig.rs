@@ -8,16 +8,16 @@ use lockstep::{
         Admission, Claim, ClaimedJob, Class, JobId, NewJob, NextStep, Outcome, Reason, SourceReport, Timestamp, Window,
     },
     operation::Operations,
-    queue::{Before, End, JobBoard},
+    queue::Before,
     store::{Job, JobQuery, Store},
-    testing::{Backend, MemoryBoard, print_jobs, types},
+    testing::{Backend, End, MemoryBoard, TestBoard, print_jobs, types},
 };
 use serde_json::json;
 use tempfile::TempDir;
 
 /// The board, and what time it is.
 pub struct Rig {
-    pub board: Arc<dyn JobBoard>,
+    pub board: Arc<dyn TestBoard>,
     pub now: Timestamp,
     store: Option<(Store, TempDir)>,
 }

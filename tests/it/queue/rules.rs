@@ -131,7 +131,7 @@ async fn a_rescued_winner_keeps_its_key(rig: Rig) {
     assert_eq!(rig.ask(sync("orders", "a")).await, refused(winner));
     let again = rig.claim_one().await;
     assert_eq!((again.id, again.attempt), (winner, 2));
-    let late = lockstep::queue::End { outcome: Outcome::Succeeded, next: NextStep::Done, source: None };
+    let late = lockstep::testing::End { outcome: Outcome::Succeeded, next: NextStep::Done, source: None };
     assert!(rig.board.end(&dead, late, rig.now).await.is_err(), "the dead process's late word is refused");
     assert_eq!(rig.ask(sync("orders", "a")).await, refused(winner));
 }
@@ -149,7 +149,7 @@ async fn a_claim_that_was_not_answered_is_given_back_without_a_trace(rig: Rig) {
     assert_eq!(rig.ask(sync("orders", "a")).await, refused(job));
     let again = rig.claim_one().await;
     assert_eq!((again.id, again.attempt), (job, 1), "it costs no attempt");
-    let late = lockstep::queue::End { outcome: Outcome::Succeeded, next: NextStep::Done, source: None };
+    let late = lockstep::testing::End { outcome: Outcome::Succeeded, next: NextStep::Done, source: None };
     assert!(rig.board.end(&unheard, late, rig.now).await.is_err(), "and whoever heard after all is refused");
 }
 

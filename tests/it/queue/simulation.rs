@@ -13,12 +13,12 @@ use lockstep::{
     domain::{Admission, AgentId, ClaimedJob, Clock, JobType, NextStep, Outcome, SyncType},
     event::{Bus, Event, Liveness},
     operation::Operations,
-    queue::{End, JobBoard, Keep, Parts, QueueActor, QueueSettings},
+    queue::{Keep, Parts, QueueActor, QueueSettings},
     scheduler::{SchedulerActor, SchedulerSettings},
     supervisor::Handle,
     sync::{RunEnd, RunJob, StopHandle, SyncActor, Watch},
     sync_type::Scope,
-    testing::{MemoryBoard, PausedClock, types},
+    testing::{End, MemoryBoard, PausedClock, TestBoard, types},
 };
 
 /// What happened, by type.

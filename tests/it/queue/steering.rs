@@ -107,7 +107,7 @@ async fn one_probe_passes_a_half_open_breaker(mut rig: Rig) {
         failed: None,
         policy: lockstep::domain::BreakerPolicy::default(),
     };
-    let end = lockstep::queue::End { outcome: Outcome::Succeeded, next: NextStep::Done, source: Some(source) };
+    let end = lockstep::testing::End { outcome: Outcome::Succeeded, next: NextStep::Done, source: Some(source) };
     rig.board.end(&probe, end, rig.now).await.unwrap();
     rig.add(sync("ddt", "a")).await;
 }
