@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{Api, Problem};
 use crate::{
     store::Trouble,
-    supervisor::{CallError, GetRestarts, Restarts},
+    supervisor::{self, CallError, Restarts},
 };
 
 pub fn routes(config: &mut web::ServiceConfig) {
@@ -44,7 +44,7 @@ async fn ready(api: web::Data<Api>) -> Result<HttpResponse, Problem> {
 
 /// Every actor, and how often it was started anew.
 pub(super) async fn actors(api: &Api) -> Result<Vec<Restarts>, Problem> {
-    Ok(api.supervisor.send(GetRestarts).await.map_err(CallError::from)?)
+    Ok(api.supervisor.send(supervisor::Snapshot).await.map_err(CallError::from)?)
 }
 
 /// `GET /metrics`, in the OpenMetrics text format.

@@ -9,7 +9,7 @@ use serde_json::{Map, Value as Json, json};
 use super::{Api, JsonBody, Problem, answer::optional_json, problem};
 use crate::{
     domain::{Outcome, SyncType, clock::INTERVAL_MINUTES},
-    scheduler::{Change, Reschedule, ScheduleError, SchedulerSnapshot, SetAutoSync, Snapshot, UpdateInterval},
+    scheduler::{Reschedule, ScheduleChange, ScheduleError, SchedulerSnapshot, SetAutoSync, Snapshot, UpdateInterval},
     store::{Run, RunQuery},
 };
 
@@ -73,7 +73,7 @@ async fn set_schedule(api: web::Data<Api>, body: JsonBody<BTreeMap<String, Wante
     let mut changes = Vec::new();
     for (name, wanted) in body.into_inner() {
         let asked = wanted.interval_minutes.as_ref();
-        changes.push(Change {
+        changes.push(ScheduleChange {
             sync_type: api.sync_type(&name)?.name.clone(),
             minutes: asked.map(|value| minutes(value, &format!("/{name}/intervalMinutes"))).transpose()?,
             enabled: wanted.enabled,
@@ -98,7 +98,7 @@ async fn start(api: web::Data<Api>, body: Result<web::Bytes, actix_web::Error>) 
     for (name, value) in &asked.intervals {
         let sync_type: SyncType = api.sync_type(name)?.name.clone();
         let minutes = Some(minutes(value, &format!("/intervals/{name}"))?);
-        changes.push(Change { sync_type, minutes, enabled: None });
+        changes.push(ScheduleChange { sync_type, minutes, enabled: None });
     }
     // the switch first: if the configuration forbids it, nothing is changed
     let mut snapshot = api.scheduler.send(SetAutoSync { on: true }).await??;

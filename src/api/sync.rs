@@ -14,7 +14,7 @@ use crate::{
     queue::{Enqueue, EnqueueMany, QueueSnapshot, Snapshot as QueueState, StopJobs},
     scheduler::Snapshot as ScheduleState,
     store::RunQuery,
-    sync::{Running, Status},
+    sync::{self, Running},
     sync_type::SyncTypeSpec,
 };
 
@@ -38,7 +38,7 @@ async fn status(api: web::Data<Api>) -> Result<HttpResponse, Problem> {
     let mut attention = Vec::new();
     for spec in api.context.types.iter() {
         let running: Vec<Running> = match api.syncs.get(&spec.name) {
-            Some(sync) => sync.send(Status).await?,
+            Some(sync) => sync.send(sync::Snapshot).await?,
             None => Vec::new(),
         };
         let timer = schedule.types.iter().find(|timer| timer.sync_type == spec.name);

@@ -16,7 +16,7 @@ use crate::{
     settings::Settings,
     sink::Routes,
     supervisor::{self, Escalate, Handle, Policy, Supervised, SupervisorActor},
-    sync::{Context, RunJob, Runner, SyncActor},
+    sync::{Context, RunJob, Runner, SyncActor, WorkerActor},
 };
 
 /// All actors of the service.
@@ -27,7 +27,7 @@ pub(super) struct Actors {
     pub outbox: Handle<OutboxActor>,
     pub supervisor: Addr<SupervisorActor>,
     /// All that carry jobs out.
-    pub workers: Vec<Handle<SyncActor>>,
+    pub workers: Vec<Handle<WorkerActor>>,
     /// The supervisor's thread.
     pub thread: Thread,
 }
@@ -52,7 +52,7 @@ pub(super) fn start(
     let mut watched: Vec<Arc<dyn Supervised>> = Vec::new();
     let mut worker = |name: String, runner: &Arc<dyn RunJob>| {
         let runner = runner.clone();
-        let (handle, child) = supervisor::start(name, move || SyncActor::new(runner.clone()));
+        let (handle, child) = supervisor::start(name, move || WorkerActor::new(runner.clone()));
         watched.push(child);
         handle
     };
@@ -66,7 +66,7 @@ pub(super) fn start(
         runtime: io.handle(),
     }));
     let (writes, downloads) = (worker("writes".to_owned(), &runner), worker("downloads".to_owned(), &runner));
-    let mut workers: HashMap<JobType, Handle<SyncActor>> =
+    let mut workers: HashMap<JobType, Handle<WorkerActor>> =
         syncs.iter().map(|(name, sync)| (name.job_type(), sync.clone())).collect();
     workers.extend(operations.iter().map(|spec| {
         let actor = if spec.class == Class::Write { &writes } else { &downloads };

@@ -46,7 +46,7 @@ use crate::{
     source::Source,
     store::{Store, sqlite_file, token_hash},
     supervisor::{Escalate, Handle, Policy, Retire, SupervisorActor},
-    sync::{Context, Stop, StopReason, SyncActor},
+    sync::{Context, Stop, StopReason, SyncActor, WorkerActor},
     ui::{self, Sessions},
 };
 
@@ -104,7 +104,7 @@ pub struct App {
     /// The file with the admin's token, if that was made at this start.
     pub new_token: Option<PathBuf>,
     thread: Thread,
-    workers: Vec<Handle<SyncActor>>,
+    workers: Vec<Handle<WorkerActor>>,
     server: ServerHandle,
     relay: JoinHandle<()>,
     closing: CancellationToken,
@@ -242,7 +242,7 @@ fn end_process() -> Escalate {
 }
 
 /// Stops what runs at these, and waits until nothing does.
-async fn stop_all(workers: &[Handle<SyncActor>]) {
+async fn stop_all(workers: &[Handle<WorkerActor>]) {
     loop {
         let mut running = 0;
         for worker in workers {

@@ -9,7 +9,7 @@ use crate::{
     domain::AgentId,
     settings::{Settings, SourceKind},
     source::{
-        Command, Credential, Credentials, Folder, Guarded, HttpSource, Limits, NoCredentials, NoSource, Source,
+        Command, Credential, Credentials, Folder, Guarded, HttpSource, NoCredentials, NoSource, ResponseLimits, Source,
         SourceError, Vault,
     },
     store::{KeepLimits, Store},
@@ -47,7 +47,7 @@ pub(super) fn source(
         Some(given) => given,
         None => inner(settings, Arc::new(StoredCredentials { store: store.clone(), vault: vault(settings)? }))?,
     };
-    let limits = Limits {
+    let limits = ResponseLimits {
         parallel: own.parallel,
         pause: Duration::from_millis(own.pause_ms),
         agent_parallel: own.agent_parallel,

@@ -18,7 +18,7 @@ use crate::{
     domain::{Record, Value},
     report::{
         Refusal, Report,
-        sandbox::{Answer, ExplainedPage, Job, Sandbox},
+        sandbox::{ExplainedPage, Job, Reply, Sandbox},
     },
     settings::Settings,
     sync_type::{SyncTypeSpec, SyncTypes},
@@ -124,9 +124,9 @@ impl Extract {
         let progress = Arc::new(move |done, total| shown.show("page", done, total));
         let job = Job { bytes: Arc::new(bytes), spec: spec.clone(), types, progress };
         let answer = if self.explains() {
-            Answer::Explanation { text: self.explain, svg: self.svg.is_some() }
+            Reply::Explanation { text: self.explain, svg: self.svg.is_some() }
         } else {
-            Answer::Records
+            Reply::Records
         };
         let mut out = io::stdout();
         let mut written = Ok(());

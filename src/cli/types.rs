@@ -9,8 +9,8 @@ use super::{Exit, extract, output::say};
 use crate::{
     app,
     report::{
-        Budget, Limits, guess,
-        sandbox::{Answer, Job},
+        Budget, ReadLimits, guess,
+        sandbox::{Job, Reply},
         survey,
     },
     settings::Settings,
@@ -68,7 +68,7 @@ impl Types {
             }
             Command::Guess { file, name } => {
                 let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-                let columns = match survey::survey(&bytes, &Budget::new(Limits::default())) {
+                let columns = match survey::survey(&bytes, &Budget::new(ReadLimits::default())) {
                     Ok(columns) => columns,
                     Err(refusal) => {
                         eprintln!("refused: {}: {}", refusal.code.as_str(), refusal.text);
@@ -122,7 +122,7 @@ fn check(settings: &Settings, file: &PathBuf, report: Option<&PathBuf>) -> anyho
     let job = Job { bytes: Arc::new(bytes), spec, types, progress: Arc::new(|_, _| {}) };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let sandbox = app::sandbox(settings)?;
-    match runtime.block_on(sandbox.run(&job, Answer::Records, &mut |_| {})) {
+    match runtime.block_on(sandbox.run(&job, Reply::Records, &mut |_| {})) {
         Ok(read) => {
             extract::talk(&read, started.elapsed().as_millis());
             Ok(if read.quarantined.is_empty() { Exit::Done } else { Exit::Quarantined })

@@ -9,9 +9,9 @@ use super::Permit;
 
 /// Counts by name, each in periods that begin with the first use.
 #[derive(Debug, Default)]
-pub(super) struct Limits(Mutex<HashMap<String, (Instant, u32)>>);
+pub(super) struct RateLimiter(Mutex<HashMap<String, (Instant, u32)>>);
 
-impl Limits {
+impl RateLimiter {
     pub(super) fn permit(&self, name: &str, most: u32, period: Duration) -> Permit {
         let now = Instant::now();
         let mut counts = self.0.lock();

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::broadcast;
 
-use super::{Coordination, Health, KnownWindow, Permit, Received, RelayMessage, limit::Limits, ring::Ring};
+use super::{Coordination, Health, KnownWindow, Permit, Received, RelayMessage, limit::RateLimiter, ring::Ring};
 use crate::domain::Timestamp;
 
 /// Windows that are remembered; the database knows the others.
@@ -16,7 +16,7 @@ const WINDOWS: usize = 100_000;
 #[derive(Debug, Default)]
 pub struct Memory {
     ring: Ring,
-    limits: Limits,
+    limits: RateLimiter,
     windows: Mutex<HashMap<String, KnownWindow>>,
 }
 

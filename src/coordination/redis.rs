@@ -25,7 +25,7 @@ use tokio::{
 
 use super::{
     Coordination, Health, KnownWindow, Permit, Received, RelayMessage, Signal,
-    limit::Limits,
+    limit::RateLimiter,
     ring::{Ring, number},
 };
 use crate::domain::Timestamp;
@@ -56,7 +56,7 @@ pub struct Redis {
     shared: Arc<Shared>,
     messages: mpsc::Sender<RelayMessage>,
     /// Stand in for Redis while it is away.
-    limits: Limits,
+    limits: RateLimiter,
     tasks: [JoinHandle<()>; 2],
 }
 
@@ -119,7 +119,7 @@ impl Redis {
         });
         let (messages, queue) = mpsc::channel(WAITING);
         let tasks = [runtime.spawn(write(shared.clone(), queue)), runtime.spawn(read(shared.clone(), client))];
-        Ok(Self { shared, messages, limits: Limits::default(), tasks })
+        Ok(Self { shared, messages, limits: RateLimiter::default(), tasks })
     }
 
     /// Runs a request on the app's IO runtime, whoever asks; `None` if Redis does not answer.

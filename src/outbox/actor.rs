@@ -15,7 +15,7 @@ use tokio::{
 
 use super::{
     lease_keeper::LeaseKeeper,
-    message::{DrainOutbox, IsAtRest, LookForItems, SinkState},
+    message::{DrainOutbox, LookForItems, OutboxSnapshot, SinkState, Snapshot},
     turn::{InHand, Post},
 };
 use crate::{
@@ -302,11 +302,15 @@ impl Handler<LookForItems> for OutboxActor {
     }
 }
 
-impl Handler<IsAtRest> for OutboxActor {
-    type Result = bool;
+impl Handler<Snapshot> for OutboxActor {
+    type Result = OutboxSnapshot;
 
-    fn handle(&mut self, _: IsAtRest, _: &mut Self::Context) -> Self::Result {
-        self.is_idle() && self.offers == 0
+    fn handle(&mut self, _: Snapshot, _: &mut Self::Context) -> Self::Result {
+        OutboxSnapshot {
+            in_hand: self.in_hand.all(),
+            sinks: self.states(),
+            at_rest: self.is_idle() && self.offers == 0,
+        }
     }
 }
 

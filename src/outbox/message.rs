@@ -207,8 +207,19 @@ pub struct LookForItems;
 /// Is nothing that was offered still to be stored, and nothing being claimed or delivered? Reply: if so, nothing more
 /// will happen until somebody asks for something, or a moment comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Message)]
-#[rtype(result = "bool")]
-pub struct IsAtRest;
+#[rtype(result = "OutboxSnapshot")]
+pub struct Snapshot;
+
+/// The outbox of this process at one moment.
+#[derive(Debug, Clone, PartialEq, Eq, Default, MessageResponse)]
+pub struct OutboxSnapshot {
+    /// Items that are being delivered here, each under its lease.
+    pub in_hand: Vec<Lease<ItemId>>,
+    /// Each sink.
+    pub sinks: Vec<SinkState>,
+    /// Until something is queued, or a moment comes, nothing more will happen.
+    pub at_rest: bool,
+}
 
 /// Begin nothing more; reply when nothing is under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Message)]

@@ -10,6 +10,6 @@ mod turn;
 pub use actor::{OutboxActor, OutboxParts, OutboxSettings};
 pub use message::{
     CleanupCompleted, CompleteItems, DequeueItems, DiscardItem, DrainOutbox, EnqueueItems, EnqueueItemsOnce, FailItem,
-    IsAtRest, LookForItems, OfferItems, OutboxError, OutboxStats, RedriveItem, RedriveItems, ResetStuck, SinkDepth,
-    SinkState, Stats,
+    LookForItems, OfferItems, OutboxError, OutboxSnapshot, OutboxStats, RedriveItem, RedriveItems, ResetStuck,
+    SinkDepth, SinkState, Snapshot, Stats,
 };

@@ -20,7 +20,7 @@ use crate::{
     event::{Bus, Event, Liveness},
     operation::Operations,
     supervisor::{CallError, Handle},
-    sync::{Attach, Attached, Run, RunEnd, Stop, StopReason, SyncActor},
+    sync::{Attach, Attached, Run, RunEnd, Stop, StopReason, WorkerActor},
     sync_type::SyncTypes,
 };
 
@@ -75,7 +75,7 @@ pub struct Parts {
     /// The database.
     pub jobs: Arc<dyn JobBoard>,
     /// Who carries out each type of jobs.
-    pub workers: HashMap<JobType, Handle<SyncActor>>,
+    pub workers: HashMap<JobType, Handle<WorkerActor>>,
     /// All sync types.
     pub types: Arc<SyncTypes>,
     /// All operations.

@@ -9,7 +9,7 @@ use super::{Refusal, RefusalCode};
 
 /// What one file may cost; far above any real report, far below what harms a machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
+pub struct ReadLimits {
     /// Bytes that all its streams together may decode to.
     pub bytes: u64,
     /// Bytes that one stream may decode to.
@@ -28,7 +28,7 @@ pub struct Limits {
     pub time: Duration,
 }
 
-impl Default for Limits {
+impl Default for ReadLimits {
     fn default() -> Self {
         Self {
             bytes: 1 << 30,
@@ -43,11 +43,11 @@ impl Default for Limits {
     }
 }
 
-/// What is left of the [`Limits`] of one file; shared by the threads that read it.
+/// What is left of the [`ReadLimits`] of one file; shared by the threads that read it.
 #[derive(Debug)]
 pub struct Budget {
     /// What it started with.
-    pub limits: Limits,
+    pub limits: ReadLimits,
     bytes: AtomicU64,
     glyphs: AtomicU64,
     tokens: AtomicU64,
@@ -79,7 +79,7 @@ impl From<Exceeded> for Refusal {
 impl Budget {
     /// A whole budget; its time runs from now.
     #[must_use]
-    pub fn new(limits: Limits) -> Self {
+    pub fn new(limits: ReadLimits) -> Self {
         Self {
             limits,
             bytes: AtomicU64::new(0),
@@ -156,7 +156,8 @@ mod tests {
 
     #[test]
     fn a_budget_is_shared_and_ends() {
-        let budget = Budget::new(Limits { bytes: 100, stream_bytes: 80, glyphs: 5, pages: 2, ..Limits::default() });
+        let budget =
+            Budget::new(ReadLimits { bytes: 100, stream_bytes: 80, glyphs: 5, pages: 2, ..ReadLimits::default() });
         assert_eq!(budget.stream_room(), 80);
         budget.spend_bytes(60).unwrap();
         assert_eq!(budget.stream_room(), 40);
@@ -168,7 +169,7 @@ mod tests {
 
     #[test]
     fn time_is_part_of_it() {
-        let budget = Budget::new(Limits { time: Duration::ZERO, ..Limits::default() });
+        let budget = Budget::new(ReadLimits { time: Duration::ZERO, ..ReadLimits::default() });
         assert_eq!(Refusal::from(budget.check_time().unwrap_err()).code, RefusalCode::Budget);
     }
 }

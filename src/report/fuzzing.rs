@@ -3,8 +3,8 @@
 use std::{sync::LazyLock, time::Duration};
 
 use super::{
-    budget::{Budget, Limits},
-    pdf::{CMap, Document, Page, Pieces, Rect, Rule, Run},
+    budget::{Budget, ReadLimits},
+    pdf::{CMap, Document, Page, Pieces, Rect, Rule, TextRun},
     read::Request,
     table::{self, Known},
 };
@@ -12,13 +12,13 @@ use crate::sync_type::SyncTypes;
 
 static TYPES: LazyLock<Option<SyncTypes>> = LazyLock::new(|| SyncTypes::built_in().ok());
 
-fn limits() -> Limits {
-    Limits {
+fn limits() -> ReadLimits {
+    ReadLimits {
         bytes: 16 << 20,
         stream_bytes: 8 << 20,
         tokens: 2_000_000,
         time: Duration::from_secs(10),
-        ..Limits::default()
+        ..ReadLimits::default()
     }
 }
 
@@ -82,7 +82,7 @@ pub fn tables(bytes: &[u8]) {
                 let size = f64::from(size % 32) + 0.5;
                 let text = start..page.text.len() as u32;
                 let clip = (kind % 16 > 8).then(|| page.clips.len().checked_sub(1)).flatten().map(|clip| clip as u32);
-                page.runs.push(Run {
+                page.runs.push(TextRun {
                     x0: x,
                     x1: x + width,
                     drawn_x1: x + width,

@@ -29,7 +29,7 @@ mod totals;
 mod typed;
 mod wrap;
 
-pub use budget::{Budget, Exceeded, Limits};
+pub use budget::{Budget, Exceeded, ReadLimits};
 pub use columns::{Drift, Renamed};
 pub use layout::{Layout, LayoutChange};
 pub use pdf::Verdict;

@@ -46,7 +46,7 @@ enum FirstRow {
 ///
 /// # Errors
 /// `no_table` where a page may hold rows, and it cannot be told of which columns.
-pub fn settle(sheets: Vec<Sheet>, known: &Known) -> Result<Vec<PageTable>, Refusal> {
+pub fn resolve(sheets: Vec<Sheet>, known: &Known) -> Result<Vec<PageTable>, Refusal> {
     let mut templates: Vec<Template> = Vec::new();
     for sheet in &sheets {
         if let Sheet::Table(table) = sheet
@@ -274,7 +274,7 @@ mod tests {
     }
 
     fn settled(sheets: Vec<Sheet>) -> Result<Vec<(usize, Vec<String>)>, RefusalCode> {
-        let tables = settle(sheets, &known()).map_err(|refusal| refusal.code)?;
+        let tables = resolve(sheets, &known()).map_err(|refusal| refusal.code)?;
         Ok(tables.into_iter().map(|table| (table.page, table.headers)).collect())
     }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Drift, Layout, Refusal, RefusalCode,
-    budget::{Budget, Limits},
+    budget::{Budget, ReadLimits},
     columns::{Columns, Place},
     cycle::{Cycles, WideRow},
     frozen,
@@ -118,7 +118,7 @@ pub struct Request<'a> {
 /// # Errors
 /// [`Refusal`]: nothing of the report can be used.
 pub fn read(bytes: &[u8], spec: &SyncTypeSpec, types: &SyncTypes) -> Result<Report, Refusal> {
-    Request { bytes, spec, types, budget: &Budget::new(Limits::default()), progress: &|_, _| {} }.read()
+    Request { bytes, spec, types, budget: &Budget::new(ReadLimits::default()), progress: &|_, _| {} }.read()
 }
 
 impl Request<'_> {
@@ -314,8 +314,8 @@ impl Request<'_> {
             return Err(Refusal::new(RefusalCode::Damaged, text));
         }
         let tables = match sheets::together(sheets) {
-            Some(sheets) => pages::settle(sheets, &known)?,
-            None => pages::settle(sheets::by_texts(&document, &known)?, &known)?,
+            Some(sheets) => pages::resolve(sheets, &known)?,
+            None => pages::resolve(sheets::by_texts(&document, &known)?, &known)?,
         };
         if tables.is_empty() {
             return Err(self.nothing(&document));

@@ -7,8 +7,8 @@ use actix::prelude::*;
 use super::{
     cadence,
     message::{
-        Change, Halt, Reload, Reschedule, ScheduleError, SchedulerSnapshot, SetAutoSync, Snapshot, TypeSchedule,
-        UpdateInterval,
+        Halt, Reload, Reschedule, ScheduleChange, ScheduleError, SchedulerSnapshot, SetAutoSync, Snapshot,
+        TypeSchedule, UpdateInterval,
     },
     port::SettingsBoard,
 };
@@ -242,9 +242,9 @@ impl SchedulerActor {
     }
 
     /// What `changes` do to the stored settings, or why they cannot be made.
-    fn amendments(&self, changes: Vec<Change>) -> Result<Amendments, ScheduleError> {
+    fn amendments(&self, changes: Vec<ScheduleChange>) -> Result<Amendments, ScheduleError> {
         let (minute, now) = (self.settings.minute, self.clock.now());
-        let amendment = |change: Change| {
+        let amendment = |change: ScheduleChange| {
             let sync_type = change.sync_type.clone();
             if !self.schedules.contains_key(&sync_type) {
                 return Err(ScheduleError::UnknownType(sync_type));
@@ -260,7 +260,7 @@ impl SchedulerActor {
     }
 
     /// Stores the changes, then restarts the timers of the changed types, and no other.
-    fn reschedule(&mut self, changes: Vec<Change>) -> ResponseActFuture<Self, Result<(), ScheduleError>> {
+    fn reschedule(&mut self, changes: Vec<ScheduleChange>) -> ResponseActFuture<Self, Result<(), ScheduleError>> {
         let amendments = match self.amendments(changes) {
             Ok(amendments) => amendments,
             Err(error) => return Box::pin(async { Err(error) }.into_actor(self)),
@@ -288,7 +288,7 @@ impl SchedulerActor {
 }
 
 /// What a change makes of a type's settings.
-fn amended(change: &Change, old: Setting, minute: Duration, now: Timestamp) -> Setting {
+fn amended(change: &ScheduleChange, old: Setting, minute: Duration, now: Timestamp) -> Setting {
     let minutes = change.minutes.unwrap_or(old.interval_minutes);
     let is_same = minutes == old.interval_minutes && old.next_run.is_some();
     let next_run = cadence::after_change(old.last_tick, old.next_run, minute * minutes, now);
@@ -325,7 +325,7 @@ impl Handler<UpdateInterval> for SchedulerActor {
     type Result = AtomicResponse<Self, Result<TypeSchedule, ScheduleError>>;
 
     fn handle(&mut self, UpdateInterval { sync_type, minutes }: UpdateInterval, _: &mut Self::Context) -> Self::Result {
-        let change = Change { sync_type: sync_type.clone(), minutes: Some(minutes), enabled: None };
+        let change = ScheduleChange { sync_type: sync_type.clone(), minutes: Some(minutes), enabled: None };
         let done = self.reschedule(vec![change]);
         AtomicResponse::new(Box::pin(done.map(move |done, actor, _| {
             done?;

@@ -44,7 +44,7 @@ pub struct UpdateInterval {
 
 /// What to change of one type; what is absent stays.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Change {
+pub struct ScheduleChange {
     /// The type.
     pub sync_type: SyncType,
     /// Minutes between two runs.
@@ -58,7 +58,7 @@ pub struct Change {
 #[rtype(result = "Result<Vec<TypeSchedule>, ScheduleError>")]
 pub struct Reschedule {
     /// The changes.
-    pub changes: Vec<Change>,
+    pub changes: Vec<ScheduleChange>,
 }
 
 /// Turn all timers on or off; stored, so that a restart keeps it.

@@ -7,7 +7,7 @@ pub mod port;
 
 pub use actor::{SchedulerActor, SchedulerSettings};
 pub use message::{
-    Change, Halt, Reload, Reschedule, ScheduleError, SchedulerSnapshot, SetAutoSync, Snapshot, TypeSchedule,
+    Halt, Reload, Reschedule, ScheduleChange, ScheduleError, SchedulerSnapshot, SetAutoSync, Snapshot, TypeSchedule,
     UpdateInterval,
 };
 pub use port::SettingsBoard;

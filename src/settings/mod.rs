@@ -59,7 +59,7 @@ pub struct Settings {
     #[serde(default)]
     pub sandbox: Sandbox,
     /// Bounds.
-    pub limits: Limits,
+    pub limits: LimitSettings,
     /// When a run is held.
     pub guards: Guards,
     /// Logs.
@@ -176,7 +176,7 @@ pub struct Sandbox {
 /// `[limits]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Limits {
+pub struct LimitSettings {
     /// The largest report.
     pub report_bytes: u64,
     /// All uploads that are received or wait to be read.

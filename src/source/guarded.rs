@@ -18,7 +18,7 @@ use crate::{
 
 /// How hard this process may press a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
+pub struct ResponseLimits {
     /// Fetches at once, at least 1.
     pub parallel: usize,
     /// Between the starts of two fetches.
@@ -55,7 +55,7 @@ impl Gate {
 /// A source within limits, whose answers are PDFs.
 pub struct Guarded {
     source: Arc<dyn Source>,
-    limits: Limits,
+    limits: ResponseLimits,
     all: Gate,
     agents: Mutex<HashMap<AgentId, Arc<Gate>>>,
 }
@@ -63,7 +63,7 @@ pub struct Guarded {
 impl Guarded {
     /// `source` within `limits`.
     #[must_use]
-    pub fn new(source: Arc<dyn Source>, limits: Limits) -> Self {
+    pub fn new(source: Arc<dyn Source>, limits: ResponseLimits) -> Self {
         let all = Gate::new(limits.parallel, limits.pause);
         Self { source, limits, all, agents: Mutex::default() }
     }
@@ -132,8 +132,8 @@ mod tests {
         }
     }
 
-    fn limits() -> Limits {
-        Limits {
+    fn limits() -> ResponseLimits {
+        ResponseLimits {
             parallel: 100,
             pause: Duration::ZERO,
             agent_parallel: 100,
@@ -142,7 +142,7 @@ mod tests {
         }
     }
 
-    async fn fetch_all(limits: Limits, agents: &[&str]) -> (usize, Vec<Duration>) {
+    async fn fetch_all(limits: ResponseLimits, agents: &[&str]) -> (usize, Vec<Duration>) {
         let slow = Arc::new(Slow::default());
         let guarded = Guarded::new(Arc::new(slow.clone()), limits);
         let begun = Instant::now();
@@ -156,22 +156,22 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_source_is_pressed_no_harder_than_it_may_be() {
         assert_eq!(fetch_all(limits(), &["a", "a", "b", "c"]).await.0, 4);
-        assert_eq!(fetch_all(Limits { parallel: 2, ..limits() }, &["a", "a", "b", "c"]).await.0, 2);
-        assert_eq!(fetch_all(Limits { agent_parallel: 1, ..limits() }, &["a", "a", "a", "b"]).await.0, 2);
+        assert_eq!(fetch_all(ResponseLimits { parallel: 2, ..limits() }, &["a", "a", "b", "c"]).await.0, 2);
+        assert_eq!(fetch_all(ResponseLimits { agent_parallel: 1, ..limits() }, &["a", "a", "a", "b"]).await.0, 2);
         let secs = |list: &[u64]| list.iter().copied().map(Duration::from_secs).collect::<Vec<_>>();
-        let pause = Limits { pause: Duration::from_secs(3), ..limits() };
+        let pause = ResponseLimits { pause: Duration::from_secs(3), ..limits() };
         assert_eq!(fetch_all(pause, &["a", "b", "c"]).await.1, secs(&[0, 3, 6]));
-        let own = Limits { agent_pause: Duration::from_secs(3), ..limits() };
+        let own = ResponseLimits { agent_pause: Duration::from_secs(3), ..limits() };
         assert_eq!(fetch_all(own, &["a", "a", "b"]).await.1, secs(&[0, 0, 3]));
         // the second of a waits for its place, and its pause counts from its start, not from its turn
-        let busy = Limits { parallel: 1, agent_parallel: 2, agent_pause: Duration::from_secs(3), ..limits() };
+        let busy = ResponseLimits { parallel: 1, agent_parallel: 2, agent_pause: Duration::from_secs(3), ..limits() };
         assert_eq!(fetch_all(busy, &["b", "a", "a"]).await.1, secs(&[0, 1, 4]));
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_waits_for_a_turn_has_not_asked_the_source() {
         let slow = Arc::new(Slow::default());
-        let guarded = Guarded::new(Arc::new(slow.clone()), Limits { parallel: 1, ..limits() });
+        let guarded = Guarded::new(Arc::new(slow.clone()), ResponseLimits { parallel: 1, ..limits() });
         let [first, second] = ["a", "b"].map(|agent| Ask::report(&"orders".into(), &agent.into()));
         let both = futures_util::future::join(guarded.fetch(&first), guarded.fetch(&second));
         tokio::time::timeout(Duration::from_millis(500), both).await.unwrap_err();
@@ -182,7 +182,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_takes_too_long_is_named_and_leaves_its_place() {
         let slow = Arc::new(Slow::default());
-        let limits = Limits { parallel: 1, time: Duration::from_millis(500), ..limits() };
+        let limits = ResponseLimits { parallel: 1, time: Duration::from_millis(500), ..limits() };
         let guarded = Guarded::new(Arc::new(slow), limits);
         for _ in 0..2 {
             let error = guarded.fetch(&Ask::report(&"orders".into(), &"a".into())).await.unwrap_err();

@@ -17,7 +17,7 @@ pub use command::{Command, CommandConfig};
 pub use credential::{Credential, Credentials, NoCredentials};
 pub use error::SourceError;
 pub use folder::{Folder, FolderConfig};
-pub use guarded::{Guarded, Limits};
+pub use guarded::{Guarded, ResponseLimits};
 pub use http::{Auth, HttpConfig, HttpSource, LoginConfig};
 pub use vault::{Vault, VaultError};
 

@@ -16,7 +16,7 @@ pub type Escalate = Arc<dyn Fn(&str, GaveUp) + Send + Sync>;
 /// How often was each actor started anew? Reply: one entry an actor, in the order of their start.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "Vec<Restarts>")]
-pub struct GetRestarts;
+pub struct Snapshot;
 
 /// Watch nobody any more: the service ends.
 #[derive(Debug, Clone, Copy, Message)]
@@ -98,10 +98,10 @@ impl Actor for SupervisorActor {
     }
 }
 
-impl Handler<GetRestarts> for SupervisorActor {
-    type Result = MessageResult<GetRestarts>;
+impl Handler<Snapshot> for SupervisorActor {
+    type Result = MessageResult<Snapshot>;
 
-    fn handle(&mut self, _: GetRestarts, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, _: Snapshot, _: &mut Self::Context) -> Self::Result {
         let restarts = |child: &Child| Restarts {
             name: child.actor.name().to_owned(),
             is_up: child.state.is_up(),

@@ -5,7 +5,7 @@ mod child;
 mod handle;
 mod policy;
 
-pub use actor::{Escalate, GetRestarts, Retire, SupervisorActor};
+pub use actor::{Escalate, Retire, Snapshot, SupervisorActor};
 pub(crate) use child::supervised;
 #[cfg(feature = "testing")]
 pub use child::{Freeze, Panic};

@@ -1,5 +1,5 @@
-//! Who carries the runs of one sync type out? `SyncActor`: several agents at once, each stoppable. The
-//! operations of a class have one too.
+//! Who carries jobs out? A `WorkerActor` for each sync type, and one for the operations of a class: several agents at
+//! once, each stoppable.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -33,7 +33,7 @@ pub struct Stop {
 /// What runs here, and how far is it? Reply: one entry a running job, by job.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "Vec<Running>")]
-pub struct Status;
+pub struct Snapshot;
 
 /// One running job.
 #[derive(Debug, Clone, PartialEq, Serialize, MessageResponse)]
@@ -76,13 +76,16 @@ struct Entry {
     end: Sender<Option<RunEnd>>,
 }
 
-/// Runs the jobs of one sync type; the work happens in tasks below it.
-pub struct SyncActor {
+/// The worker of one sync type.
+pub type SyncActor = WorkerActor;
+
+/// Runs the jobs of one sync type, or the operations of one class; the work happens in tasks below it.
+pub struct WorkerActor {
     runner: Arc<dyn RunJob>,
     running: BTreeMap<JobId, Entry>,
 }
 
-impl SyncActor {
+impl WorkerActor {
     /// An actor over a runner.
     #[must_use]
     pub fn new(runner: Arc<dyn RunJob>) -> Self {
@@ -90,11 +93,11 @@ impl SyncActor {
     }
 }
 
-impl Actor for SyncActor {
+impl Actor for WorkerActor {
     type Context = Context<Self>;
 }
 
-impl Handler<Run> for SyncActor {
+impl Handler<Run> for WorkerActor {
     type Result = ResponseActFuture<Self, RunEnd>;
 
     fn handle(&mut self, Run { job }: Run, _: &mut Self::Context) -> Self::Result {
@@ -116,7 +119,7 @@ impl Handler<Run> for SyncActor {
     }
 }
 
-impl Handler<Stop> for SyncActor {
+impl Handler<Stop> for WorkerActor {
     type Result = Vec<JobId>;
 
     fn handle(&mut self, Stop { job, reason }: Stop, _: &mut Self::Context) -> Self::Result {
@@ -130,7 +133,7 @@ impl Handler<Stop> for SyncActor {
     }
 }
 
-impl Handler<Attach> for SyncActor {
+impl Handler<Attach> for WorkerActor {
     type Result = MessageResult<Attach>;
 
     fn handle(&mut self, _: Attach, _: &mut Self::Context) -> Self::Result {
@@ -139,10 +142,10 @@ impl Handler<Attach> for SyncActor {
     }
 }
 
-impl Handler<Status> for SyncActor {
+impl Handler<Snapshot> for WorkerActor {
     type Result = Vec<Running>;
 
-    fn handle(&mut self, _: Status, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, _: Snapshot, _: &mut Self::Context) -> Self::Result {
         let entry = |entry: &Entry| Running {
             job_id: entry.job.id,
             run_id: entry.job.run,
@@ -155,4 +158,4 @@ impl Handler<Status> for SyncActor {
     }
 }
 
-crate::supervisor::supervised!(SyncActor);
+crate::supervisor::supervised!(WorkerActor);

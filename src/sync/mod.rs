@@ -10,7 +10,7 @@ mod pipeline;
 mod plan;
 pub mod port;
 
-pub use actor::{Attach, Attached, Run, Running, Status, Stop, SyncActor};
+pub use actor::{Attach, Attached, Run, Running, Snapshot, Stop, SyncActor, WorkerActor};
 pub use attempt::Runner;
 pub use context::Context;
 pub use end::{learnt, next_step, record_end};

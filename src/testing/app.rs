@@ -16,7 +16,7 @@ use crate::{
     app::{App, Parts},
     domain::{Admission, Clock as _, Counts, JobId, JobState, Reason, SyncType, Timestamp},
     event::{Event, Observer},
-    outbox::{IsAtRest, LookForItems, OutboxActor},
+    outbox::{self, LookForItems, OutboxActor},
     queue::{Enqueue, Look, QueueActor, Snapshot},
     report::sandbox::ReadReports,
     scheduler::{self, SchedulerActor},
@@ -234,7 +234,7 @@ impl TestApp {
         for _ in 0..2 {
             // the scheduler answers when its ticks are stored
             self.scheduler.send(scheduler::Snapshot).await.unwrap();
-            let outbox = self.outbox.send(IsAtRest).await.unwrap();
+            let outbox = self.outbox.send(outbox::Snapshot).await.unwrap().at_rest;
             let queue = self.queue.send(Snapshot).await.unwrap();
             if !outbox || !queue.is_at_rest() || self.clock.is_behind() {
                 return false;
@@ -252,8 +252,8 @@ impl TestApp {
         let started = Instant::now();
         while !is_so().await {
             if started.elapsed() > PATIENCE {
-                let (queue, outbox) = (self.queue.send(Snapshot).await, self.outbox.send(IsAtRest).await);
-                panic!("{what}? {queue:?}; the outbox is at rest: {outbox:?}; timers: {:?}", self.clock);
+                let (queue, outbox) = (self.queue.send(Snapshot).await, self.outbox.send(outbox::Snapshot).await);
+                panic!("{what}? {queue:?}; {outbox:?}; timers: {:?}", self.clock);
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use crate::report::{
-    Budget, Limits, Refusal, Report, Request,
+    Budget, ReadLimits, Refusal, Report, Request,
     sandbox::{Job, ReadReports},
 };
 
@@ -15,7 +15,7 @@ pub struct ReadHere;
 impl ReadReports for ReadHere {
     async fn read(&self, job: Job) -> Result<Report, Refusal> {
         let read = move || {
-            let budget = Budget::new(Limits::default());
+            let budget = Budget::new(ReadLimits::default());
             let progress = |done, total| (job.progress)(done, total);
             Request { bytes: &job.bytes, spec: &job.spec, types: &job.types, budget: &budget, progress: &progress }
                 .read()

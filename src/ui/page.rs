@@ -9,7 +9,7 @@ use crate::{
     report::Quarantined,
     scheduler::Snapshot as ScheduleState,
     store::{Job, JobQuery, Run, RunQuery},
-    sync::{Running, Status},
+    sync::{self, Running},
 };
 
 /// Runs that are looked through for what is new.
@@ -62,7 +62,7 @@ impl Overview {
         let mut types = Vec::new();
         for spec in api.context.types.iter() {
             let running = match api.syncs.get(&spec.name) {
-                Some(sync) => sync.send(Status).await?,
+                Some(sync) => sync.send(sync::Snapshot).await?,
                 None => Vec::new(),
             };
             let mut cells = Vec::new();

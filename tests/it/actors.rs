@@ -9,10 +9,11 @@ use lockstep::{
     operation::Operations,
     queue::{Drain, Enqueue, JobBoard as _, Keep, Parts, QueueActor, QueueError, QueueSettings, StopJobs},
     scheduler::{
-        Change, Reschedule, ScheduleError, SchedulerActor, SchedulerSettings, SetAutoSync, Snapshot, UpdateInterval,
+        Reschedule, ScheduleChange, ScheduleError, SchedulerActor, SchedulerSettings, SetAutoSync, Snapshot,
+        UpdateInterval,
     },
     supervisor::Handle,
-    sync::{Status, SyncActor},
+    sync::{self, SyncActor},
     testing::{MemoryBoard, PausedClock, ScriptedRunner, types},
 };
 
@@ -239,9 +240,9 @@ async fn stop_reaches_running_and_waiting_jobs_of_the_type_alone() {
     assert_eq!(stage.board.job(running), (JobState::Done, Some(Outcome::Stopped)));
     assert_eq!(stage.board.job(waiting), (JobState::Done, Some(Outcome::Removed)));
     assert_eq!(stage.runner.running(), [other]);
-    let status = stage.syncs["customers"].send(Status).await.unwrap();
+    let status = stage.syncs["customers"].send(sync::Snapshot).await.unwrap();
     assert!(status.len() == 1 && !status[0].stopping);
-    assert!(stage.syncs["orders"].send(Status).await.unwrap().is_empty());
+    assert!(stage.syncs["orders"].send(sync::Snapshot).await.unwrap().is_empty());
 }
 
 #[actix::test]
@@ -332,8 +333,11 @@ async fn intervals_out_of_range_change_nothing() {
         let refused = scheduler.send(UpdateInterval { sync_type: "orders".into(), minutes }).await.unwrap();
         assert_eq!(refused, Err(ScheduleError::OutOfRange { sync_type: "orders".into(), minutes }));
     }
-    let change =
-        |sync_type: &str, minutes| Change { sync_type: sync_type.into(), minutes: Some(minutes), enabled: None };
+    let change = |sync_type: &str, minutes| ScheduleChange {
+        sync_type: sync_type.into(),
+        minutes: Some(minutes),
+        enabled: None,
+    };
     let refused =
         scheduler.send(Reschedule { changes: vec![change("orders", 20), change("nothing", 20)] }).await.unwrap();
     assert_eq!(refused, Err(ScheduleError::UnknownType("nothing".into())));
@@ -351,7 +355,7 @@ async fn the_switch_stops_all_timers_and_a_type_can_be_off_by_itself() {
     scheduler.send(SetAutoSync { on: false }).await.unwrap().unwrap();
     minutes(30).await;
     assert!(stage.board.accepted().is_empty());
-    let off = Change { sync_type: "ddt".into(), minutes: None, enabled: Some(false) };
+    let off = ScheduleChange { sync_type: "ddt".into(), minutes: None, enabled: Some(false) };
     scheduler.send(Reschedule { changes: vec![off] }).await.unwrap().unwrap();
     scheduler.send(SetAutoSync { on: true }).await.unwrap().unwrap();
     settle().await;

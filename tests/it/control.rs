@@ -7,7 +7,7 @@ use lockstep::{
     event::Event,
     queue::{Enqueue, EnqueueMany, Snapshot},
     source::SourceError,
-    sync::Status,
+    sync,
     testing::{Backend, TestApp},
 };
 use reqwest::Method;
@@ -34,7 +34,7 @@ async fn a_pause_gives_running_syncs_back_and_is_told_with_its_reason() {
     let app = start(&["a", "b"]).await;
     app.source.hang("orders", "a");
     let running = app.enqueue("orders", "a").await;
-    while app.syncs[&"orders".into()].send(Status).await.unwrap().is_empty() {
+    while app.syncs[&"orders".into()].send(sync::Snapshot).await.unwrap().is_empty() {
         tokio::task::yield_now().await;
     }
     let (status, paused) = app.post("/api/sync/pause", json!({ "reason": "stocktaking" })).await;

@@ -1,7 +1,7 @@
 //! Does `types guess` find the six types in their own reports?
 
 use lockstep::{
-    report::{Budget, Limits, guess, survey},
+    report::{Budget, ReadLimits, guess, survey},
     sync_type::{SyncTypes, ValueType},
     testing::types,
 };
@@ -13,7 +13,7 @@ fn the_six_types_are_found_in_their_reports() {
     let types = types();
     for name in TYPES {
         let spec = types.get(name).unwrap();
-        let columns = survey::survey(&grid(name), &Budget::new(Limits::default())).unwrap();
+        let columns = survey::survey(&grid(name), &Budget::new(ReadLimits::default())).unwrap();
         let draft = guess::draft(&columns);
         let headers: Vec<&str> = spec.columns.iter().map(|column| column.headers[0].as_str()).collect();
         let found: Vec<&str> = draft.columns.iter().map(|column| column.header.as_str()).collect();

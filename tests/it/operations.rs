@@ -8,7 +8,7 @@ use lockstep::{
     queue::{Enqueue, QueueError},
     sink::SinkError,
     source::SourceError,
-    sync::Status,
+    sync::Snapshot,
     testing::{Behaviour, TestApp},
 };
 use serde_json::{Value as Json, json};
@@ -246,7 +246,7 @@ async fn a_run_that_does_not_stop_is_given_up_after_the_grace_time_and_its_late_
     // it may hold the database's writer meanwhile, so its end cannot be awaited before; the grace time is real
     let cancel = format!("/api/jobs/{job}/cancel");
     let late = async {
-        let stopping = async || app.syncs[&"customers".into()].send(Status).await.unwrap()[0].stopping;
+        let stopping = async || app.syncs[&"customers".into()].send(Snapshot).await.unwrap()[0].stopping;
         app.until("it is asked to stop", stopping).await;
         tokio::time::sleep(Duration::from_millis(600)).await;
         let_go.send(()).unwrap();

@@ -10,7 +10,7 @@ use lockstep::{
     domain::Stage,
     event::Event,
     queue::{QueueActor, StopJobs},
-    sync::{Status, Stop, StopReason, SyncActor},
+    sync::{self, Stop, StopReason, SyncActor},
     testing::TestApp,
 };
 use serde_json::json;
@@ -156,7 +156,7 @@ async fn a_stop_while_the_source_hangs_ends_the_run_at_once() {
     let app = TestApp::builder().agents(&["a", "b"]).setting("LOCKSTEP__QUEUE__CONCURRENCY", "1").start().await;
     app.source.hang("orders", "a");
     let running = app.enqueue("orders", "a").await;
-    while app.syncs[&"orders".into()].send(Status).await.unwrap().is_empty() {
+    while app.syncs[&"orders".into()].send(sync::Snapshot).await.unwrap().is_empty() {
         tokio::task::yield_now().await;
     }
     let waiting = app.enqueue("orders", "b").await;

@@ -4,7 +4,7 @@
 
 use unicode_normalization::UnicodeNormalization;
 
-use super::page::{Page, Run};
+use super::page::{Page, TextRun};
 
 /// An accent and its letter overlap by at least this share of the size.
 const OVERLAP: f64 = 0.1;
@@ -67,7 +67,7 @@ pub fn compose(page: &mut Page) {
 /// Takes the accent off the run that ended with it.
 fn drop_last(page: &mut Page, at: usize) {
     let last = page.text_of(&page.runs[at]).chars().next_back().map_or(0, char::len_utf8) as u32;
-    let run: &mut Run = &mut page.runs[at];
+    let run: &mut TextRun = &mut page.runs[at];
     run.text.end -= last;
     // it may have been raised above the line of its word, and moved its end
     run.x1 = run.x1.max(run.x0);

@@ -75,7 +75,7 @@ pub fn interpret(
     interpreter.look()?;
     let fonts = interpreter.fonts.len();
     let mut page = interpreter.page;
-    super::overprint::settle(&mut page);
+    super::overprint::merge(&mut page);
     page.gaps = super::spacing::gaps(&page, fonts);
     Ok(page)
 }

@@ -31,4 +31,4 @@ mod text;
 pub use cmap::CMap;
 pub use document::Document;
 pub use graphics::Pieces;
-pub use page::{Page, Rect, Rule, Run, Verdict};
+pub use page::{Page, Rect, Rule, TextRun, Verdict};

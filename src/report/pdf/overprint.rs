@@ -1,6 +1,6 @@
 //! Which texts were printed twice, and which stand raised beside another? Shadows, false bold, footnotes.
 
-use super::page::{Page, Run};
+use super::page::{Page, TextRun};
 
 /// Texts printed again nearer than this share of the size are the same ink.
 const SAME_INK: f64 = 0.25;
@@ -16,7 +16,7 @@ const BEHIND: f64 = 0.4;
 const RAISED: f64 = 0.7;
 
 /// Drops texts that were printed on themselves, whatever their pieces, and puts raised ones onto their line.
-pub fn settle(page: &mut Page) {
+pub fn merge(page: &mut Page) {
     let mut order: Vec<Ink> = (0..)
         .zip(&page.runs)
         .map(|(number, run)| Ink { number, x0: run.x0, x1: run.x1, y: run.y, size: run.size })
@@ -66,9 +66,9 @@ struct Ink {
 }
 
 /// The one of two overlapping runs that says nothing new: part of the other, or printed later.
-fn twin(page: &Page, own: (u32, &Run), other: (u32, &Run)) -> Option<u32> {
+fn twin(page: &Page, own: (u32, &TextRun), other: (u32, &TextRun)) -> Option<u32> {
     let overlap = own.1.x1.min(other.1.x1) - own.1.x0.max(other.1.x0);
-    let width = |run: &Run| run.x1 - run.x0;
+    let width = |run: &TextRun| run.x1 - run.x0;
     if overlap < width(own.1).min(width(other.1)) * COVERS {
         return None;
     }
@@ -96,7 +96,7 @@ mod tests {
         for (x0, x1, y, size, text) in runs {
             page.print((*x0, *x1), *y, *size, text);
         }
-        settle(&mut page);
+        merge(&mut page);
         page.runs.iter().map(|run| (page.text_of(run).to_owned(), run.y)).collect()
     }
 

@@ -107,7 +107,7 @@ impl Rule {
 
 /// A piece of text that one show operator printed without a gap inside.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Run {
+pub struct TextRun {
     /// Left end of the first glyph that is not blank.
     pub x0: f64,
     /// Right end of the last glyph that is not blank.
@@ -137,10 +137,10 @@ const BLANK: f64 = 0.36;
 /// Texts that overlap by more than this share of the size have widths that lie.
 const OVERLAPS: f64 = 0.05;
 
-impl Run {
+impl TextRun {
     /// The gap (points) between this text and one to the right of it.
     #[must_use]
-    pub fn gap_to(&self, right: &Run) -> f64 {
+    pub fn gap_to(&self, right: &TextRun) -> f64 {
         let gap = right.x0 - self.x1;
         if gap < -self.size * OVERLAPS { right.x0 - self.drawn_x1.min(self.x1) } else { gap }
     }
@@ -181,7 +181,7 @@ pub struct Page {
     /// Width and height in points, upright.
     pub size: (f64, f64),
     /// Everything printed, in printing order.
-    pub runs: Vec<Run>,
+    pub runs: Vec<TextRun>,
     /// All runs' texts, one after the other.
     pub text: String,
     /// Ruling lines.
@@ -216,25 +216,25 @@ impl Page {
         self.text.push_str(text);
         let text = start..self.text.len() as u32;
         let (drawn_x1, first_advance, goes_on, clip, font) = (x1, 5.0, false, None, 0);
-        self.runs.push(Run { x0, x1, drawn_x1, y, size, first_advance, goes_on, clip, font, text });
+        self.runs.push(TextRun { x0, x1, drawn_x1, y, size, first_advance, goes_on, clip, font, text });
     }
 
     /// A run's text.
     #[must_use]
-    pub fn text_of(&self, run: &Run) -> &str {
+    pub fn text_of(&self, run: &TextRun) -> &str {
         &self.text[run.text.start as usize..run.text.end as usize]
     }
 
     /// Are two texts on one line, the second to the right of the first, two words?
     #[must_use]
-    pub fn are_parted(&self, left: &Run, right: &Run) -> bool {
+    pub fn are_parted(&self, left: &TextRun, right: &TextRun) -> bool {
         let gap = self.gaps.get(right.font as usize).copied().unwrap_or(WORD_GAP);
         left.gap_to(right) > left.size.min(right.size) * gap
     }
 
     /// Are two texts on one line parts of one: of one word, or of one string with a blank between?
     #[must_use]
-    pub fn is_one_text(&self, left: &Run, right: &Run) -> bool {
+    pub fn is_one_text(&self, left: &TextRun, right: &TextRun) -> bool {
         !self.are_parted(left, right) || (right.goes_on && right.x0 - left.x1 < left.size * BLANK)
     }
 
@@ -242,7 +242,7 @@ impl Page {
     pub fn crop(&mut self) {
         let page = Rect { x0: 0.0, y0: 0.0, x1: self.size.0, y1: self.size.1 };
         let holds = |area: &Rect| area.x1 >= area.x0 && area.y1 >= area.y0;
-        let is_inside = |run: &Run| {
+        let is_inside = |run: &TextRun| {
             let (x, y) = (f64::midpoint(run.x0, run.x1), run.y + run.size * 0.3);
             x >= page.x0 && x <= page.x1 && y >= page.y0 && y <= page.y1
         };

@@ -2,7 +2,7 @@
 
 use super::{
     colour::{Colour, WHITE, is_same},
-    page::{Page, Rect, Run},
+    page::{Page, Rect, TextRun},
 };
 
 /// Texts are looked up by strips of this height (points).
@@ -35,7 +35,7 @@ struct Printed {
 const NONE: u32 = u32::MAX;
 
 /// The middle of a run's glyphs.
-fn middle(run: &Run) -> (f64, f64) {
+fn middle(run: &TextRun) -> (f64, f64) {
     (f64::midpoint(run.x0, run.x1), run.y + run.size * 0.3)
 }
 
@@ -65,7 +65,7 @@ impl Painted {
     }
 
     /// Does a text of this colour show where it stands?
-    pub fn shows(&self, run: &Run, colour: Colour) -> bool {
+    pub fn shows(&self, run: &TextRun, colour: Colour) -> bool {
         let (x, y) = middle(run);
         let holds = |area: &Rect| x >= area.x0 && x <= area.x1 && y >= area.y0 && y <= area.y1;
         // further back than any real page's background, nobody knows
@@ -77,7 +77,7 @@ impl Painted {
     }
 
     /// A text was printed, the next of its page.
-    pub fn print(&mut self, run: &Run) {
+    pub fn print(&mut self, run: &TextRun) {
         let (_, y) = middle(run);
         let strip = strip(y);
         if self.last.len() <= strip {
@@ -96,7 +96,7 @@ mod tests {
     #[test]
     fn what_is_covered_or_has_the_colour_of_its_background_is_not_seen() {
         let mut page = Page { text: "old".into(), ..Page::default() };
-        let run = Run {
+        let run = TextRun {
             x0: 10.0,
             x1: 40.0,
             drawn_x1: 40.0,

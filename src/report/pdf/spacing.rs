@@ -1,6 +1,6 @@
 //! How wide is the gap that parts two words? Told from how each font of a page is set.
 
-use super::page::{Page, Run, WORD_GAP};
+use super::page::{Page, TextRun, WORD_GAP};
 
 /// Where no blank is printed, words are parted by gaps from this width on.
 pub const NARROW_GAP: f64 = 0.1;
@@ -17,7 +17,7 @@ const FEW: usize = 3;
 /// For each font of a page: the gap from which on two texts are two words.
 pub fn gaps(page: &Page, fonts: usize) -> Vec<f64> {
     let mut samples: Vec<Sample> = vec![Sample::default(); fonts];
-    let mut last: Option<&Run> = None;
+    let mut last: Option<&TextRun> = None;
     for run in &page.runs {
         let sample = &mut samples[run.font as usize];
         let text = page.text_of(run);

@@ -289,7 +289,7 @@ mod tests {
 
     use flate2::{Compression, write::ZlibEncoder};
 
-    use super::{super::super::budget::Limits, *};
+    use super::{super::super::budget::ReadLimits, *};
 
     fn deflated(bytes: &[u8]) -> Vec<u8> {
         let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
@@ -302,7 +302,7 @@ mod tests {
         Stream::new(Dictionary::from_iter([(b"Filter".to_vec(), Object::Array(names))]), content)
     }
 
-    fn decoded(stream: &Stream, limits: Limits) -> Result<Vec<u8>, StreamError> {
+    fn decoded(stream: &Stream, limits: ReadLimits) -> Result<Vec<u8>, StreamError> {
         let mut bytes = Vec::new();
         decode(stream, &Budget::new(limits), &mut bytes).map(|()| bytes)
     }
@@ -320,21 +320,21 @@ mod tests {
             (&["Crypt", "ASCIIHexDecode"], b"4254204554>".to_vec()),
             (&["RunLengthDecode"], b"\x04BT ET\x80".to_vec()),
         ] {
-            assert_eq!(decoded(&stream(filters, content), Limits::default()).unwrap(), b"BT ET", "{filters:?}");
+            assert_eq!(decoded(&stream(filters, content), ReadLimits::default()).unwrap(), b"BT ET", "{filters:?}");
         }
-        assert!(decoded(&stream(&["FlateDecode"], Vec::new()), Limits::default()).unwrap().is_empty());
+        assert!(decoded(&stream(&["FlateDecode"], Vec::new()), ReadLimits::default()).unwrap().is_empty());
         let mut lost = stream(&["FlateDecode"], Vec::new());
         lost.dict.remove(b"Length");
-        assert!(decoded(&lost, Limits::default()).is_err());
+        assert!(decoded(&lost, ReadLimits::default()).is_err());
     }
 
     #[test]
     fn a_stream_that_breaks_off_is_an_error_never_a_part() {
         let whole = deflated(&b"0123456789".repeat(500));
         for cut in [3, whole.len() / 2, whole.len() - 5] {
-            assert!(decoded(&stream(&["FlateDecode"], whole[..cut].to_vec()), Limits::default()).is_err(), "{cut}");
+            assert!(decoded(&stream(&["FlateDecode"], whole[..cut].to_vec()), ReadLimits::default()).is_err(), "{cut}");
         }
-        assert!(decoded(&stream(&["JPXDecode"], Vec::new()), Limits::default()).is_err());
+        assert!(decoded(&stream(&["JPXDecode"], Vec::new()), ReadLimits::default()).is_err());
         let lzw = weezl::encode::Encoder::with_tiff_size_switch(BitOrder::Msb, 8).encode(&b"0123456789".repeat(500));
         let lzw = lzw.unwrap();
         for (filter, content) in [
@@ -351,7 +351,7 @@ mod tests {
             ("LZWDecode", [&[0x12], &lzw[1..]].concat()),
         ] {
             let shown = String::from_utf8_lossy(&content).into_owned();
-            assert!(decoded(&stream(&[filter], content), Limits::default()).is_err(), "{filter} {shown}");
+            assert!(decoded(&stream(&[filter], content), ReadLimits::default()).is_err(), "{filter} {shown}");
         }
     }
 
@@ -361,22 +361,22 @@ mod tests {
         let data = &whole[..whole.len() - 4];
         let flipped = [&whole[..whole.len() - 1], &[whole[whole.len() - 1] ^ 4]].concat();
         for stored in [data.to_vec(), [data, b"\r\n"].concat(), [data, &[0; 4]].concat(), flipped] {
-            let decoded = decoded(&stream(&["FlateDecode"], stored), Limits::default());
+            let decoded = decoded(&stream(&["FlateDecode"], stored), ReadLimits::default());
             assert_eq!(decoded.unwrap(), b"0123456789".repeat(50));
         }
         let other = deflated(b"9876543210");
         let of_other_data = [data, &other[other.len() - 4..]].concat();
-        assert!(decoded(&stream(&["FlateDecode"], of_other_data), Limits::default()).is_err());
+        assert!(decoded(&stream(&["FlateDecode"], of_other_data), ReadLimits::default()).is_err());
     }
 
     #[test]
     fn bombs_stop_at_the_budget() {
         let once = deflated(&vec![b' '; 4 << 20]);
-        let limits = Limits { stream_bytes: 1 << 20, ..Limits::default() };
+        let limits = ReadLimits { stream_bytes: 1 << 20, ..ReadLimits::default() };
         assert!(decoded(&stream(&["FlateDecode"], once.clone()), limits).is_err());
         assert!(decoded(&stream(&["FlateDecode", "FlateDecode"], deflated(&once)), limits).is_err());
-        let all = Limits { bytes: 1 << 20, ..Limits::default() };
+        let all = ReadLimits { bytes: 1 << 20, ..ReadLimits::default() };
         assert!(matches!(decoded(&stream(&["FlateDecode"], once), all), Err(StreamError::Budget(_))));
-        assert!(decoded(&stream(&["FlateDecode"; 9], Vec::new()), Limits::default()).is_err());
+        assert!(decoded(&stream(&["FlateDecode"; 9], Vec::new()), ReadLimits::default()).is_err());
     }
 }

@@ -8,7 +8,7 @@ use super::{
     lexer::Token,
     matrix::Matrix,
     operands::numbers,
-    page::Run,
+    page::TextRun,
     spacing::NARROW_GAP,
 };
 
@@ -247,7 +247,7 @@ impl Interpreter<'_> {
             self.page.text.truncate(start);
             return;
         }
-        let run = Run {
+        let run = TextRun {
             x0: from.0,
             x1: to.0.max(from.0),
             drawn_x1: from.0 + (piece.drawn * length).abs(),

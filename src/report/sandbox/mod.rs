@@ -25,7 +25,7 @@ use tokio::{
 };
 
 pub use gate::Gate;
-pub use wire::{Answer, ExplainedPage};
+pub use wire::{ExplainedPage, Reply};
 pub use worker::run as run_worker;
 
 use super::{Refusal, RefusalCode, Report};
@@ -88,7 +88,7 @@ pub struct Sandbox {
 #[async_trait]
 impl ReadReports for Sandbox {
     async fn read(&self, job: Job) -> Result<Report, Refusal> {
-        self.run(&job, Answer::Records, &mut |_| {}).await
+        self.run(&job, Reply::Records, &mut |_| {}).await
     }
 }
 
@@ -100,7 +100,7 @@ impl Sandbox {
     pub async fn run(
         &self,
         job: &Job,
-        answer: Answer,
+        answer: Reply,
         page: &mut (dyn FnMut(ExplainedPage) + Send),
     ) -> Result<Report, Refusal> {
         let size = job.bytes.len() as u64;
@@ -129,7 +129,7 @@ impl Sandbox {
         };
         let mut said = Vec::new();
         let mut stderr = stderr.take(STDERR_KEPT);
-        let a_byte = if answer == Answer::Records { RECORDS_A_BYTE } else { EXPLANATION_A_BYTE };
+        let a_byte = if answer == Reply::Records { RECORDS_A_BYTE } else { EXPLANATION_A_BYTE };
         let mut room = ANSWER + size * a_byte;
         let talk = async {
             let answer = async {

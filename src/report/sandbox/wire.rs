@@ -31,7 +31,7 @@ pub struct Head {
     /// All types' files: name and text.
     pub types: Vec<(String, String)>,
     /// What to answer.
-    pub answer: Answer,
+    pub answer: Reply,
     /// The report's length.
     pub length: u64,
     /// Address space, in bytes.
@@ -42,7 +42,7 @@ pub struct Head {
 
 /// What the child answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Answer {
+pub enum Reply {
     /// The records.
     Records,
     /// What was recognised on each page: as text, as a drawing.

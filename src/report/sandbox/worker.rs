@@ -9,8 +9,8 @@ use parking_lot::Mutex;
 use rustix::process::{Resource, Rlimit, Signal, set_parent_process_death_signal, setrlimit};
 
 use super::{
-    super::{Budget, Limits, Refusal, RefusalCode, Request, explain},
-    wire::{Answer, ExplainedPage, Frame, Head, receive, send},
+    super::{Budget, ReadLimits, Refusal, RefusalCode, Request, explain},
+    wire::{ExplainedPage, Frame, Head, Reply, receive, send},
 };
 use crate::sync_type::SyncTypes;
 
@@ -60,10 +60,10 @@ fn serve(head: &Head, bytes: &[u8], types: &SyncTypes, answer: &Mutex<impl Write
             tell(&Frame::Progress(done, total));
         }
     };
-    let limits = Limits { time: Duration::from_secs(head.seconds), ..Limits::default() };
+    let limits = ReadLimits { time: Duration::from_secs(head.seconds), ..ReadLimits::default() };
     let budget = Budget::new(limits);
     let request = Request { bytes, spec, types, budget: &budget, progress: &progress };
-    if let Answer::Explanation { text, svg } = head.answer {
+    if let Reply::Explanation { text, svg } = head.answer {
         let explained = request.explain(|page, found, what| {
             tell(&Frame::Page(ExplainedPage {
                 page: page.number,

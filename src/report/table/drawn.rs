@@ -1,6 +1,6 @@
 //! Which characters draw lines? Dashes under a header and pipes between columns, as spool lists have them.
 
-use super::super::pdf::{Page, Rule, Run};
+use super::super::pdf::{Page, Rule, TextRun};
 
 /// From so many dashes on, a text is a line.
 const DASHES: usize = 4;
@@ -12,7 +12,7 @@ const PITCH: f64 = 0.03;
 /// Turns dashes and pipes into rules, and takes them out of the texts.
 pub fn draw(page: &mut Page) {
     let is_dash = |character: char| matches!(character, '-' | '_' | '=' | '+' | '|' | '\u{2500}'..='\u{257f}');
-    let mut kept: Vec<Run> = Vec::with_capacity(page.runs.len());
+    let mut kept: Vec<TextRun> = Vec::with_capacity(page.runs.len());
     let mut rules = Vec::new();
     for run in std::mem::take(&mut page.runs) {
         let text = page.text_of(&run).trim();
@@ -30,14 +30,14 @@ pub fn draw(page: &mut Page) {
 
 /// Parts runs at their pipes, where the letters have a fixed pitch and most lines have pipes.
 fn draw_pipes(page: &mut Page) {
-    let pipes = |run: &Run| page.text_of(run).matches('|').count();
+    let pipes = |run: &TextRun| page.text_of(run).matches('|').count();
     let mut lines: Vec<i64> = page.runs.iter().filter(|run| pipes(run) > 0).map(|run| run.y.round() as i64).collect();
     lines.sort_unstable();
     lines.dedup();
     if lines.len() < 2 || page.runs.iter().map(pipes).sum::<usize>() < lines.len() * PIPES {
         return;
     }
-    let mut kept: Vec<Run> = Vec::with_capacity(page.runs.len());
+    let mut kept: Vec<TextRun> = Vec::with_capacity(page.runs.len());
     for run in &page.runs {
         let text = page.text_of(run);
         let body = text.trim();
@@ -56,7 +56,7 @@ fn draw_pipes(page: &mut Page) {
             let start = run.text.start + (lead + at + blank) as u32;
             let x0 = run.x0 + body[..at + blank].chars().count() as f64 * pitch;
             let x1 = x0 + piece.trim().chars().count() as f64 * pitch;
-            kept.push(Run { x0, x1, text: start..start + piece.trim().len() as u32, ..run.clone() });
+            kept.push(TextRun { x0, x1, text: start..start + piece.trim().len() as u32, ..run.clone() });
         }
     }
     page.runs = kept;

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use super::{
     super::{
-        pdf::{Page, Run},
+        pdf::{Page, TextRun},
         shape::Shapes,
     },
     Band,
@@ -68,9 +68,10 @@ impl Filled {
 
 /// The lines of a page below its header, from top to bottom.
 pub fn lines(page: &Page, header: Band, headings: &Headings) -> Vec<Line> {
-    let mut runs: Vec<(u32, &Run)> = (0..).zip(&page.runs).filter(|(_, run)| line_of(run).y < header.bottom).collect();
+    let mut runs: Vec<(u32, &TextRun)> =
+        (0..).zip(&page.runs).filter(|(_, run)| line_of(run).y < header.bottom).collect();
     runs.sort_by(|a, b| b.1.y.total_cmp(&a.1.y));
-    let line = |line: &mut [(u32, &Run)]| {
+    let line = |line: &mut [(u32, &TextRun)]| {
         line.sort_by(|a, b| a.1.x0.total_cmp(&b.1.x0));
         // two strings may be two cells, however near
         let texts = line.chunk_by(|left, right| page.is_one_text(left.1, right.1));

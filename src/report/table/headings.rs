@@ -6,7 +6,7 @@
 use super::{
     super::{
         Refusal, RefusalCode,
-        pdf::{Page, Run},
+        pdf::{Page, TextRun},
     },
     Band, Known, Loose,
     rows::{TextLine, line_of, lines},
@@ -60,7 +60,7 @@ impl Headings {
         for same_start in candidates(loose, known).chunk_by(|a, b| (a.top - b.top).abs() < f64::EPSILON) {
             let mut own: Option<(f64, Self)> = None;
             for band in same_start {
-                let runs: Vec<&Run> = runs_between(page, *band).collect();
+                let runs: Vec<&TextRun> = runs_between(page, *band).collect();
                 let columns = loose.lattice.columns.as_ref();
                 let by_columns = columns.map(|columns| (true, by_columns(page, &runs, &columns.edges, known)));
                 // a frame around the whole table is no column
@@ -155,13 +155,13 @@ fn printed(page: &Page, band: Band) -> String {
 }
 
 /// The text of some runs in reading order.
-fn text_of(page: &Page, runs: &[&Run]) -> String {
+fn text_of(page: &Page, runs: &[&TextRun]) -> String {
     let mut runs = runs.to_vec();
     runs.sort_by(|a, b| b.y.total_cmp(&a.y));
     let mut text = String::new();
     for line in runs.chunk_by_mut(|a, b| a.y - b.y < a.size * super::lines::SAME_BASELINE) {
         line.sort_by(|a, b| a.x0.total_cmp(&b.x0));
-        let mut last: Option<&Run> = None;
+        let mut last: Option<&TextRun> = None;
         for run in line {
             if last.is_none_or(|last| page.are_parted(last, run)) && !text.is_empty() {
                 text.push(' ');
@@ -178,12 +178,12 @@ fn worth(text: &str) -> f64 {
     10.0 * text.chars().filter(|character| !character.is_whitespace()).count() as f64 + 5.0
 }
 
-fn by_columns(page: &Page, runs: &[&Run], edges: &[f64], known: &Known) -> (f64, Vec<Heading>) {
+fn by_columns(page: &Page, runs: &[&TextRun], edges: &[f64], known: &Known) -> (f64, Vec<Heading>) {
     let mut score = 0.0;
     let headings = edges
         .windows(2)
         .map(|edges| {
-            let own: Vec<&Run> = runs
+            let own: Vec<&TextRun> = runs
                 .iter()
                 .filter(|run| (edges[0]..edges[1]).contains(&f64::midpoint(run.x0, run.x1)))
                 .copied()
@@ -197,7 +197,7 @@ fn by_columns(page: &Page, runs: &[&Run], edges: &[f64], known: &Known) -> (f64,
 }
 
 /// Puts words together from left to right so that the most is known.
-fn by_words(page: &Page, runs: &[&Run], known: &Known) -> (f64, Vec<Heading>) {
+fn by_words(page: &Page, runs: &[&TextRun], known: &Known) -> (f64, Vec<Heading>) {
     let atoms = atoms(runs);
     if atoms.len() > MOST_ATOMS {
         return (f64::MIN, Vec::new());
@@ -247,27 +247,27 @@ fn by_words(page: &Page, runs: &[&Run], known: &Known) -> (f64, Vec<Heading>) {
     (best[atoms.len()].0, headings)
 }
 
-fn last_of<'a>(atom: &[&'a Run]) -> &'a Run {
+fn last_of<'a>(atom: &[&'a TextRun]) -> &'a TextRun {
     atom.iter().max_by(|a, b| a.x1.total_cmp(&b.x1)).copied().unwrap_or(atom[0])
 }
 
-fn first_of<'a>(atom: &[&'a Run]) -> &'a Run {
+fn first_of<'a>(atom: &[&'a TextRun]) -> &'a TextRun {
     atom.iter().min_by(|a, b| a.x0.total_cmp(&b.x0)).copied().unwrap_or(atom[0])
 }
 
-fn left_of(runs: &[&Run]) -> f64 {
+fn left_of(runs: &[&TextRun]) -> f64 {
     runs.iter().map(|run| run.x0).fold(f64::MAX, f64::min)
 }
 
-fn right_of(runs: &[&Run]) -> f64 {
+fn right_of(runs: &[&TextRun]) -> f64 {
     runs.iter().map(|run| run.x1).fold(f64::MIN, f64::max)
 }
 
 /// Runs that stand above each other, from left to right: what no vertical line can part.
-fn atoms<'a>(runs: &[&'a Run]) -> Vec<Vec<&'a Run>> {
+fn atoms<'a>(runs: &[&'a TextRun]) -> Vec<Vec<&'a TextRun>> {
     let mut sorted = runs.to_vec();
     sorted.sort_by(|a, b| a.x0.total_cmp(&b.x0));
-    let mut atoms: Vec<Vec<&Run>> = Vec::new();
+    let mut atoms: Vec<Vec<&TextRun>> = Vec::new();
     let mut end = f64::MIN;
     for run in sorted {
         match atoms.last_mut() {

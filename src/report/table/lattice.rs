@@ -1,7 +1,7 @@
 //! Where are the edges of columns and rows? Rules, else filled boxes, else clips.
 
 use super::{
-    super::pdf::{Page, Rect, Rule, Run},
+    super::pdf::{Page, Rect, Rule, TextRun},
     MIDDLE, Mark,
 };
 
@@ -98,7 +98,7 @@ impl Lattice {
             reaching.iter().filter(|line| line.from - end < SAME_LINE).map(|line| line.at).collect();
         crossing.sort_by(f64::total_cmp);
         crossing.dedup_by(|next, before| *next - *before <= SAME_LINE);
-        let middle = |run: &Run| run.y + run.size * MIDDLE;
+        let middle = |run: &TextRun| run.y + run.size * MIDDLE;
         let has_text = page.runs.iter().map(middle).any(|y| y < last && y > end);
         if has_text && crossing.len() * 2 > columns.edges.len() {
             rows.edges.push(end);
@@ -109,7 +109,7 @@ impl Lattice {
     fn single(mut self, page: &Page) -> Self {
         let room = double_room(page);
         if let Some(rows) = &mut self.rows {
-            let middle = |run: &Run| (run.y + run.size * MIDDLE, run.y + run.size * MIDDLE);
+            let middle = |run: &TextRun| (run.y + run.size * MIDDLE, run.y + run.size * MIDDLE);
             rows.edges = merged(&rows.edges, |upper, lower| {
                 upper - lower < room && !page.runs.iter().map(middle).any(|(y, _)| y < upper && y > lower)
             });
@@ -242,7 +242,7 @@ fn double_room(page: &Page) -> f64 {
 
 /// Are two upright rules one double rule, with no text between?
 fn is_double(page: &Page, left: f64, right: f64, room: f64) -> bool {
-    let middle = |run: &Run| f64::midpoint(run.x0, run.x1);
+    let middle = |run: &TextRun| f64::midpoint(run.x0, run.x1);
     right - left < room && !page.runs.iter().map(middle).any(|x| x > left && x < right)
 }
 

@@ -6,7 +6,7 @@
 use unicode_normalization::{UnicodeNormalization, is_nfc};
 
 use super::{
-    super::pdf::{Page, Run},
+    super::pdf::{Page, TextRun},
     lattice::Axis,
 };
 
@@ -89,7 +89,7 @@ impl Placed<'_> {
     /// how well the texts filled their cells.
     fn padding(&self) -> f64 {
         let edges = &self.columns.edges;
-        let least = |distance: &dyn Fn(usize, &Run) -> f64| {
+        let least = |distance: &dyn Fn(usize, &TextRun) -> f64| {
             let distances = self
                 .runs
                 .iter()
@@ -182,7 +182,7 @@ impl Line {
     /// Appends a line's text, white space collapsed and trimmed; `None` if it is blank.
     fn push(page: &Page, runs: &[(u32, u32)], text: &mut String) -> Option<Self> {
         let start = text.len();
-        let mut last: Option<&Run> = None;
+        let mut last: Option<&TextRun> = None;
         let mut wants_blank = false;
         let mut has_blank = false;
         let (mut x0, mut x1) = (f64::MAX, f64::MIN);

@@ -23,7 +23,7 @@ use serde::Serialize;
 use super::{
     Refusal, RefusalCode,
     budget::Exceeded,
-    pdf::{Page, Rect, Run, Verdict},
+    pdf::{Page, Rect, TextRun, Verdict},
 };
 pub use known::Known;
 use lattice::{Axis, Lattice};
@@ -76,10 +76,10 @@ pub struct Loose {
 
 /// How many lines of a page hold texts in several columns?
 pub fn lines_of_columns(page: &Page) -> usize {
-    let mut runs: Vec<&Run> = page.runs.iter().collect();
+    let mut runs: Vec<&TextRun> = page.runs.iter().collect();
     runs.sort_by(|a, b| b.y.total_cmp(&a.y));
     let lines = runs.chunk_by_mut(|a, b| a.y - b.y < a.size * lines::SAME_BASELINE);
-    let has_columns = |line: &mut [&Run]| {
+    let has_columns = |line: &mut [&TextRun]| {
         line.sort_by(|a, b| a.x0.total_cmp(&b.x0));
         line.windows(2).filter(|pair| pair[1].x0 - pair[0].x1 > pair[0].size * COLUMN_GAP).count() > 1
     };
@@ -271,7 +271,7 @@ fn name_by_bands(page: &Page, section: &Section, table: &mut PageTable, known: &
 const MIDDLE: f64 = 0.3;
 
 /// The runs whose baselines lie between two heights.
-fn runs_between(page: &Page, band: Band) -> impl Iterator<Item = &Run> {
+fn runs_between(page: &Page, band: Band) -> impl Iterator<Item = &TextRun> {
     page.runs.iter().filter(move |run| {
         let y = run.y + run.size * MIDDLE;
         y < band.top && y >= band.bottom

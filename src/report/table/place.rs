@@ -4,7 +4,7 @@
 use super::{
     super::{
         Refusal, RefusalCode,
-        pdf::{Page, Run},
+        pdf::{Page, TextRun},
     },
     MIDDLE,
     lattice::SAME_LINE,
@@ -75,7 +75,7 @@ impl Cells<'_> {
         let mut placement = Placement { spanning: vec![false; self.rows.len()], ..Placement::default() };
         placement.texts.reserve(self.page.runs.len());
         let mut crossing: Vec<(usize, u32)> = Vec::new();
-        let mut outside: Vec<(&Run, Option<usize>)> = Vec::new();
+        let mut outside: Vec<(&TextRun, Option<usize>)> = Vec::new();
         for (number, run) in (0..).zip(&self.page.runs) {
             if let Some((row, column)) = self.by_clip(run) {
                 placement.texts.push(((row * width + column) as u32, number));
@@ -142,7 +142,7 @@ impl Cells<'_> {
         after.checked_sub(1).filter(|at| self.rows[*at].band.bottom <= y)
     }
 
-    fn row(&self, run: &Run) -> Option<usize> {
+    fn row(&self, run: &TextRun) -> Option<usize> {
         self.row_at(run.y + run.size * MIDDLE)
     }
 
@@ -152,7 +152,7 @@ impl Cells<'_> {
     }
 
     /// The cell whose clip a run is printed in.
-    fn by_clip(&self, run: &Run) -> Option<(usize, usize)> {
+    fn by_clip(&self, run: &TextRun) -> Option<(usize, usize)> {
         let clip = self.page.clips[run.clip? as usize];
         let (x, y) = clip.middle();
         let (row, column) = (self.row_at(y)?, self.column(x)?);
@@ -185,7 +185,7 @@ impl Cells<'_> {
 
     /// Do runs follow each other without a gap on every line?
     fn is_one_text(&self, runs: &[u32]) -> bool {
-        let mut runs: Vec<&Run> = runs.iter().map(|run| &self.page.runs[*run as usize]).collect();
+        let mut runs: Vec<&TextRun> = runs.iter().map(|run| &self.page.runs[*run as usize]).collect();
         runs.sort_by(|a, b| b.y.total_cmp(&a.y));
         runs.chunk_by_mut(|a, b| a.y - b.y < a.size * SAME_BASELINE).all(|line| {
             line.sort_by(|a, b| a.x0.total_cmp(&b.x0));
@@ -195,11 +195,11 @@ impl Cells<'_> {
 
     /// The column of a text that overflows its cell: the one in which it starts if it is aligned at the
     /// left, in which it ends if at the right, and the one around whose middle it stands if there.
-    fn by_alignment(&self, run: &Run, placed: &[(u32, u32)]) -> Option<usize> {
+    fn by_alignment(&self, run: &TextRun, placed: &[(u32, u32)]) -> Option<usize> {
         let width = self.columns.len() as u32 - 1;
         let others = || placed.iter().map(|(cell, other)| ((cell % width) as usize, &self.page.runs[*other as usize]));
         // as the other texts of its column, or as far from its edge as the nearest texts of all columns
-        let is_aligned = |column: Option<usize>, distance: &dyn Fn(usize, &Run) -> f64| {
+        let is_aligned = |column: Option<usize>, distance: &dyn Fn(usize, &TextRun) -> f64| {
             let Some(column) = column else { return false };
             let own = distance(column, run);
             let alike = |other: f64| (other - own).abs() < ALIGNED;
@@ -207,11 +207,11 @@ impl Cells<'_> {
             others().any(|(of, other)| of == column && alike(distance(of, other)))
                 || alike(padding.fold(f64::MAX, f64::min))
         };
-        let middle = |run: &Run| f64::midpoint(run.x0, run.x1);
+        let middle = |run: &TextRun| f64::midpoint(run.x0, run.x1);
         let (start, end) = (self.column(run.x0 + ALIGNED), self.column(run.x1 - ALIGNED));
         let centre = self.column(middle(run));
         let from_middle =
-            |column: usize, run: &Run| middle(run) - f64::midpoint(self.columns[column], self.columns[column + 1]);
+            |column: usize, run: &TextRun| middle(run) - f64::midpoint(self.columns[column], self.columns[column + 1]);
         if is_aligned(start, &|column, run| run.x0 - self.columns[column]) {
             start
         } else if is_aligned(end, &|column, run| self.columns[column + 1] - run.x1) {
@@ -227,10 +227,10 @@ impl Cells<'_> {
         let width = (self.columns.len() - 1) as u32;
         let run = &self.page.runs[number as usize];
         let is_beside =
-            |other: &&Run| (other.y - run.y).abs() < run.size * SAME_BASELINE && self.row(other) == Some(row);
-        let mut line: Vec<&Run> = self.page.runs.iter().filter(is_beside).collect();
+            |other: &&TextRun| (other.y - run.y).abs() < run.size * SAME_BASELINE && self.row(other) == Some(row);
+        let mut line: Vec<&TextRun> = self.page.runs.iter().filter(is_beside).collect();
         line.sort_by(|a, b| a.x0.total_cmp(&b.x0));
-        let texts: Vec<&[&Run]> = line.chunk_by(|left, right| self.page.is_one_text(left, right)).collect();
+        let texts: Vec<&[&TextRun]> = line.chunk_by(|left, right| self.page.is_one_text(left, right)).collect();
         let own = texts.iter().find(|text| text.iter().any(|other| std::ptr::eq(*other, run)));
         let is_sparse = texts.len() * 2 <= width as usize;
         let column = own.and_then(|text| self.column(text[0].x0 + ALIGNED)).filter(|_| is_sparse);
@@ -249,9 +249,9 @@ impl Cells<'_> {
     }
 
     /// The lines below the rows and beside them. What stands between rows is lost.
-    fn strays(&self, outside: &[(&Run, Option<usize>)]) -> Result<Vec<Stray>, Refusal> {
+    fn strays(&self, outside: &[(&TextRun, Option<usize>)]) -> Result<Vec<Stray>, Refusal> {
         let height = self.rows.last().map_or(1.0, |row| row.band.top - row.band.bottom).max(1.0);
-        let mut lines: Vec<(f64, f64, Side, Vec<&Run>)> = Vec::new();
+        let mut lines: Vec<(f64, f64, Side, Vec<&TextRun>)> = Vec::new();
         for (run, beside) in outside {
             let y = run.y + run.size * MIDDLE;
             let is_within = self.column(f64::midpoint(run.x0, run.x1)).is_some();
@@ -263,13 +263,13 @@ impl Cells<'_> {
                 None => continue,
             };
             let is_line =
-                |line: &(f64, f64, Side, Vec<&Run>)| (line.0 - run.y).abs() < line.1.max(run.size) * SAME_BASELINE;
+                |line: &(f64, f64, Side, Vec<&TextRun>)| (line.0 - run.y).abs() < line.1.max(run.size) * SAME_BASELINE;
             match lines.iter_mut().find(|line| is_line(line)) {
                 Some(line) => line.3.push(run),
                 None => lines.push((run.y, run.size, side, vec![run])),
             }
         }
-        let stray = |(_, _, side, mut runs): (f64, f64, Side, Vec<&Run>)| {
+        let stray = |(_, _, side, mut runs): (f64, f64, Side, Vec<&TextRun>)| {
             runs.sort_by(|a, b| a.x0.total_cmp(&b.x0));
             let texts = runs.chunk_by(|left, right| self.page.is_one_text(left, right)).map(|runs| {
                 let (start, end) = (self.column(runs[0].x0 + ALIGNED), self.column(runs[runs.len() - 1].x1 - ALIGNED));
@@ -296,7 +296,7 @@ impl Cells<'_> {
         Ok(())
     }
 
-    fn lost(&self, run: &Run, place: &str) -> Refusal {
+    fn lost(&self, run: &TextRun, place: &str) -> Refusal {
         let text = format!(
             "page {}: text stands {place}, where nothing separates it: '{}' would be lost or misplaced",
             self.page.number,

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use super::{
     super::{
         Refusal, RefusalCode, cycle,
-        pdf::{Page, Run},
+        pdf::{Page, TextRun},
         shape::Shapes,
     },
     Band, Known, Loose, Mark, PageTable,
@@ -40,12 +40,12 @@ struct Headed {
 
 impl Headed {
     /// What stands below the header.
-    fn below(&self) -> impl Iterator<Item = &Run> {
+    fn below(&self) -> impl Iterator<Item = &TextRun> {
         below(&self.loose.page, self.header)
     }
 }
 
-fn below(page: &Page, header: Option<Band>) -> impl Iterator<Item = &Run> {
+fn below(page: &Page, header: Option<Band>) -> impl Iterator<Item = &TextRun> {
     let top = header.map_or(f64::MAX, |band| band.bottom);
     page.runs.iter().filter(move |run| line_of(run).y < top)
 }

@@ -294,7 +294,7 @@ fn edges(groups: &[Vec<TextLine>]) -> Vec<Band> {
 }
 
 /// The line of a run: where the middle of its glyphs is.
-pub fn line_of(run: &super::Run) -> TextLine {
+pub fn line_of(run: &super::TextRun) -> TextLine {
     TextLine { y: run.y + run.size * MIDDLE, size: run.size, width: run.x1 - run.x0 }
 }
 

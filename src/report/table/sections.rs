@@ -1,7 +1,7 @@
 //! Which of a page's bands are one table, and which of them is its header? Where rules part everything.
 
 use super::{
-    super::pdf::{Page, Run},
+    super::pdf::{Page, TextRun},
     Band, Known,
     lattice::{Axis, Lattice, SAME_LINE},
     runs_between,
@@ -156,15 +156,15 @@ fn header_of(page: &Page, block: &Block<'_>, known: &Known) -> Option<(usize, us
 
 /// What stands in each cell of a band, roughly: without a thought for how it is wrapped.
 pub fn texts(page: &Page, band: Band, edges: &[f64]) -> Vec<String> {
-    let mut cells: Vec<Vec<&Run>> = vec![Vec::new(); edges.len().saturating_sub(1)];
+    let mut cells: Vec<Vec<&TextRun>> = vec![Vec::new(); edges.len().saturating_sub(1)];
     for run in runs_between(page, band) {
         let column = edges.partition_point(|edge| *edge <= f64::midpoint(run.x0, run.x1));
         if let Some(cell) = column.checked_sub(1).and_then(|column| cells.get_mut(column)) {
             cell.push(run);
         }
     }
-    let text = |mut runs: Vec<&Run>| {
-        let line = |run: &Run| -(run.y / SAME_HEIGHT).round();
+    let text = |mut runs: Vec<&TextRun>| {
+        let line = |run: &TextRun| -(run.y / SAME_HEIGHT).round();
         runs.sort_by(|a, b| line(a).total_cmp(&line(b)).then(a.x0.total_cmp(&b.x0)));
         runs.iter().map(|run| page.text_of(run)).collect::<Vec<_>>().join(" ")
     };

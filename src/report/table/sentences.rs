@@ -1,7 +1,7 @@
 //! Which rows are sentences, whose words only seem to stand in columns?
 
 use super::{
-    super::pdf::{Page, Run},
+    super::pdf::{Page, TextRun},
     lines::SAME_BASELINE,
 };
 
@@ -48,7 +48,7 @@ pub fn find(page: &Page, texts: &[(u32, u32)], width: u32) -> Vec<usize> {
 struct RelayMessage<'a> {
     row: u32,
     column: u32,
-    run: &'a Run,
+    run: &'a TextRun,
 }
 
 /// From where to where the texts of each filled cell of a row reach; its words go from left to right.

@@ -6,7 +6,7 @@ use super::{super::port::Delivery, SheetsConfig};
 
 /// Where the columns are, as letters.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Columns {
+pub(super) struct SheetColumns {
     /// Of the delivery's id.
     pub id: String,
     /// Of the record's id.
@@ -48,7 +48,7 @@ fn value(field: &Json) -> Json {
     }
 }
 
-impl Columns {
+impl SheetColumns {
     /// Finds every configured header in the header row.
     ///
     /// # Errors
@@ -135,7 +135,7 @@ mod tests {
     #[test]
     fn columns_are_found_by_their_headers_wherever_they_are() {
         let header = [json!("lockstep id"), json!("Notes of ours"), json!(" Name "), json!("Order"), json!("Lines")];
-        let columns = Columns::find(&header, &config()).unwrap();
+        let columns = SheetColumns::find(&header, &config()).unwrap();
         assert_eq!((columns.id.as_str(), columns.record.as_str(), columns.last.as_str()), ("A", "D", "E"));
         let delivery = Delivery {
             id: "i-1".into(),
@@ -156,7 +156,7 @@ mod tests {
     #[test]
     fn a_header_row_that_does_not_fit_is_told_with_all_that_is_wrong() {
         let header = [json!("Order"), json!("Name"), json!("Name"), json!("Lines")];
-        let wrong = Columns::find(&header, &config()).unwrap_err();
+        let wrong = SheetColumns::find(&header, &config()).unwrap_err();
         assert!(wrong.contains("'Name' is there twice") && wrong.contains("'lockstep id' is not there"), "{wrong}");
     }
 

@@ -14,7 +14,7 @@ use tracing::error;
 use super::port::{Answers, Delivered, Delivery, Sink, SinkError, has_columns};
 use crate::domain::Action;
 use api::Api;
-use grid::{Columns, cell};
+use grid::{SheetColumns, cell};
 
 /// How a sheet is reached, and what its header row says; `[sink.sheets.NAME]`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -84,10 +84,10 @@ impl Sheets {
     }
 
     /// Where the columns are now. They are looked for each time: someone may have moved them.
-    async fn columns(&self) -> Result<Columns, SinkError> {
+    async fn columns(&self) -> Result<SheetColumns, SinkError> {
         let header = self.api.values(&self.range("1:1")).await.map_err(looked)?;
         let header = header.first().map(Vec::as_slice).unwrap_or_default();
-        Columns::find(header, &self.config).map_err(SinkError::unavailable)
+        SheetColumns::find(header, &self.config).map_err(SinkError::unavailable)
     }
 
     fn range(&self, cells: &str) -> String {
@@ -101,7 +101,7 @@ impl Sheets {
     }
 
     /// New rows. One that an earlier attempt may have made is looked for by the delivery's id first.
-    async fn create(&self, columns: &Columns, new: Vec<Placed>) -> Told {
+    async fn create(&self, columns: &SheetColumns, new: Vec<Placed>) -> Told {
         let mut told = Told::new();
         let mut missing = new;
         if missing.iter().any(|(_, delivery)| delivery.is_repeat) {
@@ -137,7 +137,7 @@ impl Sheets {
     }
 
     /// Appends rows; answers the number of the first.
-    async fn append(&self, columns: &Columns, rows: &[Placed]) -> Result<i64, SinkError> {
+    async fn append(&self, columns: &SheetColumns, rows: &[Placed]) -> Result<i64, SinkError> {
         if rows.is_empty() {
             return Ok(0);
         }
@@ -151,7 +151,7 @@ impl Sheets {
     }
 
     /// Changes and clears rows that are there.
-    async fn change(&self, columns: &Columns, mut known: Vec<Placed>) -> Told {
+    async fn change(&self, columns: &SheetColumns, mut known: Vec<Placed>) -> Told {
         let mut told = Told::new();
         let fields: Vec<&str> = self.config.headers.keys().map(String::as_str).collect();
         known.retain(|(place, delivery)| {
@@ -186,7 +186,7 @@ impl Sheets {
     }
 
     /// The row of each record: where it was last if it is still there, else where its id is.
-    async fn find(&self, columns: &Columns, known: &[Placed]) -> Result<Vec<Option<i64>>, SinkError> {
+    async fn find(&self, columns: &SheetColumns, known: &[Placed]) -> Result<Vec<Option<i64>>, SinkError> {
         let cells: Vec<String> = known
             .iter()
             .filter_map(|(_, delivery)| Some(self.range(&format!("{}{}", columns.record, delivery.row?))))
@@ -211,7 +211,7 @@ impl Sheets {
         Ok(known.iter().zip(rows).map(|((_, delivery), row)| row.or_else(|| place(&delivery.record))).collect())
     }
 
-    async fn write(&self, columns: &Columns, changed: &[(usize, Delivery, i64)]) -> Told {
+    async fn write(&self, columns: &SheetColumns, changed: &[(usize, Delivery, i64)]) -> Told {
         let data = |changes: &[(usize, Delivery, i64)]| -> Vec<Json> {
             let one = |(_, delivery, row): &(usize, Delivery, i64)| {
                 let cells = columns.changes(delivery);
@@ -238,7 +238,7 @@ impl Sheets {
 
     /// People may have moved rows between the look and the write. Where another record stands now in a row that was
     /// written, the change is in doubt: its next attempt looks for its record's row anew.
-    async fn look_again(&self, columns: &Columns, written: &[(usize, Delivery, i64)], told: &mut Told) {
+    async fn look_again(&self, columns: &SheetColumns, written: &[(usize, Delivery, i64)], told: &mut Told) {
         let done: Vec<_> = written.iter().filter(|(place, ..)| told.get(place).is_some_and(Result::is_ok)).collect();
         let cells: Vec<String> =
             done.iter().map(|(_, _, row)| self.range(&format!("{}{row}", columns.record))).collect();
@@ -263,7 +263,7 @@ impl Sheets {
 
     /// The row stays, with the id of the delivery that made it and what people wrote beside: no other row moves, and
     /// the table has no gap into which rows would be appended.
-    async fn clear(&self, columns: &Columns, gone: &[(usize, Delivery, i64)]) -> Told {
+    async fn clear(&self, columns: &SheetColumns, gone: &[(usize, Delivery, i64)]) -> Told {
         let own = gone.iter().flat_map(|(_, _, row)| columns.own().map(move |letters| format!("{letters}{row}")));
         let done = self.api.clear(own.map(|cell| self.range(&cell)).collect()).await;
         let left = match &done {

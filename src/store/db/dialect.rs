@@ -111,7 +111,7 @@ pub(crate) async fn columns(tx: &DatabaseTransaction, table: &str) -> Result<Vec
 }
 
 /// What is to be done about a column whose field's type has changed since its table was made.
-pub(crate) enum Change {
+pub(crate) enum ColumnChange {
     /// Nothing.
     None,
     /// Every value that is there fits into this type: the column is made wider.
@@ -133,15 +133,15 @@ pub(crate) fn type_name(value_type: ValueType) -> &'static str {
 }
 
 /// Compares a column with the type that its field has now. SQLite keeps any value in any column.
-pub(crate) fn change(column: &Column, value_type: ValueType, backend: DbBackend) -> Change {
+pub(crate) fn change(column: &Column, value_type: ValueType, backend: DbBackend) -> ColumnChange {
     if backend != DbBackend::Postgres {
-        return Change::None;
+        return ColumnChange::None;
     }
     let wanted = type_name(value_type);
     match (column.kind.as_str(), wanted) {
-        (kind, wanted) if kind == wanted => Change::None,
-        (_, "text") => Change::Widen("text COLLATE \"C\""),
-        ("bigint", "numeric") | ("date", "timestamp without time zone") => Change::Widen(wanted),
-        _ => Change::Refuse,
+        (kind, wanted) if kind == wanted => ColumnChange::None,
+        (_, "text") => ColumnChange::Widen("text COLLATE \"C\""),
+        ("bigint", "numeric") | ("date", "timestamp without time zone") => ColumnChange::Widen(wanted),
+        _ => ColumnChange::Refuse,
     }
 }

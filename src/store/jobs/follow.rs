@@ -140,7 +140,7 @@ async fn end_flow(tx: &DatabaseTransaction, types: &SyncTypes, root: JobId, now:
 
 /// What a job leaves behind that ends without a run of its own: its upload has no reader any more, and
 /// a hold that it was to apply waits for a person again.
-pub(crate) async fn settle(tx: &DatabaseTransaction, row: &entity::job::Model) -> Result<(), StoreError> {
+pub(crate) async fn release(tx: &DatabaseTransaction, row: &entity::job::Model) -> Result<(), StoreError> {
     drop_upload(tx, row.document_id, row.approves_run_id).await?;
     if row.document_id.is_some() && !row.reason.has_document() {
         // it was kept for going on: a retry fetches anew

@@ -10,7 +10,7 @@ use sea_orm::{
 
 use super::{
     controls,
-    follow::{Over, follow, keep_window, settle},
+    follow::{Over, follow, keep_window, release},
     lane::{self, is},
 };
 use crate::{
@@ -174,7 +174,7 @@ impl Store {
                     .map_err(&failed)?;
                 if is_over {
                     inner.dedup.end([job].into_iter());
-                    settle(tx, &row).await?;
+                    release(tx, &row).await?;
                     follow(tx, &types, &[Over::from(&row)], now).await?;
                 } else {
                     lane::refresh(tx, [row.id]).await?;

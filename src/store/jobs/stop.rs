@@ -7,7 +7,7 @@ use sea_orm::{
 };
 
 use super::{
-    follow::{Over, follow, settle},
+    follow::{Over, follow, release},
     lane::{self, is},
 };
 use crate::{
@@ -104,7 +104,7 @@ async fn remove(tx: &DatabaseTransaction, rows: &[entity::job::Model], now: Time
     let failed = StoreError::while_doing("remove jobs");
     for row in rows {
         row.state.on(JobEvent::Removed)?;
-        settle(tx, row).await?;
+        release(tx, row).await?;
     }
     let meant = || entity::job::Entity::update_many().filter(C::Id.is_in(rows.iter().map(|row| row.id)));
     meant()

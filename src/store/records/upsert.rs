@@ -32,13 +32,13 @@ pub(crate) struct Upsert<'s> {
     spec: &'s SyncTypeSpec,
     /// On PostgreSQL, whose statements cost a way to the server and back, the batches of a commit are one; SQLite
     /// writes each at once.
-    gathered: Option<Columns>,
+    gathered: Option<UpsertColumns>,
 }
 
 impl<'s> Upsert<'s> {
     /// For the records of `spec`, in a database of this kind.
     pub fn new(spec: &'s SyncTypeSpec, backend: DbBackend) -> Self {
-        Self { spec, gathered: (backend == DbBackend::Postgres).then(|| Columns::of(spec)) }
+        Self { spec, gathered: (backend == DbBackend::Postgres).then(|| UpsertColumns::of(spec)) }
     }
 
     /// Writes a batch, or puts it into the statement that [`Upsert::flush`] sends.
@@ -132,13 +132,13 @@ fn statement(spec: &SyncTypeSpec, are_new: bool) -> String {
 }
 
 /// Records by column: the two hashes, then the fields.
-struct Columns {
+struct UpsertColumns {
     arrays: Vec<ArrayText>,
     /// Is each of them new, so that nothing can be in its place?
     are_new: bool,
 }
 
-impl Columns {
+impl UpsertColumns {
     fn of(spec: &SyncTypeSpec) -> Self {
         Self { arrays: vec![ArrayText::default(); spec.fields.len() + 2], are_new: true }
     }

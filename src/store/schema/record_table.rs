@@ -13,7 +13,7 @@ use crate::{
         StoreError,
         db::{
             arrays::among,
-            dialect::{self, Change},
+            dialect::{self, ColumnChange},
         },
     },
     sync_type::{SyncTypeSpec, SyncTypes},
@@ -135,12 +135,12 @@ async fn check(tx: &DatabaseTransaction, spec: &SyncTypeSpec) -> Result<(), Stor
     for field in &spec.fields {
         let Some(column) = present.iter().find(|column| column.name == field.name) else { continue };
         match dialect::change(column, field.value_type, tx.get_database_backend()) {
-            Change::None => {}
-            Change::Widen(kind) => {
+            ColumnChange::None => {}
+            ColumnChange::Widen(kind) => {
                 let sql = format!("ALTER TABLE \"{}\" ALTER COLUMN \"{}\" TYPE {kind}", spec.name, field.name);
                 tx.execute_unprepared(&sql).await.map_err(&failed)?;
             }
-            Change::Refuse => {
+            ColumnChange::Refuse => {
                 return Err(StoreError::Unsupported(format!(
                     "sync type {0}: field '{1}': its column in the table {0} is {2}, which does not hold this type \
                      without loss; give the field another name, or change the column by hand",
