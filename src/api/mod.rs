@@ -75,7 +75,6 @@ pub struct Api {
     pub metrics: Metrics,
     /// The timers.
     pub scheduler: Handle<SchedulerActor>,
-    /// The queue.
     pub queue: Handle<QueueActor>,
     /// The write-back queue.
     pub outbox: Handle<OutboxActor>,

@@ -47,7 +47,6 @@ pub struct Spool {
 pub struct Spooled {
     /// Its bytes, from their beginning.
     pub file: File,
-    /// How many.
     pub size: u64,
     /// SHA-256 of them, in hexadecimal.
     pub sha256: String,

@@ -65,7 +65,6 @@ pub const GIVEN_UP: i32 = 70;
 pub struct Parts {
     /// Where reports come from.
     pub source: Option<Arc<dyn Source>>,
-    /// Who reads them.
     pub reader: Option<Arc<dyn ReadReports>>,
     /// Who has the effects of writes.
     pub sink: Option<Arc<dyn Sink>>,
@@ -85,7 +84,6 @@ pub struct App {
     pub addr: SocketAddr,
     /// The timers.
     pub scheduler: Handle<SchedulerActor>,
-    /// The queue.
     pub queue: Handle<QueueActor>,
     /// One actor a sync type.
     pub syncs: HashMap<SyncType, Handle<SyncActor>>,

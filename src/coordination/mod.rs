@@ -50,7 +50,6 @@ pub struct Received {
     pub id: String,
     /// Was it told by another process?
     pub is_foreign: bool,
-    /// The message.
     pub message: RelayMessage,
 }
 

@@ -133,14 +133,11 @@ pub enum ChangeKind {
 pub struct Change {
     /// The natural key.
     pub key: String,
-    /// Why.
     pub kind: ChangeKind,
     /// The merged record: what the report says, and what is stored where the report says nothing, or
     /// the same but for a blank that may be none.
     pub record: Record,
-    /// Its change hash.
     pub change_hash: String,
-    /// Its content hash.
     pub content_hash: String,
     /// Does this make follow-up types run?
     pub triggers: bool,

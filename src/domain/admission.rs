@@ -141,9 +141,7 @@ impl Admission {
 /// The live job that has a dedup key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Owner {
-    /// The job.
     pub job: JobId,
-    /// Where it is.
     pub state: JobState,
     /// Has an attempt of it ever begun?
     pub has_begun: bool,

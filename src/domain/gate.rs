@@ -12,7 +12,6 @@ pub struct Pause {
     pub reason: String,
     /// Who did it.
     pub by: String,
-    /// Since when.
     pub since: Timestamp,
     /// When it ends by itself.
     pub until: Option<Timestamp>,

@@ -277,13 +277,11 @@ pub struct Item {
     pub action: Action,
     /// What it is about.
     pub model: String,
-    /// Which record.
     pub record_id: String,
     /// Where the record is at the other side, once that is known.
     pub sheet_row_index: Option<i64>,
     /// The record's fields.
     pub payload: Json,
-    /// Where the item is.
     pub status: ItemStatus,
     /// Attempts that failed.
     pub retries: u32,

@@ -119,7 +119,6 @@ pub struct NewJob {
     pub class: Class,
     /// For whom; `service-account` for shared types.
     pub agent: AgentId,
-    /// Why.
     pub reason: Reason,
     /// 1 (lowest) to 9, within its class.
     pub priority: u8,
@@ -267,7 +266,6 @@ pub enum NextStep {
 /// A job that this process holds under a lease.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClaimedJob {
-    /// The job.
     pub id: JobId,
     /// The history entry of this attempt.
     pub run: RunId,
@@ -277,9 +275,7 @@ pub struct ClaimedJob {
     pub job_type: JobType,
     /// Which kind of work that is.
     pub class: Class,
-    /// For whom.
     pub agent: AgentId,
-    /// Why.
     pub reason: Reason,
     /// Read the report even if its bytes are the same as last time.
     pub force: bool,

@@ -26,7 +26,6 @@ pub struct LoopState {
     pub since_ms: u64,
     /// It is late after so many.
     pub late_after_ms: u64,
-    /// Is it?
     pub is_late: bool,
 }
 

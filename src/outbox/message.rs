@@ -121,7 +121,6 @@ pub struct CleanupCompleted {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Message)]
 #[rtype(result = "Result<(), OutboxError>")]
 pub struct RedriveItem {
-    /// The item.
     pub item: ItemId,
     /// A person's word that what may have been delivered is to be delivered even so.
     pub even_if_done: bool,
@@ -132,7 +131,6 @@ pub struct RedriveItem {
 #[derive(Debug, Clone, PartialEq, Eq, Message)]
 #[rtype(result = "Result<u64, OutboxError>")]
 pub struct RedriveItems {
-    /// The model.
     pub model: Option<String>,
 }
 
@@ -140,7 +138,6 @@ pub struct RedriveItems {
 #[derive(Debug, Clone, PartialEq, Eq, Message)]
 #[rtype(result = "Result<(), OutboxError>")]
 pub struct DiscardItem {
-    /// The item.
     pub item: ItemId,
     /// Whose word it is.
     pub by: String,
@@ -173,13 +170,10 @@ pub struct Stats {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SinkDepth {
-    /// The model.
     pub model: String,
     /// Who has its items; `None` if they wait to be fetched.
     pub sink: Option<String>,
-    /// The status.
     pub status: ItemStatus,
-    /// How many.
     pub items: u64,
     /// When the oldest of them was accepted.
     pub oldest: Option<Timestamp>,
@@ -189,7 +183,6 @@ pub struct SinkDepth {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SinkState {
-    /// Its name.
     pub name: String,
     /// What it has.
     pub models: Vec<String>,

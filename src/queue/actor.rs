@@ -36,7 +36,6 @@ const TOGETHER: Duration = Duration::from_millis(5);
 /// For how long what is over stays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Keep {
-    /// Jobs.
     pub jobs: Duration,
     /// Runs, but never those that say how things stand.
     pub runs: Duration,

@@ -63,7 +63,6 @@ pub struct Enqueue {
     pub job_type: JobType,
     /// For whom; shared types run under `service-account` whatever stands here.
     pub agent: AgentId,
-    /// Why.
     pub reason: Reason,
     /// Read the report even if its bytes are the same as last time; passes a plain pause if a person asks.
     pub force: bool,
@@ -115,7 +114,6 @@ pub struct EnqueueMany(pub Vec<Enqueue>);
 #[derive(Debug, Clone, PartialEq, Eq, Message)]
 #[rtype(result = "Result<Option<Vec<Admission>>, QueueError>")]
 pub struct EnqueueTick {
-    /// The slot.
     pub slot: Slot,
     /// The active agents.
     pub agents: Vec<AgentId>,
@@ -128,9 +126,7 @@ pub struct EnqueueTick {
 pub struct Approve {
     /// The held run.
     pub run: RunId,
-    /// Its type.
     pub sync_type: SyncType,
-    /// Its agent.
     pub agent: AgentId,
 }
 
@@ -166,7 +162,6 @@ pub struct PurgeJobs(pub StopJobs);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Message)]
 #[rtype(result = "Result<Retry, QueueError>")]
 pub struct RetryJob {
-    /// The job.
     pub job: JobId,
     /// A person's word that an effect that may have happened is to be brought about even so.
     pub even_if_done: bool,

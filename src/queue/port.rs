@@ -13,9 +13,7 @@ use crate::domain::{
 /// What ended or was fetched before these moments is forgotten.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Before {
-    /// Jobs.
     pub jobs: Timestamp,
-    /// Runs.
     pub runs: Timestamp,
     /// Kept documents.
     pub documents: Timestamp,

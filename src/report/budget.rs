@@ -18,7 +18,6 @@ pub struct ReadLimits {
     pub objects: u64,
     /// How deep forms, arrays and page trees may nest.
     pub depth: usize,
-    /// Pages.
     pub pages: u64,
     /// Glyphs on all pages.
     pub glyphs: u64,

@@ -26,7 +26,6 @@ pub struct Guessed {
 /// A type, guessed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Draft {
-    /// Its columns.
     pub columns: Vec<Guessed>,
     /// The column that seems to be the key, and others that could be.
     pub key: Option<usize>,

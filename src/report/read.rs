@@ -103,7 +103,6 @@ struct Together<'a> {
 pub struct Request<'a> {
     /// The file.
     pub bytes: &'a [u8],
-    /// Its type.
     pub spec: &'a SyncTypeSpec,
     /// All known types, to recognise another one's report.
     pub types: &'a SyncTypes,

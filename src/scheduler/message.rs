@@ -36,7 +36,6 @@ pub enum ScheduleError {
 #[derive(Debug, Clone, PartialEq, Eq, Message)]
 #[rtype(result = "Result<TypeSchedule, ScheduleError>")]
 pub struct UpdateInterval {
-    /// The type.
     pub sync_type: SyncType,
     /// Minutes.
     pub minutes: u32,
@@ -45,7 +44,6 @@ pub struct UpdateInterval {
 /// What to change of one type; what is absent stays.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScheduleChange {
-    /// The type.
     pub sync_type: SyncType,
     /// Minutes between two runs.
     pub minutes: Option<u32>,
@@ -57,7 +55,6 @@ pub struct ScheduleChange {
 #[derive(Debug, Clone, PartialEq, Eq, Message)]
 #[rtype(result = "Result<Vec<TypeSchedule>, ScheduleError>")]
 pub struct Reschedule {
-    /// The changes.
     pub changes: Vec<ScheduleChange>,
 }
 
@@ -99,7 +96,6 @@ pub struct SchedulerSnapshot {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TypeSchedule {
-    /// The type.
     #[serde(rename = "type")]
     pub sync_type: SyncType,
     /// Minutes between two runs.

@@ -31,7 +31,6 @@ fn is_secret(key: &str) -> bool {
 /// One setting as it is in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shown {
-    /// Its key.
     pub key: String,
     /// Its value; `***` for a secret.
     pub value: String,

@@ -41,7 +41,6 @@ use crate::{
 pub struct Settings {
     /// The control API.
     pub server: Server,
-    /// The database.
     pub database: Database,
     /// Redis, for many processes.
     pub coordination: Coordination,
@@ -49,7 +48,6 @@ pub struct Settings {
     pub auth: Auth,
     /// Where reports come from.
     pub source: SourceSettings,
-    /// The queue.
     pub queue: Queue,
     /// Runs.
     pub sync: Sync,
@@ -62,7 +60,6 @@ pub struct Settings {
     pub limits: LimitSettings,
     /// When a run is held.
     pub guards: Guards,
-    /// Logs.
     pub log: Log,
     /// Where changes are delivered.
     pub sink: SinkSettings,
@@ -112,7 +109,6 @@ pub struct Coordination {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Auth {
-    /// The admin's token.
     pub admin_token: Option<SecretString>,
 }
 

@@ -12,7 +12,6 @@ use crate::{
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SourceSettings {
-    /// Which source.
     pub kind: SourceKind,
     /// How often all processes together ask it in a minute; 0 is no limit.
     pub fetches_per_minute: u32,

@@ -25,7 +25,6 @@ pub struct Delivery {
     pub action: Action,
     /// What it is about.
     pub model: String,
-    /// Which record of that.
     pub record: String,
     /// Where the record is at the other side, if that is known.
     pub row: Option<i64>,

@@ -9,7 +9,6 @@ use super::port::{NoSink, Sink};
 pub struct Named {
     /// Its name in the configuration.
     pub name: String,
-    /// The sink.
     pub sink: Arc<dyn Sink>,
 }
 

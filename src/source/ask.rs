@@ -30,9 +30,7 @@ pub type Progress = Arc<dyn Fn(u64, Option<u64>) + Send + Sync>;
 /// One question to a source.
 #[derive(Clone)]
 pub struct Ask {
-    /// What is wanted.
     pub wanted: Wanted,
-    /// For whom.
     pub agent: AgentId,
     /// The version that the asker has: if it is still that, the source may say so instead of sending it.
     pub known: Option<String>,

@@ -31,7 +31,6 @@ const NOT_FOUND: i32 = 5;
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CommandConfig {
-    /// The program.
     pub program: PathBuf,
     /// Arguments before the agent and the type.
     #[serde(deserialize_with = "list")]

@@ -25,7 +25,6 @@ pub enum Credential {
 pub struct Password {
     /// The name.
     pub username: String,
-    /// The password.
     pub password: SecretString,
 }
 
@@ -33,7 +32,6 @@ pub struct Password {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Token {
-    /// The token.
     pub token: SecretString,
 }
 

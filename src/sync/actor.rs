@@ -39,14 +39,10 @@ pub struct Snapshot;
 #[derive(Debug, Clone, PartialEq, Serialize, MessageResponse)]
 #[serde(rename_all = "camelCase")]
 pub struct Running {
-    /// The job.
     pub job_id: JobId,
-    /// The run.
     pub run_id: RunId,
-    /// The type.
     #[serde(rename = "type")]
     pub job_type: JobType,
-    /// For whom.
     pub agent_id: AgentId,
     /// How far.
     #[serde(flatten)]
@@ -63,7 +59,6 @@ pub struct Attach;
 /// One running job, and its end to come.
 #[derive(Debug, Clone)]
 pub struct Attached {
-    /// The job.
     pub job: ClaimedJob,
     /// Its end, once it has come; closed without one if its actor ends.
     pub end: Receiver<Option<RunEnd>>,

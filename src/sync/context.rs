@@ -21,7 +21,6 @@ pub struct Context {
     pub types: Arc<SyncTypes>,
     /// Where reports come from.
     pub source: Arc<dyn Source>,
-    /// Who reads them.
     pub reader: Arc<dyn ReadReports>,
     /// This process's name, different from every other's.
     pub owner: String,

@@ -18,9 +18,7 @@ pub trait RunJob: Send + Sync + 'static {
 /// How an attempt ended.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RunEnd {
-    /// The job.
     pub job: JobId,
-    /// The run.
     pub run: RunId,
     /// How it ended.
     pub outcome: Outcome,

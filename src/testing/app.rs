@@ -162,7 +162,6 @@ pub struct TestApp {
     pub source: Arc<ScriptedSource>,
     /// Who has the effects of writes.
     pub sink: Arc<ScriptedSink>,
-    /// Its clock.
     pub clock: TestClock,
     http: reqwest::Client,
     _folder: TempDir,

@@ -12,7 +12,6 @@ const GLYPH_COST: u64 = 12;
 
 /// An opened file.
 pub struct File<'b> {
-    /// Its objects.
     pub objects: Objects<'b>,
     fonts: Mutex<HashMap<ObjectId, Arc<Font>>>,
     layers: Layers,

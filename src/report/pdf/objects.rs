@@ -9,7 +9,6 @@ use crate::report::budget::Budget;
 
 /// The objects of an opened file.
 pub struct Objects<'b> {
-    /// The file.
     pub file: lopdf::Document,
     /// What reading it may still cost.
     pub budget: &'b Budget,

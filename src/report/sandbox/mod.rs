@@ -56,7 +56,6 @@ const SIGXCPU: i32 = 24;
 pub struct Job {
     /// The file.
     pub bytes: Arc<Vec<u8>>,
-    /// Its type.
     pub spec: Arc<SyncTypeSpec>,
     /// All types.
     pub types: Arc<SyncTypes>,

@@ -30,7 +30,6 @@ pub struct Head {
     pub sync_type: String,
     /// All types' files: name and text.
     pub types: Vec<(String, String)>,
-    /// What to answer.
     pub answer: Reply,
     /// The report's length.
     pub length: u64,

@@ -44,7 +44,6 @@ pub struct Placement {
 /// A line of text outside of the rows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stray {
-    /// Where.
     pub side: Side,
     /// Its texts with their columns; none where a text stands in no column, or in several.
     pub texts: Vec<(Option<usize>, String)>,

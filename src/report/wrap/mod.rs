@@ -24,7 +24,6 @@ use vocabulary::{Vocabulary, Wanted};
 pub struct UncertainBreak {
     /// The record's natural key.
     pub key: String,
-    /// The field.
     pub field: String,
     /// The file's page, from 1.
     pub page: usize,

@@ -31,7 +31,6 @@ pub(super) struct Api {
 pub(super) struct Appended {
     /// The number of the first new row.
     pub row: i64,
-    /// How many.
     pub rows: u64,
 }
 

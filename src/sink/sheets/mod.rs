@@ -35,7 +35,6 @@ pub struct SheetsConfig {
     /// The longest request, in milliseconds.
     #[serde(default = "thirty_seconds")]
     pub timeout_ms: u64,
-    /// Where the API is.
     #[serde(default = "google")]
     pub api: String,
     /// May that lead into a private network?

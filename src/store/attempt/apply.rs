@@ -49,7 +49,6 @@ pub struct Applied {
 
 /// What [`Store::apply`] needs to know besides the plan.
 pub struct Batches {
-    /// The sync type.
     pub spec: Arc<SyncTypeSpec>,
     /// Records a batch, 1 to 10.
     pub size: usize,

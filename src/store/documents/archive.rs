@@ -64,7 +64,6 @@ pub struct KeptReport {
     pub sha256: String,
     /// Its size in bytes.
     pub size: i64,
-    /// When it was fetched.
     pub fetched_at: Timestamp,
 }
 

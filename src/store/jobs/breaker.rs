@@ -21,11 +21,8 @@ use entity::job::Column as C;
 pub struct StoredBreaker {
     /// Its number.
     pub id: i64,
-    /// The source.
     pub source: String,
-    /// The agent.
     pub agent_id: AgentId,
-    /// Where it is.
     #[serde(flatten)]
     pub breaker: Breaker,
     /// Is it open, but a probe may start: half-open?

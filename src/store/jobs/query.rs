@@ -23,11 +23,9 @@ pub struct Job {
     pub job_type: JobType,
     /// Which kind of work that is.
     pub class: Class,
-    /// For whom.
     pub agent_id: AgentId,
     /// Why it was asked for.
     pub reason: Reason,
-    /// Where it is.
     pub state: JobState,
     /// How it ended.
     pub outcome: Option<Outcome>,

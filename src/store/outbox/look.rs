@@ -28,11 +28,8 @@ pub struct ItemQuery {
 /// How many items of a model have a status, and since when the oldest waits.
 #[derive(Debug, Clone, PartialEq, Eq, FromQueryResult)]
 pub struct ItemDepth {
-    /// The model.
     pub model: String,
-    /// The status.
     pub status: ItemStatus,
-    /// How many.
     pub items: i64,
     /// When the oldest of them was accepted.
     pub oldest: Option<Timestamp>,

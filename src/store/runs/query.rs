@@ -24,12 +24,9 @@ pub struct Run {
     pub id: RunId,
     /// The job it is an attempt of.
     pub job_id: JobId,
-    /// What was synced.
     #[serde(rename = "type")]
     pub sync_type: SyncType,
-    /// For whom.
     pub agent_id: AgentId,
-    /// Why.
     pub reason: Reason,
     /// The attempt's number, from 1.
     pub attempt: i32,

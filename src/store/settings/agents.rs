@@ -36,7 +36,6 @@ impl Agent {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("there is no agent '{asked}'; known are: {}", Agent::names(.known))]
 pub struct UnknownAgent {
-    /// What was asked for.
     pub asked: String,
     /// Those that there are.
     pub known: Vec<Agent>,

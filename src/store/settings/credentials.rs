@@ -12,7 +12,6 @@ use entity::agent_credential::{ActiveModel, Column as C, Entity};
 /// An agent's credentials, sealed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SealedCredential {
-    /// Whose.
     pub agent: AgentId,
     /// The name of the key that sealed them.
     pub key_name: String,

@@ -10,7 +10,6 @@ use crate::{
 /// One type's row of `sync_settings`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Setting {
-    /// The type.
     pub sync_type: SyncType,
     /// Minutes between two runs, 5 to 1440.
     pub interval_minutes: u32,
