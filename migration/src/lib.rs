@@ -13,6 +13,7 @@ mod m20261127_000005_sources;
 mod m20261127_000006_running;
 mod m20261130_000007_flow_link;
 mod m20261130_000008_document_parts;
+mod m20261130_000009_run_once;
 
 pub use sea_orm_migration::{MigrationStatus, MigratorTrait};
 
@@ -31,6 +32,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261127_000006_running::Migration),
             Box::new(m20261130_000007_flow_link::Migration),
             Box::new(m20261130_000008_document_parts::Migration),
+            Box::new(m20261130_000009_run_once::Migration),
         ]
     }
 }

@@ -295,6 +295,8 @@ pub struct ClaimedJob {
     pub approves: Option<RunId>,
     /// When it was asked for.
     pub enqueued_at: Timestamp,
+    /// When this attempt began.
+    pub started_at: Timestamp,
 }
 
 impl ClaimedJob {

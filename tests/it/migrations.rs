@@ -46,7 +46,7 @@ async fn a_queue_that_is_at_work_goes_back_by_a_version_and_forward_again() {
     let running = claimed.unwrap().jobs.remove(0);
     let url = Backend::of_suite().database(folder.path()).await;
     let before = format!("DELETE FROM agent_lock WHERE agent_id = 'anna' AND job_id = {}", running.id);
-    back_and_forward(&url, 3, &before).await;
+    back_and_forward(&url, "m20261127_000006", &before).await;
     let end = Finish { outcome: Some(Outcome::Unchanged), ..Finish::default() };
     store.finish(&running, end.clone(), NextStep::Done, at(1)).await.unwrap();
     // one after the other: no lane lost its first, no agent stays taken
@@ -62,10 +62,16 @@ async fn a_queue_that_is_at_work_goes_back_by_a_version_and_forward_again() {
     store.close().await;
 }
 
-/// Takes the newest migrations back, carries out a statement there that finds one row, and migrates again.
-async fn back_and_forward(url: &str, steps: u32, statement: &str) {
+/// This migration and the newer ones: how many?
+pub fn since(migration: &str) -> u32 {
+    let newer = Migrator::migrations().into_iter().rev().position(|one| one.name().starts_with(migration));
+    u32::try_from(newer.unwrap()).unwrap() + 1
+}
+
+/// Takes this migration and the newer ones back, carries out a statement there that finds one row, and migrates again.
+async fn back_and_forward(url: &str, migration: &str, statement: &str) {
     let db = Database::connect(url).await.unwrap();
-    Migrator::down(&db, Some(steps)).await.unwrap();
+    Migrator::down(&db, Some(since(migration))).await.unwrap();
     let done = db.execute_unprepared(statement).await.unwrap();
     assert_eq!(done.rows_affected(), 1);
     Migrator::up(&db, None).await.unwrap();

@@ -20,7 +20,7 @@ use crate::{
         },
         records::{missing, parents},
         runs::{
-            ending::{Finish, end_run},
+            ending::{Finish, end_run, run_row},
             quarantine::quarantine,
         },
         schema::entity,
@@ -106,7 +106,7 @@ async fn finish_in(
     }
     let kept = end.document.take().filter(|_| next == NextStep::GiveBack);
     let job_end = JobEnd { outcome: end.outcome, error: end.error.clone(), result: end.result.take(), kept };
-    end_run(tx, job.run, end, finished.counts, document, now).await?;
+    end_run(tx, run_row(types, job, Finish { counts: finished.counts, ..end }, document, now)).await?;
     if let (NextStep::RetryIn(pause), Some(until)) = (&mut next, open_until) {
         // its breaker has opened: the retry is the probe, or comes after it
         *pause = (*pause).max((until - now).to_std().unwrap_or_default());

@@ -7,7 +7,7 @@ use std::{
 };
 
 use sea_orm::{
-    ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect, Set,
+    ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect,
     prelude::*,
     sea_query::{ExprTrait, IntoTableRef, LockBehavior, LockType, Query, TableRef, UnionType},
 };
@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::finish::Finished;
 use crate::{
-    domain::{ClaimedJob, Class, Counts, JobId, JobState, Lease, NextStep, Outcome, Timestamp, job::JobEvent},
+    domain::{ClaimedJob, Class, Counts, JobId, JobState, Lease, NextStep, Outcome, RunId, Timestamp, job::JobEvent},
     store::{
         Inner, Store, StoreError,
         db::{
@@ -212,18 +212,16 @@ async fn end_in(
     let orphans = orphans(tx, types, plain().map(|(job, ..)| job).collect()).await?;
     let mut runs = Vec::new();
     for (job, mut end, now) in held.into_iter().filter(|(job, ..)| over.contains(&job.id)) {
-        let mut counts = end.counts;
         if let Some(parent) = types.get(job.job_type.as_str()).and_then(|spec| spec.parent.as_ref()) {
             let of = (job.job_type.to_string(), job.agent.to_string());
             let (orphans, live) = orphans.get(&of).copied().unwrap_or_default();
-            counts.orphans = orphans;
+            end.counts.orphans = orphans;
             warn_of_orphans(&mut end.notes, orphans, live, parent.sync_type.as_str());
         }
-        stored.done.insert(job.held(), counts);
-        runs.push(entity::sync_run::ActiveModel { id: Set(job.run), ..run_row(end, counts, None, now) });
+        stored.done.insert(job.held(), end.counts);
+        runs.push(run_row(types, &job, end, None, now));
     }
-    // the runs began when they were claimed: their entries are there
-    bulk::update(tx, runs).await.map_err(failed)?;
+    bulk::insert::<_, RunId>(tx, runs).await.map_err(failed)?;
     Ok(stored)
 }
 

@@ -1,12 +1,11 @@
 //! How are many rows of a control table written by one statement? On PostgreSQL with one parameter a column, so that
 //! its text and its cost of building do not grow with their number.
 
-use std::{borrow::Cow, str::FromStr};
+use std::borrow::Cow;
 
 use sea_orm::{
     ActiveModelTrait, ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, EntityName, EntityTrait, IdenStatic,
-    Iterable, QueryFilter, QueryTrait, Statement, TryGetable,
-    sea_query::{Expr, ExprTrait, Value as Sql},
+    Iterable, QueryTrait, Statement, TryGetable, sea_query::Value as Sql,
 };
 
 use super::arrays::ArrayText;
@@ -40,29 +39,6 @@ where
     // numbers are given in the order of the rows; answers may come in any
     ids.sort_unstable();
     Ok(ids)
-}
-
-/// Gives the rows of these ids, which set the same columns, the values that are set.
-pub(crate) async fn update<A: ActiveModelTrait>(tx: &DatabaseTransaction, rows: Vec<A>) -> Result<(), DbErr> {
-    if tx.get_database_backend() != DbBackend::Postgres {
-        for row in rows {
-            let id = row.get(Column::<A>::from_str(ID).map_err(|_| DbErr::Custom(ID.to_owned()))?);
-            let id = id.into_value().ok_or(DbErr::UpdateGetPrimaryKey)?;
-            A::Entity::update_many().set(row).filter(Expr::col(ID).eq(id)).exec(tx).await?;
-        }
-        return Ok(());
-    }
-    if rows.is_empty() {
-        return Ok(());
-    }
-    let Source { names, taken, from, values } = source(&rows)?;
-    let (table, id) = (table::<A>(), format!("\"{ID}\""));
-    let told = names.iter().zip(&taken);
-    let (same, set): (Vec<_>, Vec<_>) = told.partition(|(name, _)| **name == id);
-    let set: Vec<String> = set.into_iter().map(|(name, value)| format!("{name} = {value}")).collect();
-    let same: Vec<String> = same.into_iter().map(|(name, value)| format!("{table}.{name} = {value}")).collect();
-    let sql = format!("UPDATE {table} SET {} FROM {from} WHERE {}", set.join(", "), same.join(" AND "));
-    tx.execute_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values)).await.map(|_| ())
 }
 
 fn table<A: ActiveModelTrait>() -> String {

@@ -3,10 +3,13 @@
 
 use sea_orm::{
     ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, Statement,
-    sea_query::{ColumnType, Expr, ExprTrait, LikeExpr, extension::postgres::PgExpr},
+    sea_query::{ColumnType, Expr, ExprTrait, LikeExpr, Value, extension::postgres::PgExpr},
 };
 
-use crate::{domain::Timestamp, sync_type::ValueType};
+use crate::{
+    domain::{JobId, Timestamp},
+    sync_type::ValueType,
+};
 
 /// All lockstep processes of a database agree on this number: whoever has it decides over the queue.
 const QUEUE_LOCK: &str = "SELECT pg_advisory_xact_lock(7251001)";
@@ -39,6 +42,28 @@ pub(crate) async fn server_time(db: &impl ConnectionTrait) -> Result<Option<Time
     let sql = "SELECT clock_timestamp() AS now";
     let row = db.query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await?;
     row.map(|row| row.try_get("", "now")).transpose()
+}
+
+/// The next number of `table`, whose ids count themselves: an expression for a statement that changes the jobs of
+/// `ids`, one number for each.
+pub(crate) async fn next_numbers(tx: &DatabaseTransaction, table: &'static str, ids: &[JobId]) -> Result<Expr, DbErr> {
+    let backend = tx.get_database_backend();
+    if backend == DbBackend::Postgres {
+        return Ok(Expr::cust(format!("nextval('{table}_id_seq')")));
+    }
+    let count = i64::try_from(ids.len()).unwrap_or(i64::MAX);
+    let raise = "UPDATE sqlite_sequence SET seq = seq + ? WHERE name = ? RETURNING seq";
+    let raised = tx.query_one_raw(Statement::from_sql_and_values(backend, raise, [count.into(), table.into()])).await?;
+    let last = if let Some(row) = raised {
+        row.try_get::<i64>("", "seq")?
+    } else {
+        let first = "INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)";
+        tx.execute_raw(Statement::from_sql_and_values(backend, first, [table.into(), count.into()])).await?;
+        count
+    };
+    let places = serde_json::json!(ids).to_string();
+    let place = "? + 1 + (SELECT key FROM json_each(?) WHERE value = job.id)";
+    Ok(Expr::cust_with_values(place, [Value::from(last - count), places.into()]))
 }
 
 /// Text that sorts and compares by its bytes, on every machine.

@@ -45,16 +45,18 @@ impl Added {
 impl Store {
     /// Takes statistics if a queue has grown much, beside everything else.
     pub(crate) fn note_growth(&self, queue: Queue, rows: usize) {
-        let (added, analyze) = match queue {
-            Queue::Jobs => (&self.inner.growth.jobs, "ANALYZE job, sync_run"),
-            Queue::Items => (&self.inner.growth.items, "ANALYZE sync_queue"),
+        let (added, tables) = match queue {
+            Queue::Jobs => (&self.inner.growth.jobs, "job, sync_run"),
+            Queue::Items => (&self.inner.growth.items, "sync_queue"),
         };
         if self.backend() != DbBackend::Postgres || !added.passes(rows) {
             return;
         }
         let Some(beside) = self.inner.connections.beside.clone() else { return };
         self.inner.runtime.spawn(async move {
-            if let Err(error) = beside.execute_unprepared(analyze).await {
+            // a coarse look: what matters is how many rows are in which state
+            let analyze = format!("BEGIN; SET LOCAL default_statistics_target = 10; ANALYZE {tables}; COMMIT");
+            if let Err(error) = beside.execute_unprepared(&analyze).await {
                 tracing::debug!(%error, "no statistics were taken");
             }
         });

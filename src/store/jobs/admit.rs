@@ -43,7 +43,7 @@ impl Store {
         let key = |job| Some(job).filter(is_new).and_then(|job: &NewJob| job.dedup_key.clone());
         let keys: Vec<Option<String>> = jobs.iter().map(key).collect();
         self.note_growth(Queue::Jobs, jobs.len());
-        let (inner, live, types) = (self.inner.clone(), self.inner.clone(), self.types().clone());
+        let (inner, live) = (self.inner.clone(), self.inner.clone());
         let learn = move |(answers, _): &(Vec<Admission>, Option<Claimed>)| {
             let taken = keys.into_iter().zip(answers).filter_map(|(key, answer)| match answer {
                 Admission::Accepted { job } | Admission::AlreadyQueued { job } => Some((key?, *job)),
@@ -56,7 +56,7 @@ impl Store {
                 Box::pin(async move {
                     let (answers, facts) = admit_again(tx, &live.dedup, jobs, now).await?;
                     let claimed = match claim {
-                        Some(claim) => Some(claim_in(tx, &types, &claim, facts, now).await?),
+                        Some(claim) => Some(claim_in(tx, &claim, facts, now).await?),
                         None => None,
                     };
                     Ok((answers, claimed))
@@ -108,7 +108,6 @@ impl Store {
         owner: String,
         now: Timestamp,
     ) -> Result<Option<ClaimedJob>, StoreError> {
-        let types = self.types().clone();
         self.write(move |tx| {
             Box::pin(async move {
                 let failed = StoreError::while_doing("claim a job");
@@ -123,7 +122,7 @@ impl Store {
                 let Some(id) = answers.first().and_then(|answer| answer.job()) else { return Ok(None) };
                 let row = entity::job::Entity::find_by_id(id).into_partial_model().one(tx).await.map_err(&failed)?;
                 let row = row.ok_or_else(|| StoreError::Missing(format!("job {id}")))?;
-                Ok(crate::store::jobs::take::take(tx, &types, vec![row], &owner, now).await?.pop())
+                Ok(crate::store::jobs::take::take(tx, vec![row], &owner, now).await?.pop())
             })
         })
         .await

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use sea_orm::{
     ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
     prelude::*,
-    sea_query::{ExprTrait, Query},
+    sea_query::ExprTrait,
 };
 
 use super::{
@@ -154,14 +154,14 @@ impl Choice {
 
     /// The first of each lane whose agent is free; a sync only if no write or download waits for its agent.
     fn candidates(&self, now: Timestamp) -> Select<entity::job::Entity> {
-        let mut busy = Query::select();
-        busy.column(C::AgentId).from(entity::job::Entity).and_where(is(JobState::Active));
+        // of each candidate by itself: there may be more that run than are claimed
+        let busy = "EXISTS (SELECT 1 FROM job AS other WHERE other.state = 'active' AND other.agent_id = job.agent_id)";
         // what asks the source of an agent whose breaker is open was postponed when that opened; here is the rest
         let shut = Expr::cust("class > 0 AND document_id IS NULL").and(lane::breaker_is_open(now));
         entity::job::Entity::find()
             .filter(is_next())
             .filter(shut.not())
-            .filter(C::AgentId.not_in_subquery(busy))
+            .filter(Expr::cust(busy).not())
             .apply_if(self.urgent_waits.then(|| lane::is_overtaken(now).not()), QueryFilter::filter)
             .order_by_asc(C::OrderKey)
             .order_by_asc(C::Id)

@@ -11,7 +11,6 @@ use super::{
 use crate::{
     domain::{Claim, Claimed, JobId, JobState, Timestamp, job::JobEvent},
     store::{Store, StoreError, db::arrays::among_ids, schema::entity},
-    sync_type::SyncTypes,
 };
 
 use entity::job::Column as C;
@@ -26,11 +25,10 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if a statement fails; then nothing was claimed.
     pub async fn claim(&self, claim: Claim, now: Timestamp) -> Result<Claimed, StoreError> {
-        let types = self.types().clone();
         self.write(move |tx| {
             Box::pin(async move {
                 let facts = load(tx, now).await?;
-                claim_in(tx, &types, &claim, facts, now).await
+                claim_in(tx, &claim, facts, now).await
             })
         })
         .await
@@ -40,7 +38,6 @@ impl Store {
 /// Claims within a transaction, by what a look has found in it.
 pub(crate) async fn claim_in(
     tx: &DatabaseTransaction,
-    types: &SyncTypes,
     claim: &Claim,
     mut facts: AdmissionSnapshot,
     now: Timestamp,
@@ -54,7 +51,7 @@ pub(crate) async fn claim_in(
         return Ok(Claimed { jobs: Vec::new(), next_due: facts.next_due });
     }
     let chosen = choose(tx, claim, &facts, now).await?;
-    Ok(Claimed { jobs: take(tx, types, chosen, &claim.owner, now).await?, next_due: facts.next_due })
+    Ok(Claimed { jobs: take(tx, chosen, &claim.owner, now).await?, next_due: facts.next_due })
 }
 
 /// Delayed jobs whose time has come wait from now on; many at a time.

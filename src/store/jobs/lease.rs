@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use sea_orm::{
-    DerivePartialModel, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    ActiveValue::NotSet,
+    DerivePartialModel, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Set,
     prelude::*,
     sea_query::{ExprTrait, LockBehavior, LockType},
 };
@@ -18,6 +19,7 @@ use crate::{
         ClaimedJob, Heartbeat, HeartbeatReport, JobId, JobState, Lease, Outcome, Phase, Timestamp, job::JobEvent,
     },
     store::{Store, StoreError, schema::entity},
+    sync_type::SyncTypes,
 };
 
 use entity::job::Column as C;
@@ -163,13 +165,8 @@ impl Store {
                 if is_doubtful {
                     keep_window(tx, job, now).await?;
                 }
-                entity::sync_run::Entity::update_many()
-                    .col_expr(entity::sync_run::Column::Outcome, Expr::val(outcome))
-                    .col_expr(entity::sync_run::Column::Error, Expr::val("the process that ran it died or froze"))
-                    .col_expr(entity::sync_run::Column::FinishedAt, Expr::val(now))
-                    .filter(entity::sync_run::Column::JobId.eq(job))
-                    .filter(entity::sync_run::Column::Outcome.is_null())
-                    .exec(tx)
+                entity::sync_run::Entity::insert(lost(&types, &row, outcome, now))
+                    .exec_without_returning(tx)
                     .await
                     .map_err(&failed)?;
                 if is_over {
@@ -214,12 +211,6 @@ impl Store {
                     .exec(tx)
                     .await
                     .map_err(&failed)?;
-                entity::sync_run::Entity::delete_many()
-                    .filter(entity::sync_run::Column::JobId.eq(job))
-                    .filter(entity::sync_run::Column::Outcome.is_null())
-                    .exec(tx)
-                    .await
-                    .map_err(&failed)?;
                 lane::refresh(tx, [row.id]).await?;
                 Ok(true)
             })
@@ -246,5 +237,29 @@ impl Store {
             })
         })
         .await
+    }
+}
+
+/// What the history says of an attempt whose process did not live to tell.
+fn lost(
+    types: &SyncTypes,
+    job: &entity::job::Model,
+    outcome: Outcome,
+    now: Timestamp,
+) -> entity::sync_run::ActiveModel {
+    let fingerprint = types.get(&job.job_type).map_or("", |spec| spec.fingerprint.as_str());
+    entity::sync_run::ActiveModel {
+        id: job.run_id.map_or(NotSet, Set),
+        job_id: Set(job.id),
+        sync_type: Set(job.job_type.clone()),
+        agent_id: Set(job.agent_id.clone()),
+        reason: Set(job.reason),
+        attempt: Set(job.attempt),
+        outcome: Set(Some(outcome)),
+        error: Set(Some("the process that ran it died or froze".to_owned())),
+        spec_fingerprint: Set(fingerprint.to_owned()),
+        started_at: Set(job.started_at.unwrap_or(now)),
+        finished_at: Set(Some(now)),
+        ..Default::default()
     }
 }

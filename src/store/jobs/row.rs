@@ -55,6 +55,7 @@ pub(crate) fn row(
         flow_outcome: Set(None),
         flow_finished_at: Set(None),
         attempt: Set(0),
+        run_id: Set(None),
         max_attempts: Set(i32::try_from(job.max_attempts).unwrap_or(i32::MAX)),
         repeatable: Set(job.repeatable),
         phase: Set(None),

@@ -1,8 +1,11 @@
 //! How does a chosen job become the one that its agent runs?
 
+use std::collections::HashMap;
+
 use sea_orm::{
-    ConnectionTrait, DatabaseTransaction, DerivePartialModel, EntityTrait, QueryFilter, Set, prelude::*,
-    sea_query::ExprTrait,
+    ConnectionTrait, DatabaseTransaction, DerivePartialModel, QueryResult,
+    prelude::*,
+    sea_query::{ExprTrait, Query},
 };
 
 use super::lane;
@@ -10,10 +13,9 @@ use crate::{
     domain::{ClaimedJob, Class, DocumentId, JobId, JobState, Outcome, Reason, RunId, Timestamp, job::JobEvent},
     store::{
         StoreError,
-        db::{arrays::among_ids, bulk},
+        db::{arrays::among_ids, dialect},
         schema::entity,
     },
-    sync_type::SyncTypes,
 };
 
 use entity::job::Column as C;
@@ -47,7 +49,6 @@ pub(crate) struct Candidate {
 /// Makes the jobs their agents' running ones, which is refused if one has another, and raises the leases.
 pub(crate) async fn take(
     tx: &DatabaseTransaction,
-    types: &SyncTypes,
     rows: Vec<Candidate>,
     owner: &str,
     now: Timestamp,
@@ -59,25 +60,29 @@ pub(crate) async fn take(
     for row in &rows {
         row.state.on(JobEvent::Claimed)?;
     }
-    entity::job::Entity::update_many()
-        .col_expr(C::State, Expr::val(JobState::Active))
-        .col_expr(C::IsNext, Expr::val(false))
-        .col_expr(C::Lease, Expr::col(C::Lease).add(1))
-        .col_expr(C::Attempt, Expr::col(C::Attempt).add(1))
-        .col_expr(C::Owner, Expr::val(owner))
-        .col_expr(C::StartedAt, Expr::val(now))
-        .col_expr(C::Outcome, Expr::val(Option::<Outcome>::None))
-        .col_expr(C::Error, Expr::val(Option::<String>::None))
-        .filter(among_ids(Expr::col(C::Id), rows.iter().map(|row| row.id), tx.get_database_backend()))
-        .exec(tx)
-        .await
-        .map_err(&failed)?;
-    let runs = begin_runs(tx, types, &rows, now).await?;
+    let ids: Vec<JobId> = rows.iter().map(|row| row.id).collect();
+    let mut update = Query::update();
+    update
+        .table(entity::job::Entity)
+        .value(C::State, JobState::Active)
+        .value(C::IsNext, false)
+        .value(C::Lease, Expr::col(C::Lease).add(1))
+        .value(C::Attempt, Expr::col(C::Attempt).add(1))
+        .value(C::RunId, dialect::next_numbers(tx, "sync_run", &ids).await.map_err(&failed)?)
+        .value(C::Owner, owner)
+        .value(C::StartedAt, now)
+        .value(C::Outcome, Option::<Outcome>::None)
+        .value(C::Error, Option::<String>::None)
+        .and_where(among_ids(Expr::col(C::Id), ids, tx.get_database_backend()))
+        .returning(Query::returning().columns([C::Id, C::RunId]));
+    let taken = tx.query_all(&update).await.map_err(&failed)?;
+    let run = |row: &QueryResult| Ok((row.try_get("", "id")?, row.try_get("", "run_id")?));
+    let runs: HashMap<JobId, RunId> = taken.iter().map(run).collect::<Result<_, DbErr>>().map_err(&failed)?;
     lane::mark(tx, rows.iter().filter_map(|row| row.behind).collect(), true).await?;
-    let claim = |(row, run): (Candidate, RunId)| {
+    let claim = |row: Candidate| {
         Ok(ClaimedJob {
             id: row.id,
-            run,
+            run: *runs.get(&row.id).ok_or_else(|| StoreError::Missing(format!("job {}", row.id)))?,
             lease: row.lease + 1,
             job_type: row.job_type.into(),
             class: row.class,
@@ -92,28 +97,8 @@ pub(crate) async fn take(
             document: row.document_id,
             approves: row.approves_run_id,
             enqueued_at: row.enqueued_at,
+            started_at: now,
         })
     };
-    rows.into_iter().zip(runs).map(claim).collect()
-}
-
-/// Begins the attempts' entries in the history; all that is not said here comes with their end.
-async fn begin_runs(
-    tx: &DatabaseTransaction,
-    types: &SyncTypes,
-    jobs: &[Candidate],
-    now: Timestamp,
-) -> Result<Vec<RunId>, StoreError> {
-    let begin = |job: &Candidate| entity::sync_run::ActiveModel {
-        job_id: Set(job.id),
-        sync_type: Set(job.job_type.clone()),
-        agent_id: Set(job.agent_id.clone()),
-        reason: Set(job.reason),
-        attempt: Set(job.attempt + 1),
-        spec_fingerprint: Set(types.get(&job.job_type).map_or("", |spec| spec.fingerprint.as_str()).to_owned()),
-        started_at: Set(now),
-        ..Default::default()
-    };
-    let runs = jobs.iter().map(begin).collect();
-    bulk::insert(tx, runs).await.map_err(StoreError::while_doing("begin a run"))
+    rows.into_iter().map(claim).collect()
 }

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use sea_orm::{DatabaseTransaction, EntityTrait, QueryFilter, Set, prelude::*};
+use sea_orm::{DatabaseTransaction, EntityTrait, Set};
 use serde_json::Value as Json;
 
 use crate::{
     delta::Verdict,
-    domain::{Counts, DocumentId, Hold, Outcome, PlanDigest, RunId, SourceReport, Stage, Timestamp},
+    domain::{ClaimedJob, Counts, DocumentId, Hold, Outcome, PlanDigest, SourceReport, Stage, Timestamp},
     report::{Layout, Quarantined},
     store::{StoreError, schema::entity},
+    sync_type::SyncTypes,
 };
 
 /// Everything that a run's end stores.
@@ -54,37 +55,34 @@ pub struct Finish {
 }
 
 /// Writes it.
-pub(crate) async fn end_run(
-    tx: &DatabaseTransaction,
-    run: RunId,
-    end: Finish,
-    counts: Counts,
-    document: Option<DocumentId>,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    entity::sync_run::Entity::update_many()
-        .set(run_row(end, counts, document, now))
-        .filter(entity::sync_run::Column::Id.eq(run))
-        .exec(tx)
-        .await
-        .map(|_| ())
-        .map_err(StoreError::while_doing("end a run"))
+pub(crate) async fn end_run(tx: &DatabaseTransaction, row: entity::sync_run::ActiveModel) -> Result<(), StoreError> {
+    let written = entity::sync_run::Entity::insert(row).exec_without_returning(tx).await;
+    written.map(|_| ()).map_err(StoreError::while_doing("end a run"))
 }
 
 /// What the history says of a run that has ended.
 pub(crate) fn run_row(
+    types: &SyncTypes,
+    job: &ClaimedJob,
     end: Finish,
-    counts: Counts,
     document: Option<DocumentId>,
     now: Timestamp,
 ) -> entity::sync_run::ActiveModel {
     let count = |number: u64| Set(i64::try_from(number).unwrap_or(i64::MAX));
     let is_held = end.outcome == Some(Outcome::Held);
+    let counts = end.counts;
+    let fingerprint = types.get(job.job_type.as_str()).map_or("", |spec| spec.fingerprint.as_str());
     entity::sync_run::ActiveModel {
+        id: Set(job.run),
+        job_id: Set(job.id),
+        sync_type: Set(job.job_type.to_string()),
+        agent_id: Set(job.agent.to_string()),
+        reason: Set(job.reason),
+        attempt: Set(i32::try_from(job.attempt).unwrap_or(i32::MAX)),
         outcome: Set(end.outcome),
         stage: Set(end.stage),
         error_code: Set(end.error_code),
-        error: Set(end.error.clone()),
+        error: Set(end.error),
         read: count(counts.read),
         inserted: count(counts.inserted),
         updated: count(counts.updated),
@@ -106,7 +104,8 @@ pub(crate) fn run_row(
         document_sha256: Set(end.sha256),
         document_version: Set(end.version),
         document_id: Set(document),
+        spec_fingerprint: Set(fingerprint.to_owned()),
+        started_at: Set(job.started_at),
         finished_at: Set(Some(now)),
-        ..Default::default()
     }
 }

@@ -1,20 +1,22 @@
 //! What happened in which run, and which run says how things stand?
 
+use std::collections::HashSet;
+
 use sea_orm::{EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, prelude::*, sea_query::ExprTrait};
 use serde::Serialize;
 use serde_json::Value as Json;
 
 use crate::{
     domain::{
-        AgentId, ClaimedJob, Counts, DocumentId, Hold, JobId, Outcome, PlanDigest, Reason, RunId, Stage, SyncType,
-        Timestamp, run::GIVEN_UP,
+        AgentId, ClaimedJob, Counts, DocumentId, Hold, JobId, JobState, Outcome, PlanDigest, Reason, RunId, Stage,
+        SyncType, Timestamp, run::GIVEN_UP,
     },
     report::Layout,
-    store::{Store, StoreError, schema::entity},
-    sync_type::SyncTypeSpec,
+    store::{Store, StoreError, jobs::lane::is, schema::entity},
+    sync_type::{SyncTypeSpec, SyncTypes},
 };
 
-use entity::sync_run::Column as C;
+use entity::{job::Column as J, sync_run::Column as C};
 
 /// One attempt of a job, as people see it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -131,6 +133,36 @@ impl Run {
         }
     }
 
+    /// The attempt that is under way: its job's row tells of it.
+    fn running(job: entity::job::Model, types: &SyncTypes) -> Option<Self> {
+        let fingerprint = types.get(&job.job_type).map(|spec| spec.fingerprint.clone());
+        Some(Self {
+            id: job.run_id?,
+            job_id: job.id,
+            sync_type: job.job_type.into(),
+            agent_id: job.agent_id.into(),
+            reason: job.reason,
+            attempt: job.attempt,
+            outcome: None,
+            stage: None,
+            error_code: None,
+            error: None,
+            started_at: job.started_at?,
+            finished_at: None,
+            duration_ms: None,
+            counts: Counts::default(),
+            verdicts: None,
+            notes: None,
+            hold: None,
+            plan_digest: None,
+            layout_fingerprint: None,
+            document_sha256: None,
+            document_version: None,
+            document: None,
+            spec_fingerprint: fingerprint.unwrap_or_default(),
+        })
+    }
+
     /// Did it leave the records as its report has them?
     #[must_use]
     pub fn was_applied(&self) -> bool {
@@ -155,10 +187,16 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the query fails.
     pub async fn run(&self, id: RunId) -> Result<Option<Run>, StoreError> {
+        let types = self.types().clone();
         self.read(move |db| {
             Box::pin(async move {
-                let row = entity::sync_run::Entity::find_by_id(id).one(db).await;
-                Ok(row.map_err(StoreError::while_doing("read a run"))?.map(Run::read))
+                let failed = StoreError::while_doing("read a run");
+                let ended = entity::sync_run::Entity::find_by_id(id).one(db).await.map_err(&failed)?;
+                if let Some(row) = ended {
+                    return Ok(Some(Run::read(row)));
+                }
+                let running = running().filter(J::RunId.eq(id)).one(db).await.map_err(failed)?;
+                Ok(running.and_then(|job| Run::running(job, &types)))
             })
         })
         .await
@@ -169,8 +207,16 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the query fails.
     pub async fn runs(&self, wanted: RunQuery) -> Result<Vec<Run>, StoreError> {
+        let types = self.types().clone();
         self.read(move |db| {
             Box::pin(async move {
+                // first what runs: what ends in between is among the ended, too, and never among neither
+                let failed = StoreError::while_doing("list the runs");
+                let running = if wanted.ended || wanted.outcome.is_some() {
+                    Vec::new()
+                } else {
+                    running_as(&wanted).all(db).await.map_err(&failed)?
+                };
                 let rows = entity::sync_run::Entity::find()
                     .apply_if(wanted.sync_type, |query, name| query.filter(C::SyncType.eq(name)))
                     .apply_if(wanted.agent, |query, agent| query.filter(C::AgentId.eq(agent)))
@@ -182,7 +228,14 @@ impl Store {
                     .limit(wanted.limit)
                     .all(db)
                     .await;
-                Ok(rows.map_err(StoreError::while_doing("list the runs"))?.into_iter().map(Run::read).collect())
+                let ended = rows.map_err(failed)?.into_iter().map(Run::read);
+                let mut runs: Vec<Run> = ended.collect();
+                let known: HashSet<RunId> = runs.iter().map(|run| run.id).collect();
+                let running = running.into_iter().filter_map(|job| Run::running(job, &types));
+                runs.extend(running.filter(|run| !known.contains(&run.id)));
+                runs.sort_by_key(|run| std::cmp::Reverse(run.id));
+                runs.truncate(usize::try_from(wanted.limit).unwrap_or(usize::MAX));
+                Ok(runs)
             })
         })
         .await
@@ -300,6 +353,22 @@ impl Store {
         })
         .await
     }
+}
+
+/// The jobs that run: each tells of its attempt.
+fn running() -> Select<entity::job::Entity> {
+    entity::job::Entity::find().filter(is(JobState::Active))
+}
+
+/// As [`Store::runs`] asks for them.
+fn running_as(wanted: &RunQuery) -> Select<entity::job::Entity> {
+    running()
+        .apply_if(wanted.sync_type.as_deref(), |query, name| query.filter(J::JobType.eq(name)))
+        .apply_if(wanted.agent.as_deref(), |query, agent| query.filter(J::AgentId.eq(agent)))
+        .apply_if(wanted.job, |query, job| query.filter(J::Id.eq(job)))
+        .apply_if(wanted.before, |query, id| query.filter(J::RunId.lt(id)))
+        .order_by_desc(J::RunId)
+        .limit(wanted.limit)
 }
 
 /// The outcomes of runs that leave the records as their report has them.

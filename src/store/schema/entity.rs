@@ -90,6 +90,7 @@ entity!(job, "job", {
     flow_outcome: Option<FlowOutcome>,
     flow_finished_at: Option<DateTimeUtc>,
     attempt: i32,
+    run_id: Option<RunId>,
     max_attempts: i32,
     repeatable: bool,
     phase: Option<Phase>,

@@ -182,6 +182,7 @@ impl Model {
             document: row.job.document,
             approves: row.job.approves,
             enqueued_at: row.accepted,
+            started_at: now,
         }
     }
 
