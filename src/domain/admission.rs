@@ -102,6 +102,20 @@ impl Admission {
         }
     }
 
+    /// The same answer, where jobs have other numbers.
+    #[must_use]
+    pub fn renumbered(self, real: impl Fn(JobId) -> JobId) -> Self {
+        match self {
+            Admission::Accepted { job } => Admission::Accepted { job: real(job) },
+            Admission::Replaced { job, start_in } => Admission::Replaced { job: real(job), start_in },
+            Admission::Kept { job, behind } => Admission::Kept { job: real(job), behind: real(behind) },
+            Admission::AlreadyQueued { job } => Admission::AlreadyQueued { job: real(job) },
+            Admission::Throttled { job, retry_in } => Admission::Throttled { job: real(job), retry_in },
+            Admission::KeyReused { job } => Admission::KeyReused { job: real(job) },
+            Admission::Paused { .. } | Admission::BreakerOpen { .. } => self,
+        }
+    }
+
     /// Was another job named instead of a new one?
     #[must_use]
     pub fn is_duplicate(self) -> bool {

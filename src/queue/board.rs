@@ -69,7 +69,7 @@ impl Board {
     /// the defaults one is.
     #[must_use]
     pub fn has_much_room(&self) -> bool {
-        self.concurrency().saturating_sub(self.running.len()) * 2 >= self.concurrency()
+        self.concurrency().saturating_sub(self.running.len()) * 4 >= self.concurrency()
     }
 
     /// Ends a claim that gave `claimed`; should another follow at once?

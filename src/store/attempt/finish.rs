@@ -182,6 +182,6 @@ async fn follow_up(
     let children: Vec<NewJob> =
         children.map(|child| NewJob { parent: Some(job.id), ..child.job(&job.agent, Reason::Flow) }).collect();
     let names: Vec<JobType> = children.iter().map(|child| child.job_type.clone()).collect();
-    let (answers, _) = admit_all(tx, children, now).await?;
+    let answers = admit_all(tx, children, None, now).await?.answers;
     Ok(names.into_iter().zip(answers).collect())
 }

@@ -51,7 +51,35 @@ pub(crate) async fn next_numbers(tx: &DatabaseTransaction, table: &'static str, 
     if backend == DbBackend::Postgres {
         return Ok(Expr::cust(format!("nextval('{table}_id_seq')")));
     }
-    let count = i64::try_from(ids.len()).unwrap_or(i64::MAX);
+    let first = raise_numbers(tx, table, ids.len()).await?;
+    let places = serde_json::json!(ids).to_string();
+    let place = "? + (SELECT key FROM json_each(?) WHERE value = job.id)";
+    Ok(Expr::cust_with_values(place, [Value::from(first), places.into()]))
+}
+
+/// The next `count` numbers of `table`, whose ids count themselves.
+pub(crate) async fn take_numbers(
+    tx: &DatabaseTransaction,
+    table: &'static str,
+    count: usize,
+) -> Result<Vec<i64>, DbErr> {
+    let backend = tx.get_database_backend();
+    if count == 0 {
+        return Ok(Vec::new());
+    }
+    if backend == DbBackend::Postgres {
+        let sql = format!("SELECT nextval('{table}_id_seq') AS number FROM generate_series(1, {count})");
+        let rows = tx.query_all_raw(Statement::from_string(backend, sql)).await?;
+        return rows.iter().map(|row| row.try_get("", "number")).collect();
+    }
+    let first = raise_numbers(tx, table, count).await?;
+    Ok((first..).take(count).collect())
+}
+
+/// SQLite keeps the last number that a table has given in a table; answers the first of `count` new ones.
+async fn raise_numbers(tx: &DatabaseTransaction, table: &'static str, count: usize) -> Result<i64, DbErr> {
+    let backend = tx.get_database_backend();
+    let count = i64::try_from(count).unwrap_or(i64::MAX);
     let raise = "UPDATE sqlite_sequence SET seq = seq + ? WHERE name = ? RETURNING seq";
     let raised = tx.query_one_raw(Statement::from_sql_and_values(backend, raise, [count.into(), table.into()])).await?;
     let last = if let Some(row) = raised {
@@ -61,9 +89,7 @@ pub(crate) async fn next_numbers(tx: &DatabaseTransaction, table: &'static str, 
         tx.execute_raw(Statement::from_sql_and_values(backend, first, [table.into(), count.into()])).await?;
         count
     };
-    let places = serde_json::json!(ids).to_string();
-    let place = "? + 1 + (SELECT key FROM json_each(?) WHERE value = job.id)";
-    Ok(Expr::cust_with_values(place, [Value::from(last - count), places.into()]))
+    Ok(last - count + 1)
 }
 
 /// Text that sorts and compares by its bytes, on every machine.

@@ -1,6 +1,6 @@
 //! What does the database hold that decides over jobs which are asked for? One question for all of it.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use sea_orm::{
     ConnectionTrait, DatabaseTransaction, Iterable, QueryResult,
@@ -35,6 +35,8 @@ pub(crate) struct AdmissionSnapshot {
     pub first: Option<i64>,
     /// The agents whose breaker is open, and until when.
     pub open: HashMap<AgentId, Timestamp>,
+    /// The agents that have a running job, if something is to start at once.
+    pub busy: HashSet<String>,
     /// The live jobs that have the keys of these jobs.
     pub owners: HashMap<String, Owner>,
     /// The windows that are open for the keys of these jobs: of several, the one that closes last.
@@ -56,6 +58,8 @@ enum Kind {
     First,
     /// name: agent, until: when it is tried again
     Breaker,
+    /// name: agent
+    Busy,
     /// name: key, other: state, id: job, number: has it begun?, until: latest start, digest
     Owner,
     /// name: key, id: the job that is kept
@@ -93,13 +97,15 @@ fn tell(kind: Kind, table: impl IntoTableRef, told: &[(&str, &'static str)]) -> 
 
 /// What a claim looks at before it looks at the jobs.
 pub(crate) async fn load(tx: &DatabaseTransaction, now: Timestamp) -> Result<AdmissionSnapshot, StoreError> {
-    facts(tx, &[], now).await
+    facts(tx, &[], false, now).await
 }
 
-/// Asks all that decides over `jobs` in one question: each would cost a way to the server and back.
+/// Asks all that decides over `jobs` in one question: each would cost a way to the server and back. `may_start`: some
+/// may start at once.
 pub(crate) async fn facts(
     tx: &DatabaseTransaction,
     jobs: &[NewJob],
+    may_start: bool,
     now: Timestamp,
 ) -> Result<AdmissionSnapshot, StoreError> {
     use entity::{breaker::Column as B, pause::Column as P};
@@ -136,6 +142,11 @@ pub(crate) async fn facts(
         );
         heads.and_where(is_next()).and_where(texts(Expr::col(C::AgentId), &agents));
         questions.extend([breakers, heads]);
+        if may_start {
+            let mut busy = tell(Kind::Busy, job(), &[("name", "agent_id")]);
+            busy.and_where(is(JobState::Active)).and_where(texts(Expr::col(C::AgentId), &agents));
+            questions.push(busy);
+        }
     }
     let keys: BTreeSet<&str> = jobs.iter().filter_map(|job| job.dedup_key.as_deref()).collect();
     if !keys.is_empty() {
@@ -226,6 +237,7 @@ impl AdmissionSnapshot {
                 let open = self.open.entry(name()?.into()).or_insert(until);
                 *open = std::cmp::max(until, *open);
             }
+            Kind::Busy => drop(self.busy.insert(name()?)),
             Kind::Owner => {
                 let state = row.try_get::<JobState>("", "other")?;
                 let (latest_start, has_begun) = (moment("until")?, number()? != 0);

@@ -2,6 +2,7 @@
 
 pub(crate) mod admission_snapshot;
 pub(crate) mod admit;
+mod batch;
 pub(crate) mod breaker;
 pub(crate) mod choose;
 pub(crate) mod claim;
@@ -15,6 +16,7 @@ pub(crate) mod lease;
 pub(crate) mod query;
 pub(crate) mod retry;
 pub(crate) mod row;
+pub(crate) mod start;
 pub(crate) mod stop;
 pub(crate) mod take;
 
