@@ -8,7 +8,7 @@ use lockstep::{
         Admission, AgentId, Claim, Class, FlowOutcome, JobSelector, NewJob, NextStep, Outcome, Reason, Slot, Timestamp,
         Window,
     },
-    store::{Batches, DataQuery, Finish, Setting, Store, StoreError, throwaway::execute},
+    store::{Batches, DataQuery, Finish, RunQuery, Setting, Store, StoreError, throwaway::execute},
     sync_type::SyncTypes,
     testing::{Backend, last_seen, types},
 };
@@ -44,6 +44,47 @@ async fn the_database_itself_refuses_an_agent_a_second_running_job() {
     let second = "UPDATE job SET state = 'active', owner = 'two', is_next = FALSE WHERE state = 'waiting'";
     let refused = execute(&url, second.to_owned(), &Handle::current()).await.unwrap_err().to_string();
     assert!(refused.to_lowercase().contains("unique"), "{refused}");
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_is_told_of_while_it_runs_and_written_once_when_it_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder).await;
+    store.migrate().await.unwrap();
+    let orders = |agent: &str| NewJob::sync(&"orders".into(), agent.into(), 4, Reason::Manual);
+    let agents = ["anna", "bert", "carl"].map(orders).to_vec();
+    // one starts at once, the others by claims
+    let (_, first) = store.enqueue(agents, Some(claim("one", 1)), at(0)).await.unwrap();
+    let anna = first.unwrap().jobs.remove(0);
+    let [bert, carl] = store.claim(claim("one", 2), at(1)).await.unwrap().jobs.try_into().unwrap();
+    let runs = async |agent: Option<&str>, limit: u64| {
+        let wanted = RunQuery { agent: agent.map(str::to_owned), limit, ..RunQuery::default() };
+        let runs = store.runs(wanted).await.unwrap();
+        runs.into_iter().map(|run| (run.id, run.outcome.map(Outcome::as_str))).collect::<Vec<_>>()
+    };
+    assert_eq!(runs(None, 9).await, [(carl.run, None), (bert.run, None), (anna.run, None)], "newest first");
+    assert!(anna.run < bert.run && bert.run < carl.run, "each has a number of its own");
+    assert_eq!(runs(Some("bert"), 9).await, [(bert.run, None)]);
+    let running = store.run(bert.run).await.unwrap().unwrap();
+    assert_eq!((running.job_id, running.started_at, running.outcome), (bert.id, at(1), None));
+
+    let end = Finish { outcome: Some(Outcome::Succeeded), ..Finish::default() };
+    store.finish(&anna, end, NextStep::Done, at(2)).await.unwrap();
+    store.rescue(last_seen(&bert, 0), at(3)).await.unwrap();
+    assert!(store.undo_claim(carl.held(), "one".into(), at(3)).await.unwrap());
+    assert_eq!(runs(None, 9).await, [(bert.run, Some("lost")), (anna.run, Some("succeeded"))], "one was never begun");
+    let ended = store.run(anna.run).await.unwrap().unwrap();
+    assert_eq!((ended.started_at, ended.finished_at, ended.attempt), (at(0), Some(at(2)), 1));
+    assert!(!ended.spec_fingerprint.is_empty());
+    // what runs and what is over are one list
+    let again = store.claim(claim("one", 1), at(4)).await.unwrap().jobs.remove(0);
+    let two = runs(None, 2).await;
+    assert_eq!(two, [(again.run, None), (bert.run, Some("lost"))]);
+    let wanted = RunQuery { before: Some(again.run), limit: 9, ..RunQuery::default() };
+    assert_eq!(store.runs(wanted).await.unwrap().len(), 2, "the next page begins behind it");
+    let wanted = RunQuery { ended: true, limit: 9, ..RunQuery::default() };
+    assert_eq!(store.runs(wanted).await.unwrap().len(), 2);
     store.close().await;
 }
 
