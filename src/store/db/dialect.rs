@@ -100,6 +100,15 @@ pub(crate) fn text(backend: DbBackend) -> ColumnType {
     }
 }
 
+/// Does this subquery find anything? It is looked up for each row by itself. PostgreSQL would rather read its table once
+/// and compare each row with each, as long as it takes that for nearly empty.
+pub(crate) fn exists_for_each(subquery: &str, backend: DbBackend) -> Expr {
+    match backend {
+        DbBackend::Postgres => Expr::cust(format!("EXISTS ({subquery} OFFSET 0)")),
+        _ => Expr::cust(format!("EXISTS ({subquery})")),
+    }
+}
+
 /// The whole number in a field of a JSON column.
 pub(crate) fn number_in(column: &str, field: &str, backend: DbBackend) -> String {
     match backend {

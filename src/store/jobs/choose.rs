@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use sea_orm::{
-    ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, prelude::*,
-    sea_query::ExprTrait,
+    ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    prelude::*, sea_query::ExprTrait,
 };
 
 use super::{
@@ -14,7 +14,11 @@ use super::{
 };
 use crate::{
     domain::{Claim, Class, JobState, JobType, Timestamp},
-    store::{StoreError, db::arrays::among, schema::entity},
+    store::{
+        StoreError,
+        db::{arrays::among, dialect},
+        schema::entity,
+    },
     sync_type::ValueType,
 };
 
@@ -113,11 +117,14 @@ impl Choice {
         now: Timestamp,
         scope: Scope,
     ) -> Result<Vec<Candidate>, StoreError> {
+        let backend = tx.get_database_backend();
         let has_room = |name: &&JobType| self.room.get(name.as_str()).is_none_or(|room| *room > 0);
         let open: Vec<&str> = claim.known.iter().filter(has_room).map(JobType::as_str).collect();
         if scope == Scope::Forced {
-            let forced =
-                self.candidates(now).filter(Expr::cust("force")).filter(Expr::cust("class = 2 AND reason = 'manual'"));
+            let forced = self
+                .candidates(backend, now)
+                .filter(Expr::cust("force"))
+                .filter(Expr::cust("class = 2 AND reason = 'manual'"));
             let rows: Vec<Candidate> =
                 forced.into_partial_model().all(tx).await.map_err(StoreError::while_doing("claim a job"))?;
             let is_free = |row: &Candidate| self.chosen.iter().all(|one| one.agent_id != row.agent_id);
@@ -129,11 +136,10 @@ impl Choice {
             open.into_iter().map(|name| vec![name]).collect()
         };
         let taken: Vec<&str> = self.chosen.iter().map(|row| row.agent_id.as_str()).collect();
-        let backend = tx.get_database_backend();
         let mut found: Vec<Candidate> = Vec::new();
         for types in looks {
             let rows = self
-                .candidates(now)
+                .candidates(backend, now)
                 .filter(match types[..] {
                     [one] => C::JobType.eq(one),
                     _ => C::JobType.is_in(types),
@@ -152,15 +158,15 @@ impl Choice {
     }
 
     /// The first of each lane whose agent is free; a sync only if no write or download waits for its agent.
-    fn candidates(&self, now: Timestamp) -> Select<entity::job::Entity> {
-        // of each candidate by itself: there may be more that run than are claimed
-        let busy = "EXISTS (SELECT 1 FROM job AS other WHERE other.state = 'active' AND other.agent_id = job.agent_id)";
+    fn candidates(&self, backend: DbBackend, now: Timestamp) -> Select<entity::job::Entity> {
+        let running = "SELECT 1 FROM job AS other WHERE other.state = 'active' AND other.agent_id = job.agent_id";
+        let busy = dialect::exists_for_each(running, backend);
         // what asks the source of an agent whose breaker is open was postponed when that opened; here is the rest
         let shut = Expr::cust("class > 0 AND document_id IS NULL").and(lane::breaker_is_open(now));
         entity::job::Entity::find()
             .filter(is_next())
             .filter(shut.not())
-            .filter(Expr::cust(busy).not())
+            .filter(busy.not())
             .apply_if(self.urgent_waits.then(|| lane::is_overtaken(now).not()), QueryFilter::filter)
             .order_by_asc(C::OrderKey)
             .order_by_asc(C::Id)
