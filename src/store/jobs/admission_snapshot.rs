@@ -11,7 +11,7 @@ use sea_orm::{
 use super::lane::{is, is_live, is_next};
 use crate::{
     domain::{
-        AgentId, JobId, JobState, NewJob, Pause, Timestamp,
+        AgentId, JobId, JobState, Mode, NewJob, Pause, Timestamp,
         admission::{OpenWindow, Owner},
     },
     store::{
@@ -164,9 +164,15 @@ pub(crate) async fn facts(
             ],
         );
         owners.and_where(is_live()).and_where(texts(Expr::col(C::DedupKey), &keys));
+        questions.push(owners);
+    }
+    // nobody else asks what is kept behind a job
+    let keeps = |job: &&NewJob| job.mode != Mode::Refuse;
+    let keys: BTreeSet<&str> = jobs.iter().filter(keeps).filter_map(|job| job.dedup_key.as_deref()).collect();
+    if !keys.is_empty() {
         let mut kept = tell(Kind::Kept, job(), &[("name", "dedup_key"), ("id", "id")]);
         kept.and_where(is(JobState::Kept)).and_where(texts(Expr::col(C::DedupKey), &keys));
-        questions.extend([owners, kept]);
+        questions.push(kept);
     }
     let keys: BTreeSet<&str> = jobs.iter().filter_map(|job| Some(job.window.as_ref()?.key.as_str())).collect();
     if !keys.is_empty() {

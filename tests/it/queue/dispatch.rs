@@ -2,9 +2,9 @@
 
 use std::{collections::BTreeMap, time::Instant};
 
-use lockstep::domain::{Claim, ClaimedJob, NewJob, Reason};
+use lockstep::domain::{Admission, Claim, ClaimedJob, Mode, NewJob, Reason};
 
-use super::rig::{Rig, operation, over_every_board, room, sync};
+use super::rig::{Rig, keyed, operation, over_every_board, room, sync};
 
 over_every_board!(
     writes_before_downloads_before_syncs_and_those_by_priority,
@@ -17,6 +17,7 @@ over_every_board!(
     a_types_limit_holds_in_all_processes_and_blocks_no_other_type,
     the_first_of_a_lane_follows_when_the_one_before_is_taken,
     what_is_accepted_is_claimed_in_the_same_breath,
+    what_starts_at_once_is_known_to_those_behind_it,
 );
 
 fn names(jobs: &[ClaimedJob]) -> Vec<String> {
@@ -165,4 +166,32 @@ async fn a_claim_among_a_million_stays_quick() {
     times.sort();
     println!("claims: median {:?}, p95 {:?}, worst {:?}", times[100], times[190], times[199]);
     assert!(times[100].as_millis() < 50, "{:?}", times[100]);
+}
+
+async fn what_starts_at_once_is_known_to_those_behind_it(rig: Rig) {
+    let last = NewJob { mode: Mode::KeepLast, ..sync("orders", "a") };
+    let asked = vec![
+        sync("orders", "a"),
+        sync("orders", "a"),
+        last.clone(),
+        sync("invoices", "b"),
+        operation("submit-order", "b"),
+        keyed("c", "k", 1),
+        keyed("c", "k", 1),
+        last,
+    ];
+    let (answers, claimed) = rig.board.enqueue(asked, Some(room(9, 1)), rig.now).await.unwrap();
+    let job = |place: usize| answers[place].job().unwrap();
+    let refused = Admission::AlreadyQueued { job: job(0) };
+    let kept = Admission::Kept { job: job(2), behind: job(0) };
+    assert_eq!((answers[1], answers[2], answers[7]), (refused, kept, kept));
+    assert_eq!(answers[6].as_str(), "throttled", "its window is open: {:?}", answers[6]);
+    assert_eq!(answers[6].job(), answers[5].job());
+    let mut started: Vec<_> = claimed.unwrap().jobs.iter().map(|job| job.id).collect();
+    started.sort_unstable();
+    assert_eq!(started, [job(0), job(4), job(5)], "the write of b comes before its sync");
+    assert!(rig.claim(9).await.is_empty(), "every agent is busy");
+    for held in rig.board.heartbeat("one".into(), Vec::new(), rig.now).await.unwrap().active {
+        assert_eq!((held.lease.number, held.owner.as_str()), (1, "one"));
+    }
 }

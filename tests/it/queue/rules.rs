@@ -7,7 +7,7 @@ use lockstep::{
     testing::last_seen,
 };
 
-use super::rig::{Rig, all_before, keyed, operation, over_every_board, room, sync};
+use super::rig::{Rig, all_before, keyed, operation, over_every_board, sync};
 
 over_every_board!(
     a_waiting_winner_refuses,
@@ -24,7 +24,6 @@ over_every_board!(
     a_claim_that_was_not_answered_is_given_back_without_a_trace,
     of_fifty_adds_at_once_one_is_accepted,
     fifty_adds_in_one_request_are_one_job,
-    what_starts_at_once_is_known_to_those_behind_it,
     an_old_jobs_end_never_frees_a_newer_owners_key,
     removing_a_key_frees_it_and_never_a_later_owners,
     a_window_counts_from_the_first_accept_and_survives_completion,
@@ -168,33 +167,6 @@ async fn fifty_adds_in_one_request_are_one_job(rig: Rig) {
     assert_eq!(answers[0], Admission::Accepted { job: JobId(1) });
     assert!(answers[1..].iter().all(|answer| *answer == refused(JobId(1))));
     assert_eq!(rig.jobs().await.len(), 1);
-}
-
-async fn what_starts_at_once_is_known_to_those_behind_it(rig: Rig) {
-    let last = NewJob { mode: Mode::KeepLast, ..sync("orders", "a") };
-    let asked = vec![
-        sync("orders", "a"),
-        sync("orders", "a"),
-        last.clone(),
-        sync("invoices", "b"),
-        operation("submit-order", "b"),
-        keyed("c", "k", 1),
-        keyed("c", "k", 1),
-        last,
-    ];
-    let (answers, claimed) = rig.board.enqueue(asked, Some(room(9, 1)), rig.now).await.unwrap();
-    let job = |place: usize| answers[place].job().unwrap();
-    let kept = Admission::Kept { job: job(2), behind: job(0) };
-    assert_eq!((answers[1], answers[2], answers[7]), (refused(job(0)), kept, kept));
-    assert_eq!(answers[6].as_str(), "throttled", "its window is open: {:?}", answers[6]);
-    assert_eq!(answers[6].job(), answers[5].job());
-    let mut started: Vec<_> = claimed.unwrap().jobs.iter().map(|job| job.id).collect();
-    started.sort_unstable();
-    assert_eq!(started, [job(0), job(4), job(5)], "the write of b comes before its sync");
-    assert!(rig.claim(9).await.is_empty(), "every agent is busy");
-    for held in rig.board.heartbeat("one".into(), Vec::new(), rig.now).await.unwrap().active {
-        assert_eq!((held.lease.number, held.owner.as_str()), (1, "one"));
-    }
 }
 
 async fn an_old_jobs_end_never_frees_a_newer_owners_key(rig: Rig) {
