@@ -21,6 +21,9 @@
 //! order of `tests/it/tree.rs`; all SQL is in [`store`]; actors are thin shells around pure functions that take `now`.
 //! [`app`] puts the parts together, [`settings`] says how, [`cli`] is the program.
 
+// what nobody outside can reach says so
+#![warn(unreachable_pub)]
+
 pub mod api;
 pub mod app;
 pub mod cli;

@@ -10,7 +10,7 @@ use sea_orm_migration::{
 
 /// Makes the control tables.
 #[derive(DeriveMigrationName)]
-pub struct Migration;
+pub(crate) struct Migration;
 
 /// Every table of this migration, in an order in which they can be dropped.
 const TABLES: [&str; 9] =

@@ -3,7 +3,7 @@
 use sea_orm_migration::prelude::*;
 
 #[derive(DeriveMigrationName)]
-pub struct Migration;
+pub(crate) struct Migration;
 
 const TABLE: &str = "sync_run";
 const FINGERPRINT: &str = "layout_fingerprint";

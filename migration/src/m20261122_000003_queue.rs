@@ -9,7 +9,7 @@ use sea_orm_migration::{
 };
 
 #[derive(DeriveMigrationName)]
-pub struct Migration;
+pub(crate) struct Migration;
 
 const JOB: &str = "job";
 

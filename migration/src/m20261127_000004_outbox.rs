@@ -9,7 +9,7 @@ use sea_orm_migration::{
 };
 
 #[derive(DeriveMigrationName)]
-pub struct Migration;
+pub(crate) struct Migration;
 
 const INDEXES: [&str; 7] = [
     "CREATE INDEX sync_queue_status ON sync_queue (status, created_at)",

@@ -6,7 +6,7 @@ use sea_orm_migration::{
 };
 
 #[derive(DeriveMigrationName)]
-pub struct Migration;
+pub(crate) struct Migration;
 
 const INDEXES: [&str; 2] = [
     "CREATE INDEX idx_kept_document_what ON kept_document (kind, name, agent_id, number, id)",

@@ -8,7 +8,7 @@ use sea_orm_migration::{
 };
 
 #[derive(DeriveMigrationName)]
-pub struct Migration;
+pub(crate) struct Migration;
 
 /// Indexes that are replaced or not needed any more; as they were.
 const OLD: [(&str, &str); 3] = [

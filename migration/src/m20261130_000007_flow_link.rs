@@ -39,7 +39,7 @@ async fn schedule_with_defaults(manager: &SchemaManager<'_>) -> Result<(), DbErr
 }
 
 #[derive(DeriveMigrationName)]
-pub struct Migration;
+pub(crate) struct Migration;
 
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {

@@ -43,7 +43,7 @@ async fn join_parts(db: &SchemaManagerConnection<'_>, table: &str, column: &str,
 }
 
 #[derive(DeriveMigrationName)]
-pub struct Migration;
+pub(crate) struct Migration;
 
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {

@@ -4,7 +4,7 @@
 use sea_orm_migration::{prelude::*, schema::big_integer_null, sea_orm::DbBackend};
 
 #[derive(DeriveMigrationName)]
-pub struct Migration;
+pub(crate) struct Migration;
 
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {

@@ -13,7 +13,7 @@ use crate::{
     store::Agent,
 };
 
-pub fn routes(config: &mut web::ServiceConfig) {
+pub(crate) fn routes(config: &mut web::ServiceConfig) {
     config.service(list).service(put).service(deactivate);
 }
 

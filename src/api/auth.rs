@@ -22,7 +22,7 @@ impl Api {
 }
 
 /// Lets a request pass whose token is the configured one or a stored admin's.
-pub async fn check(
+pub(crate) async fn check(
     request: ServiceRequest,
     bearer: Option<BearerAuth>,
 ) -> Result<ServiceRequest, (actix_web::Error, ServiceRequest)> {

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{Api, Problem};
 use crate::queue::ResetBreaker;
 
-pub fn routes(config: &mut web::ServiceConfig) {
+pub(crate) fn routes(config: &mut web::ServiceConfig) {
     config.service(breakers).service(reset);
 }
 

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{Api, Problem, page::PageSize};
 use crate::{domain::Timestamp, store::DataQuery};
 
-pub fn routes(config: &mut web::ServiceConfig) {
+pub(crate) fn routes(config: &mut web::ServiceConfig) {
     config.service(list);
 }
 

@@ -26,7 +26,7 @@ const LOOK: Duration = Duration::from_millis(250);
 /// Characters of a number.
 const NUMBER: usize = 100;
 
-pub fn routes(config: &mut web::ServiceConfig) {
+pub(crate) fn routes(config: &mut web::ServiceConfig) {
     config.service(document);
 }
 

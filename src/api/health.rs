@@ -9,7 +9,7 @@ use crate::{
     supervisor::{self, CallError, Restarts},
 };
 
-pub fn routes(config: &mut web::ServiceConfig) {
+pub(crate) fn routes(config: &mut web::ServiceConfig) {
     config.service(live).service(ready);
 }
 
@@ -48,7 +48,7 @@ pub(super) async fn actors(api: &Api) -> Result<Vec<Restarts>, Problem> {
 }
 
 /// `GET /metrics`, in the OpenMetrics text format.
-pub fn metrics(config: &mut web::ServiceConfig) {
+pub(crate) fn metrics(config: &mut web::ServiceConfig) {
     config.service(web::resource("").route(web::get().to(show_metrics)));
 }
 

@@ -17,7 +17,7 @@ use crate::{
     store::{Job, JobQuery},
 };
 
-pub fn routes(config: &mut web::ServiceConfig) {
+pub(crate) fn routes(config: &mut web::ServiceConfig) {
     config.service(list).service(one).service(cancel).service(retry).service(document).service(purge);
 }
 

@@ -12,11 +12,11 @@ use crate::domain::text::nul_in;
 
 /// The fields of a JSON object. An array is none, however well its items would fit.
 #[derive(Debug)]
-pub struct JsonBody<T>(pub T);
+pub(crate) struct JsonBody<T>(pub T);
 
 impl<T> JsonBody<T> {
     /// What it says.
-    pub fn into_inner(self) -> T {
+    pub(crate) fn into_inner(self) -> T {
         self.0
     }
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{Api, Problem};
 use crate::{domain::JobId, queue::Wake};
 
-pub fn routes(config: &mut web::ServiceConfig) {
+pub(crate) fn routes(config: &mut web::ServiceConfig) {
     config.service(look_up).service(remove_key);
 }
 

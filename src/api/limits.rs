@@ -12,7 +12,7 @@ use crate::{
     queue::{QueueSnapshot, SetLimits, Snapshot},
 };
 
-pub fn routes(config: &mut web::ServiceConfig) {
+pub(crate) fn routes(config: &mut web::ServiceConfig) {
     config.service(limits).service(set_limits);
 }
 

@@ -18,7 +18,7 @@ const MOST: usize = 500;
 /// Characters of an idempotency key.
 const KEY: usize = 200;
 
-pub fn routes(config: &mut web::ServiceConfig) {
+pub(crate) fn routes(config: &mut web::ServiceConfig) {
     config.service(known).service(ask);
 }
 

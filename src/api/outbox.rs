@@ -25,7 +25,7 @@ use crate::{
     store::{ItemQuery, StoreError},
 };
 
-pub fn routes(config: &mut web::ServiceConfig) {
+pub(crate) fn routes(config: &mut web::ServiceConfig) {
     config.service(count).service(list).service(add).service(show).service(retry_all).service(dequeue);
     config.service(complete).service(fail).service(retry).service(discard).service(reset_stuck).service(cleanup);
 }
@@ -271,7 +271,7 @@ async fn cleanup(api: web::Data<Api>, body: Result<web::Bytes, actix_web::Error>
 }
 
 /// Sets the gauges of the queue's depth, by sink and status.
-pub async fn set_gauges(api: &Api) -> Result<(), Problem> {
+pub(crate) async fn set_gauges(api: &Api) -> Result<(), Problem> {
     let stats = api.outbox.send(OutboxStats).await??;
     let now = api.context.clock.now();
     let mut depths: BTreeMap<(String, ItemStatus), (u64, i64)> = BTreeMap::new();

@@ -10,7 +10,7 @@ use crate::{
     queue::SetPause,
 };
 
-pub fn routes(config: &mut web::ServiceConfig) {
+pub(crate) fn routes(config: &mut web::ServiceConfig) {
     config.service(pause).service(resume);
 }
 

@@ -227,7 +227,7 @@ impl From<CallError> for Problem {
 }
 
 /// A body that is no JSON of the expected shape, or too large.
-pub fn bad_body(error: &JsonPayloadError) -> actix_web::Error {
+pub(crate) fn bad_body(error: &JsonPayloadError) -> actix_web::Error {
     let status = match error.status_code() {
         StatusCode::PAYLOAD_TOO_LARGE => StatusCode::PAYLOAD_TOO_LARGE,
         _ => StatusCode::BAD_REQUEST,
@@ -236,22 +236,22 @@ pub fn bad_body(error: &JsonPayloadError) -> actix_web::Error {
 }
 
 /// A body of bytes, or why there is none.
-pub fn body(body: Result<web::Bytes, actix_web::Error>) -> Result<web::Bytes, Problem> {
+pub(crate) fn body(body: Result<web::Bytes, actix_web::Error>) -> Result<web::Bytes, Problem> {
     body.map_err(|error| Problem::new(error.as_response_error().status_code(), "bad_body", error.to_string()))
 }
 
 /// A query string that does not fit.
-pub fn bad_query(error: &QueryPayloadError) -> actix_web::Error {
+pub(crate) fn bad_query(error: &QueryPayloadError) -> actix_web::Error {
     Problem::new(StatusCode::BAD_REQUEST, "bad_query", error.to_string()).into()
 }
 
 /// A path segment that does not fit.
-pub fn bad_path(error: &PathError) -> actix_web::Error {
+pub(crate) fn bad_path(error: &PathError) -> actix_web::Error {
     Problem::new(StatusCode::NOT_FOUND, "bad_path", error.to_string()).into()
 }
 
 /// Refuses a URL with a NUL character: no name has one, and not every database can be asked for it.
-pub async fn without_nul(
+pub(crate) async fn without_nul(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
@@ -262,7 +262,7 @@ pub async fn without_nul(
 }
 
 /// A path that leads nowhere.
-pub async fn no_route(request: HttpRequest) -> Result<HttpResponse, Problem> {
+pub(crate) async fn no_route(request: HttpRequest) -> Result<HttpResponse, Problem> {
     Err(Problem::not_found("no_route", format!("there is no {} {}", request.method(), request.path())))
 }
 

@@ -23,7 +23,7 @@ pub fn previews() -> Turns {
     Turns::new("held reports", 2, 66)
 }
 
-pub fn routes(config: &mut web::ServiceConfig) {
+pub(crate) fn routes(config: &mut web::ServiceConfig) {
     config.service(list).service(one).service(quarantine).service(approve).service(reject);
 }
 

@@ -16,7 +16,7 @@ use crate::{
 /// Averages and failures are told from this many runs of a type.
 const LOOK_BACK: u64 = 50;
 
-pub fn routes(config: &mut web::ServiceConfig) {
+pub(crate) fn routes(config: &mut web::ServiceConfig) {
     config.service(intervals).service(set_interval).service(set_schedule).service(start).service(stop).service(status);
 }
 

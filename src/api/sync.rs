@@ -18,7 +18,7 @@ use crate::{
     sync_type::SyncTypeSpec,
 };
 
-pub fn routes(config: &mut web::ServiceConfig) {
+pub(crate) fn routes(config: &mut web::ServiceConfig) {
     config.service(status).service(trigger_all).service(trigger).service(stop_all).service(stop);
 }
 

@@ -8,7 +8,7 @@ use tracing::{Span, field::Empty};
 use tracing_actix_web::RootSpanBuilder;
 
 /// Builds the span of each request.
-pub struct Requests;
+pub(crate) struct Requests;
 
 impl RootSpanBuilder for Requests {
     fn on_request_start(request: &ServiceRequest) -> Span {

@@ -37,7 +37,7 @@ impl Turns {
 }
 
 /// A 503 that asks to come again.
-pub fn busy(why: &str) -> Problem {
+pub(crate) fn busy(why: &str) -> Problem {
     let text = format!("{why}: send it again in a moment");
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", text).retry_after(5)
 }

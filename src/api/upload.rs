@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{domain::Reason, queue::Enqueue};
 
-pub fn routes(config: &mut web::ServiceConfig) {
+pub(crate) fn routes(config: &mut web::ServiceConfig) {
     config.service(web::resource("/upload/{type}").route(web::post().to(upload)));
 }
 

@@ -12,7 +12,7 @@ use crate::{pretend_erp, sync_type::SyncTypes};
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
   lockstep bench-report orders --rows 1000 --out orders.pdf")]
-pub struct BenchReport {
+pub(crate) struct BenchReport {
     /// The sync type.
     sync_type: String,
     /// How many rows.
@@ -37,7 +37,7 @@ impl BenchReport {
     ///
     /// # Errors
     /// A file that cannot be written.
-    pub fn run(&self, types: &SyncTypes) -> anyhow::Result<Exit> {
+    pub(crate) fn run(&self, types: &SyncTypes) -> anyhow::Result<Exit> {
         let Some(spec) = types.get(&self.sync_type) else {
             eprintln!("there is no sync type '{}'; known are {}", self.sync_type, types.names());
             return Ok(Exit::Usage);

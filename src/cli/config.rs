@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[command(after_help = "Examples:
   lockstep config check --config lockstep.toml
   LOCKSTEP__SERVER__PORT=9000 lockstep config show")]
-pub struct Config {
+pub(crate) struct Config {
     #[command(subcommand)]
     action: Action,
 }
@@ -38,7 +38,7 @@ impl Config {
     ///
     /// # Errors
     /// Settings or sync types that cannot be used.
-    pub fn run(&self, files: &[PathBuf]) -> anyhow::Result<Exit> {
+    pub(crate) fn run(&self, files: &[PathBuf]) -> anyhow::Result<Exit> {
         let files = files.iter().map(PathBuf::as_path);
         match self.action {
             Action::Check => {

@@ -26,7 +26,7 @@ use crate::{
 
 A new key: put it as the first line into the file, start every process anew, then reseal, and only when that is
 done take the old line out.")]
-pub struct Credentials {
+pub(crate) struct Credentials {
     #[command(subcommand)]
     command: What,
 }
@@ -62,7 +62,7 @@ impl Credentials {
     ///
     /// # Errors
     /// A key, a database or an input that cannot be used.
-    pub fn run(&self, settings: impl FnOnce() -> anyhow::Result<Settings>) -> anyhow::Result<Exit> {
+    pub(crate) fn run(&self, settings: impl FnOnce() -> anyhow::Result<Settings>) -> anyhow::Result<Exit> {
         if let What::NewKey = self.command {
             say!("{}", Vault::new_key()?);
             return Ok(Exit::Done);

@@ -44,7 +44,7 @@ const STORY: [(u64, u64, Trouble, &str, &str, &str); 5] = [
   lockstep demo --port 0
 
 Everything is in a throwaway folder and on this machine; Ctrl-C ends it and leaves nothing behind.")]
-pub struct Demo {
+pub(crate) struct Demo {
     /// Where the pages are; 0 picks a free port.
     #[arg(long, default_value_t = 8080)]
     port: u16,
@@ -61,7 +61,7 @@ impl Demo {
     ///
     /// # Errors
     /// A port or a folder that cannot be used.
-    pub fn run(&self) -> anyhow::Result<Exit> {
+    pub(crate) fn run(&self) -> anyhow::Result<Exit> {
         let folder = tempfile::Builder::new().prefix("lockstep-demo-").tempdir().context("cannot make a folder")?;
         let ended = actix_rt::System::new().block_on(self.play(folder.path()));
         if self.keep {

@@ -36,7 +36,7 @@ const LISTED_BREAKS: usize = 20;
   lockstep extract orders.pdf --type orders --svg pages
 
 Exit: 0 read whole, 3 read with quarantined rows, 4 refused (reason on stderr), 2 usage")]
-pub struct Extract {
+pub(crate) struct Extract {
     /// The report, a PDF.
     file: PathBuf,
     /// Its sync type.
@@ -73,7 +73,7 @@ impl Extract {
     ///
     /// # Errors
     /// Files that cannot be read or written; a refused report is an exit code, not an error.
-    pub fn run(&self, settings: &Settings) -> anyhow::Result<Exit> {
+    pub(crate) fn run(&self, settings: &Settings) -> anyhow::Result<Exit> {
         let types = Arc::new(SyncTypes::load(&settings.sync.types_dir)?);
         let Some(spec) = types.get(&self.sync_type).cloned() else {
             eprintln!("there is no sync type '{}'; known are {}", self.sync_type, types.names());
@@ -168,7 +168,7 @@ fn summary(report: &Report, millis: u128) -> Json {
 }
 
 /// Says on stderr what was read and what was not.
-pub fn talk(report: &Report, millis: u128) {
+pub(crate) fn talk(report: &Report, millis: u128) {
     eprintln!(
         "{} rows on {} pages (cycle of {}): {} read, {} skipped, {} quarantined; {millis} ms",
         report.rows(),

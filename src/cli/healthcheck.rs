@@ -9,7 +9,7 @@ use crate::settings::Settings;
 ///
 /// # Errors
 /// If no request can be made at all.
-pub fn run(settings: &Settings) -> anyhow::Result<Exit> {
+pub(crate) fn run(settings: &Settings) -> anyhow::Result<Exit> {
     // a service that listens on all addresses is asked on loopback
     let host = match settings.server.host.as_str() {
         "0.0.0.0" => "127.0.0.1",

@@ -16,7 +16,7 @@ use crate::{app::Io, settings::Settings, store::Store, sync_type::SyncTypes};
 
 Down takes lockstep's own tables away and with them what is only there: changes that have not gone out yet, the
 credentials of agents, kept reports, the history of runs. Records stay.")]
-pub struct Migrate {
+pub(crate) struct Migrate {
     /// What to do.
     #[arg(value_enum, default_value_t = Direction::Up)]
     direction: Direction,
@@ -40,7 +40,7 @@ impl Migrate {
     ///
     /// # Errors
     /// A database that cannot be used.
-    pub fn run(&self, settings: &Settings) -> anyhow::Result<Exit> {
+    pub(crate) fn run(&self, settings: &Settings) -> anyhow::Result<Exit> {
         let types = Arc::new(SyncTypes::load(&settings.sync.types_dir)?);
         match self.direction {
             Direction::Down => must_exist(settings)?,

@@ -21,7 +21,7 @@ use crate::{
   lockstep outbox list --status failed
   lockstep outbox retry 17
   lockstep outbox retry --all --model orders")]
-pub struct Outbox {
+pub(crate) struct Outbox {
     #[command(subcommand)]
     command: What,
 }
@@ -67,7 +67,7 @@ impl Outbox {
     ///
     /// # Errors
     /// A database that cannot be used, an item that is not there or not FAILED.
-    pub fn run(&self, settings: &Settings) -> anyhow::Result<Exit> {
+    pub(crate) fn run(&self, settings: &Settings) -> anyhow::Result<Exit> {
         let types = Arc::new(SyncTypes::load(&settings.sync.types_dir)?);
         must_exist(settings)?;
         let io = Io::start()?;

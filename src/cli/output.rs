@@ -3,7 +3,7 @@
 use std::{fmt::Arguments, io::Write as _};
 
 /// Writes a line of data. A reader who has seen enough ends the command, quietly.
-pub fn line(text: Arguments<'_>) {
+pub(crate) fn line(text: Arguments<'_>) {
     let mut out = std::io::stdout().lock();
     match writeln!(out, "{text}") {
         Ok(()) => {}

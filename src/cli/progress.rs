@@ -4,18 +4,18 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// A bar on standard error.
 #[derive(Debug, Clone)]
-pub struct Bar(ProgressBar);
+pub(crate) struct Bar(ProgressBar);
 
 impl Bar {
     /// A bar that shows nothing yet; it stays away where standard error is no terminal.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
         let style = ProgressStyle::with_template("{msg} {wide_bar} {pos} of {len}");
         Self(style.map(|style| bar.clone().with_style(style)).unwrap_or(bar))
     }
 
     /// `done` of `total` of `what`.
-    pub fn show(&self, what: &str, done: usize, total: usize) {
+    pub(crate) fn show(&self, what: &str, done: usize, total: usize) {
         if total > 0 {
             self.0.set_message(what.to_owned());
             self.0.set_length(total as u64);
@@ -24,7 +24,7 @@ impl Bar {
     }
 
     /// Takes the bar away.
-    pub fn clear(&self) {
+    pub(crate) fn clear(&self) {
         self.0.finish_and_clear();
     }
 }

@@ -34,7 +34,7 @@ use crate::{
 
 Prints one JSON object a kept report, oldest first, then one for what is (or would be) applied.
 Exit: 0 done, 3 with quarantined rows, 4 the last report is refused, 5 held, 6 stopped, 7 the agent is busy")]
-pub struct Replay {
+pub(crate) struct Replay {
     /// The sync type.
     #[arg(long = "type", value_name = "TYPE")]
     name: String,
@@ -51,7 +51,7 @@ impl Replay {
     ///
     /// # Errors
     /// Settings or a database that cannot be used.
-    pub fn run(&self, settings: &Settings) -> anyhow::Result<Exit> {
+    pub(crate) fn run(&self, settings: &Settings) -> anyhow::Result<Exit> {
         must_exist(settings)?;
         let io = Io::start()?;
         io.handle().block_on(async {

@@ -14,7 +14,7 @@ use crate::{
 ///
 /// # Errors
 /// A service that cannot start.
-pub fn run(settings: Settings, reload: impl Fn() -> anyhow::Result<String>) -> anyhow::Result<Exit> {
+pub(crate) fn run(settings: Settings, reload: impl Fn() -> anyhow::Result<String>) -> anyhow::Result<Exit> {
     actix_rt::System::new().block_on(async {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;

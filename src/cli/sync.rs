@@ -30,7 +30,7 @@ use crate::{
   lockstep sync orders --agent anna --file orders.pdf --dry-run
 
 Exit: 0 done, 3 with quarantined rows, 4 refused, 5 held, 6 stopped, 7 the agent is busy")]
-pub struct Sync {
+pub(crate) struct Sync {
     /// The sync type.
     #[arg(value_name = "TYPE")]
     name: String,
@@ -50,7 +50,7 @@ impl Sync {
     ///
     /// # Errors
     /// Settings, a file or a database that cannot be used.
-    pub fn run(&self, settings: &Settings) -> anyhow::Result<Exit> {
+    pub(crate) fn run(&self, settings: &Settings) -> anyhow::Result<Exit> {
         let io = Io::start()?;
         io.handle().block_on(async {
             let Some((context, spec)) = open(settings, &io, &self.name).await? else { return Ok(Exit::Usage) };

@@ -25,7 +25,7 @@ use crate::{
   lockstep types new --name returns > types/returns.toml
 
 Exit: 0 done, 3 read with quarantined rows, 4 the report is refused or the file is wrong")]
-pub struct Types {
+pub(crate) struct Types {
     #[command(subcommand)]
     command: Command,
 }
@@ -60,7 +60,7 @@ impl Types {
     ///
     /// # Errors
     /// Files that cannot be read; a wrong file or a refused report is an exit code, not an error.
-    pub fn run(&self, settings: &Settings) -> anyhow::Result<Exit> {
+    pub(crate) fn run(&self, settings: &Settings) -> anyhow::Result<Exit> {
         match &self.command {
             Command::New { name } => {
                 say!("{}", guess::template(name).trim_end());

@@ -17,7 +17,7 @@ const NAME: Name<'static> = Name(b"LOCKST+DejaVuSerif");
 const SYSTEM: SystemInfo<'static> = SystemInfo { registry: Str(b"Adobe"), ordering: Str(b"Identity"), supplement: 0 };
 
 /// A font face and the glyphs used of it so far.
-pub struct Font {
+pub(crate) struct Font {
     face: FontRef<'static>,
     glyphs: GlyphRemapper,
     /// New glyph -> its text.
@@ -27,7 +27,7 @@ pub struct Font {
 
 impl Font {
     /// The grid's face.
-    pub fn load() -> anyhow::Result<Self> {
+    pub(crate) fn load() -> anyhow::Result<Self> {
         let face =
             FontRef::new(dejavu::serif::regular()).map_err(|error| anyhow!("the font cannot be read: {error}"))?;
         Ok(Self { face, glyphs: GlyphRemapper::new(), texts: BTreeMap::new(), widths: BTreeMap::new() })
@@ -38,7 +38,7 @@ impl Font {
     }
 
     /// A character's advance in thousandths of the size.
-    pub fn width(&mut self, c: char) -> f32 {
+    pub(crate) fn width(&mut self, c: char) -> f32 {
         if let Some(width) = self.widths.get(&c) {
             return *width;
         }
@@ -50,12 +50,12 @@ impl Font {
     }
 
     /// A text's width in points at `size`.
-    pub fn measure(&mut self, text: &str, size: f32) -> f32 {
+    pub(crate) fn measure(&mut self, text: &str, size: f32) -> f32 {
         text.chars().map(|c| self.width(c)).sum::<f32>() / 1000.0 * size
     }
 
     /// The bytes that show a text.
-    pub fn encode(&mut self, text: &str) -> Vec<u8> {
+    pub(crate) fn encode(&mut self, text: &str) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(text.len() * 2);
         for c in text.chars() {
             let glyph = self.glyphs.remap(self.glyph(c).to_u32() as u16);
@@ -66,7 +66,7 @@ impl Font {
     }
 
     /// Writes the subset as a Type0 font, Identity-H with ToUnicode, under `id`.
-    pub fn write(mut self, pdf: &mut Pdf, id: Ref, next: &mut impl FnMut() -> Ref) -> anyhow::Result<()> {
+    pub(crate) fn write(mut self, pdf: &mut Pdf, id: Ref, next: &mut impl FnMut() -> Ref) -> anyhow::Result<()> {
         let (descendant, descriptor, file, cmap) = (next(), next(), next(), next());
         pdf.type0_font(id)
             .base_font(NAME)
@@ -110,7 +110,7 @@ impl Font {
 }
 
 /// zlib, as `/FlateDecode` wants it.
-pub fn deflate(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn deflate(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::default());
     // writing to memory cannot fail
     encoder.write_all(bytes).ok();

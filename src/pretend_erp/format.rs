@@ -24,7 +24,7 @@ pub fn printed(value_type: ValueType, value: &Value) -> String {
 
 /// A tracking cell: a bare number, or the courier's link as an anchor printed as text.
 #[must_use]
-pub fn printed_tracking(courier: &Value, number: &Value) -> String {
+pub(crate) fn printed_tracking(courier: &Value, number: &Value) -> String {
     let (courier, number) = (courier.canonical(), number.canonical());
     if courier.is_empty() {
         return number.into_owned();

@@ -64,7 +64,7 @@ impl Troubles {
 }
 
 /// Which row the trouble with rows is in.
-pub const BAD_ROW: usize = 1;
+pub(crate) const BAD_ROW: usize = 1;
 
 /// The last column that may be hidden: not required, and of a header that stands once.
 fn hidden_column(spec: &SyncTypeSpec) -> Option<usize> {

@@ -11,7 +11,7 @@ const SAFETY_NET: TimeDelta = TimeDelta::seconds(30);
 
 /// What this process runs, and whether a claim is under way.
 #[derive(Debug)]
-pub struct Board {
+pub(crate) struct Board {
     /// What the settings say.
     configured: usize,
     limits: BTreeMap<String, usize>,
@@ -25,7 +25,7 @@ pub struct Board {
 
 /// How many jobs may be claimed now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Room {
+pub(crate) struct Room {
     /// Of any class.
     pub any: usize,
     /// Writes and downloads besides.
@@ -35,7 +35,7 @@ pub struct Room {
 impl Board {
     /// A board on which `concurrency` jobs may run at once, unless a limit set at run time says otherwise.
     #[must_use]
-    pub fn new(concurrency: usize) -> Self {
+    pub(crate) fn new(concurrency: usize) -> Self {
         Self {
             configured: concurrency,
             limits: BTreeMap::new(),
@@ -49,7 +49,7 @@ impl Board {
 
     /// Begins a claim: how many jobs may be claimed now. `None` while a claim is under way (another
     /// follows it then), while all slots are taken, and while draining.
-    pub fn begin_claim(&mut self) -> Option<Room> {
+    pub(crate) fn begin_claim(&mut self) -> Option<Room> {
         if self.claiming {
             self.claim_again = true;
             return None;
@@ -68,25 +68,25 @@ impl Board {
     /// Is a quarter of the slots free, so that a claim is worth its transaction at once? With the few slots of
     /// the defaults one is.
     #[must_use]
-    pub fn has_much_room(&self) -> bool {
+    pub(crate) fn has_much_room(&self) -> bool {
         self.concurrency().saturating_sub(self.running.len()) * 4 >= self.concurrency()
     }
 
     /// Ends a claim that gave `claimed`; should another follow at once?
-    pub fn end_claim(&mut self, room: Room, claimed: &[ClaimedJob]) -> bool {
+    pub(crate) fn end_claim(&mut self, room: Room, claimed: &[ClaimedJob]) -> bool {
         self.claiming = false;
         self.running.extend(claimed.iter().map(|job| (job.id, job.clone())));
         std::mem::take(&mut self.claim_again) || claimed.len() == room.any + room.urgent
     }
 
     /// Takes on a job that runs here already; false if it is known.
-    pub fn adopt(&mut self, job: ClaimedJob) -> bool {
+    pub(crate) fn adopt(&mut self, job: ClaimedJob) -> bool {
         self.running.insert(job.id, job).is_none()
     }
 
     /// Jobs that the database says are active, but that do not run here: if a claim is under way, it
     /// may be bringing them.
-    pub fn stop_when_started(&mut self, jobs: &[JobId]) {
+    pub(crate) fn stop_when_started(&mut self, jobs: &[JobId]) {
         if self.claiming {
             self.stopped.extend(jobs.iter().filter(|job| !self.running.contains_key(job)));
         }
@@ -94,66 +94,66 @@ impl Board {
 
     /// Is a claim under way?
     #[must_use]
-    pub fn is_claiming(&self) -> bool {
+    pub(crate) fn is_claiming(&self) -> bool {
         self.claiming
     }
 
     /// The claim has brought what it could: who was not among it will not come.
-    pub fn forget_stopped(&mut self) {
+    pub(crate) fn forget_stopped(&mut self) {
         self.stopped.clear();
     }
 
     /// Is this job to stop as soon as it starts?
-    pub fn take_stopped(&mut self, job: JobId) -> bool {
+    pub(crate) fn take_stopped(&mut self, job: JobId) -> bool {
         self.stopped.remove(&job)
     }
 
     /// An attempt has ended; the job may run here again already, under another lease.
-    pub fn finished(&mut self, held: Lease<JobId>) {
+    pub(crate) fn finished(&mut self, held: Lease<JobId>) {
         if self.running.get(&held.id).is_some_and(|running| running.lease == held.number) {
             self.running.remove(&held.id);
         }
     }
 
     /// No more claims.
-    pub fn drain(&mut self) {
+    pub(crate) fn drain(&mut self) {
         self.draining = true;
     }
 
     /// Is the board closed?
     #[must_use]
-    pub fn is_draining(&self) -> bool {
+    pub(crate) fn is_draining(&self) -> bool {
         self.draining
     }
 
     /// Does nothing run, and is no claim under way?
     #[must_use]
-    pub fn is_idle(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         self.running.is_empty() && !self.claiming
     }
 
     /// The running jobs.
     #[must_use]
-    pub fn running(&self) -> Vec<JobId> {
+    pub(crate) fn running(&self) -> Vec<JobId> {
         self.running.keys().copied().collect()
     }
 
     /// The running jobs, with the leases under which they run.
     #[must_use]
-    pub fn held(&self) -> Vec<Lease<JobId>> {
+    pub(crate) fn held(&self) -> Vec<Lease<JobId>> {
         self.running.values().map(ClaimedJob::held).collect()
     }
 
     /// Those of `held` that run here under just that lease.
     #[must_use]
-    pub fn still(&self, held: &[Lease<JobId>]) -> Vec<JobId> {
+    pub(crate) fn still(&self, held: &[Lease<JobId>]) -> Vec<JobId> {
         let runs = |held: &&Lease<JobId>| self.running.get(&held.id).is_some_and(|job| job.lease == held.number);
         held.iter().filter(runs).map(|held| held.id).collect()
     }
 
     /// The running jobs that are meant.
     #[must_use]
-    pub fn meant(&self, meant: &JobSelector) -> Vec<JobId> {
+    pub(crate) fn meant(&self, meant: &JobSelector) -> Vec<JobId> {
         let is_meant = |job: &&ClaimedJob| {
             meant.job.is_none_or(|id| id == job.id)
                 && meant.job_type.as_ref().is_none_or(|name| *name == job.job_type)
@@ -164,14 +164,14 @@ impl Board {
 
     /// The running syncs that have to make room for urgent work of this agent.
     #[must_use]
-    pub fn preemptible(&self, agent: &AgentId) -> Vec<JobId> {
+    pub(crate) fn preemptible(&self, agent: &AgentId) -> Vec<JobId> {
         let in_the_way = |job: &&ClaimedJob| job.class.is_preemptible() && job.agent == *agent;
         self.running.values().filter(in_the_way).map(|job| job.id).collect()
     }
 
     /// The running syncs that a pause stops; writes and downloads always finish.
     #[must_use]
-    pub fn paused_by(&self, pause: &Pause) -> Vec<JobId> {
+    pub(crate) fn paused_by(&self, pause: &Pause) -> Vec<JobId> {
         let stops = |job: &&ClaimedJob| {
             job.class == Class::Sync && pause.stops(job.class, job.reason, job.force) && !pause.drain
         };
@@ -180,24 +180,24 @@ impl Board {
 
     /// A running job.
     #[must_use]
-    pub fn job(&self, id: JobId) -> Option<&ClaimedJob> {
+    pub(crate) fn job(&self, id: JobId) -> Option<&ClaimedJob> {
         self.running.get(&id)
     }
 
     /// Takes over the limits that are set.
-    pub fn set_limits(&mut self, limits: BTreeMap<String, usize>) {
+    pub(crate) fn set_limits(&mut self, limits: BTreeMap<String, usize>) {
         self.limits = limits;
     }
 
     /// How many may run at once.
     #[must_use]
-    pub fn concurrency(&self) -> usize {
+    pub(crate) fn concurrency(&self) -> usize {
         self.limits.get(ALL).copied().unwrap_or(self.configured)
     }
 
     /// The limits of types.
     #[must_use]
-    pub fn type_limits(&self) -> BTreeMap<JobType, usize> {
+    pub(crate) fn type_limits(&self) -> BTreeMap<JobType, usize> {
         let types = self.limits.iter().filter(|(name, _)| name.as_str() != ALL);
         types.map(|(name, limit)| (name.as_str().into(), *limit)).collect()
     }
@@ -205,7 +205,7 @@ impl Board {
 
 /// When to look for due jobs again.
 #[must_use]
-pub fn wake_at(now: Timestamp, next_due: Option<Timestamp>) -> Timestamp {
+pub(crate) fn wake_at(now: Timestamp, next_due: Option<Timestamp>) -> Timestamp {
     let net = now + SAFETY_NET;
     next_due.map_or(net, |due| due.min(net))
 }

@@ -8,7 +8,7 @@ use super::{Refusal, RefusalCode, wrap::Kind};
 use crate::sync_type::{SyncTypeSpec, SyncTypes, header::normalise};
 
 /// Where a column stands: page of the cycle, column on that page.
-pub type Place = (usize, usize);
+pub(crate) type Place = (usize, usize);
 
 /// A header that seems to stand for another.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,7 +43,7 @@ impl Drift {
 
 /// The place of each of the spec's columns, where the report has it.
 #[derive(Debug)]
-pub struct Columns {
+pub(crate) struct Columns {
     /// One entry a column of the spec.
     pub places: Vec<Option<Place>>,
     /// The differences.
@@ -56,7 +56,7 @@ impl Columns {
     /// # Errors
     /// `wrong_type` where the headers are clearly another type's, `required_column_missing` naming
     /// the column and listing the headers found.
-    pub fn find(headers: &[(Place, &str)], spec: &SyncTypeSpec, types: &SyncTypes) -> Result<Self, Refusal> {
+    pub(crate) fn find(headers: &[(Place, &str)], spec: &SyncTypeSpec, types: &SyncTypes) -> Result<Self, Refusal> {
         let mut sharers: HashMap<String, Vec<usize>> = HashMap::new();
         for (number, column) in spec.columns.iter().enumerate() {
             for header in column.headers.iter().map(|header| normalise(header)) {
@@ -121,7 +121,7 @@ impl Columns {
 
 impl Columns {
     /// What the column printed at `place` holds, if it is one of the type's.
-    pub fn kind_at(&self, place: Place, spec: &SyncTypeSpec) -> Option<Kind> {
+    pub(crate) fn kind_at(&self, place: Place, spec: &SyncTypeSpec) -> Option<Kind> {
         let column = &spec.columns[self.places.iter().position(|found| *found == Some(place))?];
         Some(Kind { value_type: column.value_type, words: column.words })
     }

@@ -11,7 +11,7 @@ const SAME_HEIGHT: f64 = 1.5;
 
 /// Pages grouped by cycle; every cycle's pages hold the same rows.
 #[derive(Debug)]
-pub struct Cycles<'a> {
+pub(crate) struct Cycles<'a> {
     /// All pages, in printed order.
     pages: &'a [PageTable],
     /// Pages in a cycle.
@@ -20,7 +20,7 @@ pub struct Cycles<'a> {
 
 /// One wide row: the same row of every page of a cycle.
 #[derive(Debug, Clone, Copy)]
-pub struct WideRow<'a> {
+pub(crate) struct WideRow<'a> {
     pages: &'a [PageTable],
     /// From 0, below the header.
     pub index: usize,
@@ -29,49 +29,49 @@ pub struct WideRow<'a> {
 impl<'a> WideRow<'a> {
     /// The cell printed on page `page` of the cycle in its column `column`.
     #[must_use]
-    pub fn cell(&self, (page, column): (usize, usize)) -> &'a str {
+    pub(crate) fn cell(&self, (page, column): (usize, usize)) -> &'a str {
         self.pages[page].cell(self.index, column)
     }
 
     /// All cells, page by page.
-    pub fn cells(self) -> impl Iterator<Item = &'a str> {
+    pub(crate) fn cells(self) -> impl Iterator<Item = &'a str> {
         self.pages.iter().flat_map(move |page| (0..page.headers.len()).map(move |column| page.cell(self.index, column)))
     }
 
     /// Is it one text over several columns?
     #[must_use]
-    pub fn is_spanning(&self) -> bool {
+    pub(crate) fn is_spanning(&self) -> bool {
         let spanning = self.pages.iter().filter(|page| page.spanning[self.index]).count();
         spanning > 0 && self.cells().filter(|cell| !cell.is_empty()).count() <= spanning
     }
 
     /// Does it stand further below the row before it than rows do?
     #[must_use]
-    pub fn is_apart(&self) -> bool {
+    pub(crate) fn is_apart(&self) -> bool {
         self.pages.iter().any(|page| page.apart[self.index])
     }
 
     /// Its band on the cycle's first page.
     #[must_use]
-    pub fn band(&self) -> Band {
+    pub(crate) fn band(&self) -> Band {
         self.pages[0].bands[self.index]
     }
 
     /// Does it stand above all other rows of its pages?
     #[must_use]
-    pub fn is_first(&self) -> bool {
+    pub(crate) fn is_first(&self) -> bool {
         self.index == 0
     }
 
     /// Is it the last row of its pages?
     #[must_use]
-    pub fn is_last(&self) -> bool {
+    pub(crate) fn is_last(&self) -> bool {
         self.index + 1 == self.pages[0].bands.len()
     }
 
     /// The file's page number of the cycle's page `page`.
     #[must_use]
-    pub fn page_number(&self, page: usize) -> usize {
+    pub(crate) fn page_number(&self, page: usize) -> usize {
         self.pages[page].page
     }
 }
@@ -81,7 +81,7 @@ impl<'a> WideRow<'a> {
 ///
 /// # Errors
 /// `incomplete_cycle` where a page's headers are not those of its place.
-pub fn length(pages: &[(usize, &[String])]) -> Result<usize, Refusal> {
+pub(crate) fn length(pages: &[(usize, &[String])]) -> Result<usize, Refusal> {
     let same = |one: usize, other: usize| are_same(pages[one].1, pages[other].1);
     let length = (1..pages.len()).find(|page| same(*page, 0)).unwrap_or(pages.len());
     for page in length..pages.len() {
@@ -110,7 +110,7 @@ pub fn length(pages: &[(usize, &[String])]) -> Result<usize, Refusal> {
 }
 
 /// Are these the same headers, however they are spelled?
-pub fn are_same(one: &[String], other: &[String]) -> bool {
+pub(crate) fn are_same(one: &[String], other: &[String]) -> bool {
     let is_same = |(one, other): (&String, &String)| one == other || normalise(one) == normalise(other);
     one.len() == other.len() && one.iter().zip(other).all(is_same)
 }
@@ -128,7 +128,7 @@ fn why_not_in_step(pages: &[(usize, &[String])]) -> &'static str {
 }
 
 /// Are there several pages of each header, one block behind the other, as spreadsheets print wide lists?
-pub fn goes_down_first(pages: &[(usize, &[String])]) -> bool {
+pub(crate) fn goes_down_first(pages: &[(usize, &[String])]) -> bool {
     let blocks: Vec<&[(usize, &[String])]> = pages.chunk_by(|a, b| a.1 == b.1).collect();
     let is_again = |block: &&&[(usize, &[String])]| blocks.iter().filter(|other| other[0].1 == block[0].1).count() > 1;
     blocks.len() > 1
@@ -142,7 +142,7 @@ impl<'a> Cycles<'a> {
     /// # Errors
     /// As [`length`]; `pages_disagree` where the rows of a cycle's pages differ in number or position.
     /// Rows are never joined by guess.
-    pub fn find(pages: &'a [PageTable]) -> Result<Self, Refusal> {
+    pub(crate) fn find(pages: &'a [PageTable]) -> Result<Self, Refusal> {
         let headers: Vec<(usize, &[String])> = pages.iter().map(|page| (page.page, page.headers.as_slice())).collect();
         let length = length(&headers)?;
         pages.chunks(length).try_for_each(check_rows)?;
@@ -150,19 +150,19 @@ impl<'a> Cycles<'a> {
     }
 
     /// The headers of one cycle, with their places.
-    pub fn headers(&self) -> impl Iterator<Item = ((usize, usize), &'a str)> {
+    pub(crate) fn headers(&self) -> impl Iterator<Item = ((usize, usize), &'a str)> {
         self.pages[..self.length].iter().enumerate().flat_map(|(page, table)| {
             table.headers.iter().enumerate().map(move |(column, header)| ((page, column), header.as_str()))
         })
     }
 
     /// All pages in printed order, each with its number in its cycle.
-    pub fn pages(&self) -> impl Iterator<Item = (usize, &'a PageTable)> {
+    pub(crate) fn pages(&self) -> impl Iterator<Item = (usize, &'a PageTable)> {
         self.pages.iter().enumerate().map(|(number, page)| (number % self.length, page))
     }
 
     /// All wide rows in printed order.
-    pub fn rows(&self) -> impl Iterator<Item = WideRow<'a>> {
+    pub(crate) fn rows(&self) -> impl Iterator<Item = WideRow<'a>> {
         self.pages
             .chunks(self.length)
             .flat_map(|pages| (0..pages[0].bands.len()).map(move |index| WideRow { pages, index }))

@@ -7,7 +7,7 @@ use crate::sync_type::header::normalise;
 ///
 /// # Errors
 /// `pages_disagree` where such a column says something else in a few rows: pages are out of place.
-pub fn find(cycles: &Cycles<'_>) -> Result<Vec<Place>, Refusal> {
+pub(crate) fn find(cycles: &Cycles<'_>) -> Result<Vec<Place>, Refusal> {
     let headers: Vec<(Place, String)> = cycles.headers().map(|(place, header)| (place, normalise(header))).collect();
     let header_at = |place: Place| headers.iter().find(|(at, _)| *at == place).map(|(_, header)| header.as_str());
     let mut frozen = Vec::new();

@@ -17,7 +17,7 @@ const TABLE_LINES: usize = 3;
 
 /// A page, as far as it alone can be told.
 #[derive(Debug)]
-pub enum Sheet {
+pub(crate) enum Sheet {
     /// A table.
     Table(Box<PageTable>),
     /// Texts that nothing parts; how many of their lines stand in several columns, and was everything
@@ -46,7 +46,7 @@ enum FirstRow {
 ///
 /// # Errors
 /// `no_table` where a page may hold rows, and it cannot be told of which columns.
-pub fn resolve(sheets: Vec<Sheet>, known: &Known) -> Result<Vec<PageTable>, Refusal> {
+pub(crate) fn resolve(sheets: Vec<Sheet>, known: &Known) -> Result<Vec<PageTable>, Refusal> {
     let mut templates: Vec<Template> = Vec::new();
     for sheet in &sheets {
         if let Sheet::Table(table) = sheet

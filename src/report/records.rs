@@ -35,7 +35,7 @@ const MOST_PAGES: f64 = 0.6;
 
 /// A row, with the lines of it that a printer put on the next page.
 #[derive(Debug, Clone, Copy)]
-pub struct Row<'a> {
+pub(crate) struct Row<'a> {
     pub wide: WideRow<'a>,
     /// The rest of it, at the top of the next page.
     pub rest: Option<WideRow<'a>>,
@@ -43,7 +43,7 @@ pub struct Row<'a> {
 
 impl<'a> Row<'a> {
     /// The text of a cell: page of the cycle, and column there.
-    pub fn cell(&self, place: (usize, usize)) -> Cow<'a, str> {
+    pub(crate) fn cell(&self, place: (usize, usize)) -> Cow<'a, str> {
         let text = self.wide.cell(place);
         match self.rest.map(|rest| rest.cell(place)).filter(|rest| !rest.is_empty()) {
             None => Cow::Borrowed(text),
@@ -61,7 +61,7 @@ impl<'a> Row<'a> {
 
 /// What a row is.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// A record, or garbage without a key.
     Record,
     /// The header, printed again.
@@ -82,7 +82,7 @@ pub enum Kind {
 impl Kind {
     /// What it is, for people; `None` for a record.
     #[must_use]
-    pub fn name(&self) -> Option<&'static str> {
+    pub(crate) fn name(&self) -> Option<&'static str> {
         match self {
             Self::Record => None,
             Self::Header => Some("the header, printed again"),
@@ -96,7 +96,7 @@ impl Kind {
 }
 
 /// What a report shows of its rows.
-pub struct Judge {
+pub(crate) struct Judge {
     /// The headers with their places.
     headers: Vec<((usize, usize), String)>,
     /// Where the key stands.
@@ -123,7 +123,7 @@ fn place(row: WideRow<'_>) -> (String, i64) {
 
 impl Judge {
     /// Looks at all rows.
-    pub fn new(
+    pub(crate) fn new(
         rows: &[WideRow<'_>],
         headers: &[((usize, usize), &str)],
         key: Option<(usize, usize)>,
@@ -152,7 +152,7 @@ impl Judge {
     }
 
     /// What a row is. `is_first` says whether it is the first one below a page's top.
-    pub fn judge(&self, row: WideRow<'_>, is_first: bool) -> Kind {
+    pub(crate) fn judge(&self, row: WideRow<'_>, is_first: bool) -> Kind {
         let count = filled(row);
         if count == 0 {
             return Kind::Record;
@@ -227,7 +227,7 @@ impl Judge {
 
     /// A text outside of the rows that looks like the key that a full row lacks, or is a header that no
     /// column has: something moved it there. `row` is one without a key.
-    pub fn moved(
+    pub(crate) fn moved(
         &self,
         tables: &[PageTable],
         row: Option<WideRow<'_>>,
@@ -240,7 +240,7 @@ impl Judge {
     }
 
     /// A line outside of the rows that looks like a row whose rule is missing: its texts.
-    pub fn lost_row(&self, table: &PageTable, page: usize) -> Option<String> {
+    pub(crate) fn lost_row(&self, table: &PageTable, page: usize) -> Option<String> {
         let key = self.key.filter(|(of, _)| *of == page).map(|(_, column)| column);
         let is_row = |stray: &&super::table::Stray| match stray.side {
             Side::Beside { header } => header,
@@ -272,7 +272,7 @@ fn says_nothing(row: WideRow<'_>) -> bool {
 }
 
 /// Rows with what a printer put of them on the next page.
-pub fn join_rests<'a>(rows: &[WideRow<'a>], kinds: Vec<Kind>, tables: &[PageTable]) -> Vec<(Row<'a>, Kind)> {
+pub(crate) fn join_rests<'a>(rows: &[WideRow<'a>], kinds: Vec<Kind>, tables: &[PageTable]) -> Vec<(Row<'a>, Kind)> {
     let bands = || tables.iter().flat_map(|table| &table.bands);
     let lowest = bands().map(|band| band.bottom).fold(f64::MAX, f64::min);
     let highest = bands().map(|band| band.top - band.bottom).fold(0.0, f64::max);
@@ -296,7 +296,7 @@ pub fn join_rests<'a>(rows: &[WideRow<'a>], kinds: Vec<Kind>, tables: &[PageTabl
 ///
 /// # Errors
 /// `totals_mismatch` where a record stands behind it.
-pub fn check_order(judged: &[(Row<'_>, Kind)]) -> Result<(), Refusal> {
+pub(crate) fn check_order(judged: &[(Row<'_>, Kind)]) -> Result<(), Refusal> {
     let is_labelled = |kind: &Kind| matches!(kind, Kind::Totals(claims) if claims.is_labelled);
     let Some(at) = judged.iter().position(|(_, kind)| is_labelled(kind)) else { return Ok(()) };
     let is_record = |(row, kind): &(Row<'_>, Kind)| {

@@ -11,7 +11,7 @@ const FEW: usize = 3;
 
 /// How a key looks beside the others of its report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Look {
+pub(crate) enum Look {
     /// As many of them do.
     Like,
     /// As hardly any does, where most look alike.
@@ -22,7 +22,7 @@ pub enum Look {
 
 /// The shapes of a report's keys, each with the number of keys that have it.
 #[derive(Debug, Default)]
-pub struct Shapes {
+pub(crate) struct Shapes {
     count: usize,
     known: HashMap<String, usize>,
     /// Keys of the commonest shape.
@@ -64,14 +64,14 @@ fn shape(key: &str) -> String {
 
 impl Shapes {
     /// Learns from keys; blank ones say nothing.
-    pub fn learn<'a>(keys: impl Iterator<Item = &'a str>) -> Self {
+    pub(crate) fn learn<'a>(keys: impl Iterator<Item = &'a str>) -> Self {
         let mut shapes = Self::default();
         keys.filter(|key| !key.is_empty()).for_each(|key| shapes.add(key));
         shapes
     }
 
     /// Learns from one more.
-    pub fn add(&mut self, key: &str) {
+    pub(crate) fn add(&mut self, key: &str) {
         self.count += 1;
         self.with_blanks += usize::from(key.contains(' '));
         let own = self.known.entry(shape(key)).or_default();
@@ -80,13 +80,13 @@ impl Shapes {
     }
 
     /// Have at least `few` texts been seen, and most of them one shape that holds digits?
-    pub fn are_codes(&self, few: usize) -> bool {
+    pub(crate) fn are_codes(&self, few: usize) -> bool {
         let most = self.known.iter().filter(|(shape, _)| shape.contains('9')).map(|(_, count)| *count).max();
         self.count >= few && most.unwrap_or(0) as f64 >= self.count as f64 * COMMON
     }
 
     /// How a key looks beside the others.
-    pub fn look_of(&self, key: &str) -> Look {
+    pub(crate) fn look_of(&self, key: &str) -> Look {
         let share = |count: usize| count as f64 / self.count.max(1) as f64;
         let own = self.known.get(&shape(key)).copied().unwrap_or(0);
         if own > 0 && share(own) >= RARE {
@@ -98,12 +98,12 @@ impl Shapes {
     }
 
     /// Do many keys share a shape?
-    pub fn has_common(&self) -> bool {
+    pub(crate) fn has_common(&self) -> bool {
         self.most as f64 >= self.count as f64 * RARE && self.count > 0
     }
 
     /// Does a text look as keys of this report do, for certain?
-    pub fn is_like(&self, text: &str) -> bool {
+    pub(crate) fn is_like(&self, text: &str) -> bool {
         self.look_of(text) == Look::Like
     }
 }

@@ -13,7 +13,7 @@ use super::{
 const LOOKED_AT: usize = 2_000;
 
 /// What a page's marks show.
-pub enum Marked {
+pub(crate) enum Marked {
     /// All of it.
     Sheet(Sheet),
     /// Its texts may be a table that only shows together with the other pages; has it known headers?
@@ -24,7 +24,7 @@ pub enum Marked {
 ///
 /// # Errors
 /// Where its table cannot be told for certain.
-pub fn by_marks(page: &Page, known: &Known) -> Result<Marked, Refusal> {
+pub(crate) fn by_marks(page: &Page, known: &Known) -> Result<Marked, Refusal> {
     if page.runs.is_empty() && page.verdict.is_clean() && page.fields.is_empty() {
         return Ok(Marked::Sheet(Sheet::Blank));
     }
@@ -39,7 +39,7 @@ pub fn by_marks(page: &Page, known: &Known) -> Result<Marked, Refusal> {
 }
 
 /// The pages, if each one shows by its marks what it holds; `None` where texts must tell.
-pub fn together(found: Vec<Marked>) -> Option<Vec<Sheet>> {
+pub(crate) fn together(found: Vec<Marked>) -> Option<Vec<Sheet>> {
     let is_marked = found.iter().any(|found| matches!(found, Marked::Sheet(Sheet::Table(_))));
     let sheet = |found| match found {
         Marked::Sheet(sheet) => Some(sheet),
@@ -52,7 +52,7 @@ pub fn together(found: Vec<Marked>) -> Option<Vec<Sheet>> {
 ///
 /// # Errors
 /// `no_table` where they do not.
-pub fn by_texts(document: &Document<'_>, known: &Known) -> Result<Vec<Sheet>, Refusal> {
+pub(crate) fn by_texts(document: &Document<'_>, known: &Known) -> Result<Vec<Sheet>, Refusal> {
     let pages = (0..document.page_count())
         .into_par_iter()
         .map(|page| table::loosely(document.page(page, Pieces::Words)?))

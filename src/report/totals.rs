@@ -34,13 +34,13 @@ const WORDS: [&str; 22] = [
 ];
 
 /// The words that begin totals rows where a type names none.
-pub fn default_words() -> Vec<String> {
+pub(crate) fn default_words() -> Vec<String> {
     WORDS.map(str::to_owned).to_vec()
 }
 
 /// What a totals row claims.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Claims {
+pub(crate) struct Claims {
     /// Rows of the report.
     pub count: Option<u64>,
     /// Number of the cell in the wide row, and the sum of its column.
@@ -63,7 +63,7 @@ fn whole(text: &str) -> Option<u64> {
 }
 
 /// The claims of a row of `Count=` and `Sum=`; `None` if it holds none.
-pub fn labelled(row: WideRow<'_>) -> Option<Claims> {
+pub(crate) fn labelled(row: WideRow<'_>) -> Option<Claims> {
     if !row.cells().any(|cell| cell.contains('=')) {
         return None;
     }
@@ -99,7 +99,7 @@ pub fn labelled(row: WideRow<'_>) -> Option<Claims> {
 
 /// The claims of a row whose first text begins with a totals word, in small letters: a whole number behind it counts the
 /// rows, and amounts in other cells are sums of their columns.
-pub fn worded(row: WideRow<'_>, words: &[String]) -> Option<Claims> {
+pub(crate) fn worded(row: WideRow<'_>, words: &[String]) -> Option<Claims> {
     let mut cells = row.cells().enumerate().filter(|(_, text)| !text.is_empty());
     let (_, first) = cells.next()?;
     let ends = |c: char| c.is_whitespace() || matches!(c, ':' | '=' | '(' | BREAK);
@@ -125,7 +125,7 @@ fn count_in(label: &str) -> Option<u64> {
 /// What was added up while reading: rows, and a sum a cell of the wide row, with its header; `None` once a
 /// cell of it could not be read.
 #[derive(Debug, Clone, Default)]
-pub struct Sums {
+pub(crate) struct Sums {
     pub rows: u64,
     /// Of the rows, those without any text.
     pub blank: u64,
@@ -153,7 +153,7 @@ impl Sums {
 ///
 /// # Errors
 /// `totals_mismatch` with both numbers, or what cannot be read.
-pub fn check(claims: &Claims, all: &Sums, since: &Sums) -> Result<(), Refusal> {
+pub(crate) fn check(claims: &Claims, all: &Sums, since: &Sums) -> Result<(), Refusal> {
     let mismatch = |text: String| Err(Refusal::new(RefusalCode::TotalsMismatch, text));
     if let Some(text) = &claims.unreadable {
         return mismatch(format!("the totals row holds {text}"));

@@ -23,7 +23,7 @@ const MOST_UNCERTAIN: f64 = 1.0;
 const FEW_UNREADABLE: usize = 3;
 
 /// A row with its values typed, on its own.
-pub struct TypedRow {
+pub(crate) struct TypedRow {
     record: Record,
     /// The first column that does not fit, and what was expected.
     misfit: Option<(usize, String)>,
@@ -38,7 +38,7 @@ pub struct TypedRow {
 }
 
 /// Puts typed rows where they belong.
-pub struct RowReader<'a> {
+pub(crate) struct RowReader<'a> {
     spec: &'a SyncTypeSpec,
     columns: &'a Columns,
     /// For each cell of the wide row that is added up: its number, its column and its field.
@@ -52,7 +52,7 @@ pub struct RowReader<'a> {
 }
 
 impl<'a> RowReader<'a> {
-    pub fn new(spec: &'a SyncTypeSpec, columns: &'a Columns, places: &[Place]) -> Self {
+    pub(crate) fn new(spec: &'a SyncTypeSpec, columns: &'a Columns, places: &[Place]) -> Self {
         let is_number = |value_type| {
             matches!(value_type, ValueType::Int | ValueType::Money | ValueType::Number | ValueType::Percent)
         };
@@ -81,7 +81,7 @@ impl<'a> RowReader<'a> {
     }
 
     /// Types a row's cells; knows nothing of other rows.
-    pub fn type_row(&self, row: &Row<'_>) -> TypedRow {
+    pub(crate) fn type_row(&self, row: &Row<'_>) -> TypedRow {
         let spec = self.spec;
         let mut typed = TypedRow {
             record: Record { values: Vec::with_capacity(spec.fields.len()) },
@@ -129,7 +129,7 @@ impl<'a> RowReader<'a> {
     ///
     /// # Errors
     /// `unreadable_text` and `uncertain_breaks` where its key is not known for certain.
-    pub fn take(&mut self, row: &Row<'_>, typed: TypedRow) -> Result<(), Refusal> {
+    pub(crate) fn take(&mut self, row: &Row<'_>, typed: TypedRow) -> Result<(), Refusal> {
         let spec = self.spec;
         self.count(&typed);
         let key_column = spec.fields[spec.key].column;
@@ -187,7 +187,7 @@ impl<'a> RowReader<'a> {
     }
 
     /// A row that may be none: nothing of it is stored.
-    pub fn take_odd(&mut self, row: &Row<'_>) {
+    pub(crate) fn take_odd(&mut self, row: &Row<'_>) {
         let key_column = self.spec.fields[self.spec.key].column;
         self.all.rows += 1;
         self.since.rows += 1;
@@ -200,7 +200,7 @@ impl<'a> RowReader<'a> {
     }
 
     /// Lines at the top of a page that belong to the row before, which may have been whole.
-    pub fn take_rest(&mut self, row: &Row<'_>) {
+    pub(crate) fn take_rest(&mut self, row: &Row<'_>) {
         let key_column = self.spec.fields[self.spec.key].column;
         self.all.rows += 1;
         self.since.rows += 1;
@@ -212,7 +212,7 @@ impl<'a> RowReader<'a> {
     ///
     /// # Errors
     /// `totals_mismatch`
-    pub fn check_totals(&mut self, claims: &Claims) -> Result<(), Refusal> {
+    pub(crate) fn check_totals(&mut self, claims: &Claims) -> Result<(), Refusal> {
         totals::check(claims, &self.all, &self.since)?;
         (self.since.rows, self.since.blank) = (0, 0);
         for sum in self.since.cells.iter_mut().flatten() {
@@ -225,7 +225,7 @@ impl<'a> RowReader<'a> {
     ///
     /// # Errors
     /// `unreadable_text` and `uncertain_breaks` where they are too many.
-    pub fn finish(self) -> Result<Report, Refusal> {
+    pub(crate) fn finish(self) -> Result<Report, Refusal> {
         let report = self.report;
         let rows = report.rows().max(1) as f64;
         let guards = self.spec.guards.unwrap_or_default();

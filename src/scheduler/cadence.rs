@@ -7,7 +7,7 @@ use crate::domain::Timestamp;
 /// The slot after `slot`: whole intervals later, the first one after `now`. Slots that were missed
 /// collapse into one, and the type keeps its phase, so that no two types come to tick together.
 #[must_use]
-pub fn next_slot(slot: Timestamp, interval: Duration, now: Timestamp) -> Timestamp {
+pub(crate) fn next_slot(slot: Timestamp, interval: Duration, now: Timestamp) -> Timestamp {
     let step = interval.as_millis().max(1);
     let behind = (now - slot).to_std().unwrap_or_default().as_millis();
     let steps = behind / step + 1;
@@ -17,7 +17,7 @@ pub fn next_slot(slot: Timestamp, interval: Duration, now: Timestamp) -> Timesta
 /// The next run when an interval is changed: one new interval after the last tick, but not in the
 /// past. A type that has never ticked keeps the run it waits for, if that comes sooner.
 #[must_use]
-pub fn after_change(
+pub(crate) fn after_change(
     last_tick: Option<Timestamp>,
     planned: Option<Timestamp>,
     interval: Duration,

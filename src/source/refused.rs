@@ -17,7 +17,7 @@ pub(super) struct Refused(Mutex<HashMap<AgentId, ([u8; 32], Instant)>>);
 
 impl Refused {
     /// Refuses credentials of `agent` that were refused within the last ten minutes, and have not changed since.
-    pub fn check(&self, agent: &AgentId, credential: &Credential) -> Result<(), SourceError> {
+    pub(crate) fn check(&self, agent: &AgentId, credential: &Credential) -> Result<(), SourceError> {
         let refused = self.0.lock();
         match refused.get(agent) {
             Some((digest, at)) if *digest == credential.digest() && at.elapsed() < REST => {
@@ -29,7 +29,7 @@ impl Refused {
     }
 
     /// Remembers that they were refused just now.
-    pub fn note(&self, agent: &AgentId, credential: &Credential) {
+    pub(crate) fn note(&self, agent: &AgentId, credential: &Credential) {
         let one = (credential.digest(), Instant::now());
         self.0.lock().insert(agent.clone(), one);
     }

@@ -40,7 +40,7 @@ impl Default for Policy {
 
 /// What happened to an actor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ChildEvent {
+pub(crate) enum ChildEvent {
     /// It ended, whatever the cause.
     Ended,
     /// The pause before its restart is over.
@@ -53,7 +53,7 @@ pub enum ChildEvent {
 
 /// What is to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Decision {
+pub(crate) enum Decision {
     /// Nothing.
     Nothing,
     /// Wait so long.
@@ -104,7 +104,7 @@ enum State {
 
 /// One actor, as its supervisor knows it.
 #[derive(Debug)]
-pub struct ChildState {
+pub(crate) struct ChildState {
     state: State,
     recent: VecDeque<Instant>,
     restarts: u64,
@@ -116,24 +116,24 @@ pub struct ChildState {
 impl ChildState {
     /// One that has just been started.
     #[must_use]
-    pub fn up(now: Instant) -> Self {
+    pub(crate) fn up(now: Instant) -> Self {
         Self { state: State::Up, recent: VecDeque::new(), restarts: 0, ticked: now, stood: Duration::ZERO }
     }
 
     /// Does it live?
     #[must_use]
-    pub fn is_up(&self) -> bool {
+    pub(crate) fn is_up(&self) -> bool {
         self.state == State::Up
     }
 
     /// How often it was started anew.
     #[must_use]
-    pub fn restarts(&self) -> u64 {
+    pub(crate) fn restarts(&self) -> u64 {
         self.restarts
     }
 
     /// What is to be done.
-    pub fn on(&mut self, event: ChildEvent, policy: &Policy, now: Instant) -> Decision {
+    pub(crate) fn on(&mut self, event: ChildEvent, policy: &Policy, now: Instant) -> Decision {
         if self.state == State::GivenUp {
             // it was said
             return Decision::Nothing;

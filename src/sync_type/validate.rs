@@ -9,7 +9,7 @@ use super::{
 use crate::domain::clock::INTERVAL_MINUTES;
 
 /// Columns that every record table has besides its fields.
-pub const RESERVED: [&str; 11] = [
+pub(crate) const RESERVED: [&str; 11] = [
     "agent_id",
     "change_hash",
     "content_hash",

@@ -20,7 +20,7 @@ const AGENTS: usize = 50;
 const LINES: usize = 12;
 
 /// Everything on the overview.
-pub struct Overview {
+pub(crate) struct Overview {
     now: Timestamp,
     agents: Vec<AgentId>,
     more_agents: usize,
@@ -53,7 +53,7 @@ impl Overview {
     ///
     /// # Errors
     /// [`Problem`] if the database or an actor cannot be asked.
-    pub async fn look(api: &Api) -> Result<Self, Problem> {
+    pub(crate) async fn look(api: &Api) -> Result<Self, Problem> {
         let store = &api.context.store;
         let active = store.agents().await?.into_iter().filter(|agent| agent.active);
         let mut agents: Vec<AgentId> = active.map(|agent| agent.id).collect();
@@ -110,7 +110,7 @@ impl Overview {
 
     /// The page, for this visitor.
     #[must_use]
-    pub fn render(&self, visitor: &Visitor) -> Markup {
+    pub(crate) fn render(&self, visitor: &Visitor) -> Markup {
         let running = self.types.iter().flat_map(|row| &row.cells).filter(|cell| cell.running.is_some()).count();
         let button = |what: &str, text: &str, run: Option<RunId>| {
             html! {
@@ -337,7 +337,7 @@ fn page(title: &str, refresh: bool, body: &Markup) -> Markup {
 }
 
 /// Asks for a token.
-pub fn login(said: Option<&str>) -> Markup {
+pub(crate) fn login(said: Option<&str>) -> Markup {
     let body = html! {
         main.login {
             h1 { "lockstep" }
@@ -353,7 +353,7 @@ pub fn login(said: Option<&str>) -> Markup {
 }
 
 /// Says what was wrong.
-pub fn problem(text: &str) -> Markup {
+pub(crate) fn problem(text: &str) -> Markup {
     page(
         "lockstep: not done",
         false,

@@ -31,7 +31,7 @@ fn combining(accent: char) -> Option<char> {
 }
 
 /// Puts accents that overlap the next printed letter onto it.
-pub fn compose(page: &mut Page) {
+pub(crate) fn compose(page: &mut Page) {
     if !page.text.chars().any(|character| combining(character).is_some()) {
         return;
     }

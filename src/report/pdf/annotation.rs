@@ -8,7 +8,7 @@ use super::{file::File, matrix::Matrix, page::Rect};
 const UNSEEN: i64 = 2 | 32;
 
 /// Where annotations show text that is not part of the page's content.
-pub fn shown(file: &File<'_>, page: &Dictionary, base: Matrix) -> Vec<Rect> {
+pub(crate) fn shown(file: &File<'_>, page: &Dictionary, base: Matrix) -> Vec<Rect> {
     let list = file.objects.array(page, b"Annots").into_iter().flatten();
     list.filter_map(|annotation| area(file, file.objects.dict(annotation)?, base)).collect()
 }

@@ -11,7 +11,7 @@ const MAX_UNITS: usize = 64;
 
 /// A parsed CMap; giant ranges cost one entry.
 #[derive(Debug, Clone, Default)]
-pub struct CMap {
+pub(crate) struct CMap {
     /// Sorted by `low`: codes `low..=high` stand for `text` with its last unit advanced.
     texts: Vec<Span<Vec<u16>>>,
     /// Sorted by `low`: codes `low..=high` are the CIDs from `to` on.
@@ -37,7 +37,7 @@ fn find<T>(spans: &[Span<T>], code: u32) -> Option<&Span<T>> {
 impl CMap {
     /// Reads the sections and ignores the PostScript around them.
     #[must_use]
-    pub fn parse(bytes: &[u8]) -> Self {
+    pub(crate) fn parse(bytes: &[u8]) -> Self {
         let mut lexer = Lexer::new(bytes);
         let mut map = Self::default();
         let mut operands: Vec<Token<'_>> = Vec::new();
@@ -90,7 +90,7 @@ impl CMap {
 
     /// The text of `code`.
     #[must_use]
-    pub fn text(&self, code: u32) -> Option<String> {
+    pub(crate) fn text(&self, code: u32) -> Option<String> {
         let span = find(&self.texts, code)?;
         let mut units = span.to.clone();
         if let Some(last) = units.last_mut() {
@@ -101,14 +101,14 @@ impl CMap {
 
     /// The CID of `code`.
     #[must_use]
-    pub fn cid(&self, code: u32) -> Option<u32> {
+    pub(crate) fn cid(&self, code: u32) -> Option<u32> {
         let span = find(&self.cids, code)?;
         Some(span.to.saturating_add(code - span.low))
     }
 
     /// The highest code of two bytes at most that has a text or CID.
     #[must_use]
-    pub fn last_code(&self) -> u32 {
+    pub(crate) fn last_code(&self) -> u32 {
         let texts = self.texts.iter().map(|span| span.high);
         texts.chain(self.cids.iter().map(|span| span.high)).max().unwrap_or(0).min(0xffff)
     }

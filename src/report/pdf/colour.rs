@@ -3,18 +3,18 @@
 use super::{lexer::Token, operands::numbers};
 
 /// Red, green and blue from 0 to 1; `None` where only a viewer knows it: patterns, spot colours.
-pub type Colour = Option<[f64; 3]>;
+pub(crate) type Colour = Option<[f64; 3]>;
 
 /// Paper, and black ink.
-pub const WHITE: Colour = Some([1.0; 3]);
-pub const BLACK: Colour = Some([0.0; 3]);
+pub(crate) const WHITE: Colour = Some([1.0; 3]);
+pub(crate) const BLACK: Colour = Some([0.0; 3]);
 
 /// Colours that differ by less in each component are the same to an eye.
 const SAME: f64 = 0.02;
 
 /// How the operands of `sc` and `scn` are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Space {
+pub(crate) enum Space {
     Gray,
     Rgb,
     Cmyk,
@@ -22,12 +22,12 @@ pub enum Space {
 }
 
 /// Does text of one colour vanish on a background of the other?
-pub fn is_same(one: Colour, other: Colour) -> bool {
+pub(crate) fn is_same(one: Colour, other: Colour) -> bool {
     one.zip(other).is_some_and(|(one, other)| one.iter().zip(&other).all(|(a, b)| (a - b).abs() < SAME))
 }
 
 /// The colour that these operands name.
-pub fn of(space: Space, operands: &[Token<'_>]) -> Colour {
+pub(crate) fn of(space: Space, operands: &[Token<'_>]) -> Colour {
     let one = |value: f64| value.clamp(0.0, 1.0);
     match space {
         Space::Gray => numbers(operands).map(|[gray]| [one(gray); 3]),

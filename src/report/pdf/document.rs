@@ -24,7 +24,7 @@ const LETTER: Rect = Rect { x0: 0.0, y0: 0.0, x1: 612.0, y1: 792.0 };
 const PAGE_KEYS: [&[u8]; 8] = [b"Thumb", b"Metadata", b"Annots", b"B", b"Resources", b"PieceInfo", b"AF", b"Parent"];
 
 /// An opened file.
-pub struct Document<'b> {
+pub(crate) struct Document<'b> {
     file: File<'b>,
     pages: Vec<ObjectId>,
 }
@@ -34,7 +34,7 @@ impl<'b> Document<'b> {
     ///
     /// # Errors
     /// As [`open::load`]; `damaged` where pages are missing or listed twice. `budget` where it is too large.
-    pub fn open(bytes: &[u8], budget: &'b Budget) -> Result<Self, Refusal> {
+    pub(crate) fn open(bytes: &[u8], budget: &'b Budget) -> Result<Self, Refusal> {
         let file = open::load(bytes, budget)?;
         let pages: Vec<_> = file.page_iter().collect();
         budget.check_pages(pages.len())?;
@@ -80,7 +80,7 @@ impl<'b> Document<'b> {
 
     /// Is there a stream of no known kind, with texts, that nothing refers to? It may be what a page should print.
     #[must_use]
-    pub fn has_content_left_over(&self) -> bool {
+    pub(crate) fn has_content_left_over(&self) -> bool {
         let mut referred = HashSet::new();
         let mut open: Vec<&Object> = self.objects().file.objects.values().collect();
         while let Some(object) = open.pop() {
@@ -108,7 +108,7 @@ impl<'b> Document<'b> {
 
     /// How many pages there are.
     #[must_use]
-    pub fn page_count(&self) -> usize {
+    pub(crate) fn page_count(&self) -> usize {
         self.pages.len()
     }
 
@@ -118,7 +118,7 @@ impl<'b> Document<'b> {
     /// # Errors
     /// `damaged` where a content stream is missing or cannot be decoded to its end, `budget` where
     /// that costs too much.
-    pub fn page(&self, index: usize, pieces: Pieces) -> Result<Page, Refusal> {
+    pub(crate) fn page(&self, index: usize, pieces: Pieces) -> Result<Page, Refusal> {
         let number = index + 1;
         let id = self.pages[index];
         let dict =

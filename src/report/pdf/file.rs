@@ -11,7 +11,7 @@ use super::{font::Font, layers::Layers, objects::Objects};
 const GLYPH_COST: u64 = 12;
 
 /// An opened file.
-pub struct File<'b> {
+pub(crate) struct File<'b> {
     pub objects: Objects<'b>,
     fonts: Mutex<HashMap<ObjectId, Arc<Font>>>,
     layers: Layers,
@@ -19,18 +19,18 @@ pub struct File<'b> {
 
 impl<'b> File<'b> {
     /// Reads which layers are on; fonts are read when a page needs them.
-    pub fn new(objects: Objects<'b>) -> Self {
+    pub(crate) fn new(objects: Objects<'b>) -> Self {
         let layers = objects.file.catalog().ok().and_then(|catalog| Layers::of(&objects, catalog));
         Self { layers: layers.unwrap_or_default(), objects, fonts: Mutex::default() }
     }
 
     /// Is what belongs to this layer hidden?
-    pub fn is_off(&self, layer: &Object) -> bool {
+    pub(crate) fn is_off(&self, layer: &Object) -> bool {
         self.layers.is_off(&self.objects, layer)
     }
 
     /// The font that `object` is or refers to, read once per document.
-    pub fn font_of(&self, object: &Object) -> Option<Arc<Font>> {
+    pub(crate) fn font_of(&self, object: &Object) -> Option<Arc<Font>> {
         let load = || {
             let font = Font::load(&self.objects, self.objects.dict(object)?);
             self.objects.budget.check_time().ok()?;

@@ -39,7 +39,7 @@ pub(super) struct State {
 
 /// How finely shown strings are cut into runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pieces {
+pub(crate) enum Pieces {
     /// As printed.
     Whole,
     /// Word by word, wherever a string jumps.

@@ -6,7 +6,7 @@ impl Lexer<'_> {
     /// Passes over an inline image: as many bytes as its samples take, where it says so; else everything
     /// up to an `EI` that stands alone, or behind which operators follow. False if there is none: then the
     /// rest of the content is passed over.
-    pub fn skip_inline_image(&mut self) -> bool {
+    pub(crate) fn skip_inline_image(&mut self) -> bool {
         let samples = self.inline_samples();
         let is_end = |at: usize| self.bytes.get(at..at + 2) == Some(b"EI") && self.ends_token(at + 2);
         let by_size = samples.map(|length| self.at + 1 + length).into_iter();

@@ -27,7 +27,7 @@ const TOKENS_A_LOOK: u64 = 4_096;
 ///
 /// # Errors
 /// [`Exceeded`]: the budget is spent.
-pub fn interpret(
+pub(crate) fn interpret(
     file: &File<'_>,
     content: &[u8],
     resources: &Dictionary,

@@ -13,11 +13,11 @@ const DEPTH: usize = 16;
 
 /// The layers of a file: is each one on?
 #[derive(Debug, Default)]
-pub struct Layers(HashMap<ObjectId, bool>);
+pub(crate) struct Layers(HashMap<ObjectId, bool>);
 
 impl Layers {
     /// Reads the default configuration.
-    pub fn of(objects: &Objects<'_>, catalog: &Dictionary) -> Option<Self> {
+    pub(crate) fn of(objects: &Objects<'_>, catalog: &Dictionary) -> Option<Self> {
         let layers = objects.dict(catalog.get(b"OCProperties").ok()?)?;
         let default = objects.dict(layers.get(b"D").ok()?)?;
         let listed = |of: &Dictionary, key: &[u8]| -> Vec<ObjectId> {
@@ -46,7 +46,7 @@ impl Layers {
     }
 
     /// Is what belongs to this layer or membership hidden?
-    pub fn is_off(&self, objects: &Objects<'_>, object: &Object) -> bool {
+    pub(crate) fn is_off(&self, objects: &Objects<'_>, object: &Object) -> bool {
         if self.0.is_empty() {
             return false;
         }

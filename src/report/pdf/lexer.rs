@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 /// One token.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Token<'a> {
+pub(crate) enum Token<'a> {
     /// An integer or real.
     Number(f64),
     /// `/Name`, without the slash, escapes not resolved.
@@ -28,7 +28,7 @@ pub enum Token<'a> {
 
 /// Reads tokens one after the other.
 #[derive(Debug)]
-pub struct Lexer<'a> {
+pub(crate) struct Lexer<'a> {
     pub(super) bytes: &'a [u8],
     pub(super) at: usize,
     /// Tokens that made no sense and were passed over.
@@ -102,12 +102,12 @@ fn is_regular(byte: u8) -> bool {
 impl<'a> Lexer<'a> {
     /// Starts at the first byte.
     #[must_use]
-    pub fn new(bytes: &'a [u8]) -> Self {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, at: 0, skipped: 0, hexadecimals: [0; 2] }
     }
 
     /// The next token, or `None` at the end.
-    pub fn next_token(&mut self) -> Option<Token<'a>> {
+    pub(crate) fn next_token(&mut self) -> Option<Token<'a>> {
         loop {
             self.skip_space();
             let byte = *self.bytes.get(self.at)?;
@@ -138,7 +138,7 @@ impl<'a> Lexer<'a> {
     /// Did some hexadecimal strings have an odd number of digits, and others not? A printer writes them
     /// one way.
     #[must_use]
-    pub fn has_mixed_hexadecimals(&self) -> bool {
+    pub(crate) fn has_mixed_hexadecimals(&self) -> bool {
         self.hexadecimals.iter().all(|count| *count > 0)
     }
 

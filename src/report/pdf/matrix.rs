@@ -2,21 +2,21 @@
 
 /// `[a b c d e f]` of the PDF imaging model: `x' = ax + cy + e`, `y' = bx + dy + f`.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Matrix(pub [f64; 6]);
+pub(crate) struct Matrix(pub [f64; 6]);
 
 impl Matrix {
     /// Leaves points where they are.
-    pub const IDENTITY: Matrix = Matrix([1.0, 0.0, 0.0, 1.0, 0.0, 0.0]);
+    pub(crate) const IDENTITY: Matrix = Matrix([1.0, 0.0, 0.0, 1.0, 0.0, 0.0]);
 
     /// Moves by `(x, y)`.
     #[must_use]
-    pub fn translation(x: f64, y: f64) -> Self {
+    pub(crate) fn translation(x: f64, y: f64) -> Self {
         Self([1.0, 0.0, 0.0, 1.0, x, y])
     }
 
     /// First `self`, then `outer`.
     #[must_use]
-    pub fn then(self, outer: Matrix) -> Self {
+    pub(crate) fn then(self, outer: Matrix) -> Self {
         let [a, b, c, d, e, f] = self.0;
         let [oa, ob, oc, od, oe, of] = outer.0;
         Self([
@@ -31,14 +31,14 @@ impl Matrix {
 
     /// Where a point comes to lie.
     #[must_use]
-    pub fn apply(self, x: f64, y: f64) -> (f64, f64) {
+    pub(crate) fn apply(self, x: f64, y: f64) -> (f64, f64) {
         let [a, b, c, d, e, f] = self.0;
         (a * x + c * y + e, b * x + d * y + f)
     }
 
     /// How long an upright unit becomes.
     #[must_use]
-    pub fn vertical_scale(self) -> f64 {
+    pub(crate) fn vertical_scale(self) -> f64 {
         self.0[2].hypot(self.0[3])
     }
 }

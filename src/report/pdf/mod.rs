@@ -28,7 +28,8 @@ mod stream;
 mod text;
 
 #[cfg(feature = "testing")]
-pub use cmap::CMap;
-pub use document::Document;
-pub use graphics::Pieces;
-pub use page::{Page, Rect, Rule, TextRun, Verdict};
+pub(crate) use cmap::CMap;
+pub(crate) use document::Document;
+pub(crate) use graphics::Pieces;
+pub use page::Verdict;
+pub(crate) use page::{Page, Rect, Rule, TextRun};

@@ -8,7 +8,7 @@ use super::stream;
 use crate::report::budget::Budget;
 
 /// The objects of an opened file.
-pub struct Objects<'b> {
+pub(crate) struct Objects<'b> {
     pub file: lopdf::Document,
     /// What reading it may still cost.
     pub budget: &'b Budget,
@@ -16,12 +16,12 @@ pub struct Objects<'b> {
 
 impl Objects<'_> {
     /// Follows references.
-    pub fn resolve<'a>(&'a self, object: &'a Object) -> &'a Object {
+    pub(crate) fn resolve<'a>(&'a self, object: &'a Object) -> &'a Object {
         self.file.dereference(object).map_or(&Object::Null, |(_, object)| object)
     }
 
     /// A dictionary, or a stream's.
-    pub fn dict<'a>(&'a self, object: &'a Object) -> Option<&'a Dictionary> {
+    pub(crate) fn dict<'a>(&'a self, object: &'a Object) -> Option<&'a Dictionary> {
         match self.resolve(object) {
             Object::Dictionary(dict) => Some(dict),
             Object::Stream(stream) => Some(&stream.dict),
@@ -30,12 +30,12 @@ impl Objects<'_> {
     }
 
     /// An array under `key`.
-    pub fn array<'a>(&'a self, dict: &'a Dictionary, key: &[u8]) -> Option<&'a Vec<Object>> {
+    pub(crate) fn array<'a>(&'a self, dict: &'a Dictionary, key: &[u8]) -> Option<&'a Vec<Object>> {
         self.resolve(dict.get(key).ok()?).as_array().ok()
     }
 
     /// A number.
-    pub fn number(&self, object: &Object) -> Option<f64> {
+    pub(crate) fn number(&self, object: &Object) -> Option<f64> {
         match self.resolve(object) {
             Object::Integer(number) => Some(*number as f64),
             Object::Real(number) => Some(f64::from(*number)),
@@ -44,12 +44,17 @@ impl Objects<'_> {
     }
 
     /// A named entry of a resource category.
-    pub fn resource<'a>(&'a self, resources: &'a Dictionary, category: &[u8], name: &[u8]) -> Option<&'a Object> {
+    pub(crate) fn resource<'a>(
+        &'a self,
+        resources: &'a Dictionary,
+        category: &[u8],
+        name: &[u8],
+    ) -> Option<&'a Object> {
         self.dict(resources.get(category).ok()?)?.get(&plain_name(name)).ok()
     }
 
     /// A stream's decoded bytes; `None` if it is none, or broken.
-    pub fn stream_bytes(&self, object: &Object) -> Option<Vec<u8>> {
+    pub(crate) fn stream_bytes(&self, object: &Object) -> Option<Vec<u8>> {
         let stream = self.resolve(object).as_stream().ok()?;
         let mut bytes = Vec::new();
         stream::decode(stream, self.budget, &mut bytes).ok().map(|()| bytes)

@@ -13,7 +13,7 @@ const DEPTH: usize = 32;
 const JUNK: usize = 1 << 20;
 
 /// A refusal of a file that is broken.
-pub fn damaged(text: impl Into<String>) -> Refusal {
+pub(crate) fn damaged(text: impl Into<String>) -> Refusal {
     Refusal::new(RefusalCode::Damaged, text)
 }
 
@@ -26,7 +26,7 @@ fn needs_password() -> Refusal {
 /// # Errors
 /// `needs_password`; `damaged` for two files in one, and where the table of contents had to be rebuilt
 /// and an object that a page needs is not there exactly once.
-pub fn load(bytes: &[u8], budget: &Budget) -> Result<Document, Refusal> {
+pub(crate) fn load(bytes: &[u8], budget: &Budget) -> Result<Document, Refusal> {
     let bytes = trimmed(bytes)?;
     let file = open(bytes, false, budget)?;
     let is_rebuilt = matches!(file.xref_recovery, Some(XrefRecovery::Reconstructed));

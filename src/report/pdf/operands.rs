@@ -4,7 +4,7 @@ use super::lexer::Token;
 
 /// Is this operator not the one that was written, or are its operands not those? Where nothing but a
 /// damaged byte explains what stands there, a text may be lost that was to be shown.
-pub fn is_damaged(operator: &[u8], operands: &[Token<'_>], is_known: bool) -> bool {
+pub(crate) fn is_damaged(operator: &[u8], operands: &[Token<'_>], is_known: bool) -> bool {
     let expected = match operator {
         b"BT" | b"ET" | b"T*" => 0,
         b"Tc" | b"Tw" | b"Tz" | b"TL" | b"Ts" | b"Tr" | b"Tj" | b"'" => 1,
@@ -22,12 +22,12 @@ pub fn is_damaged(operator: &[u8], operands: &[Token<'_>], is_known: bool) -> bo
 }
 
 /// Is one of them a string?
-pub fn has_text(operands: &[Token<'_>]) -> bool {
+pub(crate) fn has_text(operands: &[Token<'_>]) -> bool {
     operands.iter().any(|operand| matches!(operand, Token::Text(_)))
 }
 
 /// The last `N` operands, if they are numbers.
-pub fn numbers<const N: usize>(operands: &[Token<'_>]) -> Option<[f64; N]> {
+pub(crate) fn numbers<const N: usize>(operands: &[Token<'_>]) -> Option<[f64; N]> {
     let tail = operands.get(operands.len().checked_sub(N)?..)?;
     let mut found = [0.0; N];
     for (slot, token) in found.iter_mut().zip(tail) {

@@ -16,7 +16,7 @@ const BEHIND: f64 = 0.4;
 const RAISED: f64 = 0.7;
 
 /// Drops texts that were printed on themselves, whatever their pieces, and puts raised ones onto their line.
-pub fn merge(page: &mut Page) {
+pub(crate) fn merge(page: &mut Page) {
     let mut order: Vec<Ink> = (0..)
         .zip(&page.runs)
         .map(|(number, run)| Ink { number, x0: run.x0, x1: run.x1, y: run.y, size: run.size })

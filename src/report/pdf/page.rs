@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// A gap this wide (share of the size) parts words: no kerning is as wide.
-pub const WORD_GAP: f64 = 0.18;
+pub(crate) const WORD_GAP: f64 = 0.18;
 
 /// An upright rectangle in points; `y` grows upwards.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]

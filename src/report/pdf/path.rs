@@ -26,7 +26,7 @@ const UPRIGHT: f64 = 0.5;
 
 /// How a path is painted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Paint {
+pub(crate) struct Paint {
     /// Its outline is drawn.
     pub strokes: bool,
     /// Its inside is.
@@ -35,7 +35,7 @@ pub struct Paint {
 
 /// The path under construction, in page space.
 #[derive(Debug, Default)]
-pub struct Path {
+pub(crate) struct Path {
     boxes: Vec<Rect>,
     segments: Vec<((f64, f64), (f64, f64))>,
     subpath: Vec<(f64, f64)>,
@@ -47,24 +47,24 @@ pub struct Path {
 
 impl Path {
     /// `m`: begins a subpath.
-    pub fn move_to(&mut self, point: (f64, f64)) {
+    pub(crate) fn move_to(&mut self, point: (f64, f64)) {
         self.end_subpath(false);
         self.subpath.push(point);
     }
 
     /// `l`, and the end of a curve: curves bound nothing that a table needs.
-    pub fn line_to(&mut self, point: (f64, f64)) {
+    pub(crate) fn line_to(&mut self, point: (f64, f64)) {
         self.subpath.push(point);
     }
 
     /// `re`: a rectangle of its own.
-    pub fn rectangle(&mut self, matrix: Matrix, [x, y, width, height]: [f64; 4]) {
+    pub(crate) fn rectangle(&mut self, matrix: Matrix, [x, y, width, height]: [f64; 4]) {
         self.end_subpath(false);
         self.boxes.push(Rect::around(matrix.apply(x, y), matrix.apply(x + width, y + height)));
     }
 
     /// Files the subpath away: as a box if its corners are one's, else as segments.
-    pub fn end_subpath(&mut self, close: bool) {
+    pub(crate) fn end_subpath(&mut self, close: bool) {
         if self.subpath.len() < 2 {
             self.subpath.clear();
             return;
@@ -87,7 +87,7 @@ impl Path {
     }
 
     /// Ends the path: paints it onto the page within `clip`, and answers the new clip if it clips.
-    pub fn paint(&mut self, paint: Paint, page: &mut Page, clip: Option<u32>) -> Option<u32> {
+    pub(crate) fn paint(&mut self, paint: Paint, page: &mut Page, clip: Option<u32>) -> Option<u32> {
         // a filled path is closed by filling it
         self.end_subpath(paint.fills || self.clips);
         let within = clip.map(|clip| page.clips[clip as usize]);

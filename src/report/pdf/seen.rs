@@ -16,7 +16,7 @@ const COVERED: f64 = 0.9;
 
 /// What is painted on a page so far, as far as it may hide texts.
 #[derive(Debug, Default)]
-pub struct Painted {
+pub(crate) struct Painted {
     fills: Vec<(Rect, Colour)>,
     /// The last run of each strip of the page, or [`NONE`].
     last: Vec<u32>,
@@ -45,7 +45,7 @@ fn strip(y: f64) -> usize {
 
 impl Painted {
     /// An area was filled; what is below it is not seen any more if it is opaque.
-    pub fn fill(&mut self, area: Rect, colour: Colour, is_opaque: bool, page: &mut Page) {
+    pub(crate) fn fill(&mut self, area: Rect, colour: Colour, is_opaque: bool, page: &mut Page) {
         self.fills.push((area, colour));
         if !is_opaque || self.last.is_empty() || self.fills.len() > MOST_FILLS {
             return;
@@ -65,7 +65,7 @@ impl Painted {
     }
 
     /// Does a text of this colour show where it stands?
-    pub fn shows(&self, run: &TextRun, colour: Colour) -> bool {
+    pub(crate) fn shows(&self, run: &TextRun, colour: Colour) -> bool {
         let (x, y) = middle(run);
         let holds = |area: &Rect| x >= area.x0 && x <= area.x1 && y >= area.y0 && y <= area.y1;
         // further back than any real page's background, nobody knows
@@ -77,7 +77,7 @@ impl Painted {
     }
 
     /// A text was printed, the next of its page.
-    pub fn print(&mut self, run: &TextRun) {
+    pub(crate) fn print(&mut self, run: &TextRun) {
         let (_, y) = middle(run);
         let strip = strip(y);
         if self.last.len() <= strip {

@@ -3,7 +3,7 @@
 use super::page::{Page, TextRun, WORD_GAP};
 
 /// Where no blank is printed, words are parted by gaps from this width on.
-pub const NARROW_GAP: f64 = 0.1;
+pub(crate) const NARROW_GAP: f64 = 0.1;
 /// Gaps of words that are set by one hand differ by less than this.
 const ALIKE: f64 = 0.02;
 /// Gaps beyond are of columns.
@@ -15,7 +15,7 @@ const LETTERS: f64 = 0.6;
 const FEW: usize = 3;
 
 /// For each font of a page: the gap from which on two texts are two words.
-pub fn gaps(page: &Page, fonts: usize) -> Vec<f64> {
+pub(crate) fn gaps(page: &Page, fonts: usize) -> Vec<f64> {
     let mut samples: Vec<Sample> = vec![Sample::default(); fonts];
     let mut last: Option<&TextRun> = None;
     for run in &page.runs {

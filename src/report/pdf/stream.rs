@@ -16,7 +16,7 @@ const MAX_FILTERS: usize = 4;
 
 /// Why a stream cannot be decoded.
 #[derive(Debug, thiserror::Error)]
-pub enum StreamError {
+pub(crate) enum StreamError {
     /// It costs too much.
     #[error(transparent)]
     Budget(#[from] Exceeded),
@@ -33,7 +33,7 @@ fn broken(text: impl Into<String>) -> StreamError {
 ///
 /// # Errors
 /// [`StreamError`]; `into` may then hold part of it.
-pub fn decode(stream: &Stream, budget: &Budget, into: &mut Vec<u8>) -> Result<(), StreamError> {
+pub(crate) fn decode(stream: &Stream, budget: &Budget, into: &mut Vec<u8>) -> Result<(), StreamError> {
     // lopdf knows a stream whose length is lost as an empty one
     let says_empty = stream.dict.get(b"Length").and_then(Object::as_i64).is_ok_and(|length| length == 0);
     if stream.content.is_empty() && !says_empty {

@@ -25,7 +25,7 @@ const DECIMALS: u32 = 2;
 
 /// What the child is to do; the report's bytes follow.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Head {
+pub(crate) struct Head {
     /// The report's type.
     pub sync_type: String,
     /// All types' files: name and text.
@@ -66,7 +66,7 @@ pub struct ExplainedPage {
 
 /// What the child sends.
 #[derive(Debug, Serialize, Deserialize)]
-pub enum Frame {
+pub(crate) enum Frame {
     /// Pages read, of how many.
     Progress(usize, usize),
     /// One page of an explanation.
@@ -79,7 +79,7 @@ pub enum Frame {
 
 /// A report with its values in a form that needs no text.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct WireReport {
+pub(crate) struct WireReport {
     records: Vec<Vec<WireValue>>,
     quarantined: Vec<Quarantined>,
     skipped: u64,
@@ -172,7 +172,7 @@ impl From<Report> for WireReport {
 
 impl WireReport {
     /// The report, if it can be one of type `spec`; a child that was taken over may send anything.
-    pub fn into_report(self, spec: &SyncTypeSpec) -> Option<Report> {
+    pub(crate) fn into_report(self, spec: &SyncTypeSpec) -> Option<Report> {
         let record = |values: Vec<WireValue>| {
             (values.len() == spec.fields.len()).then_some(())?;
             let typed = values.into_iter().zip(&spec.fields).map(|(value, field)| value.into_value(field.value_type));
@@ -223,7 +223,7 @@ impl WireReport {
 ///
 /// # Errors
 /// A message that cannot be encoded, which no message of this module is.
-pub fn encode(message: &impl Serialize) -> io::Result<Vec<u8>> {
+pub(crate) fn encode(message: &impl Serialize) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; 4];
     bytes = postcard::to_extend(message, bytes).map_err(io::Error::other)?;
     let length = u32::try_from(bytes.len() - 4).map_err(io::Error::other)?;
@@ -235,7 +235,7 @@ pub fn encode(message: &impl Serialize) -> io::Result<Vec<u8>> {
 ///
 /// # Errors
 /// What the system says.
-pub fn send(into: &mut impl Write, message: &impl Serialize) -> io::Result<()> {
+pub(crate) fn send(into: &mut impl Write, message: &impl Serialize) -> io::Result<()> {
     into.write_all(&encode(message)?)?;
     into.flush()
 }
@@ -244,7 +244,7 @@ pub fn send(into: &mut impl Write, message: &impl Serialize) -> io::Result<()> {
 ///
 /// # Errors
 /// What the system says; `InvalidData` for a message of another shape.
-pub fn receive<T: DeserializeOwned>(from: &mut impl Read) -> io::Result<T> {
+pub(crate) fn receive<T: DeserializeOwned>(from: &mut impl Read) -> io::Result<T> {
     let mut length = [0; 4];
     from.read_exact(&mut length)?;
     let mut bytes = Vec::new();
@@ -257,7 +257,7 @@ pub fn receive<T: DeserializeOwned>(from: &mut impl Read) -> io::Result<T> {
 ///
 /// # Errors
 /// `InvalidData` for a message of another shape.
-pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> io::Result<T> {
+pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> io::Result<T> {
     postcard::from_bytes(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 

@@ -8,9 +8,9 @@ use super::{
 };
 
 /// How far (points) a column's edge stands before its first text.
-pub const BEFORE_TEXT: f64 = 1.0;
+pub(crate) const BEFORE_TEXT: f64 = 1.0;
 /// Texts nearer than this (points) leave no gap between them.
-pub const NO_GAP: f64 = 0.5;
+pub(crate) const NO_GAP: f64 = 0.5;
 /// Notes in the margin stand further away than this (points) ...
 const MARGIN: f64 = 5.0;
 /// ... and are so many times fewer than the texts of the column beside them.
@@ -20,7 +20,7 @@ const FEW: usize = 4;
 ///
 /// # Errors
 /// `no_table` where a text reaches from one column into the next.
-pub fn columns(headings: &Headings, pages: &[(&Loose, Band)]) -> Result<Axis, Refusal> {
+pub(crate) fn columns(headings: &Headings, pages: &[(&Loose, Band)]) -> Result<Axis, Refusal> {
     if let Some(axis) = pages.iter().find_map(|(page, _)| page.lattice.columns.clone()).filter(|_| headings.has_columns)
     {
         return Ok(axis);

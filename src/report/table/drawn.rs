@@ -10,7 +10,7 @@ const PIPES: usize = 2;
 const PITCH: f64 = 0.03;
 
 /// Turns dashes and pipes into rules, and takes them out of the texts.
-pub fn draw(page: &mut Page) {
+pub(crate) fn draw(page: &mut Page) {
     let is_dash = |character: char| matches!(character, '-' | '_' | '=' | '+' | '|' | '\u{2500}'..='\u{257f}');
     let mut kept: Vec<TextRun> = Vec::with_capacity(page.runs.len());
     let mut rules = Vec::new();

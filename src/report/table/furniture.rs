@@ -30,7 +30,7 @@ const FULL: f64 = 0.7;
 
 /// A line of text below the header.
 #[derive(Debug)]
-pub struct Line {
+pub(crate) struct Line {
     y: f64,
     size: f64,
     /// From where to where each text reaches: words that a blank parts are one.
@@ -43,7 +43,7 @@ pub struct Line {
 
 /// A line whose columns are known.
 #[derive(Debug)]
-pub struct Filled {
+pub(crate) struct Filled {
     line: Line,
     /// What stands in the key's column.
     key: Option<String>,
@@ -67,7 +67,7 @@ impl Filled {
 }
 
 /// The lines of a page below its header, from top to bottom.
-pub fn lines(page: &Page, header: Band, headings: &Headings) -> Vec<Line> {
+pub(crate) fn lines(page: &Page, header: Band, headings: &Headings) -> Vec<Line> {
     let mut runs: Vec<(u32, &TextRun)> =
         (0..).zip(&page.runs).filter(|(_, run)| line_of(run).y < header.bottom).collect();
     runs.sort_by(|a, b| b.1.y.total_cmp(&a.1.y));
@@ -96,7 +96,7 @@ pub fn lines(page: &Page, header: Band, headings: &Headings) -> Vec<Line> {
 }
 
 /// The lines that show where columns are: captions, and what else reaches over several alone, do not.
-pub fn showing_columns(lines: Vec<Line>) -> impl Iterator<Item = Line> {
+pub(crate) fn showing_columns(lines: Vec<Line>) -> impl Iterator<Item = Line> {
     let fullest = lines.iter().map(|line| line.texts.len()).max().unwrap_or(0) as f64;
     lines
         .into_iter()
@@ -104,7 +104,7 @@ pub fn showing_columns(lines: Vec<Line>) -> impl Iterator<Item = Line> {
 }
 
 /// Tells which columns lines fill; `edges` are the columns'.
-pub fn fill(page: &Page, lines: Vec<Line>, edges: &[f64], key: Option<usize>) -> Vec<Filled> {
+pub(crate) fn fill(page: &Page, lines: Vec<Line>, edges: &[f64], key: Option<usize>) -> Vec<Filled> {
     let column = |x: f64| edges.partition_point(|edge| *edge <= x).checked_sub(1);
     let fill = |line: Line| {
         let own = |column_number: usize| {
@@ -123,7 +123,7 @@ pub fn fill(page: &Page, lines: Vec<Line>, edges: &[f64], key: Option<usize>) ->
 }
 
 /// For each page, the runs that are no part of its rows.
-pub fn find(pages: &[Vec<Filled>]) -> Vec<Vec<u32>> {
+pub(crate) fn find(pages: &[Vec<Filled>]) -> Vec<Vec<u32>> {
     let rows = pages.iter().flatten().filter(|line| !line.is_sparse());
     let keys = Shapes::learn(rows.filter_map(|line| line.key.as_deref()));
     let headed = pages.iter().filter(|lines| !lines.is_empty()).count();

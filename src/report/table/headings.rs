@@ -34,7 +34,7 @@ const WIDE_GAP: f64 = 0.6;
 
 /// One printed header.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Heading {
+pub(crate) struct Heading {
     pub x0: f64,
     pub x1: f64,
     pub text: String,
@@ -42,7 +42,7 @@ pub struct Heading {
 
 /// The header row of a kind of page.
 #[derive(Debug, Clone)]
-pub struct Headings {
+pub(crate) struct Headings {
     pub all: Vec<Heading>,
     pub band: Band,
     /// Do the page's marks part the columns?
@@ -53,7 +53,7 @@ pub struct Headings {
 
 impl Headings {
     /// Finds the header row of a page; `None` if it holds no known header.
-    pub fn find(loose: &Loose, known: &Known) -> Option<Self> {
+    pub(crate) fn find(loose: &Loose, known: &Known) -> Option<Self> {
         let page = &loose.page;
         // values may be known words, too, and titles: of those most of whose texts are known, the first
         let mut best: Option<(f64, Self)> = None;
@@ -93,18 +93,18 @@ impl Headings {
     }
 
     /// Has this page the same header row at the same height?
-    pub fn fits(&self, loose: &Loose) -> bool {
+    pub(crate) fn fits(&self, loose: &Loose) -> bool {
         printed(&loose.page, self.band) == self.printed
     }
 
     /// Are these the same headers at the same places from left to right?
-    pub fn is_like(&self, other: &Self) -> bool {
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
         self.all.len() == other.all.len()
             && self.all.iter().zip(&other.all).all(|(a, b)| a.text == b.text && (a.x0 - b.x0).abs() < SAME_PLACE)
     }
 
     /// The headers' texts.
-    pub fn texts(&self) -> Vec<String> {
+    pub(crate) fn texts(&self) -> Vec<String> {
         self.all.iter().map(|heading| heading.text.clone()).collect()
     }
 }
@@ -280,7 +280,7 @@ fn atoms<'a>(runs: &[&'a TextRun]) -> Vec<Vec<&'a TextRun>> {
 }
 
 /// No page shows a header that is known; `page` is the first that holds texts.
-pub fn no_table(page: Option<&Page>) -> Refusal {
+pub(crate) fn no_table(page: Option<&Page>) -> Refusal {
     let text = match page {
         Some(page) => format!(
             "page {}: no table was recognised: its {} lines and {} texts show no known header",

@@ -9,7 +9,7 @@ const SHORTEST_PART: usize = 3;
 
 /// The headers that are known, however they are spelled.
 #[derive(Debug, Default)]
-pub struct Known {
+pub(crate) struct Known {
     headers: HashSet<String>,
     keys: HashSet<String>,
     /// The words that headers are made of, and what is left of them where they are cut.
@@ -20,7 +20,7 @@ pub struct Known {
 
 impl Known {
     /// All types' headers, those of the report's own type with what its columns hold, and those of its key.
-    pub fn of<'a>(
+    pub(crate) fn of<'a>(
         headers: impl Iterator<Item = &'a String>,
         own: impl Iterator<Item = (&'a String, ValueType)>,
         keys: impl Iterator<Item = &'a String>,
@@ -40,22 +40,22 @@ impl Known {
     }
 
     /// Is this a header of any sync type?
-    pub fn is_header(&self, text: &str) -> bool {
+    pub(crate) fn is_header(&self, text: &str) -> bool {
         self.headers.contains(&normalise(text))
     }
 
     /// Is this a word of any header, or a part of one?
-    pub fn is_word(&self, word: &str) -> bool {
+    pub(crate) fn is_word(&self, word: &str) -> bool {
         self.words.contains(&normalise(word))
     }
 
     /// Is this the header of the key?
-    pub fn is_key(&self, text: &str) -> bool {
+    pub(crate) fn is_key(&self, text: &str) -> bool {
         self.keys.contains(&normalise(text))
     }
 
     /// What the column of this header holds, if it is one of the report's own type.
-    pub fn value_type(&self, text: &str) -> Option<ValueType> {
+    pub(crate) fn value_type(&self, text: &str) -> Option<ValueType> {
         self.types.get(&normalise(text)).copied()
     }
 }

@@ -6,7 +6,7 @@ use super::{
 };
 
 /// Marks nearer to each other than this (points) are one edge: borders of neighbouring cells.
-pub const SAME_LINE: f64 = 3.0;
+pub(crate) const SAME_LINE: f64 = 3.0;
 /// An edge's marks together are at least this share of the longest edge's.
 const SHARE: f64 = 0.25;
 /// A rule ends on one that crosses it, to within this (points).
@@ -26,7 +26,7 @@ const SMALLEST_CELL: f64 = 4.0;
 
 /// The edges along one axis.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Axis {
+pub(crate) struct Axis {
     /// From left to right, or from top to bottom.
     pub edges: Vec<f64>,
     /// What they were found by.
@@ -35,7 +35,7 @@ pub struct Axis {
 
 /// What a page's marks say; `None` where they separate nothing.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Lattice {
+pub(crate) struct Lattice {
     /// The columns' edges.
     pub columns: Option<Axis>,
     /// The rows' edges.
@@ -55,7 +55,7 @@ struct Line {
 impl Lattice {
     /// Finds the edges of a page's table.
     #[must_use]
-    pub fn of(page: &Page) -> Self {
+    pub(crate) fn of(page: &Page) -> Self {
         let (mut vertical, mut horizontal) = (Vec::new(), Vec::new());
         for rule in &page.rules {
             match *rule {

@@ -11,9 +11,9 @@ use super::{
 };
 
 /// Stands between two lines that a blank parted, or nothing. No printed text holds it.
-pub const BREAK: char = '\u{1f}';
+pub(crate) const BREAK: char = '\u{1f}';
 /// Baselines nearer than this share of the size are one printed line.
-pub const SAME_BASELINE: f64 = 0.4;
+pub(crate) const SAME_BASELINE: f64 = 0.4;
 /// How exactly (points) printers measure what still fits on a line.
 const SLACK: f64 = 1.0;
 /// A blank is as wide as this (times the size), or less.
@@ -28,7 +28,7 @@ const ALIKE: f64 = 0.3;
 const MOST: f64 = 0.3;
 
 /// The texts of a page, put into cells that are numbered row by row.
-pub struct Placed<'a> {
+pub(crate) struct Placed<'a> {
     pub page: &'a Page,
     /// `(cell, run)`
     pub runs: Vec<(u32, u32)>,
@@ -40,7 +40,7 @@ pub struct Placed<'a> {
 
 /// The texts of cells.
 #[derive(Debug, Default)]
-pub struct Joined {
+pub(crate) struct Joined {
     /// All texts, one after the other.
     pub text: String,
     /// Where each cell's ends.
@@ -55,7 +55,7 @@ pub struct Joined {
 
 impl Placed<'_> {
     /// Joins the runs of every cell.
-    pub fn join(mut self) -> Joined {
+    pub(crate) fn join(mut self) -> Joined {
         let page = self.page;
         let run_of = |placed: &(u32, u32)| &page.runs[placed.1 as usize];
         self.runs.sort_by(|a, b| (a.0.cmp(&b.0)).then_with(|| run_of(b).y.total_cmp(&run_of(a).y)));

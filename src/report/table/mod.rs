@@ -25,13 +25,13 @@ use super::{
     budget::Exceeded,
     pdf::{Page, Rect, TextRun, Verdict},
 };
-pub use known::Known;
+pub(crate) use known::Known;
 use lattice::{Axis, Lattice};
-pub use lines::BREAK;
-pub use page_table::PageTable;
-pub use pictures::Picture;
+pub(crate) use lines::BREAK;
+pub(crate) use page_table::PageTable;
+pub(crate) use pictures::Picture;
 use place::Cells;
-pub use place::{Side, Stray};
+pub(crate) use place::{Side, Stray};
 use sections::{Row, Section};
 
 /// Texts on one page; a letter each on a large sheet is far below.
@@ -67,7 +67,7 @@ pub struct Band {
 }
 
 /// A page whose marks may separate only one axis, or none.
-pub struct Loose {
+pub(crate) struct Loose {
     /// Its text, word by word.
     pub page: Page,
     /// What its marks say.
@@ -75,7 +75,7 @@ pub struct Loose {
 }
 
 /// How many lines of a page hold texts in several columns?
-pub fn lines_of_columns(page: &Page) -> usize {
+pub(crate) fn lines_of_columns(page: &Page) -> usize {
     let mut runs: Vec<&TextRun> = page.runs.iter().collect();
     runs.sort_by(|a, b| b.y.total_cmp(&a.y));
     let lines = runs.chunk_by_mut(|a, b| a.y - b.y < a.size * lines::SAME_BASELINE);
@@ -87,7 +87,7 @@ pub fn lines_of_columns(page: &Page) -> usize {
 }
 
 /// Does a page show at least two known headers, wherever they stand?
-pub fn shows_headers(page: &Page, known: &Known) -> bool {
+pub(crate) fn shows_headers(page: &Page, known: &Known) -> bool {
     let loose = Loose { page: page.clone(), lattice: Lattice::default() };
     let is_known =
         |headings: headings::Headings| headings.all.iter().filter(|heading| known.is_header(&heading.text)).count() > 1;
@@ -99,7 +99,7 @@ pub fn shows_headers(page: &Page, known: &Known) -> bool {
 ///
 /// # Errors
 /// `unreadable_text` where text in it is not known; `no_table` where a row or column would be lost.
-pub fn recognise(page: &Page, known: &Known) -> Result<Option<PageTable>, Refusal> {
+pub(crate) fn recognise(page: &Page, known: &Known) -> Result<Option<PageTable>, Refusal> {
     check(page)?;
     let lattice = Lattice::of(page);
     let Some(rows) = &lattice.rows else { return Ok(None) };
@@ -126,7 +126,7 @@ pub fn recognise(page: &Page, known: &Known) -> Result<Option<PageTable>, Refusa
 ///
 /// # Errors
 /// As [`recognise`].
-pub fn loosely(mut page: Page) -> Result<Loose, Refusal> {
+pub(crate) fn loosely(mut page: Page) -> Result<Loose, Refusal> {
     check(&page)?;
     drop_oversize(&mut page);
     drawn::draw(&mut page);

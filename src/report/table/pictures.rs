@@ -18,7 +18,7 @@ pub enum Picture {
 }
 
 /// Pictures as large as cells, and fields of forms.
-pub fn pictures(cells: Cells<'_>) -> Vec<(u32, Picture)> {
+pub(crate) fn pictures(cells: Cells<'_>) -> Vec<(u32, Picture)> {
     let width = cells.columns.len() - 1;
     let cell_of = |area: &Rect| {
         let (x, y) = area.middle();

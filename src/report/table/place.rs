@@ -23,7 +23,7 @@ const MOST_CROSSING: usize = 2_000;
 const OVERSIZE: f64 = 1.4;
 /// The cells of a table: columns' edges, and rows, with the header's first if it has one.
 #[derive(Clone, Copy)]
-pub struct Cells<'a> {
+pub(crate) struct Cells<'a> {
     pub page: &'a Page,
     pub columns: &'a [f64],
     pub rows: &'a [Row],
@@ -32,7 +32,7 @@ pub struct Cells<'a> {
 
 /// Where texts were put.
 #[derive(Debug, Default)]
-pub struct Placement {
+pub(crate) struct Placement {
     /// `(cell, run)`, cells numbered row by row.
     pub texts: Vec<(u32, u32)>,
     /// For each row: is what it says one text over several columns?
@@ -69,7 +69,7 @@ impl Cells<'_> {
     /// # Errors
     /// `no_table` where a text could belong to several columns or stands between rows, `unreadable_text`
     /// where one does not stand upright.
-    pub fn place(self) -> Result<Placement, Refusal> {
+    pub(crate) fn place(self) -> Result<Placement, Refusal> {
         let width = self.columns.len() - 1;
         let mut placement = Placement { spanning: vec![false; self.rows.len()], ..Placement::default() };
         placement.texts.reserve(self.page.runs.len());
@@ -125,7 +125,7 @@ impl Cells<'_> {
         self.rows.last().map_or(0.0, |row| row.band.bottom)
     }
 
-    pub fn column(&self, x: f64) -> Option<usize> {
+    pub(crate) fn column(&self, x: f64) -> Option<usize> {
         self.columns.partition_point(|edge| *edge <= x).checked_sub(1).filter(|at| at + 1 < self.columns.len())
     }
 
@@ -136,7 +136,7 @@ impl Cells<'_> {
         after.checked_sub(1).map_or(column, |at| starts[at])
     }
 
-    pub fn row_at(&self, y: f64) -> Option<usize> {
+    pub(crate) fn row_at(&self, y: f64) -> Option<usize> {
         let after = self.rows.partition_point(|row| row.band.top >= y);
         after.checked_sub(1).filter(|at| self.rows[*at].band.bottom <= y)
     }

@@ -55,7 +55,7 @@ fn below(page: &Page, header: Option<Band>) -> impl Iterator<Item = &TextRun> {
 /// # Errors
 /// `no_table` where no page has a known header, or one may hold rows of columns that cannot be told;
 /// else as [`rows::bands`] and [`super::recognise`].
-pub fn recognise(pages: Vec<Loose>, known: &Known) -> Result<Vec<PageTable>, Refusal> {
+pub(crate) fn recognise(pages: Vec<Loose>, known: &Known) -> Result<Vec<PageTable>, Refusal> {
     let mut kinds: Vec<Headings> = Vec::new();
     let mut sheets: Vec<(Loose, Option<(usize, Band)>)> = Vec::with_capacity(pages.len());
     for loose in pages.into_iter().filter(|loose| !loose.page.runs.is_empty()) {

@@ -32,14 +32,14 @@ const MANY_LINES: usize = 3;
 
 /// A line of text: its height (of the middle of its glyphs), its size and its width.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct TextLine {
+pub(crate) struct TextLine {
     pub y: f64,
     pub size: f64,
     pub width: f64,
 }
 
 /// The distinct lines among some texts, from top to bottom.
-pub fn lines(runs: impl Iterator<Item = TextLine>) -> Vec<TextLine> {
+pub(crate) fn lines(runs: impl Iterator<Item = TextLine>) -> Vec<TextLine> {
     let mut all: Vec<TextLine> = runs.collect();
     all.sort_by(|a, b| b.y.total_cmp(&a.y));
     all.dedup_by(|next, last| {
@@ -52,7 +52,7 @@ pub fn lines(runs: impl Iterator<Item = TextLine>) -> Vec<TextLine> {
 
 /// Do rules frame several rows together? Then each column of a band holds many lines, or the key's holds
 /// several, and nearly all others lines of their own beside each of them.
-pub fn run_together(page: &Page, table: &PageTable, known: &Known) -> bool {
+pub(crate) fn run_together(page: &Page, table: &PageTable, known: &Known) -> bool {
     // cells that are printed in clips of their own are cells
     if page.runs.iter().all(|run| run.clip.is_some()) {
         return false;
@@ -86,7 +86,7 @@ pub fn run_together(page: &Page, table: &PageTable, known: &Known) -> bool {
 
 /// One page of a cycle: its number and the lines of each of its columns below the header.
 #[derive(Debug, Clone)]
-pub struct PageLines {
+pub(crate) struct PageLines {
     pub page: usize,
     pub columns: Vec<Vec<TextLine>>,
 }
@@ -98,21 +98,21 @@ impl PageLines {
 }
 
 /// The distance of the lines of wrapped cells: the least one within any column.
-pub fn leading<'a>(pages: impl Iterator<Item = &'a PageLines>) -> f64 {
+pub(crate) fn leading<'a>(pages: impl Iterator<Item = &'a PageLines>) -> f64 {
     let columns = pages.flat_map(|page| &page.columns);
     columns.flat_map(|lines| lines.windows(2).map(|pair| pair[0].y - pair[1].y)).fold(f64::MAX, f64::min)
 }
 
 /// The rows of a cycle.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Bands {
+pub(crate) struct Bands {
     pub bands: Vec<Band>,
     /// For each row: does it stand further below the one before it than rows do?
     pub apart: Vec<bool>,
 }
 
 /// The key's place in a cycle: its page and column there.
-pub type Key = Option<(usize, usize)>;
+pub(crate) type Key = Option<(usize, usize)>;
 
 fn keys_of(cycle: &[PageLines], key: Key) -> &[TextLine] {
     key.map_or(&[], |(page, column)| cycle[page].columns[column].as_slice())
@@ -124,7 +124,7 @@ fn is_near(line: &TextLine, others: &[TextLine]) -> bool {
 
 /// Where the further lines of a wrapped cell stand, seen from the line of its row's key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Further {
+pub(crate) enum Further {
     /// Cells are aligned at the top.
     Below,
     /// Cells are aligned at the bottom.
@@ -135,7 +135,7 @@ pub enum Further {
 ///
 /// A line between two keys continues the cell above it, or begins the one below. It cannot continue
 /// what is blank; and the first line of a wrapped cell is as a rule the wider one.
-pub fn further(cycles: &[&[PageLines]], keys: &[Key]) -> Option<Further> {
+pub(crate) fn further(cycles: &[&[PageLines]], keys: &[Key]) -> Option<Further> {
     let (mut below, mut above) = (0, 0);
     for (cycle, key) in cycles.iter().zip(keys) {
         let anchors = keys_of(cycle, *key);
@@ -170,7 +170,7 @@ pub fn further(cycles: &[&[PageLines]], keys: &[Key]) -> Option<Further> {
 ///
 /// # Errors
 /// `pages_disagree` where rows cannot be told apart, or lie differently on the pages.
-pub fn bands(cycle: &[PageLines], leading: f64, key: Key, further: Option<Further>) -> Result<Bands, Refusal> {
+pub(crate) fn bands(cycle: &[PageLines], leading: f64, key: Key, further: Option<Further>) -> Result<Bands, Refusal> {
     let all = lines(cycle.iter().flat_map(|page| page.columns.iter().flatten().copied()));
     let is_wrapping = all.first().is_some_and(|line| leading <= line.size * WIDEST_LEADING);
     let gap = |upper: &TextLine| if is_wrapping { leading * SLACK } else { upper.size * SAME_LINE };
@@ -195,7 +195,7 @@ pub fn bands(cycle: &[PageLines], leading: f64, key: Key, further: Option<Furthe
 }
 
 /// Does any of `ruled` hold the keys of several rows that their positions tell apart?
-pub fn hold_several(ruled: &[Band], rows: &Bands, cycle: &[PageLines], key: Key) -> bool {
+pub(crate) fn hold_several(ruled: &[Band], rows: &Bands, cycle: &[PageLines], key: Key) -> bool {
     let within = |band: &Band, y: f64| y < band.top && y >= band.bottom;
     let keys = keys_of(cycle, key);
     ruled.iter().any(|band| {
@@ -294,7 +294,7 @@ fn edges(groups: &[Vec<TextLine>]) -> Vec<Band> {
 }
 
 /// The line of a run: where the middle of its glyphs is.
-pub fn line_of(run: &super::TextRun) -> TextLine {
+pub(crate) fn line_of(run: &super::TextRun) -> TextLine {
     TextLine { y: run.y + run.size * MIDDLE, size: run.size, width: run.x1 - run.x0 }
 }
 

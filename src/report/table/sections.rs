@@ -12,7 +12,7 @@ const SAME_HEIGHT: f64 = 2.0;
 
 /// A row.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Row {
+pub(crate) struct Row {
     pub band: Band,
     /// The columns in which its cells begin, where some reach over several; else each column has one.
     pub starts: Option<Vec<usize>>,
@@ -20,19 +20,19 @@ pub struct Row {
 
 impl Row {
     /// A row all of whose columns have a cell.
-    pub fn whole(band: Band) -> Self {
+    pub(crate) fn whole(band: Band) -> Self {
         Self { band, starts: None }
     }
 
     /// Is it one cell over the whole width of several columns?
-    pub fn is_merged(&self, columns: usize) -> bool {
+    pub(crate) fn is_merged(&self, columns: usize) -> bool {
         columns > 1 && self.starts.as_ref().is_some_and(|starts| starts.len() == 1)
     }
 }
 
 /// A table drawn with rules: its columns, the header row if it has one, and the rows below.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Section {
+pub(crate) struct Section {
     pub columns: Axis,
     /// The rows above the header: titles and captions over several columns.
     pub above: Vec<Row>,
@@ -47,7 +47,7 @@ struct Block<'a> {
 }
 
 /// The table of a page: the one with the known headers, else the longest.
-pub fn find(page: &Page, lattice: &Lattice, bands: &[Band], known: &Known) -> Option<Section> {
+pub(crate) fn find(page: &Page, lattice: &Lattice, bands: &[Band], known: &Known) -> Option<Section> {
     let columns = lattice.columns.as_ref()?;
     // where boxes or clips part the columns, they part all rows alike
     let everywhere = vec![columns.edges.clone(); bands.len()];
@@ -155,7 +155,7 @@ fn header_of(page: &Page, block: &Block<'_>, known: &Known) -> Option<(usize, us
 }
 
 /// What stands in each cell of a band, roughly: without a thought for how it is wrapped.
-pub fn texts(page: &Page, band: Band, edges: &[f64]) -> Vec<String> {
+pub(crate) fn texts(page: &Page, band: Band, edges: &[f64]) -> Vec<String> {
     let mut cells: Vec<Vec<&TextRun>> = vec![Vec::new(); edges.len().saturating_sub(1)];
     for run in runs_between(page, band) {
         let column = edges.partition_point(|edge| *edge <= f64::midpoint(run.x0, run.x1));

@@ -15,7 +15,7 @@ const WORD_GAP: f64 = 0.5;
 const ALIGNED: f64 = 1.0;
 
 /// Rows of one line whose words go on over the edges of columns as those of a sentence do.
-pub fn find(page: &Page, texts: &[(u32, u32)], width: u32) -> Vec<usize> {
+pub(crate) fn find(page: &Page, texts: &[(u32, u32)], width: u32) -> Vec<usize> {
     let mut words: Vec<RelayMessage<'_>> = texts
         .iter()
         .map(|(cell, run)| RelayMessage { row: cell / width, column: cell % width, run: &page.runs[*run as usize] })

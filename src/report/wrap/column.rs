@@ -21,11 +21,11 @@ const MOSTLY: f64 = 0.9;
 /// Widths that differ by less (points) are the same.
 const SAME_WIDTH: f32 = 0.75;
 /// From so many letters on, a word is not part of another one by chance.
-pub const LONG_WORD: usize = 4;
+pub(crate) const LONG_WORD: usize = 4;
 
 /// What a column shows, before any break is resolved.
 #[derive(Debug, Default)]
-pub struct Column {
+pub(crate) struct Column {
     /// Cells that are filled.
     cells: usize,
     /// Of those, cells that hold a blank for certain, cells without a break, and with a small letter.
@@ -55,7 +55,7 @@ pub struct Column {
 
 /// Looks at the columns `among` all, by the page of the cycle and their number; `words` are those that
 /// surely stand alone.
-pub fn columns(
+pub(crate) fn columns(
     tables: &[PageTable],
     cycle: usize,
     among: &HashSet<(usize, usize)>,
@@ -132,7 +132,7 @@ impl Column {
     }
 
     /// Does no text of it hold a blank: codes, accounts, single words?
-    pub fn holds_codes(&self) -> bool {
+    pub(crate) fn holds_codes(&self) -> bool {
         // of many texts of several words, some would not fill their lines, or begin one with a capital
         let are_words = self.seen.len() >= MANY;
         let is_shown = self.sure >= ENOUGH && self.with_digit * 2 > self.cells;
@@ -141,7 +141,7 @@ impl Column {
 
     /// Are all numbers of so many digits one number each, that is cut? Nearly all chains are as long, and
     /// parts as long as the first stand nowhere alone.
-    pub fn cuts_number(&self, chain: &str) -> bool {
+    pub(crate) fn cuts_number(&self, chain: &str) -> bool {
         let digits = chain.len() - chain.matches(BREAK).count();
         let all: usize = self.chains.values().sum();
         let alike = self.chains.get(&digits).copied().unwrap_or(0);
@@ -153,7 +153,7 @@ impl Column {
     }
 
     /// Is it as wide as its longest word, so that it cuts none?
-    pub fn is_explained(&self) -> bool {
+    pub(crate) fn is_explained(&self) -> bool {
         // of capitals alone, nothing shows that they are cut
         self.with_small > 0
             && self.widest_word > 0.0
@@ -162,7 +162,7 @@ impl Column {
     }
 
     /// Do its words hardly ever begin with a small letter, but for a few that come again and again?
-    pub fn begins_capital(&self) -> bool {
+    pub(crate) fn begins_capital(&self) -> bool {
         let rare = self.small.values().filter(|count| **count == 1).count();
         self.behind_blank >= MANY && rare as f64 <= self.behind_blank as f64 * FEW_SMALL
     }

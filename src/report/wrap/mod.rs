@@ -35,7 +35,7 @@ pub struct UncertainBreak {
 
 /// What is known of a column before its breaks are looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Kind {
+pub(crate) struct Kind {
     pub value_type: ValueType,
     /// What the type's file says of its words.
     pub words: Option<Words>,
@@ -43,7 +43,7 @@ pub struct Kind {
 
 /// Resolves the breaks of all pages: what is left of them is uncertain. `kind_of` tells the kind of a
 /// column by its page in the cycle and number.
-pub fn resolve(tables: &mut [PageTable], cycle: usize, kind_of: impl Fn(usize, usize) -> Option<Kind> + Sync) {
+pub(crate) fn resolve(tables: &mut [PageTable], cycle: usize, kind_of: impl Fn(usize, usize) -> Option<Kind> + Sync) {
     if !tables.iter().any(PageTable::has_breaks) {
         return;
     }

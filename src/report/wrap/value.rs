@@ -7,7 +7,7 @@ use crate::{domain::Value, sync_type::ValueType};
 const MOST_TRIED: usize = 8;
 
 /// The reading of a wrapped value that its column's type allows; `None` for texts, and where both fit.
-pub fn by_value(text: &str, value_type: ValueType) -> Option<String> {
+pub(crate) fn by_value(text: &str, value_type: ValueType) -> Option<String> {
     match value_type {
         ValueType::Text => return None,
         ValueType::Tracking => return Some(tracking(text)),

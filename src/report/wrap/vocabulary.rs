@@ -15,7 +15,7 @@ const LONG_CODE: usize = 10;
 
 /// What is to be known to resolve the breaks that are left: the rest of a report is only looked through.
 #[derive(Debug, Default)]
-pub struct Wanted {
+pub(crate) struct Wanted {
     words: HashSet<String>,
     /// Texts without their blanks, and how long they are.
     texts: HashSet<String>,
@@ -26,7 +26,7 @@ pub struct Wanted {
 
 impl Wanted {
     /// What the texts with breaks ask for.
-    pub fn of(tables: &[PageTable], cycle: usize) -> Self {
+    pub(crate) fn of(tables: &[PageTable], cycle: usize) -> Self {
         let mut wanted = Self::default();
         for (number, table) in tables.iter().enumerate().filter(|(_, table)| table.has_breaks()) {
             for (_, column, text) in table.cells().filter(|(_, _, text)| text.contains(BREAK)) {
@@ -55,7 +55,7 @@ impl Wanted {
 
 /// The words and texts that no break parts, of those that are wanted.
 #[derive(Debug, Default)]
-pub struct Vocabulary {
+pub(crate) struct Vocabulary {
     /// Words with a blank or an end on both sides.
     pub words: HashSet<String>,
     /// Texts without a break, by themselves without their blanks; none where two differ.
@@ -64,7 +64,7 @@ pub struct Vocabulary {
 
 impl Vocabulary {
     /// Looks through all cells.
-    pub fn gather(tables: &[PageTable], wanted: &Wanted) -> Self {
+    pub(crate) fn gather(tables: &[PageTable], wanted: &Wanted) -> Self {
         let mut vocabulary = Self::default();
         for (_, _, text) in tables.iter().flat_map(PageTable::cells) {
             // words beside a break may be parts
@@ -93,7 +93,7 @@ impl Vocabulary {
     }
 
     /// A cell's text with its breaks resolved as far as the evidence goes.
-    pub fn resolve(&self, text: &str, column: &Column) -> String {
+    pub(crate) fn resolve(&self, text: &str, column: &Column) -> String {
         if let Some(Some(same)) = self.texts.get(&without_blanks(text)) {
             return same.clone();
         }

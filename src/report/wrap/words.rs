@@ -2,25 +2,25 @@
 
 use super::super::table::BREAK;
 
-pub fn without_blanks(text: &str) -> String {
+pub(crate) fn without_blanks(text: &str) -> String {
     text.chars().filter(|character| *character != ' ' && *character != BREAK).collect()
 }
 
 /// The word that ends `text`, and that begins it.
-pub fn last_word(text: &str) -> &str {
+pub(crate) fn last_word(text: &str) -> &str {
     text.rsplit([' ', BREAK]).next().unwrap_or_default()
 }
 
-pub fn first_word(text: &str) -> &str {
+pub(crate) fn first_word(text: &str) -> &str {
     text.split([' ', BREAK]).next().unwrap_or_default()
 }
 
-pub fn begins_small(text: &str) -> bool {
+pub(crate) fn begins_small(text: &str) -> bool {
     text.chars().next().is_some_and(char::is_lowercase)
 }
 
 /// The numbers of a text that breaks part, and where they begin.
-pub fn chains(text: &str) -> Vec<(&str, usize)> {
+pub(crate) fn chains(text: &str) -> Vec<(&str, usize)> {
     let is_part = |c: char| c.is_ascii_digit() || c == BREAK;
     let mut chains = Vec::new();
     let mut at = 0;
@@ -36,6 +36,6 @@ pub fn chains(text: &str) -> Vec<(&str, usize)> {
     chains
 }
 
-pub fn is_number(text: &str) -> bool {
+pub(crate) fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }

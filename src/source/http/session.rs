@@ -37,7 +37,7 @@ pub(super) struct Client {
 
 impl Client {
     /// A client that keeps cookies, of which it has none yet; or one that keeps none.
-    pub fn build(&self, cookies: bool) -> Result<reqwest::Client, String> {
+    pub(crate) fn build(&self, cookies: bool) -> Result<reqwest::Client, String> {
         let places = self.places.clone();
         let policy = redirect::Policy::custom(move |attempt| {
             let is_known = places.allow(attempt.url());
@@ -63,7 +63,7 @@ impl Client {
     }
 
     /// The client of all who have no session: no agent's cookie may reach another.
-    pub fn shared(&self, cell: &OnceLock<reqwest::Client>) -> Result<reqwest::Client, SourceError> {
+    pub(crate) fn shared(&self, cell: &OnceLock<reqwest::Client>) -> Result<reqwest::Client, SourceError> {
         if let Some(client) = cell.get() {
             return Ok(client.clone());
         }
@@ -90,17 +90,17 @@ pub(super) struct Session {
 impl Session {
     /// May one log in afresh because of a log-in page? Not soon after a log-in that did not help: that locks
     /// accounts, and it is not the session that is wrong.
-    pub fn may_be_renewed(&self) -> bool {
+    pub(crate) fn may_be_renewed(&self) -> bool {
         self.worked.load(Ordering::Relaxed) || self.opened.elapsed() >= REST
     }
 
     /// Has it ever brought something?
-    pub fn once_worked(&self) -> bool {
+    pub(crate) fn once_worked(&self) -> bool {
         self.worked.load(Ordering::Relaxed)
     }
 
     /// It has brought something.
-    pub fn has_worked(&self) {
+    pub(crate) fn has_worked(&self) {
         self.worked.store(true, Ordering::Relaxed);
     }
 }
@@ -117,7 +117,7 @@ pub(super) struct Sessions {
 }
 
 impl Sessions {
-    pub fn new(login: LoginConfig, client: Client, refused: Arc<Refused>) -> Self {
+    pub(crate) fn new(login: LoginConfig, client: Client, refused: Arc<Refused>) -> Self {
         Self { login, client, slots: Mutex::default(), refused }
     }
 
@@ -126,7 +126,7 @@ impl Sessions {
     }
 
     /// The agent's session: the open one, unless it is about to end or belongs to other credentials.
-    pub async fn of(&self, agent: &AgentId, credential: &Credential) -> Result<Arc<Session>, SourceError> {
+    pub(crate) async fn of(&self, agent: &AgentId, credential: &Credential) -> Result<Arc<Session>, SourceError> {
         let slot = self.slot(credential);
         let mut slot = slot.lock().await;
         let life = Duration::from_secs(self.login.session_minutes * 60) * 9 / 10;
@@ -140,7 +140,7 @@ impl Sessions {
     }
 
     /// A session in place of `stale`, unless somebody has renewed it meanwhile.
-    pub async fn renew(
+    pub(crate) async fn renew(
         &self,
         agent: &AgentId,
         credential: &Credential,
@@ -155,7 +155,7 @@ impl Sessions {
     }
 
     /// Does this URL ask to log in?
-    pub fn is_login(&self, url: &Url) -> bool {
+    pub(crate) fn is_login(&self, url: &Url) -> bool {
         let is_there = |own: &String| {
             let Ok(own) = Url::parse(own) else { return false };
             let place =

@@ -15,7 +15,7 @@ pub(crate) struct ArrayText(String);
 
 impl ArrayText {
     /// Adds an element in quotes, so that commas, braces and the word NULL stand for themselves; or a null.
-    pub fn push(&mut self, value: Option<&str>) {
+    pub(crate) fn push(&mut self, value: Option<&str>) {
         self.0.push(if self.0.is_empty() { '{' } else { ',' });
         let Some(value) = value else { return self.0.push_str("NULL") };
         self.0.push('"');
@@ -33,7 +33,7 @@ impl ArrayText {
     }
 
     /// The whole text, as a parameter.
-    pub fn closed(mut self) -> Sql {
+    pub(crate) fn closed(mut self) -> Sql {
         self.0.push_str(if self.0.is_empty() { "{}" } else { "}" });
         self.0.into()
     }

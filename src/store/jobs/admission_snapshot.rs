@@ -208,7 +208,7 @@ pub(crate) async fn facts(
 
 impl AdmissionSnapshot {
     /// Does any write or download wait that is not delayed? Their order keys are negative.
-    pub fn urgent_waits(&self) -> bool {
+    pub(crate) fn urgent_waits(&self) -> bool {
         self.first.is_some_and(|order| order < 0)
     }
 

@@ -50,7 +50,7 @@ pub(crate) struct Batch<'t> {
 }
 
 impl<'t> Batch<'t> {
-    pub fn new(
+    pub(crate) fn new(
         tx: &'t DatabaseTransaction,
         claim: Option<&'t mut Claim>,
         facts: AdmissionSnapshot,
@@ -60,7 +60,7 @@ impl<'t> Batch<'t> {
     }
 
     /// Inserts what is pending; what became of them all.
-    pub async fn end(mut self) -> Result<Admitted, StoreError> {
+    pub(crate) async fn end(mut self) -> Result<Admitted, StoreError> {
         self.flush().await?;
         let Batch { answers, facts, started, .. } = self;
         Ok(Admitted { answers, facts, started })
@@ -69,7 +69,7 @@ impl<'t> Batch<'t> {
 
 impl Batch<'_> {
     /// Decides over one more job.
-    pub async fn admit(&mut self, job: &NewJob) -> Result<(), StoreError> {
+    pub(crate) async fn admit(&mut self, job: &NewJob) -> Result<(), StoreError> {
         let window = job.window.as_ref().and_then(|window| self.facts.windows.get(&window.key));
         let owner = job.dedup_key.as_ref().and_then(|key| self.facts.owners.get(key));
         let work = (job.class, job.reason, job.force, job.fetches());

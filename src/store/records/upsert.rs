@@ -37,12 +37,12 @@ pub(crate) struct Upsert<'s> {
 
 impl<'s> Upsert<'s> {
     /// For the records of `spec`, in a database of this kind.
-    pub fn new(spec: &'s SyncTypeSpec, backend: DbBackend) -> Self {
+    pub(crate) fn new(spec: &'s SyncTypeSpec, backend: DbBackend) -> Self {
         Self { spec, gathered: (backend == DbBackend::Postgres).then(|| UpsertColumns::of(spec)) }
     }
 
     /// Writes a batch, or puts it into the statement that [`Upsert::flush`] sends.
-    pub async fn add(
+    pub(crate) async fn add(
         &mut self,
         tx: &DatabaseTransaction,
         job: &ClaimedJob,
@@ -61,7 +61,7 @@ impl<'s> Upsert<'s> {
     }
 
     /// Writes what is not written yet.
-    pub async fn flush(self, tx: &DatabaseTransaction, job: &ClaimedJob, now: Timestamp) -> Result<(), DbErr> {
+    pub(crate) async fn flush(self, tx: &DatabaseTransaction, job: &ClaimedJob, now: Timestamp) -> Result<(), DbErr> {
         let Some(columns) = self.gathered else { return Ok(()) };
         let of_all: [Sql; 4] =
             [job.agent.as_str().into(), now.into(), self.spec.fingerprint.clone().into(), job.run.into()];

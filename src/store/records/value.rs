@@ -7,7 +7,7 @@ use sea_orm::{DbBackend, DbErr, QueryResult, sea_query::Value as Sql};
 use crate::{domain::Value, sync_type::ValueType};
 
 /// A value as a statement's parameter; null takes the field's type.
-pub fn bind(value_type: ValueType, value: &Value, backend: DbBackend) -> Sql {
+pub(crate) fn bind(value_type: ValueType, value: &Value, backend: DbBackend) -> Sql {
     let is_typed = backend == DbBackend::Postgres;
     match value {
         Value::Null => match value_type {
@@ -30,13 +30,13 @@ pub fn bind(value_type: ValueType, value: &Value, backend: DbBackend) -> Sql {
 }
 
 /// A key or link in canonical spelling, as a parameter of its field's type.
-pub fn bind_text(value_type: ValueType, text: &str, backend: DbBackend) -> Sql {
+pub(crate) fn bind_text(value_type: ValueType, text: &str, backend: DbBackend) -> Sql {
     bind(value_type, &value_type.from_canonical(text).unwrap_or_default(), backend)
 }
 
 /// A field of a result row. A stored value that the field's present type cannot be (the type's file
 /// changed) reads as null.
-pub fn fetch(row: &QueryResult, column: &str, value_type: ValueType) -> Result<Value, DbErr> {
+pub(crate) fn fetch(row: &QueryResult, column: &str, value_type: ValueType) -> Result<Value, DbErr> {
     let typed = match value_type {
         ValueType::Int => row.try_get::<Option<i64>>("", column).map(|number| number.map(Value::Int)),
         ValueType::Bool => row.try_get::<Option<bool>>("", column).map(|flag| flag.map(Value::Bool)),

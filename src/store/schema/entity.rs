@@ -3,7 +3,7 @@
 macro_rules! entity {
     ($(#[$doc:meta])* $module:ident, $table:literal, { $($(#[$field_attr:meta])* $field:ident: $type:ty,)* }) => {
         $(#[$doc])*
-        pub mod $module {
+        pub(crate) mod $module {
             use sea_orm::entity::prelude::*;
 
             #[allow(unused_imports)]
@@ -11,12 +11,12 @@ macro_rules! entity {
 
             #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
             #[sea_orm(table_name = $table)]
-            pub struct Model {
+            pub(crate) struct Model {
                 $($(#[$field_attr])* pub $field: $type,)*
             }
 
             #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-            pub enum Relation {}
+            pub(crate) enum Relation {}
 
             impl ActiveModelBehavior for ActiveModel {}
         }

@@ -13,7 +13,7 @@ use super::{
 const SAME_WIDTH: f32 = 2.0;
 
 /// Reads a Type 0 font.
-pub fn load(objects: &Objects<'_>, dict: &Dictionary) -> Font {
+pub(crate) fn load(objects: &Objects<'_>, dict: &Dictionary) -> Font {
     let descendant = objects.array(dict, b"DescendantFonts").and_then(|fonts| objects.dict(fonts.first()?));
     let is_cid_font = |font: &Dictionary| {
         font.get(b"Subtype")

@@ -10,7 +10,7 @@ use super::{
 };
 
 /// The texts of the 256 codes, as `/Encoding` and the font program say.
-pub fn texts(objects: &Objects<'_>, dict: &Dictionary, program: Option<&Program>) -> Texts {
+pub(crate) fn texts(objects: &Objects<'_>, dict: &Dictionary, program: Option<&Program>) -> Texts {
     let encoding = dict.get(b"Encoding").map(|encoding| objects.resolve(encoding));
     let mut texts = match encoding {
         Ok(Object::Name(name)) => named(name).unwrap_or_else(|| built_in(objects, dict, program)),
@@ -79,7 +79,7 @@ fn built_in(objects: &Objects<'_>, dict: &Dictionary, program: Option<&Program>)
 }
 
 /// Does a font name an encoding that nobody knows?
-pub fn is_unknown(objects: &Objects<'_>, dict: &Dictionary) -> bool {
+pub(crate) fn is_unknown(objects: &Objects<'_>, dict: &Dictionary) -> bool {
     match dict.get(b"Encoding").map(|encoding| objects.resolve(encoding)) {
         Ok(Object::Name(name)) => named(name).is_none(),
         Ok(Object::Dictionary(_)) | Err(_) => false,
@@ -88,7 +88,7 @@ pub fn is_unknown(objects: &Objects<'_>, dict: &Dictionary) -> bool {
 }
 
 /// Does a font's own encoding hold what none does, or say two things of one code?
-pub fn is_contradictory(objects: &Objects<'_>, dict: &Dictionary) -> bool {
+pub(crate) fn is_contradictory(objects: &Objects<'_>, dict: &Dictionary) -> bool {
     let known = |key: &[u8]| matches!(key, b"Type" | b"BaseEncoding" | b"Differences");
     match dict.get(b"Encoding").map(|encoding| objects.resolve(encoding)) {
         Ok(Object::Dictionary(encoding)) => {

@@ -3,10 +3,10 @@
 use pdf_encoding::{Encoding, glyphname_to_unicode};
 
 /// One text a code or glyph.
-pub type Texts = Vec<Option<String>>;
+pub(crate) type Texts = Vec<Option<String>>;
 
 /// What a glyph name means: the Adobe Glyph List, `uniXXXX`, `uXXXXX`, components and suffixes.
-pub fn glyph_text(name: &str) -> Option<String> {
+pub(crate) fn glyph_text(name: &str) -> Option<String> {
     let base = name.split('.').next().filter(|base| !base.is_empty())?;
     let mut text = String::new();
     for component in base.split('_') {
@@ -28,7 +28,7 @@ fn scalar(hex: &str) -> Option<char> {
 }
 
 /// The texts of the encoding of this name.
-pub fn named(name: &[u8]) -> Option<Texts> {
+pub(crate) fn named(name: &[u8]) -> Option<Texts> {
     Some(table(match name {
         b"WinAnsiEncoding" => Encoding::WinAnsiEncoding,
         b"MacRomanEncoding" => Encoding::MacRomanEncoding,
@@ -39,12 +39,12 @@ pub fn named(name: &[u8]) -> Option<Texts> {
 }
 
 /// Adobe's standard encoding.
-pub fn standard() -> Texts {
+pub(crate) fn standard() -> Texts {
     table(Encoding::AdobeStandard)
 }
 
 /// The texts of a known encoding.
-pub fn table(encoding: Encoding) -> Texts {
+pub(crate) fn table(encoding: Encoding) -> Texts {
     let map = encoding.forward_map();
     let is_win_ansi = encoding == Encoding::WinAnsiEncoding;
     let text = |code: u8| match code {

@@ -36,7 +36,7 @@ enum Text {
 
 /// One glyph of a font.
 #[derive(Debug, Clone, Copy)]
-pub struct Glyph {
+pub(crate) struct Glyph {
     /// Advance, as a share of the font size.
     pub advance: f32,
     /// How wide it is drawn, as a share of the font size; the file's widths may lie.
@@ -46,7 +46,7 @@ pub struct Glyph {
 
 /// A font's codes, widths and texts.
 #[derive(Debug)]
-pub struct Font {
+pub(crate) struct Font {
     codes: Codes,
     /// By code; codes beyond are `other`.
     glyphs: Vec<Glyph>,
@@ -63,7 +63,7 @@ const SAME_WIDTH: f32 = 0.05;
 impl Font {
     /// Reads a font dictionary.
     #[must_use]
-    pub fn load(objects: &Objects<'_>, dict: &Dictionary) -> Self {
+    pub(crate) fn load(objects: &Objects<'_>, dict: &Dictionary) -> Self {
         let mut font = match dict.get(b"Subtype").and_then(Object::as_name) {
             Ok(b"Type0") => composite::load(objects, dict),
             _ => simple::load(objects, dict),
@@ -125,7 +125,7 @@ impl Font {
 
     /// The first code of `shown` with its length in bytes; `shown` is not empty.
     #[must_use]
-    pub fn next_code(&self, shown: &[u8]) -> (u32, usize) {
+    pub(crate) fn next_code(&self, shown: &[u8]) -> (u32, usize) {
         match (&self.codes, shown) {
             (Codes::TwoBytes, [high, low, ..]) => (u32::from(*high) << 8 | u32::from(*low), 2),
             (Codes::Spaces(spaces), _) => {
@@ -146,18 +146,18 @@ impl Font {
 
     /// How many glyphs it holds in memory.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.glyphs.len()
     }
 
     /// The glyph of a code.
     #[must_use]
-    pub fn glyph(&self, code: u32) -> Glyph {
+    pub(crate) fn glyph(&self, code: u32) -> Glyph {
         self.glyphs.get(code as usize).copied().unwrap_or(self.other)
     }
 
     /// Appends a glyph's text; false (and U+FFFD) where it is not known.
-    pub fn append_text(&self, glyph: Glyph, into: &mut String) -> bool {
+    pub(crate) fn append_text(&self, glyph: Glyph, into: &mut String) -> bool {
         match glyph.text {
             Text::One(character) => into.push(character),
             Text::Many(index) => into.push_str(&self.texts[index as usize]),
@@ -173,13 +173,13 @@ impl Font {
 
 /// Neither a control character, which a terminal would obey, nor a private one, which only one font
 /// knows, nor the sign for what is not known.
-pub fn is_printable(character: char) -> bool {
+pub(crate) fn is_printable(character: char) -> bool {
     let is_private = matches!(character, '\u{e000}'..='\u{f8ff}' | '\u{f0000}'..);
     character != char::REPLACEMENT_CHARACTER && !is_private && (!character.is_control() || character.is_whitespace())
 }
 
 /// Marks of direction and of where words join or may be cut: no reader sees them.
-pub fn is_invisible(character: char) -> bool {
+pub(crate) fn is_invisible(character: char) -> bool {
     matches!(
         character,
         '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'

@@ -21,12 +21,12 @@ use super::{
 };
 
 /// Is there a font program?
-pub fn is_embedded(descriptor: &Dictionary) -> bool {
+pub(crate) fn is_embedded(descriptor: &Dictionary) -> bool {
     [&b"FontFile"[..], b"FontFile2", b"FontFile3"].iter().any(|key| descriptor.has(key))
 }
 
 /// An embedded font program.
-pub enum Program {
+pub(crate) enum Program {
     /// TrueType and OpenType.
     OpenType(Vec<u8>),
     /// A CFF table alone.
@@ -37,7 +37,7 @@ pub enum Program {
 
 /// What a font program says of one glyph.
 #[derive(Debug, Clone, Default)]
-pub struct Witness {
+pub(crate) struct Witness {
     /// The characters that its character map leads to it; the first is the plain one.
     pub characters: Vec<char>,
     /// What its name says.
@@ -48,14 +48,14 @@ pub struct Witness {
 
 impl Witness {
     /// Its text.
-    pub fn text(&self) -> Option<String> {
+    pub(crate) fn text(&self) -> Option<String> {
         self.characters.first().map(char::to_string).or_else(|| self.name.clone())
     }
 }
 
 impl Program {
     /// The program of a font's descriptor; `None` if there is none that can be read.
-    pub fn open(objects: &Objects<'_>, descriptor: &Dictionary) -> Option<Self> {
+    pub(crate) fn open(objects: &Objects<'_>, descriptor: &Dictionary) -> Option<Self> {
         let file = |key: &[u8]| objects.stream_bytes(descriptor.get(key).ok()?);
         if let Some(bytes) = file(b"FontFile") {
             return Some(Program::Type1(bytes));
@@ -68,7 +68,7 @@ impl Program {
     }
 
     /// The texts of the 256 codes as the program itself encodes them.
-    pub fn built_in(&self) -> Option<Texts> {
+    pub(crate) fn built_in(&self) -> Option<Texts> {
         match self {
             Program::Type1(bytes) => type1(bytes),
             Program::Cff(bytes) => cff_texts(&CffFontRef::new(bytes, 0, None).ok()?),
@@ -88,7 +88,7 @@ impl Program {
     }
 
     /// What it says of each of its glyphs; nothing where it is no TrueType or OpenType font.
-    pub fn by_glyph(&self) -> Vec<Witness> {
+    pub(crate) fn by_glyph(&self) -> Vec<Witness> {
         let Program::OpenType(bytes) = self else { return Vec::new() };
         let Ok(font) = FontRef::new(bytes) else { return Vec::new() };
         let metrics = font.glyph_metrics(Size::unscaled(), LocationRef::default());
@@ -118,7 +118,7 @@ impl Program {
     }
 
     /// The glyph of a code of a simple font; `encoded` is what the file's tables say of the code.
-    pub fn glyph_of_code(&self, code: u8, encoded: Option<&str>) -> Option<u16> {
+    pub(crate) fn glyph_of_code(&self, code: u8, encoded: Option<&str>) -> Option<u16> {
         let Program::OpenType(bytes) = self else { return None };
         let font = FontRef::new(bytes).ok()?;
         let characters = font.charmap();
@@ -131,7 +131,7 @@ impl Program {
     }
 
     /// Does a glyph draw anything? `None` where that cannot be told.
-    pub fn has_ink(&self, glyph: u16) -> Option<bool> {
+    pub(crate) fn has_ink(&self, glyph: u16) -> Option<bool> {
         match self {
             Program::OpenType(bytes) => {
                 let mut ink = Ink(false);
@@ -152,7 +152,7 @@ impl Program {
     }
 
     /// Does what a simple font shows for a code draw anything?
-    pub fn code_has_ink(&self, code: u8, encoded: Option<&str>) -> Option<bool> {
+    pub(crate) fn code_has_ink(&self, code: u8, encoded: Option<&str>) -> Option<bool> {
         match self {
             Program::OpenType(_) => self.has_ink(self.glyph_of_code(code, encoded)?),
             Program::Cff(bytes) => {

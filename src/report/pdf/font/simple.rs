@@ -5,7 +5,7 @@ use lopdf::{Dictionary, Object};
 use super::{Codes, Font, Objects, encoding, is_blank, is_text, program::Program, standard, to_unicode, trial::Trial};
 
 /// Reads a font of one byte a code.
-pub fn load(objects: &Objects<'_>, dict: &Dictionary) -> Font {
+pub(crate) fn load(objects: &Objects<'_>, dict: &Dictionary) -> Font {
     let number = |key: &[u8]| dict.get(key).ok().and_then(|object| objects.number(object));
     let descriptor = dict.get(b"FontDescriptor").ok().and_then(|descriptor| objects.dict(descriptor));
     let name = String::from_utf8_lossy(dict.get(b"BaseFont").and_then(Object::as_name).unwrap_or_default());

@@ -7,7 +7,7 @@ use pdf_core_14_font_afms as afm;
 use super::glyph_name::glyph_text;
 
 /// Width of each text, in thousandths of the size, of the standard font that `name` is or resembles.
-pub fn widths(name: &str) -> HashMap<String, f32> {
+pub(crate) fn widths(name: &str) -> HashMap<String, f32> {
     let mut widths = HashMap::new();
     for line in metrics(name).lines().filter(|line| line.starts_with("C ")) {
         let field = |key: &str| {

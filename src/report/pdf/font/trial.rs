@@ -11,7 +11,7 @@ const GENUINE: usize = 3;
 
 /// How often a font program says the same as the tables of the file, and of which codes it does not.
 #[derive(Debug, Default)]
-pub struct Trial {
+pub(crate) struct Trial {
     pub agreeing: usize,
     pub contested: Vec<usize>,
     /// Of the contested: one digit in place of another.
@@ -20,7 +20,7 @@ pub struct Trial {
 
 impl Trial {
     /// Holds the text that a table of the file gives `code` against what its program says.
-    pub fn hear(&mut self, code: usize, told: &str, own: &str) {
+    pub(crate) fn hear(&mut self, code: usize, told: &str, own: &str) {
         if is_same_text(told, own) {
             self.agreeing += 1;
         } else if told.chars().count() == 1 {
@@ -32,7 +32,7 @@ impl Trial {
 
     /// The codes that the tables are not believed about: where the program mostly says the same, or
     /// where both know digits and mean others, it is a witness against those that differ.
-    pub fn condemned(self) -> Vec<usize> {
+    pub(crate) fn condemned(self) -> Vec<usize> {
         let is_mostly_the_same = self.agreeing > WITNESS * self.contested.len();
         let is_genuine = self.agreeing >= GENUINE && self.agreeing * 2 >= self.contested.len();
         if is_mostly_the_same || is_genuine || self.digits > 1 { self.contested } else { Vec::new() }
