@@ -8,8 +8,7 @@ use super::{Io, outbox};
 use crate::{
     domain::{Class, JobType, SyncType},
     event::Liveness,
-    operation::OperationRunner,
-    operation::Operations,
+    operation::{OperationRunner, Operations},
     outbox::OutboxActor,
     queue::{self, Begun, Keep, QueueActor, QueueSettings},
     scheduler::{SchedulerActor, SchedulerSettings},

@@ -5,7 +5,10 @@ use std::time::{Duration, Instant};
 use actix::prelude::*;
 
 use super::actor::OutboxActor;
-use crate::{domain::Heartbeat, domain::ItemId, event::Event};
+use crate::{
+    domain::{Heartbeat, ItemId},
+    event::Event,
+};
 
 impl OutboxActor {
     /// Marks what is in hand alive, sees who else is, and again after a pause.

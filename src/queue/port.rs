@@ -21,7 +21,7 @@ pub struct Before {
     pub unclaimed: Timestamp,
 }
 
-/// The board cannot be used now; nothing was changed.
+/// The board could not be asked, or its answer was lost on the way.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 pub struct BoardError(pub Box<dyn Error + Send + Sync>);

@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use sea_orm::{ConnectionTrait, DbBackend};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, TransactionTrait};
 
 use crate::store::Store;
 
@@ -54,13 +54,19 @@ impl Store {
         }
         let Some(beside) = self.inner.connections.beside.clone() else { return };
         self.inner.runtime.spawn(async move {
-            // a coarse look: what matters is how many rows are in which state
-            let analyze = format!("BEGIN; SET LOCAL default_statistics_target = 10; ANALYZE {tables}; COMMIT");
-            if let Err(error) = beside.execute_unprepared(&analyze).await {
+            if let Err(error) = analyze(&beside, tables).await {
                 tracing::debug!(%error, "no statistics were taken");
             }
         });
     }
+}
+
+/// Takes a coarse look: what matters is how many rows are in which state.
+async fn analyze(db: &DatabaseConnection, tables: &str) -> Result<(), DbErr> {
+    let tx = db.begin().await?;
+    tx.execute_unprepared("SET LOCAL default_statistics_target = 10").await?;
+    tx.execute_unprepared(&format!("ANALYZE {tables}")).await?;
+    tx.commit().await
 }
 
 #[cfg(test)]

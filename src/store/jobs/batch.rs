@@ -152,10 +152,10 @@ impl Batch<'_> {
         let mut pending = std::mem::take(&mut self.pending);
         let mut runs: HashMap<usize, RunId> = HashMap::new();
         if let Some(claim) = self.claim.as_deref_mut() {
-            let places = startable(claim, &self.facts, &pending.iter().collect::<Vec<_>>(), self.now);
+            let places = startable(claim, &self.facts, &pending, self.now);
             let numbers = dialect::take_numbers(self.tx, "sync_run", places.len()).await.map_err(&failed)?;
             for (place, run) in places.into_iter().zip(numbers.into_iter().map(RunId)) {
-                start(&mut pending[place], run, &claim.owner, self.now);
+                start(&mut pending[place], run, &claim.owner, self.now)?;
                 runs.insert(place, run);
             }
         }

@@ -7,7 +7,10 @@ use sea_orm::Set;
 
 use super::admission_snapshot::AdmissionSnapshot;
 use crate::{
-    domain::{Claim, ClaimedJob, Class, JobId, JobState, RunId, Timestamp},
+    domain::{
+        Claim, ClaimedJob, Class, JobId, JobState, RunId, Timestamp,
+        job::{Illegal, JobEvent},
+    },
     store::schema::entity::job::ActiveModel,
 };
 
@@ -16,7 +19,7 @@ use crate::{
 pub(crate) fn startable(
     claim: &mut Claim,
     facts: &AdmissionSnapshot,
-    rows: &[&ActiveModel],
+    rows: &[ActiveModel],
     now: Timestamp,
 ) -> Vec<usize> {
     let is_alone = facts.first.is_none() && facts.next_due.is_none_or(|due| due > now);
@@ -28,7 +31,7 @@ pub(crate) fn startable(
     places.sort_by_key(|place| (*rows[*place].order_key.as_ref(), *place));
     let mut agents: HashSet<&str> = HashSet::new();
     places.retain(|place| {
-        let row = rows[*place];
+        let row = &rows[*place];
         let agent = row.agent_id.as_ref().as_str();
         let is_free = agents.insert(agent) && !facts.busy.contains(agent);
         if !is_free || !claim.known.iter().any(|known| known.as_str() == row.job_type.as_ref()) {
@@ -48,13 +51,14 @@ pub(crate) fn startable(
 }
 
 /// The row is that of a job's first attempt, under way.
-pub(crate) fn start(row: &mut ActiveModel, run: RunId, owner: &str, now: Timestamp) {
-    row.state = Set(JobState::Active);
+pub(crate) fn start(row: &mut ActiveModel, run: RunId, owner: &str, now: Timestamp) -> Result<(), Illegal> {
+    row.state = Set(row.state.as_ref().on(JobEvent::Claimed)?);
     row.lease = Set(1);
     row.attempt = Set(1);
     row.run_id = Set(Some(run));
     row.owner = Set(Some(owner.to_owned()));
     row.started_at = Set(Some(now));
+    Ok(())
 }
 
 /// What whoever asked for room is told of a row that was started.

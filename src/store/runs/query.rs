@@ -191,12 +191,13 @@ impl Store {
         self.read(move |db| {
             Box::pin(async move {
                 let failed = StoreError::while_doing("read a run");
-                let ended = entity::sync_run::Entity::find_by_id(id).one(db).await.map_err(&failed)?;
-                if let Some(row) = ended {
-                    return Ok(Some(Run::read(row)));
+                // in this order: one that ends in between is found all the same
+                let running = running().filter(J::RunId.eq(id)).one(db).await.map_err(&failed)?;
+                if let Some(run) = running.and_then(|job| Run::running(job, &types)) {
+                    return Ok(Some(run));
                 }
-                let running = running().filter(J::RunId.eq(id)).one(db).await.map_err(failed)?;
-                Ok(running.and_then(|job| Run::running(job, &types)))
+                let ended = entity::sync_run::Entity::find_by_id(id).one(db).await.map_err(failed)?;
+                Ok(ended.map(Run::read))
             })
         })
         .await
@@ -222,7 +223,6 @@ impl Store {
                     .apply_if(wanted.agent, |query, agent| query.filter(C::AgentId.eq(agent)))
                     .apply_if(wanted.outcome, |query, outcome| query.filter(C::Outcome.eq(outcome)))
                     .apply_if(wanted.job, |query, job| query.filter(C::JobId.eq(job)))
-                    .apply_if(wanted.ended.then_some(()), |query, ()| query.filter(C::FinishedAt.is_not_null()))
                     .apply_if(wanted.before, |query, id| query.filter(C::Id.lt(id)))
                     .order_by_desc(C::Id)
                     .limit(wanted.limit)
@@ -311,14 +311,14 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the query fails.
     pub async fn may_have_written(&self, job: &ClaimedJob) -> Result<bool, StoreError> {
-        let (id, run) = (job.id, job.run);
+        let id = job.id;
         self.read(move |db| {
             Box::pin(async move {
-                let earlier = entity::sync_run::Entity::find().filter(C::JobId.eq(id)).filter(C::Id.ne(run)).all(db);
+                let earlier = entity::sync_run::Entity::find().filter(C::JobId.eq(id)).all(db);
                 let earlier = earlier.await.map_err(StoreError::while_doing("read earlier attempts"))?;
                 // an attempt that was cut off did not say what it wrote
                 let is_cut_off = |run: &Run| {
-                    matches!(run.outcome, Some(Outcome::Lost | Outcome::TimedOut | Outcome::Panicked) | None)
+                    matches!(run.outcome, Some(Outcome::Lost | Outcome::TimedOut | Outcome::Panicked))
                         || run.error_code.as_deref() == Some(GIVEN_UP)
                 };
                 Ok(earlier.into_iter().map(Run::read).any(|run| is_cut_off(&run) || run.counts.wrote()))
