@@ -14,6 +14,7 @@ mod m20261127_000006_running;
 mod m20261130_000007_flow_link;
 mod m20261130_000008_document_parts;
 mod m20261130_000009_run_once;
+mod m20261130_000010_sync_state;
 
 pub use sea_orm_migration::{MigrationStatus, MigratorTrait};
 
@@ -33,6 +34,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261130_000007_flow_link::Migration),
             Box::new(m20261130_000008_document_parts::Migration),
             Box::new(m20261130_000009_run_once::Migration),
+            Box::new(m20261130_000010_sync_state::Migration),
         ]
     }
 }

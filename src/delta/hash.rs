@@ -13,10 +13,9 @@ use crate::{
 /// joined by `|`.
 #[must_use]
 pub fn change_hash(spec: &SyncTypeSpec, record: &Record) -> String {
-    let text = joined(record, spec.hashed.iter().copied());
     match spec.hash_algorithm {
-        HashAlgorithm::Md5 => hex::encode(Md5::digest(text)),
-        HashAlgorithm::Sha256 => hex::encode(Sha256::digest(text)),
+        HashAlgorithm::Md5 => joined::<Md5>(spec, record),
+        HashAlgorithm::Sha256 => joined::<Sha256>(spec, record),
     }
 }
 
@@ -32,15 +31,15 @@ pub fn content_hash(record: &Record) -> String {
     hex::encode(hasher.finalize())
 }
 
-fn joined(record: &Record, fields: impl Iterator<Item = usize>) -> String {
-    let mut text = String::new();
-    for (position, field) in fields.enumerate() {
+fn joined<D: Digest>(spec: &SyncTypeSpec, record: &Record) -> String {
+    let mut hasher = D::new();
+    for (position, field) in spec.hashed.iter().enumerate() {
         if position > 0 {
-            text.push('|');
+            hasher.update(b"|");
         }
-        text.push_str(&record.values[field].canonical());
+        hasher.update(record.values[*field].canonical().as_bytes());
     }
-    text
+    hex::encode(hasher.finalize())
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What is to be written so that the stored records say what the report says?
 
 use std::{
+    borrow::Cow,
     collections::{HashMap, HashSet},
     time::Duration,
 };
@@ -193,25 +194,26 @@ impl Plan {
 /// `second_miss` is the least time between a first miss and the deletion; `None` (approved runs)
 /// deletes nothing.
 #[must_use]
-pub fn plan(
+pub fn plan<'s>(
     spec: &SyncTypeSpec,
-    seen: Seen<'_>,
+    seen: Seen<'s>,
     snapshot: &Snapshot,
     now: Timestamp,
     second_miss: Option<Duration>,
 ) -> Plan {
     let mut plan = Plan { live: snapshot.live(), ..Plan::default() };
-    let compare = |record: &Record| {
-        let key = record.text(spec.key);
-        let stored = snapshot.rows.get(&key);
+    let compare = |record: &'s Record| {
+        let key = record.values[spec.key].canonical();
+        let stored = snapshot.rows.get(key.as_ref());
         let record = merge(spec, record, &key, seen, snapshot, stored);
-        let change = change(spec, key.clone(), record, snapshot, stored);
+        let change = change(spec, &key, record, snapshot, stored);
         (key, change)
     };
     // hashing is most of the work
-    let compared: Vec<(String, Option<Change>)> = seen.records.par_iter().with_min_len(AT_ONCE).map(compare).collect();
+    let compared: Vec<(Cow<'_, str>, Option<Change>)> =
+        seen.records.par_iter().with_min_len(AT_ONCE).map(compare).collect();
     let mut keys: HashSet<&str> = seen.quarantined_keys.iter().map(String::as_str).collect();
-    keys.extend(compared.iter().map(|(key, _)| key.as_str()));
+    keys.extend(compared.iter().map(|(key, _)| key.as_ref()));
     let unseen = snapshot.rows.iter().filter(|(key, row)| row.deleted_at.is_none() && !keys.contains(key.as_str()));
     for (key, row) in unseen {
         match row.missing_since {
@@ -244,15 +246,15 @@ pub fn plan(
 
 /// What the record will be once stored: absent columns and blank kept cells keep their values, and so does
 /// a text that differs only by blanks that may be none.
-fn merge(
+fn merge<'s>(
     spec: &SyncTypeSpec,
-    record: &Record,
+    record: &'s Record,
     key: &str,
     seen: Seen<'_>,
     snapshot: &Snapshot,
     stored: Option<&Stored>,
-) -> Record {
-    let mut merged = record.clone();
+) -> Cow<'s, Record> {
+    let mut merged = Cow::Borrowed(record);
     let Some(stored) = stored else { return merged };
     for (number, field) in spec.fields.iter().enumerate() {
         // a cell that gives several fields is blank only if all of them are: half of it is not kept
@@ -264,8 +266,8 @@ fn merge(
             let open = if seen.open_blanks.is_empty() { None } else { seen.open_blanks.get(&(key.to_owned(), number)) };
             open.is_some_and(|open| is_same_but_for(&value.canonical(), &record.values[number].canonical(), open))
         };
-        if says_nothing || is_same() {
-            merged.values[number] = value.clone();
+        if *value != record.values[number] && (says_nothing || is_same()) {
+            merged.to_mut().values[number] = value.clone();
         }
     }
     merged
@@ -286,13 +288,18 @@ fn is_same_but_for(stored: &str, read: &str, open: &[usize]) -> bool {
 
 fn change(
     spec: &SyncTypeSpec,
-    key: String,
-    record: Record,
+    key: &str,
+    record: Cow<'_, Record>,
     snapshot: &Snapshot,
     stored: Option<&Stored>,
 ) -> Option<Change> {
-    let change_hash = change_hash(spec, &record);
     let content_hash = content_hash(&record);
+    if stored.is_some_and(|stored| stored.is_live() && stored.same_spec && stored.content_hash == content_hash) {
+        // most records of most runs
+        return None;
+    }
+    let change_hash = change_hash(spec, &record);
+    let (key, record) = (key.to_owned(), record.into_owned());
     let Some(stored) = stored else {
         let kind = ChangeKind::Insert;
         return Some(Change { key, kind, record, change_hash, content_hash, triggers: true, history: None });
@@ -302,14 +309,12 @@ fn change(
     } else {
         changed_under_new_spec(spec, &record, snapshot, stored)
     };
-    let kind = if stored.deleted_at.is_some() || stored.missing_since.is_some() {
+    let kind = if !stored.is_live() {
         ChangeKind::Restore
     } else if changed {
         ChangeKind::Update
-    } else if stored.content_hash != content_hash || !stored.same_spec {
-        ChangeKind::Refresh
     } else {
-        return None;
+        ChangeKind::Refresh
     };
     let history = watched_change(spec, &record, snapshot, stored);
     // a deleted record that is back is as good as new to whatever hangs on it

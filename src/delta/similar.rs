@@ -1,6 +1,6 @@
 //! Which new keys are stored already, but in another spelling? Capitals, kinds of blanks, signs nobody sees.
 
-use std::collections::HashMap;
+use std::{borrow::Cow, collections::HashMap};
 
 use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization;
@@ -16,10 +16,17 @@ pub struct SimilarKey {
 }
 
 /// A key as it is spoken: without capitals, with one kind of blank, and none at its ends.
-fn spoken(key: &str) -> String {
+fn spoken(key: &str) -> Cow<'_, str> {
+    let is_plain = |byte: u8| byte.is_ascii_graphic() && !byte.is_ascii_uppercase();
+    if key.bytes().all(is_plain) {
+        return key.into();
+    }
+    if key.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return key.to_ascii_lowercase().into();
+    }
     let is_seen = |character: &char| !matches!(character, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}');
     let plain: String = key.nfkc().filter(is_seen).flat_map(char::to_lowercase).collect();
-    plain.split_whitespace().collect::<Vec<_>>().join(" ")
+    plain.split_whitespace().collect::<Vec<_>>().join(" ").into()
 }
 
 /// Those of the `new` keys that one of the `live` ones is, in another spelling.
@@ -31,7 +38,10 @@ pub(super) fn find<'a>(
     if new.peek().is_none() {
         return Vec::new();
     }
-    let stored: HashMap<String, &String> = live.map(|key| (spoken(key), key)).collect();
+    let stored: HashMap<Cow<'a, str>, &String> = live.map(|key| (spoken(key), key)).collect();
+    if stored.is_empty() {
+        return Vec::new();
+    }
     let similar = |key: &String| {
         stored.get(&spoken(key)).map(|stored| SimilarKey { key: key.clone(), stored: (*stored).clone() })
     };

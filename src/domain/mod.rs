@@ -15,6 +15,8 @@ pub mod random;
 pub mod reason;
 pub mod record;
 pub mod run;
+pub mod standing;
+pub mod sync_state;
 pub mod text;
 pub mod value;
 
@@ -32,6 +34,8 @@ pub use queue::{Claim, Claimed, HeartbeatReport, JobSelector, KeyState, Retry, S
 pub use reason::Reason;
 pub use record::Record;
 pub use run::{Counts, Hold, Outcome, Stage};
+pub use standing::Standing;
+pub use sync_state::{Ended, SyncState};
 pub use value::Value;
 
 /// A moment in UTC. Every time in the database, in logs and in answers is one of these.

@@ -20,7 +20,7 @@ use sea_orm::{DatabaseConnection, DatabaseTransaction, DbBackend, TransactionTra
 use tokio::{runtime::Handle, sync::mpsc};
 use tracing::Instrument as _;
 
-pub use attempt::{Applied, Batches, Finished};
+pub use attempt::{Applied, Batches, Finished, Pace};
 #[cfg(feature = "testing")]
 pub use db::throwaway;
 pub use db::{StoreError, sqlite_file};
@@ -28,7 +28,7 @@ pub use documents::{KeepLimits, KeptReport};
 pub use jobs::{Job, JobQuery, StoredBreaker};
 pub use outbox::{ClaimedItems, ItemClaim, ItemDepth, ItemQuery, ItemsDone, Undelivered, enqueue_items_in};
 pub use records::{DataPage, DataQuery};
-pub use runs::{Finish, Run, RunQuery};
+pub use runs::{Finish, Run, RunQuery, RunTotals};
 pub use schema::Trouble;
 pub use settings::{Agent, Amendments, SealedCredential, Setting, UnknownAgent, token_hash};
 

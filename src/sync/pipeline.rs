@@ -17,7 +17,7 @@ use crate::{
     event::{Bus, Event},
     report::{RefusalCode, Report, sandbox::Job},
     source::SourceError,
-    store::{Batches, Finish},
+    store::{Batches, Finish, Pace},
     sync_type::SyncTypeSpec,
 };
 
@@ -205,6 +205,7 @@ impl Pipeline {
         let batches = Arc::new(Batches {
             spec: self.spec.clone(),
             size: self.context.batch,
+            pace: Pace::default(),
             stop: self.stop.token().clone(),
             progress: {
                 let (bus, job, watch) = (self.context.bus.clone(), self.job.clone(), self.watch.clone());

@@ -9,7 +9,7 @@ use lockstep::{
         Reason, Record, SourceReport, Timestamp, Window,
     },
     pretend_erp::invent_row,
-    store::{Batches, Finish, JobQuery, RunQuery, Store, throwaway::rows_read},
+    store::{Batches, Finish, JobQuery, Pace, RunQuery, Store, throwaway::rows_read},
     testing::{Backend, last_seen, types},
 };
 use tokio::runtime::Handle;
@@ -226,7 +226,7 @@ async fn sync(store: &Store, name: &str, agent: usize, seeds: impl Fn(usize) -> 
         Seen { records: &records, present: &present, unreadable_key: false, quarantined_keys: &[], open_blanks: &open };
     let plan = Arc::new(delta::plan(spec, seen, &snapshot, now, None));
     let (stop, progress) = (CancellationToken::new(), Arc::new(|_| {}));
-    let batches = Arc::new(Batches { spec: spec.clone(), size: 10, stop, progress });
+    let batches = Arc::new(Batches { spec: spec.clone(), size: 10, stop, progress, pace: Pace::default() });
     let mut upto = 0;
     while upto < plan.changes.len() {
         upto = store.apply(&job, &plan, upto, &batches, now).await.unwrap().upto;

@@ -8,7 +8,7 @@ use lockstep::{
         Admission, AgentId, Claim, Class, FlowOutcome, JobSelector, NewJob, NextStep, Outcome, Reason, Slot, Timestamp,
         Window,
     },
-    store::{Batches, DataQuery, Finish, RunQuery, Setting, Store, StoreError, throwaway::execute},
+    store::{Batches, DataQuery, Finish, Pace, RunQuery, Setting, Store, StoreError, throwaway::execute},
     sync_type::SyncTypes,
     testing::{Backend, last_seen, types},
 };
@@ -354,7 +354,7 @@ async fn any_text_is_stored_as_it_is_and_found_again_by_its_key() {
         let plan = Arc::new(delta::plan(&spec, seen, &snapshot, now, None));
         assert_eq!(plan.changes.len(), odd.len());
         let (stop, progress) = (CancellationToken::new(), Arc::new(|_| {}));
-        let batches = Arc::new(Batches { spec: spec.clone(), size: 10, stop, progress });
+        let batches = Arc::new(Batches { spec: spec.clone(), size: 10, stop, progress, pace: Pace::default() });
         assert_eq!(store.apply(&job, &plan, 0, &batches, now).await.unwrap().upto, odd.len());
         let missing = odd[1..].iter().map(|key| (*key).to_owned()).collect();
         let end = Finish { outcome: Some(Outcome::Succeeded), missing, ..Finish::default() };

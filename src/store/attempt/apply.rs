@@ -1,7 +1,11 @@
 //! How are changes written? In batches of at most ten records, whole or not at all, under the lease.
 
 use std::{
-    sync::Arc,
+    ops::RangeInclusive,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -28,10 +32,14 @@ use crate::{
 
 use entity::job::Column as C;
 
-/// Consecutive batches share one durable commit, up to this many records ...
-const RECORDS_A_COMMIT: usize = 500;
-/// ... or this long, so that heartbeats and other writers are never starved. On PostgreSQL, where the batches become
-/// one statement, their number bounds it and nobody is in its way.
+/// Consecutive batches share one durable commit, up to so many records ...
+const RECORDS_A_COMMIT: RangeInclusive<usize> = 100..=2_000;
+/// ... of which the first takes so many ...
+const FIRST_COMMIT: usize = 500;
+/// ... and each other as many as take this long by the one before it: a Stop is seen between commits at the latest.
+const WANTED: Duration = Duration::from_millis(15);
+/// Heartbeats and other writers are not starved for longer than this. On PostgreSQL the batches become one statement
+/// at its end, and nobody is in its way.
 const TIME_A_COMMIT: Duration = Duration::from_millis(50);
 /// On SQLite, where others wait to write, a commit makes room for them after this long.
 const TIME_BESIDE_OTHERS: Duration = Duration::from_millis(5);
@@ -57,6 +65,29 @@ pub struct Batches {
     /// Told after each batch: how many changes have been taken up so far; they are stored when
     /// [`Store::apply`] says so.
     pub progress: Arc<dyn Fn(usize) + Send + Sync>,
+    pub pace: Pace,
+}
+
+/// How many records the next commit takes.
+#[derive(Debug)]
+pub struct Pace(AtomicUsize);
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self(AtomicUsize::new(FIRST_COMMIT))
+    }
+}
+
+impl Pace {
+    fn records(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// A commit of so many records took this long.
+    fn learn(&self, records: usize, took: Duration) {
+        let fit = records as f64 * WANTED.as_secs_f64() / took.as_secs_f64().max(f64::EPSILON);
+        self.0.store((fit as usize).clamp(*RECORDS_A_COMMIT.start(), *RECORDS_A_COMMIT.end()), Ordering::Relaxed);
+    }
 }
 
 impl Store {
@@ -73,19 +104,22 @@ impl Store {
         batches: &Arc<Batches>,
         now: Timestamp,
     ) -> Result<Applied, StoreError> {
+        let began = Instant::now();
+        let pace = batches.clone();
         let (job, plan, batches, types) = (job.clone(), plan.clone(), batches.clone(), self.types().clone());
         // where others have to wait for this one
         let writer = (self.backend() == DbBackend::Sqlite).then(|| self.inner.writer.clone());
-        self.write_beside(move |tx| {
+        let applied = self.write_beside(move |tx| {
             Box::pin(async move {
                 hold_lease(tx, &job).await?;
                 let spec = &batches.spec;
-                let mut upsert = Upsert::new(spec, tx.get_database_backend());
+                let mut upsert = Upsert::new(spec, &job, now);
                 let is_waited_for = || writer.as_ref().is_some_and(Writer::is_waited_for);
                 let started = Instant::now();
                 let mut upto = from;
                 let mut stopped = false;
-                while upto < plan.changes.len() && upto - from < RECORDS_A_COMMIT && started.elapsed() < TIME_A_COMMIT {
+                let end = plan.changes.len().min(from + batches.pace.records());
+                while upto < end && started.elapsed() < TIME_A_COMMIT {
                     if upto > from && started.elapsed() > TIME_BESIDE_OTHERS && is_waited_for() {
                         break;
                     }
@@ -93,12 +127,12 @@ impl Store {
                         stopped = true;
                         break;
                     }
-                    let batch = &plan.changes[upto..plan.changes.len().min(upto + batches.size)];
-                    upsert.add(tx, &job, batch, now).await.map_err(StoreError::while_doing(WRITE))?;
+                    let batch = &plan.changes[upto..end.min(upto + batches.size)];
+                    upsert.add(tx, batch).await.map_err(StoreError::while_doing(WRITE))?;
                     upto += batch.len();
                     (batches.progress)(upto);
                 }
-                upsert.flush(tx, &job, now).await.map_err(StoreError::while_doing(WRITE))?;
+                upsert.flush(tx).await.map_err(StoreError::while_doing(WRITE))?;
                 let written = &plan.changes[from..upto];
                 keep_history(tx, spec, &job, written, now)
                     .await
@@ -111,8 +145,10 @@ impl Store {
                 }
                 Ok(Applied { upto, stopped })
             })
-        })
-        .await
+        });
+        let applied = applied.await?;
+        pace.pace.learn(applied.upto - from, began.elapsed());
+        Ok(applied)
     }
 }
 

@@ -20,8 +20,9 @@ use crate::{
         },
         records::{missing, parents},
         runs::{
-            ending::{Finish, end_run, run_row},
+            ending::{Finish, end_run, ended, run_row},
             quarantine::quarantine,
+            state,
         },
         schema::entity,
     },
@@ -106,7 +107,9 @@ async fn finish_in(
     }
     let kept = end.document.take().filter(|_| next == NextStep::GiveBack);
     let job_end = JobEnd { outcome: end.outcome, error: end.error.clone(), result: end.result.take(), kept };
-    end_run(tx, run_row(types, job, Finish { counts: finished.counts, ..end }, document, now)).await?;
+    end.counts = finished.counts;
+    state::count_in(tx, ended(job, &end, now).into_iter().collect()).await?;
+    end_run(tx, run_row(types, job, end, document, now)).await?;
     if let (NextStep::RetryIn(pause), Some(until)) = (&mut next, open_until) {
         // its breaker has opened: the retry is the probe, or comes after it
         *pause = (*pause).max((until - now).to_std().unwrap_or_default());

@@ -24,7 +24,10 @@ use crate::{
         },
         jobs::lane,
         records::parents::{count_orphans, warn_of_orphans},
-        runs::ending::{Finish, run_row},
+        runs::{
+            ending::{Finish, ended, run_row},
+            state,
+        },
         schema::entity,
     },
     sync_type::{SyncTypes, ValueType},
@@ -210,7 +213,7 @@ async fn end_in(
         over.extend(end_jobs(tx, outcome, ids, now).await?);
     }
     let orphans = orphans(tx, types, plain().map(|(job, ..)| job).collect()).await?;
-    let mut runs = Vec::new();
+    let (mut runs, mut ends) = (Vec::new(), Vec::new());
     for (job, mut end, now) in held.into_iter().filter(|(job, ..)| over.contains(&job.id)) {
         if let Some(parent) = types.get(job.job_type.as_str()).and_then(|spec| spec.parent.as_ref()) {
             let of = (job.job_type.to_string(), job.agent.to_string());
@@ -219,9 +222,11 @@ async fn end_in(
             warn_of_orphans(&mut end.notes, orphans, live, parent.sync_type.as_str());
         }
         stored.done.insert(job.held(), end.counts);
+        ends.extend(ended(&job, &end, now));
         runs.push(run_row(types, &job, end, None, now));
     }
     bulk::insert::<_, RunId>(tx, runs).await.map_err(failed)?;
+    state::count_in(tx, ends).await?;
     Ok(stored)
 }
 

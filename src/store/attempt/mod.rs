@@ -6,5 +6,5 @@ pub(crate) mod finish;
 pub(crate) mod finish_batch;
 pub(crate) mod hold;
 
-pub use apply::{Applied, Batches};
+pub use apply::{Applied, Batches, Pace};
 pub use finish::Finished;

@@ -1,14 +1,12 @@
 //! How are many rows of a control table written by one statement? On PostgreSQL with one parameter a column, so that
 //! its text and its cost of building do not grow with their number.
 
-use std::borrow::Cow;
-
 use sea_orm::{
     ActiveModelTrait, ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, EntityName, EntityTrait, IdenStatic,
     Iterable, QueryTrait, Statement, TryGetable, sea_query::Value as Sql,
 };
 
-use super::arrays::ArrayText;
+use super::arrays;
 
 /// Rows in one statement of SQLite, which binds each value.
 const CHUNK: usize = 200;
@@ -41,6 +39,54 @@ where
     Ok(ids)
 }
 
+/// What becomes of a row whose key is there already.
+pub(crate) enum Conflict<'c> {
+    /// The new one takes its place, but for its key.
+    Replace,
+    /// These columns are added to what they hold.
+    Add(&'c [&'c str]),
+}
+
+/// Inserts rows that set all columns, no two with the same `key`, or changes those that are there.
+pub(crate) async fn upsert<A: ActiveModelTrait>(
+    tx: &DatabaseTransaction,
+    rows: Vec<A>,
+    key: &[&str],
+    conflict: Conflict<'_>,
+) -> Result<(), DbErr> {
+    let table = table::<A>();
+    let names: Vec<String> = Column::<A>::iter().map(|column| column.as_str().to_owned()).collect();
+    let changed: Vec<String> = match conflict {
+        Conflict::Replace => names
+            .iter()
+            .filter(|name| !key.contains(&name.as_str()))
+            .map(|name| format!("\"{name}\" = excluded.\"{name}\""))
+            .collect(),
+        Conflict::Add(columns) => {
+            columns.iter().map(|name| format!("\"{name}\" = {table}.\"{name}\" + excluded.\"{name}\"")).collect()
+        }
+    };
+    let (key, changed) = (key.join(", "), changed.join(", "));
+    let backend = tx.get_database_backend();
+    for chunk in rows.chunks(if backend == DbBackend::Postgres { usize::MAX } else { CHUNK }) {
+        let (names, select, values) = if backend == DbBackend::Postgres {
+            let Source { names, taken, from, values } = source(chunk)?;
+            (names, format!("SELECT {} FROM {from}", taken.join(", ")), values)
+        } else {
+            let row = format!("(?{})", ", ?".repeat(names.len() - 1));
+            let cells = chunk.iter().flat_map(|row| Column::<A>::iter().filter_map(|column| row.get(column).into_value()));
+            let names = names.iter().map(|name| format!("\"{name}\"")).collect();
+            (names, format!("VALUES {}", vec![row; chunk.len()].join(", ")), cells.collect())
+        };
+        let sql = format!(
+            "INSERT INTO {table} ({}) {select} ON CONFLICT ({key}) DO UPDATE SET {changed}",
+            names.join(", ")
+        );
+        tx.execute_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
+    }
+    Ok(())
+}
+
 fn table<A: ActiveModelTrait>() -> String {
     format!("\"{}\"", A::Entity::default().table_name())
 }
@@ -55,10 +101,9 @@ struct Source {
     values: Vec<Sql>,
 }
 
-/// A column that is the same in all rows is a parameter, and one that differs an array of them.
+/// A column that is the same in all rows is a parameter; those that differ are [`arrays::joined`].
 fn source<A: ActiveModelTrait>(rows: &[A]) -> Result<Source, DbErr> {
-    let mut values = Vec::<Sql>::new();
-    let (mut names, mut taken, mut arrays, mut array_names) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut names, mut taken, mut values, mut differing) = (Vec::new(), Vec::new(), Vec::<Sql>::new(), Vec::new());
     for column in Column::<A>::iter() {
         let cells: Vec<Sql> = rows.iter().filter_map(|row| row.get(column).into_value()).collect();
         let Some(first) = cells.first() else { continue };
@@ -66,27 +111,28 @@ fn source<A: ActiveModelTrait>(rows: &[A]) -> Result<Source, DbErr> {
             return Err(DbErr::Type(format!("some rows set {} and some do not", column.as_str())));
         }
         let name = format!("\"{}\"", column.as_str());
-        let number = values.len() + 1;
         if cells.iter().all(|cell| cell == first) {
-            taken.push(format!("${number}"));
             values.push(first.clone());
+            taken.push(format!("${}", values.len()));
         } else {
-            let mut array = ArrayText::default();
-            for cell in &cells {
-                array.push(text(cell)?.as_deref());
-            }
-            arrays.push(format!("(${number})::text::{}[]", type_name(first)?));
-            values.push(array.closed());
-            array_names.push(name.clone());
-            taken.push(format!("rows.{name}"));
+            taken.push(match type_name(first)? {
+                // an empty cell is null: texts have a letter before them
+                "text" => format!("substr({name}, 2)"),
+                type_name => format!("{name}::{type_name}"),
+            });
+            differing.push((name.clone(), cells.iter().map(text).collect::<Result<Vec<String>, _>>()?));
         }
         names.push(name);
     }
-    let from = match arrays[..] {
-        [] => format!("generate_series(1, {})", rows.len()),
-        _ => format!("unnest({}) AS rows({})", arrays.join(", "), array_names.join(", ")),
-    };
-    Ok(Source { names, taken, from, values })
+    let separator = values.len() + 1;
+    let columns = differing.iter().zip(separator + 1..);
+    let columns: Vec<String> =
+        columns.map(|((name, _), number)| format!("{} AS {name}", arrays::taken_apart(number, separator))).collect();
+    if differing.is_empty() {
+        return Ok(Source { names, taken, from: format!("generate_series(1, {})", rows.len()), values });
+    }
+    values.extend(arrays::joined(rows.len(), differing.len(), |row, column| differing[column].1[row].as_str().into()));
+    Ok(Source { names, taken, from: format!("(SELECT {} OFFSET 0) AS rows", columns.join(", ")), values })
 }
 
 /// PostgreSQL's name for the type of a value.
@@ -103,18 +149,19 @@ fn type_name(value: &Sql) -> Result<&'static str, DbErr> {
     })
 }
 
-/// A value as PostgreSQL reads it.
-fn text(value: &Sql) -> Result<Option<Cow<'_, str>>, DbErr> {
-    Ok(match value {
-        Sql::Bool(flag) => flag.map(|flag| Cow::Borrowed(if flag { "t" } else { "f" })),
-        Sql::SmallInt(number) => number.map(|number| number.to_string().into()),
-        Sql::Int(number) => number.map(|number| number.to_string().into()),
-        Sql::BigInt(number) => number.map(|number| number.to_string().into()),
-        Sql::String(text) => text.as_deref().map(Cow::Borrowed),
-        Sql::Json(json) => json.as_ref().map(|json| json.to_string().into()),
-        Sql::ChronoDateTimeUtc(moment) => moment.map(|moment| moment.to_rfc3339().into()),
+/// A value as PostgreSQL reads it, a text after a letter; null is empty.
+fn text(value: &Sql) -> Result<String, DbErr> {
+    let text = match value {
+        Sql::Bool(flag) => flag.map(|flag| flag.to_string()),
+        Sql::SmallInt(number) => number.map(|number| number.to_string()),
+        Sql::Int(number) => number.map(|number| number.to_string()),
+        Sql::BigInt(number) => number.map(|number| number.to_string()),
+        Sql::String(text) => text.as_ref().map(|text| format!("v{text}")),
+        Sql::Json(json) => json.as_ref().map(|json| json.to_string()),
+        Sql::ChronoDateTimeUtc(moment) => moment.map(|moment| moment.to_rfc3339()),
         other => return Err(unknown(other)),
-    })
+    };
+    Ok(text.unwrap_or_default())
 }
 
 fn unknown(value: &Sql) -> DbErr {

@@ -16,9 +16,10 @@ use super::{
 };
 use crate::{
     domain::{
-        ClaimedJob, Heartbeat, HeartbeatReport, JobId, JobState, Lease, Outcome, Phase, Timestamp, job::JobEvent,
+        ClaimedJob, Class, Ended, Heartbeat, HeartbeatReport, JobId, JobState, Lease, Outcome, Phase, Timestamp,
+        job::JobEvent,
     },
-    store::{Store, StoreError, schema::entity},
+    store::{Store, StoreError, runs::state, schema::entity},
     sync_type::SyncTypes,
 };
 
@@ -169,6 +170,9 @@ impl Store {
                     .exec_without_returning(tx)
                     .await
                     .map_err(&failed)?;
+                if row.class == Class::Sync {
+                    state::count_in(tx, vec![ended(&row, outcome, now)]).await?;
+                }
                 if is_over {
                     inner.dedup.end([job].into_iter());
                     release(tx, &row).await?;
@@ -240,6 +244,28 @@ impl Store {
     }
 }
 
+const DIED: &str = "the process that ran it died or froze";
+
+/// The end of a sync whose process did not live to tell.
+fn ended(job: &entity::job::Model, outcome: Outcome, now: Timestamp) -> Ended {
+    Ended {
+        sync_type: job.job_type.as_str().into(),
+        agent: job.agent_id.as_str().into(),
+        run: job.run_id.unwrap_or_default(),
+        reason: job.reason,
+        outcome,
+        stage: None,
+        error_code: None,
+        error: Some(DIED.to_owned()),
+        started_at: job.started_at.unwrap_or(now),
+        at: now,
+        fetched_at: None,
+        rows: 0,
+        quarantined: 0,
+        orphans: 0,
+    }
+}
+
 /// What the history says of an attempt whose process did not live to tell.
 fn lost(
     types: &SyncTypes,
@@ -256,7 +282,7 @@ fn lost(
         reason: Set(job.reason),
         attempt: Set(job.attempt),
         outcome: Set(Some(outcome)),
-        error: Set(Some("the process that ran it died or froze".to_owned())),
+        error: Set(Some(DIED.to_owned())),
         spec_fingerprint: Set(fingerprint.to_owned()),
         started_at: Set(job.started_at.unwrap_or(now)),
         finished_at: Set(Some(now)),

@@ -124,7 +124,7 @@ fn contains(spec: &SyncTypeSpec, text: &str, backend: DbBackend) -> Cond {
 }
 
 fn item(row: &QueryResult, spec: &SyncTypeSpec) -> Result<(String, String, Map<String, Json>), DbErr> {
-    let values = spec.fields.iter().map(|field| value::fetch(row, &field.name, field.value_type));
+    let values = spec.fields.iter().map(|field| value::fetch(row, field.name.as_str(), field.value_type));
     let record = Record { values: values.collect::<Result<_, _>>()? };
     let agent: String = row.try_get("", "agent_id")?;
     let mut object = spec.to_json(&record, |_| true);

@@ -80,6 +80,7 @@ async fn load(
     fields: Vec<usize>,
 ) -> Result<Snapshot, StoreError> {
     let mut query = Query::select();
+    // in the order in which `stored` reads them
     query
         .from(spec.name.as_str().to_owned())
         .columns(["change_hash", "content_hash", "spec_fingerprint", "missing_since", "deleted_at"])
@@ -95,18 +96,16 @@ async fn load(
 }
 
 fn stored(row: &QueryResult, spec: &SyncTypeSpec, fields: &[usize]) -> Result<(String, Stored), DbErr> {
-    let key = value::fetch(row, "natural_key", spec.fields[spec.key].value_type)?.canonical().into_owned();
-    let values = fields
-        .iter()
-        .map(|field| value::fetch(row, &spec.fields[*field].name, spec.fields[*field].value_type))
-        .collect::<Result<_, _>>()?;
+    // by place: looking each name up in each row would take as long as the rest
+    let key = value::fetch(row, 5_usize, spec.fields[spec.key].value_type)?.canonical().into_owned();
+    let values = fields.iter().zip(6_usize..).map(|(field, at)| value::fetch(row, at, spec.fields[*field].value_type));
     let stored = Stored {
-        change_hash: row.try_get("", "change_hash")?,
-        content_hash: row.try_get("", "content_hash")?,
-        same_spec: row.try_get::<String>("", "spec_fingerprint")? == spec.fingerprint,
-        missing_since: row.try_get::<Option<Timestamp>>("", "missing_since")?,
-        deleted_at: row.try_get::<Option<Timestamp>>("", "deleted_at")?,
-        values,
+        change_hash: row.try_get_by_index(0)?,
+        content_hash: row.try_get_by_index(1)?,
+        same_spec: row.try_get_by_index::<String>(2)? == spec.fingerprint,
+        missing_since: row.try_get_by_index::<Option<Timestamp>>(3)?,
+        deleted_at: row.try_get_by_index::<Option<Timestamp>>(4)?,
+        values: values.collect::<Result<_, _>>()?,
     };
     Ok((key, stored))
 }

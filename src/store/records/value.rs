@@ -2,7 +2,7 @@
 
 use chrono::{NaiveDate, NaiveDateTime};
 use rust_decimal::Decimal;
-use sea_orm::{DbBackend, DbErr, QueryResult, sea_query::Value as Sql};
+use sea_orm::{ColIdx, DbBackend, DbErr, QueryResult, sea_query::Value as Sql};
 
 use crate::{domain::Value, sync_type::ValueType};
 
@@ -36,31 +36,31 @@ pub(crate) fn bind_text(value_type: ValueType, text: &str, backend: DbBackend) -
 
 /// A field of a result row. A stored value that the field's present type cannot be (the type's file
 /// changed) reads as null.
-pub(crate) fn fetch(row: &QueryResult, column: &str, value_type: ValueType) -> Result<Value, DbErr> {
+pub(crate) fn fetch(row: &QueryResult, column: impl ColIdx, value_type: ValueType) -> Result<Value, DbErr> {
     let typed = match value_type {
-        ValueType::Int => row.try_get::<Option<i64>>("", column).map(|number| number.map(Value::Int)),
-        ValueType::Bool => row.try_get::<Option<bool>>("", column).map(|flag| flag.map(Value::Bool)),
+        ValueType::Int => row.try_get_by::<Option<i64>, _>(column).map(|number| number.map(Value::Int)),
+        ValueType::Bool => row.try_get_by::<Option<bool>, _>(column).map(|flag| flag.map(Value::Bool)),
         _ => text(row, column, value_type),
     };
     let typed = typed.or_else(|not_text| match value_type {
         ValueType::Int | ValueType::Bool => text(row, column, value_type),
         ValueType::Money | ValueType::Number | ValueType::Percent => {
-            let number = row.try_get::<Option<Decimal>>("", column)?;
+            let number = row.try_get_by::<Option<Decimal>, _>(column)?;
             Ok(number.and_then(|number| value_type.from_canonical(&number.to_string())))
         }
-        ValueType::Date => row.try_get::<Option<NaiveDate>>("", column).map(|day| day.map(Value::Date)),
-        ValueType::Datetime => row.try_get::<Option<NaiveDateTime>>("", column).map(|at| at.map(Value::DateTime)),
+        ValueType::Date => row.try_get_by::<Option<NaiveDate>, _>(column).map(|day| day.map(Value::Date)),
+        ValueType::Datetime => row.try_get_by::<Option<NaiveDateTime>, _>(column).map(|at| at.map(Value::DateTime)),
         _ => Err(not_text),
     });
     if let Ok(value) = typed {
         Ok(value.unwrap_or_default())
     } else {
-        let number = row.try_get::<Option<i64>>("", column)?;
+        let number = row.try_get_by::<Option<i64>, _>(column)?;
         Ok(number.and_then(|number| value_type.from_canonical(&number.to_string())).unwrap_or_default())
     }
 }
 
-fn text(row: &QueryResult, column: &str, value_type: ValueType) -> Result<Option<Value>, DbErr> {
-    let text = row.try_get::<Option<String>>("", column)?;
+fn text(row: &QueryResult, column: impl ColIdx, value_type: ValueType) -> Result<Option<Value>, DbErr> {
+    let text = row.try_get_by::<Option<String>, _>(column)?;
     Ok(text.and_then(|text| value_type.from_canonical(&text)))
 }

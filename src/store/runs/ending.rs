@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 
 use crate::{
     delta::Verdict,
-    domain::{ClaimedJob, Counts, DocumentId, Hold, Outcome, PlanDigest, SourceReport, Stage, Timestamp},
+    domain::{Class, ClaimedJob, Counts, DocumentId, Ended, Hold, Outcome, PlanDigest, SourceReport, Stage, Timestamp},
     report::{Layout, Quarantined},
     store::{StoreError, schema::entity},
     sync_type::SyncTypes,
@@ -58,6 +58,26 @@ pub struct Finish {
 pub(crate) async fn end_run(tx: &DatabaseTransaction, row: entity::sync_run::ActiveModel) -> Result<(), StoreError> {
     let written = entity::sync_run::Entity::insert(row).exec_without_returning(tx).await;
     written.map(|_| ()).map_err(StoreError::while_doing("end a run"))
+}
+
+/// A sync's end, as far as it matters for how its type stands.
+pub(crate) fn ended(job: &ClaimedJob, end: &Finish, now: Timestamp) -> Option<Ended> {
+    (job.class == Class::Sync).then(|| Ended {
+        sync_type: job.job_type.as_str().into(),
+        agent: job.agent.clone(),
+        run: job.run,
+        reason: job.reason,
+        outcome: end.outcome.unwrap_or(Outcome::Panicked),
+        stage: end.stage,
+        error_code: end.error_code.clone(),
+        error: end.error.clone(),
+        started_at: job.started_at,
+        at: now,
+        fetched_at: end.missed_at,
+        rows: end.counts.read,
+        quarantined: end.counts.quarantined,
+        orphans: end.counts.orphans,
+    })
 }
 
 /// What the history says of a run that has ended.

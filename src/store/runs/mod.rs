@@ -5,6 +5,8 @@ pub(crate) mod holds;
 pub(crate) mod quarantine;
 pub(crate) mod query;
 pub(crate) mod retention;
+pub(crate) mod state;
 
 pub use ending::Finish;
 pub use query::{Run, RunQuery};
+pub use state::RunTotals;

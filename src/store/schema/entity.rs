@@ -174,6 +174,41 @@ entity!(sync_run, "sync_run", {
     finished_at: Option<DateTimeUtc>,
 });
 
+entity!(sync_state, "sync_state", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    sync_type: String,
+    #[sea_orm(primary_key, auto_increment = false)]
+    agent_id: String,
+    last_run_id: RunId,
+    last_outcome: Outcome,
+    last_at: DateTimeUtc,
+    applied_run_id: Option<RunId>,
+    applied_at: Option<DateTimeUtc>,
+    fetched_at: Option<DateTimeUtc>,
+    failures: i32,
+    failing_since: Option<DateTimeUtc>,
+    error_code: Option<String>,
+    error: Option<String>,
+    refusals: i32,
+    quarantined: i64,
+    quarantine_run_id: Option<RunId>,
+    orphans: i64,
+});
+
+entity!(run_hour, "run_hour", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    sync_type: String,
+    #[sea_orm(primary_key, auto_increment = false)]
+    agent_id: String,
+    #[sea_orm(primary_key, auto_increment = false)]
+    hour: DateTimeUtc,
+    #[sea_orm(primary_key, auto_increment = false)]
+    outcome: String,
+    runs: i64,
+    milliseconds: i64,
+    rows: i64,
+});
+
 entity!(quarantine, "quarantine", {
     #[sea_orm(primary_key)]
     id: i64,
