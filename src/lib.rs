@@ -34,6 +34,7 @@ pub mod event;
 pub mod http;
 pub mod operation;
 pub mod outbox;
+pub mod overview;
 pub mod pretend_erp;
 pub mod queue;
 pub mod report;

@@ -50,6 +50,7 @@ use crate::{
     event::{Liveness, Metrics},
     operation::Operations,
     outbox::OutboxActor,
+    overview::{self, Known, Sources},
     queue::QueueActor,
     scheduler::SchedulerActor,
     source::Vault,
@@ -125,6 +126,24 @@ impl Api {
             return Ok(agents.into_iter().filter(|agent| agent.active).map(|agent| agent.id).collect());
         };
         Ok(vec![Agent::find(&agents, asked)?])
+    }
+
+    /// How everything stands.
+    ///
+    /// # Errors
+    /// [`Problem`] if the database or an actor cannot be asked.
+    pub async fn look(&self) -> Result<Known, Problem> {
+        let sources = Sources {
+            store: self.store(),
+            types: &self.context.types,
+            clock: &self.context.clock,
+            minute: self.context.minute,
+            scheduler: &self.scheduler,
+            queue: &self.queue,
+            outbox: &self.outbox,
+            syncs: &self.syncs,
+        };
+        Ok(overview::look(&sources).await?)
     }
 
     /// The agent called `asked`, or a 404 that names the known ones.

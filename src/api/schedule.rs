@@ -3,21 +3,24 @@
 use std::collections::BTreeMap;
 
 use actix_web::{HttpResponse, get, post, web};
+use chrono::TimeDelta;
 use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
 
 use super::{Api, JsonBody, Problem, answer::optional_json, problem};
 use crate::{
-    domain::{Outcome, SyncType, clock::INTERVAL_MINUTES},
+    domain::{AgentId, SERVICE_ACCOUNT, SyncType, clock::INTERVAL_MINUTES},
     scheduler::{Reschedule, ScheduleChange, ScheduleError, SchedulerSnapshot, SetAutoSync, Snapshot, UpdateInterval},
-    store::{Run, RunQuery},
+    store::RunTotals,
 };
 
-/// Averages and failures are told from this many runs of a type.
-const LOOK_BACK: u64 = 50;
+/// How far statistics look back, in whole hours.
+const DAY: TimeDelta = TimeDelta::days(1);
+const WEEK: TimeDelta = TimeDelta::days(7);
 
 pub(crate) fn routes(config: &mut web::ServiceConfig) {
     config.service(intervals).service(set_interval).service(set_schedule).service(start).service(stop).service(status);
+    config.service(statistics);
 }
 
 fn intervals_of(snapshot: &SchedulerSnapshot) -> BTreeMap<&str, u32> {
@@ -115,22 +118,28 @@ async fn stop(api: web::Data<Api>) -> Result<HttpResponse, Problem> {
     Ok(HttpResponse::Ok().json(stopped?))
 }
 
-/// `GET /api/sync/auto-sync/status`
+/// `GET /api/sync/auto-sync/status`: the timers, and how the runs of each type went in the last week.
 #[get("/sync/auto-sync/status")]
 async fn status(api: web::Data<Api>) -> Result<HttpResponse, Problem> {
     let snapshot = api.scheduler.send(Snapshot).await?;
+    let states = api.store().sync_states().await?;
+    let totals = api.store().run_totals(api.context.clock.now() - WEEK).await?;
     let mut types = Map::new();
     let mut next_runs = Map::new();
     for timer in &snapshot.types {
-        let wanted = RunQuery {
-            sync_type: Some(timer.sync_type.to_string()),
-            ended: true,
-            limit: LOOK_BACK,
-            ..RunQuery::default()
-        };
-        let runs = api.store().runs(wanted).await?;
+        let of_type = || states.iter().filter(|state| state.sync_type == timer.sync_type);
+        let week = totals.iter().filter(|((name, _), _)| *name == timer.sync_type);
+        let week = week.fold(RunTotals::default(), |sum, (_, one)| sum.plus(one));
         let next_run = timer.next_run.filter(|_| snapshot.running && timer.enabled);
-        types.insert(timer.sync_type.to_string(), summary(&runs));
+        types.insert(
+            timer.sync_type.to_string(),
+            json!({
+                "lastSuccess": of_type().filter_map(|state| state.applied).map(|applied| applied.at).max(),
+                "averageDurationMs": week.average_ms(),
+                // the worst of its agents
+                "consecutiveFailures": of_type().map(|state| state.failures).max().unwrap_or_default(),
+            }),
+        );
         next_runs.insert(timer.sync_type.to_string(), json!(next_run));
     }
     Ok(HttpResponse::Ok().json(json!({
@@ -141,18 +150,43 @@ async fn status(api: web::Data<Api>) -> Result<HttpResponse, Problem> {
     })))
 }
 
-/// Newest first: last success, average duration of the successes, failures since the last success.
-/// A stopped or held run is neither.
-fn summary(runs: &[Run]) -> Json {
-    let is_success = |run: &&Run| run.was_applied();
-    let neutral = [Outcome::Stopped, Outcome::Held, Outcome::Removed, Outcome::Skipped];
-    let is_neutral = |run: &&Run| run.outcome.is_some_and(|outcome| neutral.contains(&outcome));
-    let durations: Vec<i64> = runs.iter().filter(is_success).filter_map(|run| run.duration_ms).collect();
-    let average = (!durations.is_empty()).then(|| durations.iter().sum::<i64>() as f64 / durations.len() as f64);
-    let failures = runs.iter().take_while(|run| !is_success(run)).filter(|run| !is_neutral(run)).count();
-    json!({
-        "lastSuccess": runs.iter().find(is_success).and_then(|run| run.finished_at),
-        "averageDurationMs": average.map(f64::round),
-        "consecutiveFailures": failures,
-    })
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Whose {
+    r#type: Option<String>,
+    agent: Option<String>,
+}
+
+/// `GET /api/sync/statistics?type=&agent=`: how the runs of each type and agent ended within a day and a week. Reports
+/// that a person gave are left out.
+#[get("/sync/statistics")]
+async fn statistics(api: web::Data<Api>, query: web::Query<Whose>) -> Result<HttpResponse, Problem> {
+    let sync_type = query.r#type.as_deref().map(|name| api.sync_type(name)).transpose()?.map(|spec| spec.name.clone());
+    let agent = match query.agent.as_deref() {
+        Some(SERVICE_ACCOUNT) => Some(AgentId::service_account()),
+        Some(asked) => Some(api.agent(asked).await?),
+        None => None,
+    };
+    let now = api.context.clock.now();
+    let (day, week) = (api.store().run_totals(now - DAY).await?, api.store().run_totals(now - WEEK).await?);
+    let told = |totals: &RunTotals| {
+        json!({
+            "runs": totals.runs,
+            "applied": totals.applied,
+            "failed": totals.failed,
+            "rows": totals.rows,
+            "averageDurationMs": totals.average_ms(),
+            "successRate": totals.success_rate(),
+        })
+    };
+    let wanted = week.iter().filter(|((name, whose), _)| {
+        sync_type.as_ref().is_none_or(|wanted| wanted == name) && agent.as_ref().is_none_or(|wanted| wanted == whose)
+    });
+    let items: Vec<Json> = wanted
+        .map(|(whose, totals)| {
+            let today = day.get(whose).cloned().unwrap_or_default();
+            json!({ "type": whose.0, "agentId": whose.1, "day": told(&today), "week": told(totals) })
+        })
+        .collect();
+    Ok(HttpResponse::Ok().json(json!({ "items": items, "next": null })))
 }

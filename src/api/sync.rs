@@ -10,23 +10,30 @@ use super::{
     problem,
 };
 use crate::{
-    domain::{Admission, AgentId, Class, Outcome, Reason, SyncType},
-    queue::{Enqueue, EnqueueMany, QueueSnapshot, Snapshot as QueueState, StopJobs},
-    scheduler::Snapshot as ScheduleState,
+    domain::{Admission, AgentId, Class, Reason, SyncType},
+    overview::{Cell, LookError, Overview},
+    queue::{Enqueue, EnqueueMany, StopJobs},
     store::RunQuery,
-    sync::{self, Running},
     sync_type::SyncTypeSpec,
 };
 
 pub(crate) fn routes(config: &mut web::ServiceConfig) {
-    config.service(status).service(trigger_all).service(trigger).service(stop_all).service(stop);
+    config.service(status).service(attention).service(trigger_all).service(trigger).service(stop_all).service(stop);
 }
 
-/// `GET /api/sync/status`
+impl From<LookError> for Problem {
+    fn from(error: LookError) -> Self {
+        match error {
+            LookError::Store(error) => error.into(),
+            LookError::Call(error) => error.into(),
+            LookError::Outbox(error) => error.into(),
+        }
+    }
+}
+
+/// `GET /api/sync/status`: how everything stands, by type and by agent.
 #[get("/sync/status")]
 async fn status(api: web::Data<Api>) -> Result<HttpResponse, Problem> {
-    let schedule = api.scheduler.send(ScheduleState).await?;
-    let queue: QueueSnapshot = api.queue.send(QueueState).await?;
     let counts = api.store().job_counts().await?;
     let count = |name: Option<&SyncType>, states: &[&str]| -> i64 {
         let meant = counts.iter().filter(|(job_type, state, _)| {
@@ -34,50 +41,62 @@ async fn status(api: web::Data<Api>) -> Result<HttpResponse, Problem> {
         });
         meant.map(|(_, _, count)| count).sum()
     };
+    let known = api.look().await?;
+    let overview = Overview::of(&known);
+    let (by_type, by_agent) = (overview.worst_by_type(), overview.worst_by_agent());
     let mut types = Vec::new();
-    let mut attention = Vec::new();
     for spec in api.context.types.iter() {
-        let running: Vec<Running> = match api.syncs.get(&spec.name) {
-            Some(sync) => sync.send(sync::Snapshot).await?,
-            None => Vec::new(),
-        };
-        let timer = schedule.types.iter().find(|timer| timer.sync_type == spec.name);
+        let running = known.running.iter().filter(|one| one.job_type.as_str() == spec.name.as_str());
+        let timer = known.schedule.types.iter().find(|timer| timer.sync_type == spec.name);
         let last = RunQuery { sync_type: Some(spec.name.to_string()), ended: true, limit: 1, ..RunQuery::default() };
-        let last = api.store().runs(last).await?.into_iter().next();
-        if let Some(run) = last.as_ref().filter(|run| run.needs_attention()) {
-            attention.push(format!("{}: run {} is {}", spec.name, run.id, run.outcome.map_or("", Outcome::as_str)));
-        }
         types.push(json!({
             "type": spec.name,
             "scope": spec.scope,
-            "running": running,
+            "standing": by_type.get(&spec.name).map(|standing| standing.as_str()),
+            "running": running.collect::<Vec<_>>(),
             "waiting": count(Some(&spec.name), &["waiting", "delayed", "kept"]),
-            "lastRun": last,
+            "lastRun": api.store().runs(last).await?.into_iter().next(),
             "intervalMinutes": timer.map(|timer| timer.interval_minutes),
             "enabled": timer.map(|timer| timer.enabled),
-            "nextRun": timer.filter(|timer| schedule.running && timer.enabled).and_then(|timer| timer.next_run),
+            "nextRun": timer.filter(|timer| known.schedule.running && timer.enabled).and_then(|timer| timer.next_run),
         }));
     }
-    let holds = api.store().open_holds().await?;
+    let of_agent = |agent: &AgentId| {
+        let cells: Vec<&Cell> = overview.cells.iter().filter(|cell| cell.agent == *agent).collect();
+        json!({
+            "agentId": agent,
+            "name": known.agents.iter().find(|one| one.id == *agent).map(|one| &one.name),
+            "standing": by_agent.get(agent).map(|standing| standing.as_str()),
+            "types": cells,
+        })
+    };
     Ok(HttpResponse::Ok().json(json!({
         "types": types,
+        "agents": by_agent.keys().map(|agent| of_agent(agent)).collect::<Vec<_>>(),
         "queue": {
             "waiting": count(None, &["waiting"]),
             "delayed": count(None, &["delayed"]),
             "kept": count(None, &["kept"]),
             "active": count(None, &["active"]),
-            "runningHere": queue.running.len(),
-            "concurrency": queue.concurrency,
-            "limits": queue.limits,
+            "runningHere": known.queue.running.len(),
+            "concurrency": known.queue.concurrency,
+            "limits": known.queue.limits,
         },
-        "autoSync": schedule.running,
-        "pause": queue.pause,
+        "autoSync": known.schedule.running,
+        "pause": known.pause,
         "actors": super::health::actors(&api).await?,
         "loops": api.liveness.all(),
-        "openHolds": holds,
-        "health": if attention.is_empty() { "ok" } else { "attention" },
-        "attention": attention,
+        "openHolds": known.holds.iter().map(|hold| hold.run).collect::<Vec<_>>(),
+        "health": overview.health,
+        "attention": overview.attention,
     })))
+}
+
+/// `GET /api/attention`: what needs a person, problems first.
+#[get("/attention")]
+async fn attention(api: web::Data<Api>) -> Result<HttpResponse, Problem> {
+    let overview = Overview::of(&api.look().await?);
+    Ok(HttpResponse::Ok().json(json!({ "items": overview.attention, "next": null, "health": overview.health })))
 }
 
 #[derive(Debug, Default, Deserialize)]

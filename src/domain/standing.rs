@@ -178,7 +178,10 @@ impl Standing {
         let times = |count: u32| if count == 1 { "once".to_owned() } else { format!("{count} times in a row") };
         match self {
             Standing::Refused { code, in_a_row, .. } => {
-                format!("The report is refused ({code}, {}){said}. The same report will be refused again.", times(*in_a_row))
+                format!(
+                    "The report is refused ({code}, {}){said}. The same report will be refused again.",
+                    times(*in_a_row)
+                )
             }
             Standing::Failing { in_a_row: 0, .. } => {
                 format!("The source does not answer; nothing is asked of it until its breaker closes{said}.")
@@ -234,8 +237,12 @@ mod tests {
             error: None,
             refusals,
             quarantined: 0,
-            quarantine_run: None,
+            records_run: None,
+            rows: 0,
             orphans: 0,
+            read_run: None,
+            approved_at: None,
+            layout_changed: None,
         }
     }
 

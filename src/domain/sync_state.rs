@@ -22,11 +22,19 @@ pub struct SyncState {
     pub error: Option<String>,
     /// How many of the last failures refused the report itself, all with this code: no other attempt will change that.
     pub refusals: u32,
-    /// Rows in quarantine, and the run whose report has them: they stay until a later report is read whole.
+    /// The last run that read a report and applied it: what is stored is from there.
+    pub records_run: Option<RunId>,
+    /// Rows of that report in quarantine: they stay until a later one is read whole.
     pub quarantined: u64,
-    pub quarantine_run: Option<RunId>,
-    /// Records without a known parent when a report was last read.
+    /// Rows of the report that was last read and applied, and the records without a known parent after it.
+    pub rows: u64,
     pub orphans: u64,
+    /// The last run that read a report, however it ended.
+    pub read_run: Option<RunId>,
+    /// When a person's approval was last carried out.
+    pub approved_at: Option<Timestamp>,
+    /// When a report was last laid out otherwise than the one before it, and the run that read it.
+    pub layout_changed: Option<(RunId, Timestamp)>,
 }
 
 /// A run that applied its report.
@@ -58,6 +66,10 @@ pub struct Ended {
     pub rows: u64,
     pub quarantined: u64,
     pub orphans: u64,
+    /// Was a report read?
+    pub was_read: bool,
+    /// Was it laid out otherwise than the one before?
+    pub layout_changed: bool,
 }
 
 impl Ended {
@@ -92,8 +104,12 @@ impl SyncState {
             error: None,
             refusals: 0,
             quarantined: 0,
-            quarantine_run: None,
+            records_run: None,
+            rows: 0,
             orphans: 0,
+            read_run: None,
+            approved_at: None,
+            layout_changed: None,
         };
         let mut state = before.unwrap_or_else(new);
         (state.last_run, state.last_outcome, state.last_at) = (ended.run, ended.outcome, ended.at);
@@ -102,9 +118,18 @@ impl SyncState {
             state.applied = Some(Applied { run: ended.run, at: ended.at, fetched_at });
             if ended.rows > 0 {
                 state.quarantined = ended.quarantined;
-                state.quarantine_run = (ended.quarantined > 0).then_some(ended.run);
-                state.orphans = ended.orphans;
+                state.records_run = Some(ended.run);
+                (state.rows, state.orphans) = (ended.rows, ended.orphans);
             }
+        }
+        if ended.was_read {
+            state.read_run = Some(ended.run);
+        }
+        if ended.reason == Reason::Approval {
+            state.approved_at = Some(ended.at);
+        }
+        if ended.layout_changed {
+            state.layout_changed = Some((ended.run, ended.at));
         }
         if !is_of_source {
             return state;
@@ -152,6 +177,8 @@ mod tests {
             rows: 10,
             quarantined: 0,
             orphans: 0,
+            was_read: true,
+            layout_changed: false,
         }
     }
 
@@ -203,9 +230,9 @@ mod tests {
         let with_two = Ended { quarantined: 2, ..run(1, Outcome::SucceededWithQuarantine) };
         let same_bytes = Ended { rows: 0, ..run(3, Outcome::Unchanged) };
         let state = states([with_two.clone(), run(2, AWAY), same_bytes.clone()]);
-        assert_eq!((state.quarantined, state.quarantine_run), (2, Some(RunId(1))));
+        assert_eq!((state.quarantined, state.records_run), (2, Some(RunId(1))));
         let state = states([with_two, same_bytes, run(4, Outcome::Succeeded)]);
-        assert_eq!((state.quarantined, state.quarantine_run), (0, None));
+        assert_eq!((state.quarantined, state.records_run), (0, Some(RunId(4))));
     }
 
     #[test]

@@ -247,9 +247,11 @@ impl Handler<OutboxStats> for OutboxActor {
 
     fn handle(&mut self, _: OutboxStats, _: &mut Self::Context) -> Self::Result {
         let (store, routes, sinks) = (self.store.clone(), self.routes.clone(), self.states());
+        let configured = self.settings.models.clone();
         Box::pin(async move {
             let depth = |one: ItemDepth| SinkDepth {
                 sink: routes.of(&one.model).map(|named| named.name.clone()),
+                is_configured: configured.known.contains_key(&one.model),
                 model: one.model,
                 status: one.status,
                 items: one.items.unsigned_abs(),

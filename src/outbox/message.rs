@@ -173,6 +173,8 @@ pub struct SinkDepth {
     pub model: String,
     /// Who has its items; `None` if they wait to be fetched.
     pub sink: Option<String>,
+    /// Is it a model of the configuration? Nothing becomes of the items of another.
+    pub is_configured: bool,
     pub status: ItemStatus,
     pub items: u64,
     /// When the oldest of them was accepted.

@@ -13,6 +13,7 @@ mod records;
 mod runs;
 mod schema;
 mod settings;
+mod states;
 
 use std::{future::Future, pin::Pin, sync::Arc};
 
@@ -28,9 +29,10 @@ pub use documents::{KeepLimits, KeptReport};
 pub use jobs::{Job, JobQuery, StoredBreaker};
 pub use outbox::{ClaimedItems, ItemClaim, ItemDepth, ItemQuery, ItemsDone, Undelivered, enqueue_items_in};
 pub use records::{DataPage, DataQuery};
-pub use runs::{Finish, Run, RunQuery, RunTotals};
+pub use runs::{Finish, OpenHold, Run, RunQuery};
 pub use schema::Trouble;
 pub use settings::{Agent, Amendments, SealedCredential, Setting, UnknownAgent, token_hash};
+pub use states::RunTotals;
 
 use crate::{domain::Timestamp, sync_type::SyncTypes};
 use attempt::finish_batch::{self, Ending};

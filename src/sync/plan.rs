@@ -43,7 +43,7 @@ pub(super) async fn make_plan(
         quarantined_keys: &keys,
         open_blanks: &open_blanks,
     };
-    let approved = context.store.last_approved(&spec.name, agent).await?;
+    let approved = context.store.sync_state(&spec.name, agent).await?.and_then(|state| state.approved_at);
     let gone_lately = snapshot.gone_since(now - LOOKS_BACK, approved);
     Ok(Plan { gone_lately, ..delta::plan(spec, seen, &snapshot, now, second_miss) })
 }

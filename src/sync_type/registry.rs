@@ -306,6 +306,7 @@ columns = [
             ("couriers", "job", "name"),
             ("couriers", "Couriers", "name"),
             ("= 30", "= 4", "interval_minutes"),
+            ("key =", "freshness_minutes = 29\nkey =", "freshness_minutes"),
             ("priority = 1", "priority = 0", "priority"),
             ("key = \"code\"", "key = \"cod\"", "key"),
             ("required = [\"code\"]", "required = [\"name\"]", "required"),

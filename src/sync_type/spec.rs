@@ -156,6 +156,7 @@ pub(super) struct SpecFile {
     pub scope: Scope,
     pub priority: u8,
     pub interval_minutes: u32,
+    pub freshness_minutes: Option<u32>,
     #[serde(default)]
     pub offset_minutes: u32,
     pub key: String,
@@ -199,6 +200,8 @@ pub struct SyncTypeSpec {
     pub priority: u8,
     /// Minutes between two runs, 5 to 1440: the seed of `sync_settings`.
     pub interval_minutes: u32,
+    /// How old its data may be, in minutes, if the type sets its own; three intervals otherwise.
+    pub freshness_minutes: Option<u32>,
     /// Minutes after the first start at which the first run is due.
     pub offset_minutes: u32,
     /// The types that run for the same agent when this one inserted or changed something.

@@ -23,8 +23,11 @@ pub(crate) const RESERVED: [&str; 11] = [
     "run_id",
 ];
 
+/// Data may be a month old at most before it is late.
+const FRESHNESS_MINUTES: u32 = 43_200;
+
 /// Names that no record table may take.
-const CONTROL_TABLES: [&str; 21] = [
+const CONTROL_TABLES: [&str; 24] = [
     "write_probe",
     "agents",
     "flow_link",
@@ -34,6 +37,9 @@ const CONTROL_TABLES: [&str; 21] = [
     "job_limit",
     "pause",
     "sync_run",
+    "sync_state",
+    "run_hour",
+    "record_change",
     "quarantine",
     "document",
     "document_part",
@@ -77,6 +83,10 @@ pub(super) fn check(file: SpecFile) -> Result<SyncTypeSpec, Complaint> {
     if !INTERVAL_MINUTES.contains(&file.interval_minutes) {
         let (least, most) = INTERVAL_MINUTES.into_inner();
         return complain("interval_minutes", format!("{} is not between {least} and {most}", file.interval_minutes));
+    }
+    if file.freshness_minutes.is_some_and(|minutes| !(file.interval_minutes..=FRESHNESS_MINUTES).contains(&minutes)) {
+        let text = format!("must be from interval_minutes ({}) to {FRESHNESS_MINUTES}", file.interval_minutes);
+        return complain("freshness_minutes", text);
     }
     if file.offset_minutes > 1440 {
         return complain("offset_minutes", format!("{} is more than 1440", file.offset_minutes));
@@ -126,6 +136,7 @@ pub(super) fn check(file: SpecFile) -> Result<SyncTypeSpec, Complaint> {
         scope: file.scope,
         priority: file.priority,
         interval_minutes: file.interval_minutes,
+        freshness_minutes: file.freshness_minutes,
         offset_minutes: file.offset_minutes,
         triggers: file.triggers,
         on_failure: file.on_failure,

@@ -43,8 +43,9 @@ struct Row {
 struct Cell {
     agent: AgentId,
     last: Option<Run>,
-    /// The last run that read and applied a report: what it has put into quarantine is still there.
-    read: Option<Run>,
+    /// Rows that are in quarantine, and the run whose report has them.
+    quarantined: u64,
+    records_run: Option<RunId>,
     running: Option<Running>,
 }
 
@@ -69,14 +70,16 @@ impl Overview {
             for agent in api.agents_for(spec, None).await?.into_iter().take(AGENTS) {
                 let last = store.last_run(&spec.name, &agent).await?;
                 let running = running.iter().find(|one| one.agent_id == agent).cloned();
-                let read = store.last_read(&spec.name, &agent).await?;
-                cells.push(Cell { agent, last, read, running });
+                let state = store.sync_state(&spec.name, &agent).await?;
+                let quarantined = state.as_ref().map_or(0, |state| state.quarantined);
+                let records_run = state.and_then(|state| state.records_run);
+                cells.push(Cell { agent, last, quarantined, records_run, running });
             }
             types.push(Row { sync_type: spec.name.clone(), cells });
         }
         let mut holds = Vec::new();
-        for id in store.open_holds().await? {
-            holds.extend(store.run(id).await?);
+        for hold in store.open_holds().await? {
+            holds.extend(store.run(hold.run).await?);
         }
         let recent = store.runs(RunQuery { ended: true, limit: RUNS, ..RunQuery::default() }).await?;
         let mut operations = Vec::new();
@@ -233,7 +236,11 @@ impl Overview {
 async fn quarantine(api: &Api, types: &[Row]) -> Result<Vec<(Run, Quarantined)>, Problem> {
     let mut found = Vec::new();
     for cell in types.iter().flat_map(|row| &row.cells) {
-        if let Some(run) = cell.read.as_ref().filter(|run| run.counts.quarantined > 0) {
+        let run = match cell.records_run.filter(|_| cell.quarantined > 0) {
+            Some(id) => api.context.store.run(id).await?,
+            None => None,
+        };
+        if let Some(run) = run {
             let rows = api.context.store.quarantined(run.id).await?;
             found.extend(rows.into_iter().take(LINES).map(|row| (run.clone(), row)));
         }
@@ -269,8 +276,9 @@ fn cell(cell: &Cell, now: Timestamp) -> Markup {
             @match &cell.last {
                 Some(run) => {
                     (badge(run.outcome, "running"))
-                    @let kept = cell.read.as_ref().filter(|read| read.id != run.id && read.counts.quarantined > 0);
-                    @if let Some(read) = kept { " " span.wait { (read.counts.quarantined) " in quarantine" } }
+                    @if cell.quarantined > 0 && cell.records_run != Some(run.id) {
+                        " " span.wait { (cell.quarantined) " in quarantine" }
+                    }
                 }
                 None => { "not yet" }
             }

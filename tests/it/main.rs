@@ -32,6 +32,7 @@ mod schema;
 mod secrets;
 mod shapes;
 mod sources;
+mod standings;
 mod stops;
 mod storage;
 mod stories;

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use lockstep::{
-    domain::{NewJob, NextStep, Outcome, Reason},
+    domain::{Counts, NewJob, NextStep, Outcome, Reason},
+    report::Layout,
     store::{DataQuery, Finish, Store, throwaway::execute},
     sync_type::SyncTypes,
     testing::{Backend, types},
@@ -46,7 +47,7 @@ async fn a_queue_that_is_at_work_goes_back_by_a_version_and_forward_again() {
     let running = claimed.unwrap().jobs.remove(0);
     let url = Backend::of_suite().database(folder.path()).await;
     let before = format!("DELETE FROM agent_lock WHERE agent_id = 'anna' AND job_id = {}", running.id);
-    back_and_forward(&url, "m20261127_000006", &before).await;
+    back_and_forward(&url, "m20261127_000006", Some(&before)).await;
     let end = Finish { outcome: Some(Outcome::Unchanged), ..Finish::default() };
     store.finish(&running, end.clone(), NextStep::Done, at(1)).await.unwrap();
     // one after the other: no lane lost its first, no agent stays taken
@@ -69,11 +70,14 @@ pub fn since(migration: &str) -> u32 {
 }
 
 /// Takes this migration and the newer ones back, carries out a statement there that finds one row, and migrates again.
-async fn back_and_forward(url: &str, migration: &str, statement: &str) {
+/// Goes back to before `migration`, carries out a statement that changes one row there, and comes forward again.
+async fn back_and_forward(url: &str, migration: &str, statement: Option<&str>) {
     let db = Database::connect(url).await.unwrap();
     Migrator::down(&db, Some(since(migration))).await.unwrap();
-    let done = db.execute_unprepared(statement).await.unwrap();
-    assert_eq!(done.rows_affected(), 1);
+    if let Some(statement) = statement {
+        let done = db.execute_unprepared(statement).await.unwrap();
+        assert_eq!(done.rows_affected(), 1);
+    }
     Migrator::up(&db, None).await.unwrap();
     db.close().await.unwrap();
 }
@@ -130,5 +134,49 @@ async fn a_type_whose_key_changes_is_refused_and_a_column_becomes_wider_but_neve
     let (migrated, store) = open(file("size", "text")).await;
     let refused = migrated.unwrap_err().to_string();
     assert!(refused.contains("couriers") && refused.contains("'code'") && refused.contains("'size'"), "{refused}");
+    store.close().await;
+}
+
+/// A version that did not know of states is followed by one that works them out from the history.
+#[tokio::test(flavor = "multi_thread")]
+async fn states_and_totals_are_worked_out_from_the_history() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder).await;
+    store.migrate().await.unwrap();
+    let failed = Some(Outcome::Failed { retryable: true });
+    let counts = Counts { read: 9, inserted: 7, quarantined: 2, orphans: 1, ..Counts::default() };
+    let layout = Some(Layout::default());
+    let read = Finish { counts, layout, outcome: Some(Outcome::SucceededWithQuarantine), ..Finish::default() };
+    let unread = |outcome| Finish { outcome, error_code: Some("source_refused".into()), ..Finish::default() };
+    let given = |agent: &str| NewJob::sync(&"orders".into(), agent.into(), 4, Reason::Upload);
+    let due = |agent: &str| NewJob::sync(&"orders".into(), agent.into(), 4, Reason::Timer);
+    let history = [
+        (due("anna"), read.clone()),
+        (due("bert"), unread(failed)),
+        (due("anna"), unread(failed)),
+        (given("anna"), Finish { outcome: Some(Outcome::Unchanged), ..Finish::default() }),
+        (due("anna"), unread(failed)),
+        (due("bert"), unread(Some(Outcome::Lost))),
+        (due("carl"), Finish { outcome: Some(Outcome::Stopped), ..Finish::default() }),
+    ];
+    for (hour, (job, end)) in (0..).zip(history) {
+        let now = at(hour * 1_700);
+        store.enqueue(vec![job], None, now).await.unwrap();
+        let job = store.claim(claim("one", 1), now).await.unwrap().jobs.remove(0);
+        store.finish(&job, end, NextStep::Done, now + chrono::Duration::milliseconds(1_234)).await.unwrap();
+    }
+    let (states, totals) = (store.sync_states().await.unwrap(), store.run_totals(at(0)).await.unwrap());
+    assert_eq!(states.len(), 3);
+    let url = Backend::of_suite().database(folder.path()).await;
+    back_and_forward(&url, "m20261130_000010", None).await;
+    assert_eq!(store.sync_states().await.unwrap(), states);
+    assert_eq!(store.run_totals(at(0)).await.unwrap(), totals);
+    // and both are added to as before
+    let now = at(20_000);
+    store.enqueue(vec![due("anna")], None, now).await.unwrap();
+    let job = store.claim(claim("one", 1), now).await.unwrap().jobs.remove(0);
+    store.finish(&job, read, NextStep::Done, now).await.unwrap();
+    let state = store.sync_state(&"orders".into(), &"anna".into()).await.unwrap().unwrap();
+    assert_eq!((state.failures, state.quarantined, state.records_run), (0, 2, Some(job.run)));
     store.close().await;
 }

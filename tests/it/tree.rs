@@ -7,7 +7,7 @@ use std::{
 };
 
 /// From the words that all use to the command line; rooms of one line may not import each other.
-const ORDER: [&[&str]; 14] = [
+const ORDER: [&[&str]; 15] = [
     &["domain"],
     &["sync_type", "http"],
     &["report", "delta", "source", "sink", "store", "coordination", "event", "supervisor"],
@@ -15,6 +15,7 @@ const ORDER: [&[&str]; 14] = [
     &["operation", "outbox"],
     &["queue"],
     &["scheduler", "monitor"],
+    &["overview"],
     &["api"],
     &["ui"],
     &["settings"],
@@ -25,7 +26,8 @@ const ORDER: [&[&str]; 14] = [
 ];
 
 /// The rooms of the store: each imports those before it.
-const STORE: [&str; 9] = ["db", "schema", "settings", "outbox", "jobs", "runs", "documents", "records", "attempt"];
+const STORE: [&str; 10] =
+    ["db", "schema", "settings", "outbox", "states", "jobs", "runs", "documents", "records", "attempt"];
 /// A file of more lines answers more than one question.
 const MOST_LINES: usize = 400;
 

@@ -22,9 +22,9 @@ use crate::{
         runs::{
             ending::{Finish, end_run, ended, run_row},
             quarantine::quarantine,
-            state,
         },
         schema::entity,
+        states::count_in::count_in,
     },
     sync_type::{SyncTypeSpec, SyncTypes},
 };
@@ -108,7 +108,7 @@ async fn finish_in(
     let kept = end.document.take().filter(|_| next == NextStep::GiveBack);
     let job_end = JobEnd { outcome: end.outcome, error: end.error.clone(), result: end.result.take(), kept };
     end.counts = finished.counts;
-    state::count_in(tx, ended(job, &end, now).into_iter().collect()).await?;
+    count_in(tx, ended(job, &end, now).into_iter().collect()).await?;
     end_run(tx, run_row(types, job, end, document, now)).await?;
     if let (NextStep::RetryIn(pause), Some(until)) = (&mut next, open_until) {
         // its breaker has opened: the retry is the probe, or comes after it

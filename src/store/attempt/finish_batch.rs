@@ -24,11 +24,9 @@ use crate::{
         },
         jobs::lane,
         records::parents::{count_orphans, warn_of_orphans},
-        runs::{
-            ending::{Finish, ended, run_row},
-            state,
-        },
+        runs::ending::{Finish, ended, run_row},
         schema::entity,
+        states::count_in::count_in,
     },
     sync_type::{SyncTypes, ValueType},
 };
@@ -226,7 +224,7 @@ async fn end_in(
         runs.push(run_row(types, &job, end, None, now));
     }
     bulk::insert::<_, RunId>(tx, runs).await.map_err(failed)?;
-    state::count_in(tx, ends).await?;
+    count_in(tx, ends).await?;
     Ok(stored)
 }
 

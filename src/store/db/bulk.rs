@@ -74,14 +74,13 @@ pub(crate) async fn upsert<A: ActiveModelTrait>(
             (names, format!("SELECT {} FROM {from}", taken.join(", ")), values)
         } else {
             let row = format!("(?{})", ", ?".repeat(names.len() - 1));
-            let cells = chunk.iter().flat_map(|row| Column::<A>::iter().filter_map(|column| row.get(column).into_value()));
+            let cells =
+                chunk.iter().flat_map(|row| Column::<A>::iter().filter_map(|column| row.get(column).into_value()));
             let names = names.iter().map(|name| format!("\"{name}\"")).collect();
             (names, format!("VALUES {}", vec![row; chunk.len()].join(", ")), cells.collect())
         };
-        let sql = format!(
-            "INSERT INTO {table} ({}) {select} ON CONFLICT ({key}) DO UPDATE SET {changed}",
-            names.join(", ")
-        );
+        let sql =
+            format!("INSERT INTO {table} ({}) {select} ON CONFLICT ({key}) DO UPDATE SET {changed}", names.join(", "));
         tx.execute_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
     }
     Ok(())

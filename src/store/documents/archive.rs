@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256};
 use super::parts::{PART, insert};
 use crate::{
     domain::{AgentId, DocumentId, RunId, SyncType, Timestamp},
-    store::{Store, StoreError, runs::query::was_applied_in, schema::entity},
+    store::{Store, StoreError, schema::entity},
 };
 
 use entity::kept_document::{ActiveModel, Column as C, Entity};
@@ -32,12 +32,11 @@ const AT_ONCE: u64 = 200;
 
 /// Is it another report than the one that was applied last?
 fn is_not_in_force() -> Expr {
-    Expr::cust(format!(
-        "sha256 <> COALESCE((SELECT last.document_sha256 FROM sync_run AS last \
-         WHERE last.sync_type = kept_document.name AND last.agent_id = kept_document.agent_id AND {} \
-         ORDER BY last.id DESC LIMIT 1), '')",
-        was_applied_in("last")
-    ))
+    Expr::cust(
+        "sha256 <> COALESCE((SELECT last.document_sha256 FROM sync_state AS state JOIN sync_run AS last \
+         ON last.id = state.applied_run_id WHERE state.sync_type = kept_document.name \
+         AND state.agent_id = kept_document.agent_id), '')",
+    )
 }
 
 /// How much is kept.

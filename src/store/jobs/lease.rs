@@ -19,7 +19,7 @@ use crate::{
         ClaimedJob, Class, Ended, Heartbeat, HeartbeatReport, JobId, JobState, Lease, Outcome, Phase, Timestamp,
         job::JobEvent,
     },
-    store::{Store, StoreError, runs::state, schema::entity},
+    store::{Store, StoreError, schema::entity, states::count_in::count_in},
     sync_type::SyncTypes,
 };
 
@@ -171,7 +171,7 @@ impl Store {
                     .await
                     .map_err(&failed)?;
                 if row.class == Class::Sync {
-                    state::count_in(tx, vec![ended(&row, outcome, now)]).await?;
+                    count_in(tx, vec![ended(&row, outcome, now)]).await?;
                 }
                 if is_over {
                     inner.dedup.end([job].into_iter());
@@ -263,6 +263,8 @@ fn ended(job: &entity::job::Model, outcome: Outcome, now: Timestamp) -> Ended {
         rows: 0,
         quarantined: 0,
         orphans: 0,
+        was_read: false,
+        layout_changed: false,
     }
 }
 

@@ -73,6 +73,26 @@ impl Store {
         .await
     }
 
+    /// How many items may have been delivered, and nobody knows.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the query fails.
+    pub async fn doubtful_items(&self) -> Result<u64, StoreError> {
+        self.read(|db| {
+            Box::pin(async move {
+                let doubtful = Entity::find()
+                    .filter(super::is(ItemStatus::Failed))
+                    .filter(Expr::cust("doubtful"))
+                    .select_only()
+                    .column_as(C::Id.count(), "items")
+                    .into_tuple::<i64>();
+                let counted = doubtful.one(db).await.map_err(StoreError::while_doing("count doubtful items"))?;
+                Ok(counted.unwrap_or_default().unsigned_abs())
+            })
+        })
+        .await
+    }
+
     /// How deep the queue is, by model and status.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 
 use crate::{
     delta::Verdict,
-    domain::{Class, ClaimedJob, Counts, DocumentId, Ended, Hold, Outcome, PlanDigest, SourceReport, Stage, Timestamp},
+    domain::{ClaimedJob, Class, Counts, DocumentId, Ended, Hold, Outcome, PlanDigest, SourceReport, Stage, Timestamp},
     report::{Layout, Quarantined},
     store::{StoreError, schema::entity},
     sync_type::SyncTypes,
@@ -77,6 +77,8 @@ pub(crate) fn ended(job: &ClaimedJob, end: &Finish, now: Timestamp) -> Option<En
         rows: end.counts.read,
         quarantined: end.counts.quarantined,
         orphans: end.counts.orphans,
+        was_read: end.layout.is_some(),
+        layout_changed: end.notes.as_ref().is_some_and(|notes| notes.get("layoutChange").is_some()),
     })
 }
 

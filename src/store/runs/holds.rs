@@ -1,30 +1,50 @@
 //! Which runs wait for a person, and what becomes of their reports?
 
-use sea_orm::{DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect, prelude::*};
+use sea_orm::{DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, prelude::*};
 
 use crate::{
-    domain::{Admission, Hold, NewJob, RunId, Timestamp},
+    domain::{Admission, AgentId, Hold, NewJob, RunId, SyncType, Timestamp},
     store::{Store, StoreError, jobs::admit::admit, schema::entity},
 };
 
 use entity::sync_run::Column as R;
 
+/// A run that waits for a person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenHold {
+    pub run: RunId,
+    pub sync_type: SyncType,
+    pub agent: AgentId,
+    /// When it was held.
+    pub since: Timestamp,
+    /// What the guards said.
+    pub why: Option<String>,
+}
+
 impl Store {
-    /// The runs that wait for a person.
+    /// The runs that wait for a person, oldest first.
     ///
     /// # Errors
     /// [`StoreError`] if the query fails.
-    pub async fn open_holds(&self) -> Result<Vec<RunId>, StoreError> {
+    pub async fn open_holds(&self) -> Result<Vec<OpenHold>, StoreError> {
         self.read(|db| {
             Box::pin(async move {
-                let ids = entity::sync_run::Entity::find()
+                let rows = entity::sync_run::Entity::find()
                     .filter(R::Hold.eq(Hold::Open))
-                    .select_only()
-                    .column(R::Id)
-                    .into_tuple::<RunId>()
+                    // so that the index of open and approved holds is used
+                    .filter(Expr::cust("hold IN ('open', 'approved')"))
+                    .order_by_asc(R::Id)
                     .all(db)
-                    .await;
-                ids.map_err(StoreError::while_doing("list the holds"))
+                    .await
+                    .map_err(StoreError::while_doing("list the holds"))?;
+                let hold = |row: entity::sync_run::Model| OpenHold {
+                    run: row.id,
+                    sync_type: row.sync_type.into(),
+                    agent: row.agent_id.into(),
+                    since: row.finished_at.unwrap_or(row.started_at),
+                    why: row.error,
+                };
+                Ok(rows.into_iter().map(hold).collect())
             })
         })
         .await

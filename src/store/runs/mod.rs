@@ -5,8 +5,7 @@ pub(crate) mod holds;
 pub(crate) mod quarantine;
 pub(crate) mod query;
 pub(crate) mod retention;
-pub(crate) mod state;
 
 pub use ending::Finish;
+pub use holds::OpenHold;
 pub use query::{Run, RunQuery};
-pub use state::RunTotals;

@@ -241,12 +241,28 @@ impl Store {
         .await
     }
 
+    /// What runs at this moment, in whichever process.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the query fails.
+    pub async fn running(&self) -> Result<Vec<Run>, StoreError> {
+        let types = self.types().clone();
+        self.read(move |db| {
+            Box::pin(async move {
+                let jobs = running().all(db).await.map_err(StoreError::while_doing("list what runs"))?;
+                Ok(jobs.into_iter().filter_map(|job| Run::running(job, &types)).collect())
+            })
+        })
+        .await
+    }
+
     /// The last run of this type and agent that has ended, however it did.
     ///
     /// # Errors
     /// [`StoreError`] if the query fails.
     pub async fn last_run(&self, sync_type: &SyncType, agent: &AgentId) -> Result<Option<Run>, StoreError> {
-        Ok(self.latest(sync_type, agent, C::FinishedAt.is_not_null()).await?.map(Run::read))
+        let state = self.sync_state(sync_type, agent).await?;
+        Ok(self.ended(state.map(|state| state.last_run)).await?.map(Run::read))
     }
 
     /// The newest run that applied its report, or found that there was nothing to apply.
@@ -254,15 +270,8 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the query fails.
     pub async fn last_applied(&self, sync_type: &SyncType, agent: &AgentId) -> Result<Option<Run>, StoreError> {
-        Ok(self.latest(sync_type, agent, was_applied()).await?.map(Run::read))
-    }
-
-    /// The newest run that read a report and applied it.
-    ///
-    /// # Errors
-    /// [`StoreError`] if the query fails.
-    pub async fn last_read(&self, sync_type: &SyncType, agent: &AgentId) -> Result<Option<Run>, StoreError> {
-        Ok(self.latest(sync_type, agent, was_applied().and(C::Read.gt(0))).await?.map(Run::read))
+        let applied = self.sync_state(sync_type, agent).await?.and_then(|state| state.applied);
+        Ok(self.ended(applied.map(|applied| applied.run)).await?.map(Run::read))
     }
 
     /// How the last report of a type and agent that was read was laid out.
@@ -270,36 +279,16 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the query fails.
     pub async fn last_layout(&self, sync_type: &SyncType, agent: &AgentId) -> Result<Option<Layout>, StoreError> {
-        let row = self.latest(sync_type, agent, C::Layout.is_not_null()).await?;
+        let state = self.sync_state(sync_type, agent).await?;
+        let row = self.ended(state.and_then(|state| state.read_run)).await?;
         Ok(row.and_then(|row| serde_json::from_value(row.layout?).ok()))
     }
 
-    /// When a person's approval was last carried out.
-    ///
-    /// # Errors
-    /// [`StoreError`] if the query fails.
-    pub async fn last_approved(&self, sync_type: &SyncType, agent: &AgentId) -> Result<Option<Timestamp>, StoreError> {
-        let approved = C::Reason.eq(Reason::Approval).and(C::FinishedAt.is_not_null());
-        Ok(self.latest(sync_type, agent, approved).await?.and_then(|row| row.finished_at))
-    }
-
-    /// The newest run of a type and agent that is as `wanted`.
-    async fn latest(
-        &self,
-        sync_type: &SyncType,
-        agent: &AgentId,
-        wanted: Expr,
-    ) -> Result<Option<entity::sync_run::Model>, StoreError> {
-        let (sync_type, agent) = (sync_type.to_string(), agent.to_string());
+    async fn ended(&self, id: Option<RunId>) -> Result<Option<entity::sync_run::Model>, StoreError> {
+        let Some(id) = id else { return Ok(None) };
         self.read(move |db| {
             Box::pin(async move {
-                let row = entity::sync_run::Entity::find()
-                    .filter(C::SyncType.eq(sync_type))
-                    .filter(C::AgentId.eq(agent))
-                    .filter(wanted)
-                    .order_by_desc(C::Id)
-                    .one(db)
-                    .await;
+                let row = entity::sync_run::Entity::find_by_id(id).one(db).await;
                 row.map_err(StoreError::while_doing("read the last run"))
             })
         })
@@ -369,15 +358,4 @@ fn running_as(wanted: &RunQuery) -> Select<entity::job::Entity> {
         .apply_if(wanted.before, |query, id| query.filter(J::RunId.lt(id)))
         .order_by_desc(J::RunId)
         .limit(wanted.limit)
-}
-
-/// The outcomes of runs that leave the records as their report has them.
-fn was_applied() -> Expr {
-    C::Outcome.is_in(Outcome::APPLIED)
-}
-
-/// The same as text, for a table of this name in a subquery.
-pub(crate) fn was_applied_in(table: &str) -> String {
-    let names = Outcome::APPLIED.map(|outcome| format!("'{}'", outcome.as_str())).join(", ");
-    format!("{table}.outcome IN ({names})")
 }

@@ -3,7 +3,6 @@
 
 use sea_orm::{EntityTrait, QueryFilter, QueryOrder, QuerySelect, prelude::*, sea_query::ExprTrait};
 
-use super::query::was_applied_in;
 use crate::{
     domain::{JobId, JobState, Timestamp},
     store::{Store, StoreError, jobs::lane::is, schema::entity},
@@ -75,20 +74,12 @@ impl Store {
     /// [`StoreError`] if a statement fails; what was forgotten before stays so.
     pub async fn clean_runs(&self, before: Timestamp) -> Result<u64, StoreError> {
         use entity::sync_run::Column as R;
-        let newer = |that: &str| {
-            format!(
-                "EXISTS (SELECT 1 FROM sync_run AS newer WHERE newer.sync_type = sync_run.sync_type \
-                 AND newer.agent_id = sync_run.agent_id AND newer.id > sync_run.id AND {that})"
-            )
-        };
-        let (was_applied, newer_applied) = (was_applied_in("sync_run"), newer(&was_applied_in("newer")));
-        // of what was not applied, the last says enough
-        let says_less = format!("{} AND (NOT {was_applied} OR {newer_applied})", newer("1 = 1"));
-        let newer_read = newer(&format!("{} AND newer.layout IS NOT NULL", was_applied_in("newer")));
-        let is_old_news = format!("({says_less} AND (layout IS NULL OR {newer_read}))");
+        // what the states name says how things stand
+        let is_old_news = "NOT EXISTS (SELECT 1 FROM sync_state AS state WHERE state.sync_type = sync_run.sync_type \
+                           AND state.agent_id = sync_run.agent_id AND sync_run.id IN (state.last_run_id, \
+                           state.applied_run_id, state.read_run_id, state.records_run_id, state.layout_run_id))";
         let mut forgotten = 0;
         loop {
-            let is_old_news = is_old_news.clone();
             let done = self
                 .write_beside(move |tx| {
                     Box::pin(async move {
@@ -115,8 +106,16 @@ impl Store {
                 .await?;
             forgotten += done;
             if done < AT_ONCE {
-                return Ok(forgotten);
+                break;
             }
         }
+        self.write_beside(move |tx| {
+            Box::pin(async move {
+                let hours = entity::run_hour::Entity::delete_many().filter(entity::run_hour::Column::Hour.lt(before));
+                hours.exec(tx).await.map_err(StoreError::while_doing("forget old hours"))
+            })
+        })
+        .await?;
+        Ok(forgotten)
     }
 }

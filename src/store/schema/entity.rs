@@ -191,8 +191,13 @@ entity!(sync_state, "sync_state", {
     error: Option<String>,
     refusals: i32,
     quarantined: i64,
-    quarantine_run_id: Option<RunId>,
+    records_run_id: Option<RunId>,
+    rows: i64,
     orphans: i64,
+    read_run_id: Option<RunId>,
+    approved_at: Option<DateTimeUtc>,
+    layout_run_id: Option<RunId>,
+    layout_changed_at: Option<DateTimeUtc>,
 });
 
 entity!(run_hour, "run_hour", {
