@@ -15,6 +15,7 @@ mod m20261130_000007_flow_link;
 mod m20261130_000008_document_parts;
 mod m20261130_000009_run_once;
 mod m20261130_000010_sync_state;
+mod m20261130_000011_record_change;
 
 pub use sea_orm_migration::{MigrationStatus, MigratorTrait};
 
@@ -35,6 +36,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261130_000008_document_parts::Migration),
             Box::new(m20261130_000009_run_once::Migration),
             Box::new(m20261130_000010_sync_state::Migration),
+            Box::new(m20261130_000011_record_change::Migration),
         ]
     }
 }

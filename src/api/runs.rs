@@ -56,7 +56,7 @@ async fn list(api: web::Data<Api>, query: web::Query<Query>) -> Result<HttpRespo
     Ok(size.answer(runs, |run| run.id.to_string()))
 }
 
-async fn find(api: &Api, id: RunId) -> Result<Run, Problem> {
+pub(super) async fn find(api: &Api, id: RunId) -> Result<Run, Problem> {
     api.store().run(id).await?.ok_or_else(|| Problem::not_found("unknown_run", format!("there is no run {id}")))
 }
 

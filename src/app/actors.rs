@@ -137,6 +137,7 @@ fn queue_settings(settings: &Settings, context: &Context) -> QueueSettings {
             jobs: Duration::from_secs(settings.queue.keep_jobs_days * 86_400),
             runs: Duration::from_secs(settings.queue.keep_runs_days * 86_400),
             documents: context.keep.age,
+            changes: Duration::from_secs(settings.history.keep_days * 86_400),
         },
         owner: context.owner.clone(),
     }

@@ -159,6 +159,8 @@ pub struct Plan {
     pub missing: Vec<String>,
     /// Missed a second time: to be deleted now.
     pub deleted: Vec<String>,
+    /// Had the agent no record of this type before?
+    pub is_first: bool,
     /// Live records before the run.
     pub live: u64,
     /// Records that went within the last day, and since a person last approved a run; set by the caller.
@@ -201,7 +203,7 @@ pub fn plan<'s>(
     now: Timestamp,
     second_miss: Option<Duration>,
 ) -> Plan {
-    let mut plan = Plan { live: snapshot.live(), ..Plan::default() };
+    let mut plan = Plan { is_first: snapshot.rows.is_empty(), live: snapshot.live(), ..Plan::default() };
     let compare = |record: &'s Record| {
         let key = record.values[spec.key].canonical();
         let stored = snapshot.rows.get(key.as_ref());

@@ -41,13 +41,15 @@ pub struct Keep {
     pub runs: Duration,
     /// Fetched documents, but never the report that was applied last.
     pub documents: Duration,
+    /// What became of records.
+    pub changes: Duration,
 }
 
 impl Keep {
     /// Everything for the same time.
     #[must_use]
     pub fn all_for(time: Duration) -> Self {
-        Self { jobs: time, runs: time, documents: time }
+        Self { jobs: time, runs: time, documents: time, changes: time }
     }
 }
 

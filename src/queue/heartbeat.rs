@@ -134,13 +134,13 @@ impl QueueActor {
         let (jobs, now) = (self.parts.jobs.clone(), self.parts.clock.now());
         let before = |keep| chrono::Duration::from_std(keep).ok().and_then(|keep| now.checked_sub_signed(keep));
         let keep = self.settings.keep;
-        let (Some(own), Some(runs), Some(documents)) = (before(keep.jobs), before(keep.runs), before(keep.documents))
+        let (Some(own), Some(runs), Some(documents), Some(changes)) =
+            (before(keep.jobs), before(keep.runs), before(keep.documents), before(keep.changes))
         else {
             return;
         };
-        let clean =
-            async move { jobs.clean(Before { jobs: own, runs, documents, unclaimed: now - UNCLAIMED }, now).await }
-                .into_actor(self);
+        let before = Before { jobs: own, runs, documents, changes, unclaimed: now - UNCLAIMED };
+        let clean = async move { jobs.clean(before, now).await }.into_actor(self);
         ctx.spawn(clean.map(|cleaned, _, _| match cleaned {
             Ok(0) => {}
             Ok(jobs) => tracing::info!(jobs, "old jobs forgotten"),

@@ -17,6 +17,8 @@ pub struct Before {
     pub runs: Timestamp,
     /// Kept documents.
     pub documents: Timestamp,
+    /// What became of records.
+    pub changes: Timestamp,
     /// Documents that no job refers to: whoever brought them has had time to ask for one.
     pub unclaimed: Timestamp,
 }

@@ -94,6 +94,7 @@ impl JobBoard for Store {
 
     async fn clean(&self, before: Before, now: Timestamp) -> Result<u64, BoardError> {
         self.clean_runs(before.runs).await?;
+        self.clean_changes(before.changes).await?;
         self.clean_kept(before.documents).await?;
         self.clean_documents(before.unclaimed).await?;
         let forgotten = self.clean_jobs(before.jobs, now).await?;

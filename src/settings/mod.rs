@@ -51,6 +51,8 @@ pub struct Settings {
     pub queue: Queue,
     /// Runs.
     pub sync: Sync,
+    /// What became of records.
+    pub history: History,
     /// Timers.
     pub scheduler: Scheduler,
     /// The child processes that read reports.
@@ -136,6 +138,14 @@ pub struct Queue {
     pub keep_runs_days: u64,
     /// Operations that override or join the built-in ones.
     pub operations_dir: PathBuf,
+}
+
+/// What became of records.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct History {
+    /// What happened so many days ago is forgotten.
+    pub keep_days: u64,
 }
 
 /// `[sync]`

@@ -14,6 +14,7 @@ mod faults;
 mod fixtures;
 mod fuzzers;
 mod guesses;
+mod history;
 mod holds;
 mod many;
 mod migrations;

@@ -24,7 +24,7 @@ use crate::{
         Store, StoreError,
         db::writer::Writer,
         jobs::lease::is_held,
-        records::{parents, upsert::Upsert},
+        records::{changes, parents, upsert::Upsert},
         schema::entity,
     },
     sync_type::SyncTypeSpec,
@@ -119,6 +119,8 @@ impl Store {
                 let mut upto = from;
                 let mut stopped = false;
                 let end = plan.changes.len().min(from + batches.pace.records());
+                let replaced = changes::before(tx, spec, &job.agent, &plan.changes[from..end]).await;
+                let replaced = replaced.map_err(StoreError::while_doing("read what is replaced"))?;
                 while upto < end && started.elapsed() < TIME_A_COMMIT {
                     if upto > from && started.elapsed() > TIME_BESIDE_OTHERS && is_waited_for() {
                         break;
@@ -134,6 +136,8 @@ impl Store {
                 }
                 upsert.flush(tx).await.map_err(StoreError::while_doing(WRITE))?;
                 let written = &plan.changes[from..upto];
+                let kept = changes::keep(tx, spec, &job, (&plan, written), &replaced, now).await;
+                kept.map_err(StoreError::while_doing("keep what changed"))?;
                 keep_history(tx, spec, &job, written, now)
                     .await
                     .map_err(StoreError::while_doing("write the history"))?;

@@ -18,7 +18,7 @@ use crate::{
             lane,
             lease::is_held,
         },
-        records::{missing, parents},
+        records::{changes, missing, parents},
         runs::{
             ending::{Finish, end_run, ended, run_row},
             quarantine::quarantine,
@@ -132,10 +132,13 @@ async fn end_sync(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let whose = (&job.agent, job.run);
-    for (keys, mark) in
-        [(&end.missing, ("missing_since", end.missed_at.unwrap_or(now))), (&end.deleted, ("deleted_at", now))]
-    {
+    for (keys, mark, action) in [
+        (&end.missing, ("missing_since", end.missed_at.unwrap_or(now)), "missing"),
+        (&end.deleted, ("deleted_at", now), "delete"),
+    ] {
         missing::mark(tx, spec, whose, mark, keys).await.map_err(StoreError::while_doing("mark missing rows"))?;
+        let kept = changes::keep_gone(tx, spec, job, (action, keys), now).await;
+        kept.map_err(StoreError::while_doing("keep what changed"))?;
     }
     let unjoined = parents::unjoin(tx, types, spec, &job.agent, &end.deleted).await;
     unjoined.map_err(StoreError::while_doing("part records from deleted parents"))?;

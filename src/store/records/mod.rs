@@ -1,5 +1,6 @@
 //! Which records are stored, and how are they written and read?
 
+pub(crate) mod changes;
 pub(crate) mod missing;
 pub(crate) mod parents;
 pub(crate) mod query;
@@ -7,4 +8,5 @@ pub(crate) mod snapshot;
 pub(crate) mod upsert;
 pub(crate) mod value;
 
+pub use changes::{ChangeQuery, FieldChange, RecordChange};
 pub use query::{DataPage, DataQuery};

@@ -9,7 +9,11 @@ use serde_json::{Map, Value as Json};
 use super::value;
 use crate::{
     domain::{Record, Timestamp},
-    store::{Store, StoreError, db::dialect, schema::record_table::equals},
+    store::{
+        Store, StoreError,
+        db::dialect,
+        schema::record_table::{equals, has_key},
+    },
     sync_type::SyncTypeSpec,
 };
 
@@ -18,6 +22,10 @@ use crate::{
 pub struct DataQuery {
     /// Only this agent's.
     pub agent: Option<String>,
+    /// Only the record with this key.
+    pub key: Option<String>,
+    /// Only records that belong to the one with this key.
+    pub parent: Option<String>,
     /// Only records with this text in one of their text fields.
     pub text: Option<String>,
     /// Only records written at or after this moment.
@@ -61,6 +69,12 @@ impl Store {
                     .limit(wanted.limit + 1);
                 if let Some(agent) = &wanted.agent {
                     query.and_where(equals("agent_id", agent.as_str()));
+                }
+                if let Some(wanted) = &wanted.key {
+                    query.and_where(has_key(&spec, [wanted], backend));
+                }
+                if let Some(parent) = &wanted.parent {
+                    query.and_where(equals("parent_key", parent.as_str()));
                 }
                 if !wanted.deleted {
                     query.and_where(Expr::col("deleted_at").is_null());

@@ -214,6 +214,19 @@ entity!(run_hour, "run_hour", {
     rows: i64,
 });
 
+entity!(record_change, "record_change", {
+    #[sea_orm(primary_key)]
+    id: i64,
+    sync_type: String,
+    agent_id: String,
+    record_key: String,
+    run_id: RunId,
+    at: DateTimeUtc,
+    action: String,
+    #[sea_orm(column_type = "JsonBinary", nullable)]
+    fields: Option<Json>,
+});
+
 entity!(quarantine, "quarantine", {
     #[sea_orm(primary_key)]
     id: i64,
