@@ -18,6 +18,7 @@ mod outbox;
 mod page;
 mod pause;
 mod problem;
+mod reports;
 mod runs;
 mod schedule;
 mod spool;
@@ -181,6 +182,7 @@ pub fn serve(
                     .configure(sync::routes)
                     .configure(schedule::routes)
                     .configure(runs::routes)
+                    .configure(reports::routes)
                     .configure(jobs::routes)
                     .configure(operations::routes)
                     .configure(outbox::routes)

@@ -6,15 +6,15 @@ use serde_json::json;
 
 use super::{
     Api, Problem,
-    answer::{answer_one, body_of},
+    answer::{answer_one, body_of, optional_json},
     page::PageSize,
+    problem,
     turns::Turns,
 };
 use crate::{
-    domain::{Admission, Hold, JobId, Outcome, RunId},
+    domain::{Admission, Hold, JobId, Outcome, PlanDigest, RunId},
     queue::Approve,
     store::{Run, RunQuery},
-    sync::preview,
 };
 
 /// Whose turn it is to have a held report read once more: each reading may need much memory.
@@ -79,27 +79,33 @@ fn not_open(run: &Run) -> Problem {
     Problem::conflict("not_held", format!("run {} cannot be decided on any more: it is {state}", run.id))
 }
 
+/// Where what a held run would change is shown.
+fn plan_of(id: RunId) -> String {
+    format!("GET /api/runs/{id}/plan")
+}
+
 impl Api {
-    /// Applies a held report, if it would still do what was shown.
+    /// Applies a held report, if it would still do what was shown: the plan with this digest.
     ///
     /// # Errors
     /// [`Problem`] saying why that cannot be any more.
-    pub async fn approve(&self, id: RunId) -> Result<(Run, Admission), Problem> {
-        let run = find(self, id).await?;
-        let (Some(Hold::Open), Some(document)) = (run.hold, run.document) else { return Err(not_open(&run)) };
+    pub async fn approve(&self, id: RunId, digest: &PlanDigest) -> Result<(Run, Admission), Problem> {
+        let run = self.in_place_of(find(self, id).await?, digest).await?;
+        if run.hold != Some(Hold::Open) || run.document.is_none() {
+            return Err(not_open(&run));
+        }
         let spec = self.sync_type(run.sync_type.as_str())?;
-        let _place = self.previews.enter()?;
-        // who waits has no report in memory yet
-        let turn = self.previews.turn().await;
-        let bytes = self.store().document(document).await?;
-        let (_, plan, _) = preview(&self.context, &spec, &run.agent_id, bytes, true).await?;
-        drop(turn);
-        if Some(plan.digest()) != run.plan_digest {
+        let now = self.planned(&spec, &run).await?.plan.digest();
+        if Some(&now) != run.plan_digest.as_ref() {
             let text = format!(
                 "the stored records have changed since run {} was held: sync again and look at the new run",
                 run.id
             );
             return Err(Problem::conflict("hold_changed", text));
+        }
+        if *digest != now {
+            let text = format!("that is not the plan of run {}: look at {} again", run.id, plan_of(run.id));
+            return Err(Problem::conflict("another_plan", text));
         }
         let ask = Approve { run: run.id, sync_type: run.sync_type.clone(), agent: run.agent_id.clone() };
         match self.queue.send(ask).await?? {
@@ -110,6 +116,36 @@ impl Api {
             }
             Some(answer) => Ok((run, answer)),
         }
+    }
+
+    /// The run that holds the place of this one: a newer one was held instead, and if its plan is the same, what was
+    /// looked at is still what will happen.
+    async fn in_place_of(&self, run: Run, digest: &PlanDigest) -> Result<Run, Problem> {
+        if run.hold != Some(Hold::Superseded) {
+            return Ok(run);
+        }
+        let holds = self.store().open_holds().await?;
+        let Some(newer) = holds.iter().find(|hold| hold.sync_type == run.sync_type && hold.agent == run.agent_id)
+        else {
+            return Ok(run);
+        };
+        let newer = find(self, newer.run).await?;
+        if newer.plan_digest.as_ref() == Some(digest) {
+            return Ok(newer);
+        }
+        let (old, new) = (run.counts, newer.counts);
+        let text = format!(
+            "run {} is held in place of run {}, and its plan is another: its report has {} rows ({} before), of which {} \
+             would be written ({} before); look at {}",
+            newer.id,
+            run.id,
+            new.read,
+            old.read,
+            new.not_applied,
+            old.not_applied,
+            plan_of(newer.id)
+        );
+        Err(Problem::conflict("hold_changed", text))
     }
 
     /// Drops a held report.
@@ -125,10 +161,26 @@ impl Api {
     }
 }
 
-/// `POST /api/runs/{id}/approve`: applies the held report, if it would still do what was shown.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Approval {
+    digest: Option<String>,
+}
+
+/// `POST /api/runs/{id}/approve` `{ "digest" }`: applies the held report, if it would still do what was shown.
 #[post("/runs/{id}/approve")]
-async fn approve(api: web::Data<Api>, id: web::Path<RunId>) -> Result<HttpResponse, Problem> {
-    let (run, answer) = api.approve(*id).await?;
+async fn approve(
+    api: web::Data<Api>,
+    id: web::Path<RunId>,
+    body: Result<web::Bytes, actix_web::Error>,
+) -> Result<HttpResponse, Problem> {
+    let asked: Approval = optional_json(&problem::body(body)?)?;
+    find(&api, *id).await?;
+    let Some(digest) = asked.digest else {
+        let text = format!("say which plan you approve: send the \"digest\" that {} gives", plan_of(*id));
+        return Err(Problem::unprocessable("digest_needed", "/digest", text));
+    };
+    let (run, answer) = api.approve(*id, &PlanDigest::from(digest)).await?;
     answer_one(&api, answer, body_of(run.sync_type.as_str(), &run.agent_id, answer)).await
 }
 

@@ -164,7 +164,11 @@ fn taken(answers: &[Admission]) -> Result<(), Problem> {
 
 async fn perform(api: &Api, what: &str, run: Option<RunId>) -> Result<(), Problem> {
     match (what, run) {
-        ("approve", Some(run)) => taken(&[api.approve(run).await?.1]),
+        ("approve", Some(run)) => {
+            // the button stands beside this very run
+            let shown = api.context.store.run(run).await?.and_then(|run| run.plan_digest);
+            taken(&[api.approve(run, &shown.unwrap_or_else(|| "".into())).await?.1])
+        }
         ("reject", Some(run)) => api.reject(run).await.map(|_| ()),
         ("sync", None) => {
             let mut asks = Vec::new();

@@ -16,16 +16,23 @@ use lockstep::{
     domain::{Hold, Outcome},
     supervisor::Handle,
 };
-use serde_json::json;
+use reqwest::StatusCode;
+use serde_json::{Value as Json, json};
 
 use crate::fixtures::{bytes, invent, objects, serve};
 
-async fn app_with(rows: usize) -> (TestApp, Vec<Record>) {
+pub async fn app_with(rows: usize) -> (TestApp, Vec<Record>) {
     let app = TestApp::builder().agents(&["a", "b"]).start().await;
     let records = invent(&app.app.store.types().clone(), "customers", rows);
     serve(&app, "customers", "a", &records);
     app.sync("customers", "a").await;
     (app, records)
+}
+
+/// Approves what a run's plan says.
+async fn approve(app: &TestApp, run: RunId) -> (StatusCode, Json) {
+    let digest = app.get(&format!("/api/runs/{run}")).await.1["planDigest"].clone();
+    app.post(&format!("/api/runs/{run}/approve"), json!({ "digest": digest })).await
 }
 
 #[actix::test]
@@ -105,7 +112,7 @@ async fn an_approved_run_is_applied_and_its_missing_rows_are_a_first_miss() {
     let held = app.sync("customers", "a").await;
     // the source has moved on: what is applied is the document that was looked at
     serve(&app, "customers", "a", &records);
-    let (status, answer) = app.post(&format!("/api/runs/{}/approve", held.id), json!({})).await;
+    let (status, answer) = approve(&app, held.id).await;
     assert_eq!(status, 202, "{answer}");
     let run = app.ended(JobId(answer["jobId"].as_i64().unwrap())).await;
     assert_eq!(
@@ -117,7 +124,7 @@ async fn an_approved_run_is_applied_and_its_missing_rows_are_a_first_miss() {
     assert_eq!((run.counts.missing, run.counts.deleted, run.counts.unchanged), (40, 0, 20));
     let (_, held) = app.get(&format!("/api/runs/{}", held.id)).await;
     assert_eq!(held["hold"], "applied");
-    assert_eq!(app.post(&format!("/api/runs/{}/approve", held["id"]), json!({})).await.0, 409);
+    assert_eq!(approve(&app, RunId(held["id"].as_i64().unwrap())).await.0, 409);
     app.stop().await;
 }
 
@@ -145,7 +152,7 @@ async fn an_approved_run_that_a_shutdown_interrupts_is_carried_on() {
     let held = app.sync("customers", "a").await;
     assert_eq!(held.outcome.map(Outcome::as_str), Some("held"));
     target.set(app.syncs[&"customers".into()].clone()).ok();
-    let (_, answer) = app.post(&format!("/api/runs/{}/approve", held.id), json!({})).await;
+    let (_, answer) = approve(&app, held.id).await;
     let run = app.ended(JobId(answer["jobId"].as_i64().unwrap())).await;
     assert_eq!(
         (run.outcome.map(Outcome::as_str), run.counts.updated, run.counts.unchanged),
@@ -167,11 +174,10 @@ async fn an_approval_that_is_removed_before_it_starts_leaves_the_hold_open() {
     let held = app.sync("customers", "a").await;
     app.source.hang("orders", "b");
     app.enqueue("orders", "b").await;
-    let approve = format!("/api/runs/{}/approve", held.id);
-    let (_, waiting) = app.post(&approve, json!({})).await;
+    let (_, waiting) = approve(&app, held.id).await;
     app.post(&format!("/api/jobs/{}/cancel", waiting["jobId"]), json!({})).await;
     assert_eq!(app.get(&format!("/api/runs/{}", held.id)).await.1["hold"], "open");
-    assert_eq!(app.post(&approve, json!({})).await.0, 202);
+    assert_eq!(approve(&app, held.id).await.0, 202);
     app.post("/api/sync/stop/orders", json!({})).await;
     app.idle().await;
     assert_eq!(app.get(&format!("/api/runs/{}", held.id)).await.1["hold"], "applied");
@@ -190,7 +196,7 @@ async fn an_approval_of_what_has_changed_meanwhile_is_refused() {
     changed[0].values[customers.field("name").unwrap()] = lockstep::domain::Value::Text("Altro".into());
     serve(&app, "customers", "a", &changed);
     app.sync("customers", "a").await;
-    let (status, problem) = app.post(&format!("/api/runs/{}/approve", held.id), json!({})).await;
+    let (status, problem) = approve(&app, held.id).await;
     assert_eq!((status.as_u16(), &problem["code"]), (409, &json!("not_held")));
     assert_eq!(app.get(&format!("/api/runs/{}", held.id)).await.1["hold"], "closed");
     app.stop().await;
@@ -207,7 +213,7 @@ async fn a_newer_hold_supersedes_and_a_rejected_one_is_dropped() {
     assert_eq!(app.post(&format!("/api/runs/{}/reject", first.id), json!({})).await.0, 409);
     let (status, rejected) = app.post(&format!("/api/runs/{}/reject", second.id), json!({})).await;
     assert_eq!((status.as_u16(), &rejected["hold"]), (200, &json!("rejected")));
-    assert_eq!(app.post(&format!("/api/runs/{}/approve", second.id), json!({})).await.0, 409);
+    assert_eq!(approve(&app, second.id).await.0, 409);
     assert_eq!(app.rows("customers", "a").await.len(), 60);
     app.stop().await;
 }
@@ -291,7 +297,7 @@ async fn a_wipe_that_goes_slowly_is_held_too() {
     // what a person has approved is not held against the next run
     serve(&app, "customers", "a", &records[..69]);
     let held = app.sync("customers", "a").await;
-    let (_, answer) = app.post(&format!("/api/runs/{}/approve", held.id), json!({})).await;
+    let (_, answer) = approve(&app, held.id).await;
     assert_eq!(
         app.ended(JobId(answer["jobId"].as_i64().unwrap())).await.outcome.map(Outcome::as_str),
         Some("succeeded")

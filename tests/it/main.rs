@@ -3,6 +3,7 @@
 
 mod actors;
 mod api;
+mod approvals;
 mod commands;
 mod control;
 mod coordination;

@@ -13,7 +13,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::value;
 use crate::{
-    delta::{Change, ChangeKind, Plan},
+    delta::{Change, ChangeKind, FieldChange, Plan, differing},
     domain::{AgentId, ClaimedJob, Record, RunId, SyncType, Timestamp},
     store::{
         Store, StoreError,
@@ -34,7 +34,7 @@ pub(crate) type Before = HashMap<String, Record>;
 
 /// Reads what is stored of those records that are not new.
 pub(crate) async fn before(
-    tx: &DatabaseTransaction,
+    tx: &impl ConnectionTrait,
     spec: &SyncTypeSpec,
     agent: &AgentId,
     changes: &[Change],
@@ -73,7 +73,7 @@ pub(crate) async fn keep(
             ChangeKind::Insert if plan.is_first => return None,
             ChangeKind::Insert => ("insert", None),
             ChangeKind::Update | ChangeKind::Refresh | ChangeKind::Restore => {
-                let fields = before.get(&change.key).map(|old| differing(spec, old, &change.record))?;
+                let fields = before.get(&change.key).map(|old| fields(spec, old, &change.record))?;
                 match change.kind {
                     ChangeKind::Restore => ("restore", Some(fields)),
                     // only the type's file changed
@@ -123,12 +123,8 @@ fn model(
 }
 
 /// Old and new value of each field that differs, by its name.
-fn differing(spec: &SyncTypeSpec, old: &Record, new: &Record) -> Map<String, Json> {
-    let pairs = spec.fields.iter().zip(old.values.iter().zip(&new.values));
-    pairs
-        .filter(|(_, (old, new))| old.canonical() != new.canonical())
-        .map(|(field, (old, new))| (field.name.clone(), json!([old.to_json(), new.to_json()])))
-        .collect()
+fn fields(spec: &SyncTypeSpec, old: &Record, new: &Record) -> Map<String, Json> {
+    differing(spec, old, new).into_iter().map(|change| (change.field, json!([change.old, change.new]))).collect()
 }
 
 /// What became of a record in one run.
@@ -146,14 +142,6 @@ pub struct RecordChange {
     pub action: String,
     /// What it did to which fields; none where nothing but that is to be said.
     pub fields: Vec<FieldChange>,
-}
-
-/// What became of one field.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct FieldChange {
-    pub field: String,
-    pub old: Json,
-    pub new: Json,
 }
 
 /// Which changes to list; all conditions together.
@@ -191,6 +179,26 @@ impl RecordChange {
 }
 
 impl Store {
+    /// What is stored of the records that these changes replace, by key.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the query fails.
+    pub async fn replaced(
+        &self,
+        spec: &SyncTypeSpec,
+        agent: &AgentId,
+        changes: Vec<Change>,
+    ) -> Result<HashMap<String, Record>, StoreError> {
+        let (spec, agent) = (spec.clone(), agent.clone());
+        self.read(move |db| {
+            Box::pin(async move {
+                let found = before(db, &spec, &agent, &changes).await;
+                found.map_err(StoreError::while_doing("read what would be replaced"))
+            })
+        })
+        .await
+    }
+
     /// What became of records, newest first.
     ///
     /// # Errors

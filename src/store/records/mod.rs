@@ -8,5 +8,5 @@ pub(crate) mod snapshot;
 pub(crate) mod upsert;
 pub(crate) mod value;
 
-pub use changes::{ChangeQuery, FieldChange, RecordChange};
+pub use changes::{ChangeQuery, RecordChange};
 pub use query::{DataPage, DataQuery};
