@@ -7,6 +7,7 @@ use serde_json::{Value as Json, json};
 use super::{Api, Problem, page::PageSize};
 use crate::{
     domain::{AgentId, RunId, Timestamp},
+    overview,
     store::{ChangeQuery, DataQuery, RecordChange},
     sync_type::{Scope, SyncTypeSpec},
 };
@@ -16,7 +17,7 @@ const CHILDREN: u64 = 200;
 
 pub(crate) fn routes(config: &mut web::ServiceConfig) {
     // a key may hold slashes: what ends in /history is the history
-    config.service(list).service(history).service(one).service(changes).service(changes_of_run);
+    config.service(list).service(history).service(one).service(changes).service(changes_of_run).service(why);
 }
 
 #[derive(Debug, Deserialize)]
@@ -192,6 +193,28 @@ async fn changes_of_run(
     super::runs::find(&api, *id).await?;
     let wanted = ChangeQuery { run: Some(*id), before: query.cursor, ..ChangeQuery::default() };
     api.list_changes(wanted, PageSize::of(query.limit)).await
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Which {
+    r#type: String,
+    agent: Option<String>,
+    key: String,
+}
+
+/// `GET /api/why?type=&agent=&key=`: why a record is as it is, or not there, in sentences and codes.
+#[get("/why")]
+async fn why(api: web::Data<Api>, query: web::Query<Which>) -> Result<HttpResponse, Problem> {
+    let spec = api.sync_type(&query.r#type)?;
+    let agent = match (spec.scope, &query.agent) {
+        (Scope::Shared, _) => AgentId::service_account(),
+        // that nobody knows the agent may be the very answer
+        (Scope::Agent, Some(agent)) => AgentId::from(agent.as_str()),
+        (Scope::Agent, None) => api.agent_of(&spec, None).await?,
+    };
+    let known = api.look().await?;
+    Ok(HttpResponse::Ok().json(overview::why(api.store(), &known, &spec, &agent, &query.key).await?))
 }
 
 /// A cursor is the last record's agent and key, in a spelling that survives a URL.

@@ -136,11 +136,9 @@ impl Api {
     pub async fn look(&self) -> Result<Known, Problem> {
         let sources = Sources {
             store: self.store(),
-            types: &self.context.types,
             clock: &self.context.clock,
             minute: self.context.minute,
             scheduler: &self.scheduler,
-            queue: &self.queue,
             outbox: &self.outbox,
             syncs: &self.syncs,
         };

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     domain::{Admission, AgentId, Class, Reason, SyncType},
     overview::{Cell, LookError, Overview},
-    queue::{Enqueue, EnqueueMany, StopJobs},
+    queue::{Enqueue, EnqueueMany, QueueSnapshot, Snapshot as QueueState, StopJobs},
     store::RunQuery,
     sync_type::SyncTypeSpec,
 };
@@ -41,6 +41,7 @@ async fn status(api: web::Data<Api>) -> Result<HttpResponse, Problem> {
         });
         meant.map(|(_, _, count)| count).sum()
     };
+    let queue: QueueSnapshot = api.queue.send(QueueState).await?;
     let known = api.look().await?;
     let overview = Overview::of(&known);
     let (by_type, by_agent) = (overview.worst_by_type(), overview.worst_by_agent());
@@ -78,9 +79,9 @@ async fn status(api: web::Data<Api>) -> Result<HttpResponse, Problem> {
             "delayed": count(None, &["delayed"]),
             "kept": count(None, &["kept"]),
             "active": count(None, &["active"]),
-            "runningHere": known.queue.running.len(),
-            "concurrency": known.queue.concurrency,
-            "limits": known.queue.limits,
+            "runningHere": queue.running.len(),
+            "concurrency": queue.concurrency,
+            "limits": queue.limits,
         },
         "autoSync": known.schedule.running,
         "pause": known.pause,

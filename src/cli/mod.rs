@@ -14,6 +14,7 @@ mod replay;
 mod serve;
 mod sync;
 mod types;
+mod why;
 
 use std::{
     io::IsTerminal,
@@ -69,6 +70,8 @@ enum Command {
     Credentials(credentials::Credentials),
     /// Show and redrive what waits to go out.
     Outbox(outbox::Outbox),
+    /// Say why a record is as it is, or not there.
+    Why(why::Why),
     /// Check or show the settings in force.
     Config(config::Config),
     /// Exit 0 if the service of this configuration is ready; for containers.
@@ -144,6 +147,7 @@ pub fn run() -> anyhow::Result<Exit> {
         Command::Replay(replay) => replay.run(&settings(file)?),
         Command::Credentials(credentials) => credentials.run(|| settings(file)),
         Command::Outbox(outbox) => outbox.run(&settings(file)?),
+        Command::Why(why) => why.run(&settings(file)?),
         Command::Healthcheck => healthcheck::run(&settings(file)?),
     }
 }

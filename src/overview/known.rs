@@ -5,9 +5,8 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use crate::{
     domain::{Clock, Pause, SyncState, SyncType, Timestamp},
     outbox::{OutboxActor, OutboxError, OutboxStats, Stats},
-    queue::{self, QueueActor, QueueSnapshot},
-    scheduler::{self, SchedulerActor, SchedulerSnapshot},
-    store::{Agent, OpenHold, Run, Store, StoreError, StoredBreaker},
+    scheduler::{self, SchedulerActor, SchedulerSnapshot, SettingsBoard, TypeSchedule},
+    store::{Agent, OpenHold, Run, Setting, Store, StoreError, StoredBreaker},
     supervisor::{CallError, Handle},
     sync::{self, Running, SyncActor},
     sync_type::SyncTypes,
@@ -16,12 +15,10 @@ use crate::{
 /// Whom to ask.
 pub struct Sources<'a> {
     pub store: &'a Store,
-    pub types: &'a Arc<SyncTypes>,
     pub clock: &'a Arc<dyn Clock>,
     /// How long a minute lasts.
     pub minute: Duration,
     pub scheduler: &'a Handle<SchedulerActor>,
-    pub queue: &'a Handle<QueueActor>,
     pub outbox: &'a Handle<OutboxActor>,
     pub syncs: &'a HashMap<SyncType, Handle<SyncActor>>,
 }
@@ -49,7 +46,6 @@ pub struct Known {
     pub holds: Vec<OpenHold>,
     pub breakers: Vec<StoredBreaker>,
     pub schedule: SchedulerSnapshot,
-    pub queue: QueueSnapshot,
     /// The pause that holds now.
     pub pause: Option<Pause>,
     /// What runs, in whichever process ...
@@ -61,35 +57,54 @@ pub struct Known {
     pub doubtful: u64,
 }
 
-/// Looks at everything.
+impl Known {
+    /// What the database alone says; `timers` is whether they may run at all here.
+    ///
+    /// # Errors
+    /// [`StoreError`] if a query fails.
+    pub async fn stored(store: &Store, minute: Duration, timers: bool, now: Timestamp) -> Result<Self, StoreError> {
+        let timer = |setting: Setting| TypeSchedule {
+            sync_type: setting.sync_type,
+            interval_minutes: setting.interval_minutes,
+            enabled: setting.enabled,
+            last_tick: setting.last_tick,
+            next_run: setting.next_run,
+        };
+        Ok(Self {
+            now,
+            minute,
+            types: store.types().clone(),
+            agents: store.agents().await?,
+            states: store.sync_states().await?,
+            holds: store.open_holds().await?,
+            breakers: store.breakers(now).await?,
+            schedule: SchedulerSnapshot {
+                running: timers && SettingsBoard::auto_sync(store).await?,
+                types: store.settings().await?.into_iter().map(timer).collect(),
+            },
+            pause: store.pause().await?.filter(|pause| pause.holds(now)),
+            runs: store.running().await?,
+            running: Vec::new(),
+            outbox: Stats::default(),
+            doubtful: store.doubtful_items().await?,
+        })
+    }
+}
+
+/// Looks at everything, and asks the actors how far they are.
 ///
 /// # Errors
 /// [`LookError`] if the database or an actor cannot be asked.
 pub async fn look(sources: &Sources<'_>) -> Result<Known, LookError> {
-    let Sources { store, types, clock, minute, scheduler, queue, outbox, syncs } = sources;
-    let now = clock.now();
+    let Sources { store, clock, minute, scheduler, outbox, syncs } = sources;
     // first what runs here, then what the database says: a run that ends in between is in neither, as it is
     let mut running = Vec::new();
-    for spec in types.iter() {
+    for spec in store.types().iter() {
         if let Some(sync) = syncs.get(&spec.name) {
             running.extend(sync.send(sync::Snapshot).await?);
         }
     }
-    let queue = queue.send(queue::Snapshot).await?;
-    Ok(Known {
-        now,
-        minute: *minute,
-        types: (*types).clone(),
-        agents: store.agents().await?,
-        states: store.sync_states().await?,
-        holds: store.open_holds().await?,
-        breakers: store.breakers(now).await?,
-        schedule: scheduler.send(scheduler::Snapshot).await?,
-        pause: store.pause().await?.filter(|pause| pause.holds(now)),
-        queue,
-        runs: store.running().await?,
-        running,
-        outbox: outbox.send(OutboxStats).await??,
-        doubtful: store.doubtful_items().await?,
-    })
+    let schedule = scheduler.send(scheduler::Snapshot).await?;
+    let outbox = outbox.send(OutboxStats).await??;
+    Ok(Known { schedule, running, outbox, ..Known::stored(store, *minute, true, clock.now()).await? })
 }

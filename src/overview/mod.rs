@@ -4,10 +4,12 @@
 mod attention;
 mod known;
 mod standings;
+mod why;
 
 pub use attention::{Item, Kind, Severity};
 pub use known::{Known, LookError, Sources, look};
 pub use standings::{Cell, LastRun, RunningNow, cells};
+pub use why::{Because, Why, why};
 
 use std::collections::BTreeMap;
 

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a broken test should end at once, helpers included")]
 
 mod actors;
+mod answers;
 mod api;
 mod approvals;
 mod commands;

@@ -62,7 +62,7 @@ impl Store {
                 query
                     .from(spec.name.as_str().to_owned())
                     .columns(["agent_id", "parent_key", "first_seen_at", "updated_at", "missing_since", "deleted_at"])
-                    .columns(["change_hash", "content_hash"])
+                    .columns(["change_hash", "content_hash", "run_id"])
                     .columns(spec.fields.iter().map(|field| field.name.clone()))
                     .order_by("agent_id", Order::Asc)
                     .order_by(key.clone(), Order::Asc)
@@ -146,6 +146,7 @@ fn item(row: &QueryResult, spec: &SyncTypeSpec) -> Result<(String, String, Map<S
     for column in ["parent_key", "change_hash", "content_hash"] {
         object.insert(column.to_owned(), row.try_get::<Option<String>>("", column)?.into());
     }
+    object.insert("run_id".to_owned(), row.try_get::<Option<i64>>("", "run_id")?.into());
     for column in ["first_seen_at", "updated_at", "missing_since", "deleted_at"] {
         let moment = row.try_get::<Option<Timestamp>>("", column)?;
         object.insert(column.to_owned(), serde_json::json!(moment));
