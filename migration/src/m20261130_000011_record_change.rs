@@ -1,9 +1,11 @@
-//! What happened to each record, run by run? A new record is one row without fields, and none where its agent had no
+//! What happened to each record, run by run, and since when is an agent known? A new record is one row without fields, and none where its agent had no
 //! record of the type before: when a record was first seen is with the record itself.
 
 use sea_orm_migration::{
     prelude::*,
-    schema::{big_integer, big_pk_auto, json_binary_null, text, timestamp_with_time_zone},
+    schema::{
+        big_integer, big_pk_auto, json_binary_null, text, timestamp_with_time_zone, timestamp_with_time_zone_null,
+    },
 };
 
 #[derive(DeriveMigrationName)]
@@ -32,10 +34,14 @@ impl MigrationTrait for Migration {
         ] {
             manager.get_connection().execute_unprepared(index).await?;
         }
-        Ok(())
+        let added = Table::alter().table("agents").add_column(timestamp_with_time_zone_null("added_at")).to_owned();
+        manager.alter_table(added).await?;
+        // of those that are there already nobody knows more
+        manager.get_connection().execute_unprepared("UPDATE agents SET added_at = CURRENT_TIMESTAMP").await.map(|_| ())
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        manager.alter_table(Table::alter().table("agents").drop_column("added_at").to_owned()).await?;
         manager.drop_table(Table::drop().table("record_change").to_owned()).await
     }
 }

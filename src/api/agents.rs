@@ -45,8 +45,8 @@ async fn put(api: web::Data<Api>, id: web::Path<String>, body: JsonBody<Body>) -
     }
     let Body { name, active } = body.into_inner();
     plain_text(&name, NAME).map_err(|wrong| Problem::unprocessable("bad_name", "/name", wrong))?;
-    let agent = Agent { id, name, active };
-    api.store().put_agent(agent.clone()).await?;
+    let agent = Agent { id, name, active, added_at: None };
+    api.store().put_agent(agent.clone(), api.context.clock.now()).await?;
     Ok(HttpResponse::Ok().json(agent))
 }
 

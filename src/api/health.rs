@@ -46,20 +46,3 @@ async fn ready(api: web::Data<Api>) -> Result<HttpResponse, Problem> {
 pub(super) async fn actors(api: &Api) -> Result<Vec<Restarts>, Problem> {
     Ok(api.supervisor.send(supervisor::Snapshot).await.map_err(CallError::from)?)
 }
-
-/// `GET /metrics`, in the OpenMetrics text format.
-pub(crate) fn metrics(config: &mut web::ServiceConfig) {
-    config.service(web::resource("").route(web::get().to(show_metrics)));
-}
-
-async fn show_metrics(api: web::Data<Api>) -> Result<HttpResponse, Problem> {
-    let coordination = api.context.coordination.health();
-    api.metrics.set_coordination(coordination.trouble.is_none(), coordination.dropped);
-    super::outbox::set_gauges(&api).await?;
-    let text = api
-        .metrics
-        .text()
-        .map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "no_metrics", error.to_string()))?;
-    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    Ok(HttpResponse::Ok().content_type(kind).body(text))
-}

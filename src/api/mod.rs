@@ -13,6 +13,7 @@ mod jobs;
 mod json_body;
 mod keys;
 mod limits;
+mod metrics;
 mod operations;
 mod outbox;
 mod page;
@@ -92,6 +93,8 @@ pub struct Api {
     pub admin_token: Option<String>,
     /// Receives uploads.
     pub spool: Arc<Spool>,
+    /// Agents that metrics show one by one.
+    pub metric_agents: usize,
     /// The largest JSON body.
     pub json_bytes: usize,
     /// Whose turn it is to have a held report read once more.
@@ -172,7 +175,7 @@ pub fn serve(
             .app_data(web::PathConfig::default().error_handler(|error, _| problem::bad_path(&error)))
             .configure(health::routes)
             .configure(pages.clone())
-            .service(web::scope("/metrics").wrap(HttpAuthentication::with_fn(auth::check)).configure(health::metrics))
+            .service(web::scope("/metrics").wrap(HttpAuthentication::with_fn(auth::check)).configure(metrics::routes))
             .service(
                 web::scope("/api")
                     .wrap(from_fn(problem::without_nul))

@@ -1,7 +1,5 @@
 //! What waits to go out, and what can be done about it? Routes over the write-back queue.
 
-use std::collections::BTreeMap;
-
 use actix_web::{HttpRequest, HttpResponse, get, post, web};
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
@@ -17,7 +15,6 @@ use crate::{
         Item, ItemId, ItemStatus, Lease, NewItem, Timestamp,
         item::{AfterFailure, Failure, ItemRefusal},
     },
-    event::Depth,
     outbox::{
         CleanupCompleted, CompleteItems, DequeueItems, DiscardItem, EnqueueItems, EnqueueItemsOnce, FailItem,
         OutboxError, OutboxStats, RedriveItem, RedriveItems, ResetStuck,
@@ -268,22 +265,4 @@ async fn cleanup(api: web::Data<Api>, body: Result<web::Bytes, actix_web::Error>
     let Old { days } = optional_json(&problem::body(body)?)?;
     let items = api.outbox.send(CleanupCompleted { days }).await??;
     Ok(HttpResponse::Ok().json(json!({ "items": items })))
-}
-
-/// Sets the gauges of the queue's depth, by sink and status.
-pub(crate) async fn set_gauges(api: &Api) -> Result<(), Problem> {
-    let stats = api.outbox.send(OutboxStats).await??;
-    let now = api.context.clock.now();
-    let mut depths: BTreeMap<(String, ItemStatus), (u64, i64)> = BTreeMap::new();
-    for one in stats.models {
-        let sink = one.sink.unwrap_or_else(|| "none".to_owned());
-        let (items, oldest) = depths.entry((sink, one.status)).or_default();
-        *items += one.items;
-        *oldest = one.oldest.map_or(*oldest, |since| (now - since).num_seconds().max(*oldest));
-    }
-    let gauge = |((sink, status), (items, oldest)): ((String, ItemStatus), (u64, i64))| {
-        (Depth { sink, status: status.as_str() }, items, oldest)
-    };
-    api.metrics.set_outbox(depths.into_iter().map(gauge));
-    Ok(())
 }

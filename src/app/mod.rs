@@ -267,6 +267,7 @@ impl App {
         let metrics = Metrics::default();
         parts.observers.push(metrics.observer());
         let context = Arc::new(context(&settings, &io, &mut parts).await?);
+        let metrics = metrics.showing(context.types.iter().map(|spec| spec.name.as_str()));
         prepare(&settings, &context).await?;
         seed::schedule(&settings, &context).await?;
         seed::tell_overruled(&settings, &context.store).await?;
@@ -294,6 +295,7 @@ impl App {
             supervisor: supervisor.clone(),
             vault: vault(&settings)?,
             admin_token: settings.auth.admin_token.as_ref().map(|token| token_hash(token.expose_secret())),
+            metric_agents: settings.metrics.agents,
             json_bytes: settings.sink.payload_bytes.saturating_add(api::JSON_BYTES),
             spool: Arc::new(spool(&settings)),
             previews: Arc::new(api::previews()),

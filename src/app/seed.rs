@@ -16,7 +16,7 @@ use crate::{
 /// A database that cannot be used.
 pub async fn prepare(settings: &Settings, context: &Context) -> anyhow::Result<()> {
     context.store.migrate().await?;
-    context.store.seed_agents(settings.agents.clone()).await?;
+    context.store.seed_agents(settings.agents.clone(), context.clock.now()).await?;
     Ok(())
 }
 

@@ -1,27 +1,64 @@
-//! How often did what happen? Counters fed by events alone, in the OpenMetrics text format.
+//! How often did what happen, and how long did it take? Counters and histograms fed by events alone, in the OpenMetrics
+//! text format.
 
 use std::{fmt, sync::Arc};
 
 use parking_lot::Mutex;
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
-    metrics::{counter::Counter, family::Family, gauge::Gauge},
-    registry::Registry,
+    metrics::{counter::Counter, family::Family, histogram::Histogram},
+    registry::{Registry, Unit},
 };
 
-use super::{Event, Observer};
-use crate::domain::{Admission, Counts};
+use super::{Event, Now, Observer, gauges::Gauges};
+use crate::domain::{Admission, Class, Counts, Outcome, Stage};
+
+/// Bounds of durations, in seconds.
+const SECONDS: [f64; 13] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0];
+/// How a process that reads a report may end without having read it: the codes of such runs.
+const READER_EXITS: [&str; 4] = ["out_of_memory", "cpu", "timeout", "crash"];
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Labels {
+struct Asked {
     r#type: String,
-    what: &'static str,
+    answer: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Ended {
+    r#type: String,
+    outcome: &'static str,
+    /// Empty where all went well.
+    code: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Rows {
+    r#type: String,
+    became: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfStage {
+    r#type: String,
+    /// `all` for the whole run.
+    stage: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfClass {
+    class: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfCause {
+    cause: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfSink {
     sink: String,
-    what: String,
+    ended: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -29,80 +66,67 @@ struct OfActor {
     actor: String,
 }
 
-fn of_sink(sink: &str, what: &str) -> OfSink {
-    OfSink { sink: sink.to_owned(), what: what.to_owned() }
+fn of_sink(sink: &str, ended: &str) -> OfSink {
+    OfSink { sink: sink.to_owned(), ended: ended.to_owned() }
 }
 
-/// Where changes wait.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct Depth {
-    /// Their sink; `none` if they wait to be fetched.
-    pub sink: String,
-    /// Their status.
-    pub status: &'static str,
+fn seconds() -> Histogram {
+    Histogram::new(SECONDS)
 }
 
 /// All metrics of this process. Cheap to clone.
 #[derive(Clone)]
 pub struct Metrics {
     registry: Arc<Mutex<Registry>>,
-    jobs: Family<Labels, Counter>,
-    runs: Family<Labels, Counter>,
-    records: Family<Labels, Counter>,
+    jobs: Family<Asked, Counter>,
+    runs: Family<Ended, Counter>,
+    records: Family<Rows, Counter>,
+    durations: Family<OfStage, Histogram>,
+    waits: Family<OfClass, Histogram>,
+    reader_exits: Family<OfCause, Counter>,
     rescued: Counter,
     preempted: Counter,
     deliveries: Family<OfSink, Counter>,
     items_rescued: Counter,
     actor_restarts: Family<OfActor, Counter>,
-    depth: Family<Depth, Gauge>,
-    oldest: Family<Depth, Gauge>,
-    coordination_up: Gauge,
-    words_dropped: Gauge,
+    gauges: Gauges,
 }
 
 impl Default for Metrics {
     fn default() -> Self {
-        let mut registry = Registry::with_prefix("lockstep");
+        let mut registry = Registry::default();
         let metrics = Self {
             registry: Arc::default(),
             jobs: Family::default(),
             runs: Family::default(),
             records: Family::default(),
+            durations: Family::new_with_constructor(seconds),
+            waits: Family::new_with_constructor(seconds),
+            reader_exits: Family::default(),
             rescued: Counter::default(),
             preempted: Counter::default(),
             deliveries: Family::default(),
             items_rescued: Counter::default(),
             actor_restarts: Family::default(),
-            depth: Family::default(),
-            oldest: Family::default(),
-            coordination_up: Gauge::default(),
-            words_dropped: Gauge::default(),
+            gauges: Gauges::default(),
         };
-        registry.register("jobs", "Requests for a job, by the queue's answer", metrics.jobs.clone());
-        registry.register("runs", "Runs that ended, by outcome", metrics.runs.clone());
-        registry.register("records", "Rows of reports, by what became of them", metrics.records.clone());
-        registry.register("jobs_rescued", "Jobs taken over from processes that died", metrics.rescued.clone());
-        registry.register("jobs_preempted", "Syncs that made room for a write", metrics.preempted.clone());
-        registry.register(
-            "deliveries",
-            "Changes that went out, by sink and how that ended",
-            metrics.deliveries.clone(),
-        );
-        registry.register(
-            "outbox_rescued",
-            "Changes taken over from processes that died",
-            metrics.items_rescued.clone(),
-        );
-        registry.register(
-            "actor_restarts",
-            "Actors that had ended and were started anew",
-            metrics.actor_restarts.clone(),
-        );
-        registry.register("outbox_items", "Changes in the write-back queue", metrics.depth.clone());
-        registry.register("outbox_oldest_seconds", "Age of the oldest of them", metrics.oldest.clone());
-        let (up, dropped) = (metrics.coordination_up.clone(), metrics.words_dropped.clone());
-        registry.register("coordination_up", "1 while the processes hear each other, 0 while Redis is away", up);
-        registry.register("coordination_words_dropped", "Words that reached no other process", dropped);
+        metrics.gauges.register_process(&mut registry);
+        let own = registry.sub_registry_with_prefix("lockstep");
+        own.register("jobs", "Requests for a job, by the queue's answer", metrics.jobs.clone());
+        own.register("runs", "Runs that ended, by outcome and code", metrics.runs.clone());
+        own.register("records", "Rows of reports, by what became of them", metrics.records.clone());
+        let (text, durations) = ("How long runs take, by stage", metrics.durations.clone());
+        own.register_with_unit("run_duration", text, Unit::Seconds, durations);
+        let (text, waits) = ("How long jobs wait until they start", metrics.waits.clone());
+        own.register_with_unit("queue_wait", text, Unit::Seconds, waits);
+        let exits = metrics.reader_exits.clone();
+        own.register("reader_exits", "Reader processes that did not read their report", exits);
+        own.register("jobs_rescued", "Jobs taken over from processes that died", metrics.rescued.clone());
+        own.register("jobs_preempted", "Syncs that made room for a write", metrics.preempted.clone());
+        own.register("deliveries", "Changes that went out, by sink and how that ended", metrics.deliveries.clone());
+        own.register("outbox_rescued", "Changes taken over from processes that died", metrics.items_rescued.clone());
+        own.register("actor_restarts", "Actors that had ended and were started anew", metrics.actor_restarts.clone());
+        metrics.gauges.register(own);
         Self { registry: Arc::new(Mutex::new(registry)), ..metrics }
     }
 }
@@ -118,12 +142,24 @@ impl Metrics {
     fn count(&self, event: &Event) {
         match event {
             Event::Enqueued { job_type, admission, .. } => {
-                self.jobs.get_or_create(&labels(job_type.as_str(), answer(admission))).inc();
+                self.jobs.get_or_create(&Asked { r#type: job_type.to_string(), answer: answer(admission) }).inc();
             }
-            Event::Finished { job_type, outcome, counts, .. } => {
-                self.runs.get_or_create(&labels(job_type.as_str(), outcome.as_str())).inc();
-                for (what, rows) in rows(counts).into_iter().filter(|(_, rows)| *rows > 0) {
-                    self.records.get_or_create(&labels(job_type.as_str(), what)).inc_by(rows);
+            Event::Started { class, waited_ms, .. } => {
+                self.waits.get_or_create(&OfClass { class: class.as_str() }).observe(*waited_ms as f64 / 1_000.0);
+            }
+            Event::Finished { job_type, outcome, counts, error_code, duration_ms, stages, .. } => {
+                let code = error_code.clone().unwrap_or_default();
+                if let Some(cause) = READER_EXITS.into_iter().find(|cause| *cause == code) {
+                    self.reader_exits.get_or_create(&OfCause { cause }).inc();
+                }
+                self.runs.get_or_create(&ended(job_type.as_str(), *outcome, code)).inc();
+                for (became, rows) in rows(counts) {
+                    self.records.get_or_create(&Rows { r#type: job_type.to_string(), became }).inc_by(rows);
+                }
+                let times = stages.iter().map(|(stage, took)| (stage.as_str(), *took));
+                for (stage, took) in times.chain([("all", *duration_ms)]) {
+                    let of = OfStage { r#type: job_type.to_string(), stage };
+                    self.durations.get_or_create(&of).observe(took as f64 / 1_000.0);
                 }
             }
             Event::Rescued { .. } => {
@@ -151,8 +187,7 @@ impl Metrics {
             Event::ItemsRescued { items } => {
                 self.items_rescued.inc_by(items.len() as u64);
             }
-            Event::Started { .. }
-            | Event::ItemsQueued { .. }
+            Event::ItemsQueued { .. }
             | Event::ItemsSteered { .. }
             | Event::Progressed { .. }
             | Event::LayoutChanged { .. }
@@ -167,21 +202,33 @@ impl Metrics {
         }
     }
 
-    /// How the coordination between processes is, at this moment.
-    pub fn set_coordination(&self, is_up: bool, words_dropped: u64) {
-        self.coordination_up.set(is_up.into());
-        self.words_dropped.set(i64::try_from(words_dropped).unwrap_or(i64::MAX));
+    /// Shows every series from the start, so that nobody takes one that has not happened for one that is not watched.
+    #[must_use]
+    pub fn showing<'t>(self, types: impl Iterator<Item = &'t str>) -> Self {
+        for name in types {
+            for outcome in Outcome::ALL {
+                drop(self.runs.get_or_create(&ended(name, outcome, String::new())));
+            }
+            for stage in [Stage::Fetch, Stage::Read, Stage::Plan, Stage::Apply].map(Stage::as_str) {
+                drop(self.durations.get_or_create(&OfStage { r#type: name.to_owned(), stage }));
+            }
+            drop(self.durations.get_or_create(&OfStage { r#type: name.to_owned(), stage: "all" }));
+            for (became, _) in rows(&Counts::default()) {
+                drop(self.records.get_or_create(&Rows { r#type: name.to_owned(), became }));
+            }
+        }
+        for class in Class::ALL {
+            drop(self.waits.get_or_create(&OfClass { class: class.as_str() }));
+        }
+        for cause in READER_EXITS {
+            drop(self.reader_exits.get_or_create(&OfCause { cause }));
+        }
+        self
     }
 
-    /// How many changes wait where, and for how many seconds the oldest has.
-    pub fn set_outbox(&self, depths: impl Iterator<Item = (Depth, u64, i64)>) {
-        self.depth.clear();
-        self.oldest.clear();
-        for (depth, items, seconds) in depths {
-            self.depth.get_or_create(&depth).inc_by(i64::try_from(items).unwrap_or(i64::MAX));
-            let oldest = self.oldest.get_or_create(&depth);
-            oldest.set(oldest.get().max(seconds));
-        }
+    /// How everything stands at this moment.
+    pub fn set(&self, now: &Now) {
+        self.gauges.set(now);
     }
 
     /// All metrics as OpenMetrics text.
@@ -195,8 +242,8 @@ impl Metrics {
     }
 }
 
-fn labels(name: &str, what: &'static str) -> Labels {
-    Labels { r#type: name.to_owned(), what }
+fn ended(name: &str, outcome: Outcome, code: String) -> Ended {
+    Ended { r#type: name.to_owned(), outcome: outcome.as_str(), code }
 }
 
 fn answer(admission: &Admission) -> &'static str {
@@ -212,7 +259,8 @@ fn answer(admission: &Admission) -> &'static str {
     }
 }
 
-fn rows(counts: &Counts) -> [(&'static str, u64); 12] {
+/// Orphans are no rows of a report: a gauge tells of them.
+fn rows(counts: &Counts) -> [(&'static str, u64); 11] {
     let Counts {
         read,
         inserted,
@@ -225,7 +273,7 @@ fn rows(counts: &Counts) -> [(&'static str, u64); 12] {
         not_applied,
         missing,
         deleted,
-        orphans,
+        orphans: _,
     } = *counts;
     [
         ("read", read),
@@ -239,6 +287,5 @@ fn rows(counts: &Counts) -> [(&'static str, u64); 12] {
         ("not_applied", not_applied),
         ("missing", missing),
         ("deleted", deleted),
-        ("orphans", orphans),
     ]
 }

@@ -6,14 +6,17 @@ use serde::Serialize;
 use tokio::sync::broadcast;
 
 use crate::domain::{
-    Admission, AgentId, Counts, ItemId, JobId, JobType, Outcome, Pause, Reason, RunId, Stage, SyncType, Timestamp,
+    Admission, AgentId, Class, Counts, ItemId, JobId, JobType, Outcome, Pause, Reason, RunId, Stage, SyncType,
+    Timestamp,
 };
 
+mod gauges;
 mod liveness;
 mod metrics;
 
+pub use gauges::{Depth, Now, TypeAgent};
 pub use liveness::{Liveness, LoopState};
-pub use metrics::{Depth, Metrics};
+pub use metrics::Metrics;
 
 /// Something that happened, in the past tense.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -45,6 +48,9 @@ pub enum Event {
         agent_id: AgentId,
         /// The attempt's number.
         attempt: u32,
+        class: Class,
+        /// Milliseconds from the request to here.
+        waited_ms: u64,
     },
     /// A run got on.
     Progressed {
@@ -99,8 +105,12 @@ pub enum Event {
         outcome: Outcome,
         /// What became of the rows.
         counts: Counts,
-        /// Why it did not succeed.
+        /// Why it did not succeed: for programs, and for people.
+        error_code: Option<String>,
         error: Option<String>,
+        duration_ms: u64,
+        /// Milliseconds in each stage that it came to.
+        stages: Vec<(Stage, u64)>,
     },
     /// A type's timer fired.
     Ticked {

@@ -238,6 +238,8 @@ impl QueueActor {
             job_type: job.job_type.clone(),
             agent_id: job.agent.clone(),
             attempt: job.attempt,
+            class: job.class,
+            waited_ms: (job.started_at - job.enqueued_at).num_milliseconds().max(0).unsigned_abs(),
         });
         let held = job.held();
         let Some(worker) = self.parts.workers.get(&job.job_type) else {

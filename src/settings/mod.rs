@@ -53,6 +53,8 @@ pub struct Settings {
     pub sync: Sync,
     /// What became of records.
     pub history: History,
+    /// What those see who watch.
+    pub metrics: MetricSettings,
     /// Timers.
     pub scheduler: Scheduler,
     /// The child processes that read reports.
@@ -138,6 +140,14 @@ pub struct Queue {
     pub keep_runs_days: u64,
     /// Operations that override or join the built-in ones.
     pub operations_dir: PathBuf,
+}
+
+/// What those see who watch.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MetricSettings {
+    /// Agents that are shown one by one, by type.
+    pub agents: usize,
 }
 
 /// What became of records.

@@ -59,9 +59,11 @@ impl Runner {
             stop: inner.clone(),
             watch: watch.clone(),
             finish: Finish::default(),
+            entered: None,
         };
         let work = async move {
             let outcome = pipeline.run().await;
+            pipeline.leave();
             (outcome, pipeline.finish)
         };
         // it ends with whoever waits for it

@@ -54,7 +54,10 @@ pub async fn record_end(
         agent_id: job.agent,
         outcome,
         counts: end.counts,
+        error_code: finish.error_code,
         error: end.error.clone(),
+        duration_ms: (now - job.started_at).num_milliseconds().max(0).unsigned_abs(),
+        stages: finish.stages,
     });
     end
 }

@@ -1,6 +1,6 @@
 //! What happens in one run? Fetch, read, plan, guard, apply: idempotent, and stoppable between batches.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -33,6 +33,8 @@ pub(super) struct Pipeline {
     pub watch: Watch,
     /// What the run's end will store; filled on the way, so that a stop or failure keeps it.
     pub finish: Finish,
+    /// The stage it is in, and since when.
+    pub entered: Option<(Stage, Instant)>,
 }
 
 impl Pipeline {
@@ -108,7 +110,16 @@ impl Pipeline {
         })
     }
 
+    /// Notes how long the stage took that ends here.
+    pub(super) fn leave(&mut self) {
+        if let Some((stage, since)) = self.entered.take() {
+            self.finish.stages.push((stage, u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)));
+        }
+    }
+
     fn enter(&mut self, stage: Stage) {
+        self.leave();
+        self.entered = Some((stage, Instant::now()));
         self.finish.stage = Some(stage);
         tell(
             &self.context.bus,

@@ -115,7 +115,7 @@ impl Builder {
         environment.extend(Backend::of_suite().environment(&folder).await);
         environment.extend(self.environment);
         let mut settings = Settings::load(None, environment).unwrap();
-        let agent = |id: String| Agent { name: id.clone(), id: id.into(), active: true };
+        let agent = |id: String| Agent { name: id.clone(), id: id.into(), active: true, added_at: None };
         settings.agents = self.agents.into_iter().map(agent).collect();
         let source = Arc::new(ScriptedSource::default());
         let sink = Arc::new(ScriptedSink::default());

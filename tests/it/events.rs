@@ -79,13 +79,55 @@ async fn metrics_count_what_happened() {
     let text = app.raw(reqwest::Method::GET, "/metrics").bearer_auth(app.token()).send().await.unwrap();
     let text = text.text().await.unwrap();
     for line in [
-        "lockstep_jobs_total{type=\"orders\",what=\"accepted\"} 1",
-        "lockstep_runs_total{type=\"orders\",what=\"succeeded\"} 1",
-        "lockstep_records_total{type=\"orders\",what=\"inserted\"} 5",
+        "lockstep_jobs_total{type=\"orders\",answer=\"accepted\"} 1",
+        "lockstep_runs_total{type=\"orders\",outcome=\"succeeded\",code=\"\"} 1",
+        "lockstep_records_total{type=\"orders\",became=\"inserted\"} 5",
         "lockstep_coordination_up 1",
     ] {
         assert!(text.contains(line), "{line} is not in\n{text}");
     }
     assert_eq!(app.raw(reqwest::Method::GET, "/metrics").send().await.unwrap().status(), 401);
+    app.stop().await;
+}
+
+/// Every series that somebody may watch is there before anything has happened, and tells how the data is.
+#[actix::test]
+async fn metrics_tell_how_old_the_data_is_from_the_start() {
+    let app = TestApp::builder().agents(&["a", "b"]).setting("LOCKSTEP__METRICS__AGENTS", "1").start().await;
+    let text = async || {
+        let asked = app.raw(reqwest::Method::GET, "/metrics").bearer_auth(app.token()).send().await.unwrap();
+        asked.text().await.unwrap()
+    };
+    let value = |text: &str, series: &str| -> f64 {
+        let line = text.lines().find(|line| line.strip_prefix(series).is_some_and(|rest| rest.starts_with(' ')));
+        line.unwrap_or_else(|| panic!("{series} is not in\n{text}")).rsplit(' ').next().unwrap().parse().unwrap()
+    };
+    let start = text().await;
+    for (series, expected) in [
+        ("lockstep_runs_total{type=\"orders\",outcome=\"failed\",code=\"\"}", 0.0),
+        ("lockstep_run_duration_seconds_count{type=\"orders\",stage=\"read\"}", 0.0),
+        ("lockstep_queue_wait_seconds_count{class=\"sync\"}", 0.0),
+        ("lockstep_queue_jobs{class=\"write\",state=\"waiting\"}", 0.0),
+        ("lockstep_reader_exits_total{cause=\"out_of_memory\"}", 0.0),
+        ("lockstep_open_holds", 0.0),
+        ("lockstep_quarantined_rows{type=\"orders\"}", 0.0),
+        ("lockstep_freshness_target_seconds{type=\"orders\"}", 1_800.0),
+        ("lockstep_last_success_timestamp_seconds{type=\"orders\",agent=\"other\"}", 0.0),
+    ] {
+        assert_eq!(value(&start, series), expected, "{series}");
+    }
+    assert!(value(&start, "process_resident_memory_bytes") > 1e6 && value(&start, "process_cpu_seconds_total") > 0.0);
+    assert!(start.contains("lockstep_build_info{version=\"") && start.ends_with("# EOF\n"), "{start}");
+
+    serve(&app, "orders", "a", &invent(&app.app.store.types().clone(), "orders", 5));
+    app.sync("orders", "a").await;
+    app.clock.advance(Duration::from_secs(600));
+    let later = text().await;
+    // b has none yet: its data is as old as b is known
+    assert!(value(&later, "lockstep_data_age_seconds{type=\"orders\",agent=\"b\"}") >= 600.0);
+    assert!((600.0..610.0).contains(&value(&later, "lockstep_data_age_seconds{type=\"orders\",agent=\"other\"}")));
+    assert!(value(&later, "lockstep_last_success_timestamp_seconds{type=\"orders\",agent=\"other\"}") > 1e9);
+    assert_eq!(value(&later, "lockstep_run_duration_seconds_count{type=\"orders\",stage=\"apply\"}"), 1.0);
+    assert_eq!(value(&later, "lockstep_run_duration_seconds_count{type=\"orders\",stage=\"all\"}"), 1.0);
     app.stop().await;
 }

@@ -66,6 +66,7 @@ fn is_plain(job: &ClaimedJob, end: &Finish, next: NextStep) -> bool {
         document,
         source,
         result,
+        stages: _,
     } = end;
     job.class == Class::Sync
         && next == NextStep::Done

@@ -52,6 +52,8 @@ pub struct Finish {
     pub source: Option<SourceReport>,
     /// What an operation brought back.
     pub result: Option<Json>,
+    /// Milliseconds in each stage that it came to; told, not stored.
+    pub stages: Vec<(Stage, u64)>,
 }
 
 /// Writes it.

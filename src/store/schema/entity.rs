@@ -28,6 +28,7 @@ entity!(agents, "agents", {
     id: String,
     name: String,
     active: bool,
+    added_at: Option<DateTimeUtc>,
 });
 
 entity!(write_probe, "write_probe", {

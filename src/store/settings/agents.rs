@@ -4,7 +4,7 @@ use sea_orm::{EntityTrait, QueryFilter, QueryOrder, Set, prelude::*, sea_query::
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    domain::AgentId,
+    domain::{AgentId, Timestamp},
     store::{Store, StoreError, schema::entity},
 };
 
@@ -18,6 +18,9 @@ pub struct Agent {
     /// Are its syncs scheduled?
     #[serde(default = "yes")]
     pub active: bool,
+    /// Since when it is known here; whoever stores it does not say.
+    #[serde(skip_deserializing, skip_serializing_if = "Option::is_none")]
+    pub added_at: Option<Timestamp>,
 }
 
 fn yes() -> bool {
@@ -28,7 +31,7 @@ impl Agent {
     /// An active agent whose name is its id.
     #[must_use]
     pub fn named(id: &str) -> Self {
-        Self { id: id.into(), name: id.to_owned(), active: true }
+        Self { id: id.into(), name: id.to_owned(), active: true, added_at: None }
     }
 }
 
@@ -69,8 +72,12 @@ impl Store {
             Box::pin(async move {
                 let rows = entity::agents::Entity::find().order_by_asc(entity::agents::Column::Id).all(db).await;
                 let rows = rows.map_err(StoreError::while_doing("list the agents"))?;
-                let agent =
-                    |row: entity::agents::Model| Agent { id: row.id.into(), name: row.name, active: row.active };
+                let agent = |row: entity::agents::Model| Agent {
+                    id: row.id.into(),
+                    name: row.name,
+                    active: row.active,
+                    added_at: row.added_at,
+                };
                 Ok(rows.into_iter().map(agent).collect())
             })
         })
@@ -81,20 +88,20 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] if a statement fails.
-    pub async fn seed_agents(&self, agents: Vec<Agent>) -> Result<(), StoreError> {
-        self.put_agents(agents, OnConflict::column(entity::agents::Column::Id).do_nothing().to_owned()).await
+    pub async fn seed_agents(&self, agents: Vec<Agent>, now: Timestamp) -> Result<(), StoreError> {
+        self.put_agents(agents, now, OnConflict::column(entity::agents::Column::Id).do_nothing().to_owned()).await
     }
 
     /// Adds an agent or changes its name and activity.
     ///
     /// # Errors
     /// [`StoreError`] if the statement fails.
-    pub async fn put_agent(&self, agent: Agent) -> Result<(), StoreError> {
+    pub async fn put_agent(&self, agent: Agent, now: Timestamp) -> Result<(), StoreError> {
         use entity::agents::Column::{Active, Id, Name};
-        self.put_agents(vec![agent], OnConflict::column(Id).update_columns([Name, Active]).to_owned()).await
+        self.put_agents(vec![agent], now, OnConflict::column(Id).update_columns([Name, Active]).to_owned()).await
     }
 
-    async fn put_agents(&self, agents: Vec<Agent>, conflict: OnConflict) -> Result<(), StoreError> {
+    async fn put_agents(&self, agents: Vec<Agent>, now: Timestamp, conflict: OnConflict) -> Result<(), StoreError> {
         self.write(move |tx| {
             Box::pin(async move {
                 for agent in agents {
@@ -102,6 +109,7 @@ impl Store {
                         id: Set(agent.id.to_string()),
                         name: Set(agent.name),
                         active: Set(agent.active),
+                        added_at: Set(Some(now)),
                     };
                     let insert = entity::agents::Entity::insert(row).on_conflict(conflict.clone());
                     insert.exec_without_returning(tx).await.map_err(StoreError::while_doing("store an agent"))?;

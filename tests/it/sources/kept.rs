@@ -227,7 +227,7 @@ async fn credentials_are_set_listed_and_sealed_anew_from_the_command_line() {
     let store = lockstep::store::Store::open(&database, io.handle(), types).await;
     let store = store.unwrap();
     store.migrate().await.unwrap();
-    store.seed_agents(vec![lockstep::store::Agent::named("a")]).await.unwrap();
+    store.seed_agents(vec![lockstep::store::Agent::named("a")], crate::storage::at(0)).await.unwrap();
 
     assert_eq!(run(&["set", "a", "--username", "anna"], "p-w-of-anna\n").0, 0);
     assert_eq!(run(&["set", "service-account", "--token"], "t-k-of-all\n").0, 0);
