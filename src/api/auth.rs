@@ -35,7 +35,10 @@ pub(crate) async fn check(
     };
     match api.role_of(bearer.token()).await {
         Ok(Some(role)) if role == "admin" => Ok(request),
-        Ok(_) => Err((refuse("bad_token", "this token is not known").into(), request)),
+        Ok(_) => {
+            tracing::warn!(path = request.path(), peer = request.connection_info().peer_addr(), "a token was refused");
+            Err((refuse("bad_token", "this token is not known").into(), request))
+        }
         Err(problem) => Err((problem.into(), request)),
     }
 }

@@ -114,7 +114,10 @@ impl Api {
                 let text = format!("job {job} of this type and agent is under way: approve again when it is done");
                 Err(Problem::conflict("busy", text).of_job(job))
             }
-            Some(answer) => Ok((run, answer)),
+            Some(answer) => {
+                tracing::info!(run_id = run.id.0, sync_type = %run.sync_type, agent = %run.agent_id, "a held report was approved");
+                Ok((run, answer))
+            }
         }
     }
 
@@ -157,6 +160,7 @@ impl Api {
         if !self.store().reject(run.id).await? {
             return Err(not_open(&run));
         }
+        tracing::info!(run_id = run.id.0, sync_type = %run.sync_type, agent = %run.agent_id, "a held report was rejected");
         find(self, id).await
     }
 }

@@ -22,5 +22,9 @@ impl RootSpanBuilder for Requests {
             Err(error) => error.as_response_error().status_code(),
         };
         span.record("status", status.as_u16());
+        // one line for each request that may change something; its method and path are the span's
+        if outcome.as_ref().is_ok_and(|response| !response.request().method().is_safe()) {
+            tracing::info!(parent: &span, status = status.as_u16(), "request answered");
+        }
     }
 }

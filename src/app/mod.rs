@@ -35,7 +35,7 @@ use crate::{
     api::{self, Api, Spool},
     coordination::{Coordination, Memory, Redis},
     domain::{BreakerPolicy, Clock, SourceReport, SyncType, random},
-    event::{Bus, Liveness, Metrics, Observer},
+    event::{Bus, Liveness, Metrics, Observer, journal},
     operation::Operations,
     outbox::{DrainOutbox, OutboxActor},
     queue::{self, Drain, QueueActor},
@@ -154,7 +154,8 @@ pub async fn context(settings: &Settings, io: &Io, parts: &mut Parts) -> anyhow:
         io.handle(),
         types.clone(),
     )
-    .await?;
+    .await
+    .with_context(|| format!("cannot open the database {}", settings.database.place()))?;
     let source = source::source(settings, &store, parts.source.take())?;
     let owner = owner()?;
     let coordination: Arc<dyn Coordination> = match &settings.coordination.redis_url {
@@ -169,6 +170,7 @@ pub async fn context(settings: &Settings, io: &Io, parts: &mut Parts) -> anyhow:
         None => clock::for_database(&store, Duration::from_millis(settings.queue.heartbeat_ms), &io.handle()).await?,
     };
     parts.observers.push(relay::publisher(coordination.clone()));
+    parts.observers.push(journal());
     Ok(Context {
         owner,
         coordination,

@@ -20,6 +20,7 @@ pub(crate) fn run(settings: Settings, reload: impl Fn() -> anyhow::Result<String
         let mut interrupt = signal(SignalKind::interrupt())?;
         // a terminal that goes away, or somebody who means "read your settings again"
         let mut hangup = signal(SignalKind::hangup())?;
+        let (database, source) = (settings.database.place(), settings.source.kind.as_str());
         let app = App::start(settings, Parts::default()).await?;
         if let Some(file) = &app.new_token {
             tracing::warn!(file = %file.display(), "the admin's token was made; read it there, and delete the file");
@@ -27,7 +28,16 @@ pub(crate) fn run(settings: Settings, reload: impl Fn() -> anyhow::Result<String
                 eprintln!("The admin's token:\n\n    {}\n", std::fs::read_to_string(file)?.trim());
             }
         }
-        tracing::info!(address = %app.addr, "lockstep serves");
+        let agents = app.store.agents().await?.iter().filter(|agent| agent.active).count();
+        tracing::info!(
+            version = env!("CARGO_PKG_VERSION"),
+            address = %app.addr,
+            database,
+            source,
+            types = app.store.types().names(),
+            agents,
+            "lockstep serves"
+        );
         loop {
             tokio::select! {
                 _ = terminate.recv() => break,
@@ -40,7 +50,7 @@ pub(crate) fn run(settings: Settings, reload: impl Fn() -> anyhow::Result<String
         }
         tracing::info!("lockstep shuts down; a second signal ends it at once");
         tokio::select! {
-            _ = app.stop() => {}
+            in_time = app.stop() => tracing::info!(in_time, "lockstep has ended"),
             _ = terminate.recv() => tracing::warn!("a second signal: what still runs is left to its leases"),
             _ = interrupt.recv() => tracing::warn!("a second signal: what still runs is left to its leases"),
         }

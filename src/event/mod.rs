@@ -11,10 +11,12 @@ use crate::domain::{
 };
 
 mod gauges;
+mod journal;
 mod liveness;
 mod metrics;
 
 pub use gauges::{Depth, Now, TypeAgent};
+pub use journal::journal;
 pub use liveness::{Liveness, LoopState};
 pub use metrics::Metrics;
 

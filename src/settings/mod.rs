@@ -98,6 +98,18 @@ pub struct Database {
     pub connections: u32,
 }
 
+impl Database {
+    /// Where it is, for people: its kind, and its file or host, without user and password.
+    #[must_use]
+    pub fn place(&self) -> String {
+        let url = self.url.expose_secret();
+        let (scheme, rest) = url.split_once(':').unwrap_or(("", url));
+        let rest = rest.trim_start_matches("//").split('?').next().unwrap_or_default();
+        let behind_user = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
+        format!("{scheme} {behind_user}")
+    }
+}
+
 /// `[coordination]`
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]

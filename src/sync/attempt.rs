@@ -141,10 +141,8 @@ impl RunJob for Runner {
         if self.once {
             job.max_attempts = 1;
         }
-        let span =
-            tracing::info_span!("run", run = job.run.0, job = job.id.0, r#type = %job.job_type, agent = %job.agent);
+        let span = tracing::info_span!("run", run_id = job.run.0, job_id = job.id.0, sync_type = %job.job_type, agent = %job.agent);
         async move {
-            tracing::info!(attempt = job.attempt, reason = job.reason.as_str(), "sync started");
             let mut finish = match self.skip(&job).await {
                 Some(skipped) => skipped,
                 None => self.attempt(&job, &stop, &watch).await,

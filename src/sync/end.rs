@@ -10,7 +10,7 @@ use crate::{
     store::{Finish, Store, StoreError},
 };
 
-/// Stores the end of an attempt, logs it once and publishes it.
+/// Stores the end of an attempt and publishes it.
 pub async fn record_end(
     store: &Store,
     bus: &Bus,
@@ -46,7 +46,6 @@ pub async fn record_end(
             return end;
         }
     }
-    tell(&end);
     bus.publish(Event::Finished {
         run: job.run,
         job: job.id,
@@ -103,14 +102,4 @@ pub fn learnt(breaker: &SourceReport, answer: Result<(), &SourceError>) -> Optio
         _ => breaker.policy,
     };
     was_asked.then(|| SourceReport { failed, policy, ..breaker.clone() })
-}
-
-fn tell(end: &RunEnd) {
-    let counts = serde_json::json!(end.counts).to_string();
-    let outcome = end.outcome.as_str();
-    match end.outcome {
-        applied if applied.is_applied() => tracing::info!(outcome, counts, "run finished"),
-        Outcome::Stopped | Outcome::Skipped => tracing::info!(outcome, stage = ?end.stage, counts, "run stopped"),
-        _ => tracing::warn!(outcome, stage = ?end.stage, error = end.error, next = ?end.next, "run did not succeed"),
-    }
 }

@@ -109,10 +109,18 @@ struct WithToken {
 }
 
 /// `POST /login`: with an admin's token.
-async fn log_in(api: web::Data<Api>, sessions: web::Data<Sessions>, form: web::Form<WithToken>) -> HttpResponse {
+async fn log_in(
+    api: web::Data<Api>,
+    sessions: web::Data<Sessions>,
+    request: HttpRequest,
+    form: web::Form<WithToken>,
+) -> HttpResponse {
     match api.role_of(form.token.trim()).await {
         Ok(Some(role)) if role == "admin" => let_in(&sessions),
-        Ok(_) => html(StatusCode::UNAUTHORIZED, &page::login(Some("This token is not known."))),
+        Ok(_) => {
+            tracing::warn!(peer = request.connection_info().peer_addr(), "a log-in was refused");
+            html(StatusCode::UNAUTHORIZED, &page::login(Some("This token is not known.")))
+        }
         Err(wrong) => problem(&wrong),
     }
 }

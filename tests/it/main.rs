@@ -18,6 +18,7 @@ mod fuzzers;
 mod guesses;
 mod history;
 mod holds;
+mod logs;
 mod many;
 mod migrations;
 mod narrow;

@@ -117,6 +117,20 @@ pub(crate) async fn tell(
         keep(tx, &report.source, agent, after, report.failed.clone(), now).await?;
     }
     let until = after.open_until().filter(|until| *until > now);
+    match (before, after) {
+        (Breaker::Closed { .. }, Breaker::Open { until, .. }) => {
+            let (source, error) = (&report.source, report.failed.as_deref());
+            tracing::warn!(source, agent, error, next_try = until.to_rfc3339(), "a breaker opened");
+        }
+        (Breaker::Open { .. }, Breaker::Open { until, times }) if after != before => {
+            let (source, error) = (&report.source, report.failed.as_deref());
+            tracing::warn!(source, agent, error, times, next_try = until.to_rfc3339(), "a breaker stays open");
+        }
+        (Breaker::Open { .. }, Breaker::Closed { .. }) => {
+            tracing::info!(source = report.source, agent, "a breaker closed: the source answers again");
+        }
+        (Breaker::Open { .. }, Breaker::Open { .. }) | (Breaker::Closed { .. }, Breaker::Closed { .. }) => {}
+    }
     match (until, before.open_until()) {
         (Some(until), _) => postpone(tx, agent, until).await?,
         (None, Some(opened)) => release(tx, agent, opened, now).await?,

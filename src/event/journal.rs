@@ -1,0 +1,123 @@
+//! What does the log say of what people ask for and what the service decides? One line each, with the names that the
+//! API has.
+
+use std::sync::Arc;
+
+use super::{Event, Observer};
+use crate::domain::{Outcome, Stage};
+
+/// Writes what the bus tells to the log.
+#[must_use]
+pub fn journal() -> Observer {
+    Arc::new(note)
+}
+
+fn note(event: &Event) {
+    match event {
+        Event::Enqueued { job_type, agent_id, reason, admission } => tracing::debug!(
+            sync_type = %job_type,
+            agent = %agent_id,
+            reason = reason.as_str(),
+            job_id = admission.job().map(|job| job.0),
+            answer = admission.as_str(),
+            "asked for"
+        ),
+        Event::Started { run, job, job_type, agent_id, attempt, waited_ms, .. } => tracing::debug!(
+            sync_type = %job_type,
+            agent = %agent_id,
+            run_id = run.0,
+            job_id = job.0,
+            attempt,
+            waited_ms,
+            "run started"
+        ),
+        Event::Finished { .. } => finished(event),
+        Event::LayoutChanged { run, job_type, agent_id, gone, added, reordered, .. } => tracing::warn!(
+            sync_type = %job_type,
+            agent = %agent_id,
+            run_id = run.0,
+            gone = gone.join(", "),
+            added = added.join(", "),
+            reordered,
+            "the report is laid out otherwise than before"
+        ),
+        Event::PauseChanged { pause: Some(pause) } => tracing::info!(
+            by = pause.by,
+            reason = pause.reason,
+            until = pause.until.map(|until| until.to_rfc3339()),
+            drain = pause.drain,
+            emergency = pause.emergency,
+            "paused"
+        ),
+        Event::PauseChanged { pause: None } => tracing::info!("resumed"),
+        Event::AutoSyncChanged { on } => tracing::info!(on, "the timers were switched"),
+        Event::Rescheduled { sync_type, interval_minutes, next_run } => tracing::info!(
+            %sync_type,
+            interval_minutes,
+            next_run = next_run.map(|next| next.to_rfc3339()),
+            "a timer was set"
+        ),
+        Event::LimitsChanged { limits } => {
+            let limits: Vec<String> = limits.iter().map(|(name, jobs)| format!("{name} {jobs}")).collect();
+            tracing::info!(limits = limits.join(", "), "limits were set");
+        }
+        Event::BreakerReset { id } => tracing::info!(breaker_id = id, "a breaker was closed by hand"),
+        Event::StopAsked { stopping, removed } => {
+            tracing::info!(stopping = stopping.len(), removed = removed.len(), "a stop was asked for");
+        }
+        Event::Retried { job } => tracing::info!(job_id = job.0, "a job was asked for again"),
+        Event::Preempted { job, agent_id } => {
+            tracing::info!(job_id = job.0, agent = %agent_id, "a sync makes room for a write or download");
+        }
+        Event::ItemsSteered { items } => tracing::info!(items, "items of the outbox were moved by hand"),
+        // told where they happen, with what is known there
+        Event::Rescued { .. }
+        | Event::ActorRestarted { .. }
+        | Event::DeliveryFailed { .. }
+        | Event::SinkUnavailable { .. }
+        | Event::ItemsRescued { .. }
+        // too many to be told one by one
+        | Event::Progressed { .. }
+        | Event::Ticked { .. }
+        | Event::ItemsQueued { .. }
+        | Event::ItemsDelivered { .. } => {}
+    }
+}
+
+/// A run is one line at its end; one that someone should know of is a warning.
+fn finished(event: &Event) {
+    let Event::Finished { run, job, job_type, agent_id, outcome, counts, error_code, error, duration_ms, stages } =
+        event
+    else {
+        return;
+    };
+    macro_rules! line {
+        ($level:ident) => {
+            tracing::$level!(
+                sync_type = %job_type,
+                agent = %agent_id,
+                run_id = run.0,
+                job_id = job.0,
+                outcome = outcome.as_str(),
+                stage = stages.last().map(|(stage, _)| Stage::as_str(*stage)),
+                error_code,
+                error,
+                duration_ms,
+                counts.read = counts.read,
+                counts.inserted = counts.inserted,
+                counts.updated = counts.updated,
+                counts.refreshed = counts.refreshed,
+                counts.unchanged = counts.unchanged,
+                counts.restored = counts.restored,
+                counts.quarantined = counts.quarantined,
+                counts.skipped = counts.skipped,
+                counts.not_applied = counts.not_applied,
+                counts.missing = counts.missing,
+                counts.deleted = counts.deleted,
+                counts.orphans = counts.orphans,
+                "run finished"
+            )
+        };
+    }
+    if outcome.is_failure() || *outcome == Outcome::Held { line!(warn) } else { line!(info) }
+}
