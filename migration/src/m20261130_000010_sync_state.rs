@@ -48,6 +48,8 @@ impl MigrationTrait for Migration {
             .col(text_null("error_code"))
             .col(text_null("error"))
             .col(integer("refusals").default(0))
+            .col(big_integer_null("refused_run_id"))
+            .col(timestamp_with_time_zone_null("refused_at"))
             .col(big_integer("quarantined").default(0))
             .col(big_integer_null("records_run_id"))
             .col(big_integer("rows").default(0))

@@ -115,7 +115,8 @@ pub enum Outcome {
     Lost,
     /// It was taken out of the queue before it started.
     Removed,
-    /// There was nothing to do when its turn came (its agent was deactivated). Neither success nor failure.
+    /// There was nothing to do when its turn came (its agent was deactivated, its report is still the refused one).
+    /// Neither success nor failure.
     Skipped,
     /// Its effect may have happened or not; a person looks before it is done again.
     Doubtful,

@@ -86,19 +86,22 @@ pub struct Facts<'a> {
     pub paused: bool,
     /// When its timer fires next.
     pub next_run: Option<Timestamp>,
+    /// Until when a report that was refused is not read again, if it stays the same.
+    pub not_read_before: Option<Timestamp>,
 }
 
 impl Standing {
     /// The worst of what is true.
     #[must_use]
     pub fn of(facts: &Facts<'_>) -> Self {
-        let Facts { now, state, hold, breaker, target, enabled, paused, next_run } = facts;
+        let Facts { now, state, hold, breaker, target, enabled, paused, next_run, not_read_before } = facts;
         let probe = breaker.map(|(until, _)| until);
         let next_try = probe.into_iter().chain(next_run.filter(|_| *enabled && !paused)).max();
         if let Some(state) = state {
             let code = || state.error_code.clone().unwrap_or_else(|| state.last_outcome.as_str().to_owned());
             let since = state.failing_since.unwrap_or(state.last_at);
             if state.refusals > 0 {
+                let next_try = next_try.max(not_read_before.filter(|_| next_try.is_some()));
                 return Standing::Refused { code: code(), since, in_a_row: state.refusals, next_try };
             }
             if state.failures >= FAILING || (breaker.is_some() && state.failures > 0) {
@@ -236,6 +239,7 @@ mod tests {
             error_code: (failures > 0).then(|| "no_table".to_owned()),
             error: None,
             refusals,
+            refused: None,
             quarantined: 0,
             records_run: None,
             rows: 0,
@@ -274,6 +278,7 @@ mod tests {
                     enabled: !has("off"),
                     paused: has("paused"),
                     next_run: Some(at(105)),
+                    not_read_before: None,
                 };
                 let told = Standing::of(&facts);
                 // what is off is neither late nor never nor paused: nobody waits for it
@@ -314,6 +319,7 @@ mod tests {
             enabled: true,
             paused: false,
             next_run: Some(at(105)),
+            not_read_before: None,
         };
         assert_eq!(Standing::of(&facts), Standing::Fresh);
         let open = Facts { breaker: Some((at(110), at(99))), ..facts.clone() };
@@ -337,6 +343,7 @@ mod tests {
             enabled: true,
             paused: false,
             next_run: None,
+            not_read_before: None,
         };
         assert_eq!(Standing::of(&facts(at(100) - chrono::Duration::milliseconds(1))), Standing::Fresh);
         assert_eq!(Standing::of(&facts(at(100))), Standing::Late { since: at(100) });

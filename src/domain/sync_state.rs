@@ -1,5 +1,7 @@
 //! What have the runs of one type and agent come to so far?
 
+use std::time::Duration;
+
 use super::{AgentId, Outcome, Reason, RunId, Stage, SyncType, Timestamp};
 
 /// What the runs of one type and agent have come to so far; it is stored with the end of each.
@@ -22,6 +24,8 @@ pub struct SyncState {
     pub error: Option<String>,
     /// How many of the last failures refused the report itself, all with this code: no other attempt will change that.
     pub refusals: u32,
+    /// The last run that refused it, and when.
+    pub refused: Option<(RunId, Timestamp)>,
     /// The last run that read a report and applied it: what is stored is from there.
     pub records_run: Option<RunId>,
     /// Rows of that report in quarantine: they stay until a later one is read whole.
@@ -86,7 +90,19 @@ impl Ended {
     }
 }
 
+/// A report that is refused again and again is read anew at least so often: the reader may have become better.
+const REREAD: Duration = Duration::from_secs(2 * 3_600);
+
 impl SyncState {
+    /// Until when the report that was refused last is not read again, if it is still the same: one interval after the
+    /// first refusal, and twice as long after each other with the same code.
+    #[must_use]
+    pub fn not_read_before(&self, interval: Duration) -> Option<Timestamp> {
+        let (_, at) = self.refused?;
+        let doubled = interval.saturating_mul(2_u32.saturating_pow(self.refusals.saturating_sub(1).min(16)));
+        Some(at + doubled.min(REREAD.max(interval)))
+    }
+
     /// The state after `ended`, which came after all that `before` knows of.
     #[must_use]
     pub fn after(before: Option<Self>, ended: Ended) -> Self {
@@ -103,6 +119,7 @@ impl SyncState {
             error_code: None,
             error: None,
             refusals: 0,
+            refused: None,
             quarantined: 0,
             records_run: None,
             rows: 0,
@@ -141,9 +158,11 @@ impl SyncState {
             state.error_code = None;
             state.error = None;
             state.refusals = 0;
+            state.refused = None;
         } else if ended.outcome.is_failure() {
             let is_same = is_refusal && state.refusals > 0 && state.error_code == ended.error_code;
             state.refusals = if is_same { state.refusals.saturating_add(1) } else { u32::from(is_refusal) };
+            state.refused = is_refusal.then_some((ended.run, ended.at));
             state.failures = state.failures.saturating_add(1);
             state.failing_since = state.failing_since.or(Some(ended.at));
             state.error_code = ended.error_code;
@@ -214,6 +233,22 @@ mod tests {
         assert_eq!(states([run(1, REFUSED), other]).refusals, 1);
         let later = Ended { stage: Some(Stage::Apply), ..run(3, REFUSED) };
         assert_eq!(states([run(1, REFUSED), later]).refusals, 0, "that was not the report");
+    }
+
+    #[test]
+    fn a_report_that_is_refused_again_is_read_more_seldom_and_at_least_every_two_hours() {
+        let quarter = Duration::from_secs(15 * 60);
+        for (times, minutes) in [(1, 15), (2, 30), (3, 60), (4, 120), (5, 120), (40, 120)] {
+            let state = states((1..=times).map(|number| run(number, REFUSED)));
+            assert_eq!(state.not_read_before(quarter), Some(at(times + 1 + minutes)), "{times}");
+        }
+        let daily = Duration::from_secs(86_400);
+        assert_eq!(
+            states([run(1, REFUSED)]).not_read_before(daily),
+            Some(at(2 + 1_440)),
+            "never sooner than it is due"
+        );
+        assert_eq!(states([run(1, REFUSED), run(2, Outcome::Unchanged)]).not_read_before(quarter), None);
     }
 
     #[test]

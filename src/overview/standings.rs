@@ -102,7 +102,8 @@ fn cell(known: &Known, spec: &SyncTypeSpec, agent: &AgentId, state: Option<&Sync
         Breaker::Open { .. } | Breaker::Closed { .. } => None,
     });
     let hold = known.holds.iter().find(|hold| hold.sync_type == spec.name && hold.agent == *agent);
-    let target = target(known, spec, timer.map_or(spec.interval_minutes, |timer| timer.interval_minutes));
+    let minutes = timer.map_or(spec.interval_minutes, |timer| timer.interval_minutes);
+    let (target, interval) = (target(known, spec, minutes), known.minute * minutes);
     let standing = Standing::of(&Facts {
         now: known.now,
         state,
@@ -112,6 +113,7 @@ fn cell(known: &Known, spec: &SyncTypeSpec, agent: &AgentId, state: Option<&Sync
         enabled: is_on,
         paused,
         next_run,
+        not_read_before: state.and_then(|state| state.not_read_before(interval)),
     });
     let error = match &standing {
         Standing::Failing { in_a_row: 0, .. } => open.and_then(|(one, _)| one.last_error.as_deref()),

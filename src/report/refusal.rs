@@ -92,6 +92,38 @@ impl RefusalCode {
         }
     }
 
+    /// The code of this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        serde_json::from_value(name.into()).ok()
+    }
+
+    /// Is it certain that the same bytes are refused again? What the reader's process ran into may have been the
+    /// machine's doing.
+    #[must_use]
+    pub fn is_of_the_report(self) -> bool {
+        let is_of_process = match self {
+            RefusalCode::OutOfMemory | RefusalCode::Cpu | RefusalCode::Timeout | RefusalCode::Crash => true,
+            RefusalCode::EmptyBody
+            | RefusalCode::LoginPage
+            | RefusalCode::NotAPdf
+            | RefusalCode::Damaged
+            | RefusalCode::NeedsPassword
+            | RefusalCode::NoTable
+            | RefusalCode::UnreadableText
+            | RefusalCode::PictureOfText
+            | RefusalCode::UncertainBreaks
+            | RefusalCode::IncompleteCycle
+            | RefusalCode::PagesDisagree
+            | RefusalCode::RequiredColumnMissing
+            | RefusalCode::WrongType
+            | RefusalCode::TotalsMismatch
+            | RefusalCode::Budget
+            | RefusalCode::Busy => false,
+        };
+        !is_of_process && !self.is_transient()
+    }
+
     /// May the same fetch succeed a little later? A half-made export or a log-in page may; a report
     /// whose content is refused will be refused again.
     #[must_use]

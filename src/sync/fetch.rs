@@ -14,7 +14,8 @@ use super::{
 };
 use crate::{
     coordination::Permit,
-    domain::{SourceReport, Stage},
+    domain::{Outcome, Reason, SourceReport, Stage},
+    report::RefusalCode,
     source::{self, Ask, Fetched},
     store::Run,
 };
@@ -89,6 +90,40 @@ impl Pipeline {
         let is_settled =
             last.was_applied() && is_same_spec && !store.has_unsettled(&self.spec, &self.job.agent).await?;
         Ok(Some(last).filter(|_| is_settled))
+    }
+
+    /// The last run that refused its report, while the same one would not be read again: a timer asks for it too often
+    /// then. A person who asks wants to know it anew, and so does a type whose file has changed.
+    pub(super) async fn refused(&self) -> Result<Option<Run>, RunError> {
+        let is_of_timer = match self.job.reason {
+            Reason::Timer | Reason::Flow => !self.job.force,
+            Reason::Manual | Reason::Upload | Reason::Replay | Reason::Approval | Reason::Operation => false,
+        };
+        if !is_of_timer || self.job.document.is_some() {
+            return Ok(None);
+        }
+        let store = &self.context.store;
+        let Some(state) = store.sync_state(&self.spec.name, &self.job.agent).await? else { return Ok(None) };
+        let settings = store.settings().await?;
+        let saved = settings.iter().find(|setting| setting.sync_type == self.spec.name);
+        let interval = self.context.minute * saved.map_or(self.spec.interval_minutes, |saved| saved.interval_minutes);
+        let is_waiting = state.not_read_before(interval).is_some_and(|moment| self.context.clock.now() < moment);
+        let (Some((run, _)), true) = (state.refused, is_waiting) else { return Ok(None) };
+        let run = store.run(run).await?.filter(|run| run.spec_fingerprint == self.spec.fingerprint);
+        let code = run.as_ref().and_then(|run| RefusalCode::from_name(run.error_code.as_deref()?));
+        Ok(run.filter(|run| run.document_sha256.is_some() && code.is_some_and(RefusalCode::is_of_the_report)))
+    }
+
+    /// The report is still the one that this run refused.
+    pub(super) fn leave_unread(&mut self, refused: &Run) -> Outcome {
+        self.finish.sha256.clone_from(&refused.document_sha256);
+        self.finish.error_code.clone_from(&refused.error_code);
+        self.finish.error = Some(format!(
+            "the report is still the one that run {} refused, and is not read again: {}",
+            refused.id,
+            refused.error.as_deref().unwrap_or_default()
+        ));
+        Outcome::Skipped
     }
 
     /// Keeps the report for replays; a run does not fail because of that.

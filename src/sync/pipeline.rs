@@ -43,8 +43,12 @@ impl Pipeline {
         let started = self.context.clock.now();
         self.enter(Stage::Fetch);
         let known = self.known().await?;
-        let version = known.as_ref().and_then(|run| run.document_version.clone());
+        let refused = if known.is_none() { self.refused().await? } else { None };
+        let version = known.as_ref().or(refused.as_ref()).and_then(|run| run.document_version.clone());
         let Some(bytes) = self.fetch(version).await? else {
+            if let Some(refused) = &refused {
+                return Ok(self.leave_unread(refused));
+            }
             let known = known.ok_or_else(|| SourceError::NotAReport("unchanged, which nobody asked".to_owned()))?;
             self.finish.sha256 = known.document_sha256;
             return Ok(Outcome::Unchanged);
@@ -52,6 +56,9 @@ impl Pipeline {
         self.finish.sha256 = Some(hex::encode(Sha256::digest(&bytes)));
         if known.is_some_and(|run| run.document_sha256 == self.finish.sha256) {
             return Ok(Outcome::Unchanged);
+        }
+        if let Some(refused) = refused.filter(|run| run.document_sha256 == self.finish.sha256) {
+            return Ok(self.leave_unread(&refused));
         }
 
         self.enter(Stage::Read);

@@ -6,6 +6,7 @@ use super::session::Visitor;
 use crate::{
     api::{Api, Problem},
     domain::{AgentId, Class, JobState, Outcome, RunId, SyncType, Timestamp},
+    overview::{self, Item, Kind, Severity},
     report::Quarantined,
     scheduler::Snapshot as ScheduleState,
     store::{Job, JobQuery, Run, RunQuery},
@@ -26,6 +27,9 @@ pub(crate) struct Overview {
     more_agents: usize,
     types: Vec<Row>,
     holds: Vec<Run>,
+    /// What else needs a person, and how many problems there are with the held reports.
+    attention: Vec<Item>,
+    problems: usize,
     quarantine: Vec<(Run, Quarantined)>,
     operations: Vec<Job>,
     changes: Vec<Run>,
@@ -81,6 +85,7 @@ impl Overview {
         for hold in store.open_holds().await? {
             holds.extend(store.run(hold.run).await?);
         }
+        let told = overview::Overview::of(&api.look().await?).attention;
         let recent = store.runs(RunQuery { ended: true, limit: RUNS, ..RunQuery::default() }).await?;
         let mut operations = Vec::new();
         for class in [Class::Write, Class::Download] {
@@ -103,6 +108,9 @@ impl Overview {
             more_agents,
             types,
             holds,
+            problems: told.iter().filter(|item| item.severity == Severity::Problem).count(),
+            // those have places of their own
+            attention: told.into_iter().filter(|item| !matches!(item.kind, Kind::Held | Kind::Quarantine)).collect(),
             operations,
             changes: recent.into_iter().filter(changed).take(LINES).collect(),
             waiting,
@@ -130,6 +138,8 @@ impl Overview {
                 p role="status" {
                     @match &self.pause {
                         Some(pause) => strong.wait { (pause) },
+                        None if self.problems == 1 => strong.bad { "1 thing needs you" },
+                        None if self.problems > 1 => strong.bad { (self.problems) " things need you" },
                         None if running > 0 => strong { (running) " syncs running" },
                         None if self.auto_sync => strong { "Waiting for the next sync" },
                         None => strong.wait { "Automatic syncs are off" },
@@ -143,6 +153,7 @@ impl Overview {
                     button type="submit" { "Log out" }
                 }
             }
+            @if !self.attention.is_empty() { h2 { "What needs you" } (self.attention()) }
             @if !self.holds.is_empty() {
                 h2 { "Held: nothing was changed, please decide" }
                 @for run in &self.holds { (held(run, self.now, &button)) }
@@ -180,6 +191,25 @@ impl Overview {
                     }
                 }
             }
+        }
+    }
+
+    fn attention(&self) -> Markup {
+        html! {
+            table { tbody {
+                @for item in self.attention.iter().take(LINES) {
+                    tr {
+                        td {
+                            @if let Some(name) = &item.sync_type { (name) }
+                            @if let Some(agent) = &item.agent { " of " (agent) }
+                            @if let Some(model) = &item.model { (model) }
+                        }
+                        td { (item.text) }
+                        td { (item.since.map(|since| ago(Some(since), self.now)).unwrap_or_default()) }
+                    }
+                }
+            } }
+            @if self.attention.len() > LINES { p { "And " (self.attention.len() - LINES) " more: GET /api/attention." } }
         }
     }
 

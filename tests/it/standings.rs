@@ -142,3 +142,42 @@ async fn what_never_came_is_never_and_nothing_to_look_at() {
     assert_eq!(app.get("/api/sync/statistics?whose=anna").await.0, 400);
     app.stop().await;
 }
+
+/// A report that is refused is not read again at each tick: less and less often, until it is another one.
+#[actix::test]
+async fn a_refused_report_is_left_unread_until_it_is_another() {
+    let (app, records) = started().await;
+    let types = app.app.store.types().clone();
+    app.source.set("customers", "anna", print(types.get("products").unwrap(), &invent(&types, "products", 5)));
+    app.sync("customers", "anna").await;
+    let outcomes = async || -> Vec<String> {
+        let (_, runs) = app.get("/api/runs?type=customers&agent=anna&limit=100").await;
+        let items = runs["items"].as_array().unwrap().iter().rev();
+        items.skip(2).map(|run| run["outcome"].as_str().unwrap().to_owned()).collect()
+    };
+    for _ in 0..16 {
+        app.clock.advance(Duration::from_mins(15));
+        app.at_rest().await;
+    }
+    let told = outcomes().await;
+    let of = |outcome: &str| told.iter().filter(|one| *one == outcome).count();
+    // in four hours: after 15, 30, 60 and 120 minutes
+    assert!(
+        told.len() >= 15 && (3..=5).contains(&of("failed")) && of("skipped") + of("failed") == told.len(),
+        "{told:?}"
+    );
+    let cell = cell(&app, "anna").await;
+    assert_eq!(cell["standing"], "refused");
+    let hours = |moment: &Json| moment.as_str().unwrap().parse::<chrono::DateTime<chrono::Utc>>().unwrap();
+    assert!(hours(&cell["nextTry"]) > hours(&cell["nextRun"]), "{cell}");
+    let (_, last) = app.get("/api/runs?type=customers&agent=anna&outcome=skipped&limit=1").await;
+    assert!(last["items"][0]["error"].as_str().unwrap().contains("is not read again"), "{last}");
+    // who asks has it read
+    assert_eq!(app.sync("customers", "anna").await.outcome.map(Outcome::as_str), Some("failed"));
+    // and another report is read at the next tick
+    serve(&app, "customers", "anna", &records);
+    app.clock.advance(Duration::from_mins(15));
+    app.at_rest().await;
+    assert_eq!(outcomes().await.last().map(String::as_str), Some("unchanged"));
+    app.stop().await;
+}

@@ -156,7 +156,7 @@ fn text(value: &Sql) -> Result<String, DbErr> {
         Sql::Int(number) => number.map(|number| number.to_string()),
         Sql::BigInt(number) => number.map(|number| number.to_string()),
         Sql::String(text) => text.as_ref().map(|text| format!("v{text}")),
-        Sql::Json(json) => json.as_ref().map(|json| json.to_string()),
+        Sql::Json(json) => json.as_ref().map(ToString::to_string),
         Sql::ChronoDateTimeUtc(moment) => moment.map(|moment| moment.to_rfc3339()),
         other => return Err(unknown(other)),
     };

@@ -110,14 +110,13 @@ fn of_rows(spec: &SyncTypeSpec, rows: usize, are_new: bool) -> String {
 /// A statement with one parameter a column.
 fn of_columns(spec: &SyncTypeSpec, are_new: bool) -> String {
     let types = ["text"; 2].into_iter().chain(spec.fields.iter().map(|field| dialect::type_name(field.value_type)));
-    let typed = types
-        .enumerate()
-        .map(|(number, name)| if name == "text" { format!("c{number}") } else { format!("c{number}::{name}") });
-    let typed: Vec<String> = typed.collect();
-    let columns = (0..typed.len()).map(|number| format!("{} AS c{number}", arrays::taken_apart(6 + number, 5)));
-    let columns: Vec<String> = columns.collect();
-    let (typed, columns) = (typed.join(", "), columns.join(", "));
-    insert(spec, &format!("SELECT $1, $2, $3, $2, $4, {typed} FROM (SELECT {columns} OFFSET 0) AS rows"), are_new)
+    let (mut selected, mut columns) = (Vec::new(), Vec::new());
+    for (number, name) in types.enumerate() {
+        selected.push(if name == "text" { format!("c{number}") } else { format!("c{number}::{name}") });
+        columns.push(format!("{} AS c{number}", arrays::taken_apart(6 + number, 5)));
+    }
+    let (selected, columns) = (selected.join(", "), columns.join(", "));
+    insert(spec, &format!("SELECT $1, $2, $3, $2, $4, {selected} FROM (SELECT {columns} OFFSET 0) AS rows"), are_new)
 }
 
 /// Field names are identifiers: the types' files are checked for that. Records that are all new are inserted and

@@ -77,7 +77,7 @@ impl Store {
         // what the states name says how things stand
         let is_old_news = "NOT EXISTS (SELECT 1 FROM sync_state AS state WHERE state.sync_type = sync_run.sync_type \
                            AND state.agent_id = sync_run.agent_id AND sync_run.id IN (state.last_run_id, \
-                           state.applied_run_id, state.read_run_id, state.records_run_id, state.layout_run_id))";
+                           state.applied_run_id, state.read_run_id, state.refused_run_id, state.records_run_id, state.layout_run_id))";
         let mut forgotten = 0;
         loop {
             let done = self

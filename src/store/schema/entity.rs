@@ -191,6 +191,8 @@ entity!(sync_state, "sync_state", {
     error_code: Option<String>,
     error: Option<String>,
     refusals: i32,
+    refused_run_id: Option<RunId>,
+    refused_at: Option<DateTimeUtc>,
     quarantined: i64,
     records_run_id: Option<RunId>,
     rows: i64,
