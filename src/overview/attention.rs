@@ -1,5 +1,7 @@
 //! What needs a person? Typed items, each with its words and what can be done.
 
+use std::collections::HashSet;
+
 use serde::Serialize;
 
 use super::{Cell, Known};
@@ -80,10 +82,10 @@ pub(super) fn items(known: &Known, cells: &[Cell]) -> Vec<Item> {
     let mut items: Vec<Item> = cells.iter().filter_map(of_standing).collect();
     items.extend(breakers(known, cells));
     items.extend(outbox(known));
-    for cell in cells {
-        let state = known.states.iter().find(|one| one.sync_type == cell.sync_type && one.agent == cell.agent);
-        items.extend(state.into_iter().flat_map(|state| of_records(known, state)));
-    }
+    let shown: HashSet<(&str, &str)> =
+        cells.iter().map(|cell| (cell.sync_type.as_str(), cell.agent.as_str())).collect();
+    let is_shown = |state: &&SyncState| shown.contains(&(state.sync_type.as_str(), state.agent.as_str()));
+    items.extend(known.states.iter().filter(is_shown).flat_map(|state| of_records(known, state)));
     items.sort_by(|one, other| {
         let key = |item: &Item| (item.severity, item.kind, item.since);
         key(one).cmp(&key(other))

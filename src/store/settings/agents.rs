@@ -19,7 +19,7 @@ pub struct Agent {
     #[serde(default = "yes")]
     pub active: bool,
     /// Since when it is known here; whoever stores it does not say.
-    #[serde(skip_deserializing, skip_serializing_if = "Option::is_none")]
+    #[serde(skip)]
     pub added_at: Option<Timestamp>,
 }
 
