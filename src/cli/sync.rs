@@ -1,6 +1,7 @@
 //! `lockstep sync`: one run without the server, under the same job row and the same exclusion.
 
 use std::{
+    io::IsTerminal as _,
     path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
@@ -14,7 +15,7 @@ use sha2::{Digest, Sha256};
 use super::{Exit, known_agent, open, output::say, progress::Bar};
 use crate::{
     app::Io,
-    delta::{ChangeKind, Plan, Verdict},
+    delta::{ChangeKind, Line, Plan, Verdict},
     domain::{AgentId, ClaimedJob, Class, Heartbeat, JobId, LeaseWatch, NewJob, Outcome, Reason, Stage},
     report::Report,
     settings::Settings,
@@ -28,6 +29,7 @@ use crate::{
 #[command(after_help = "Examples:
   lockstep sync orders --agent anna
   lockstep sync orders --agent anna --file orders.pdf --dry-run
+  lockstep sync orders --agent anna --dry-run --plan | jq .items
 
 Exit: 0 done, 3 with quarantined rows, 4 refused, 5 held, 6 stopped, 7 the agent is busy")]
 pub(crate) struct Sync {
@@ -40,9 +42,12 @@ pub(crate) struct Sync {
     /// Read this report instead of fetching one.
     #[arg(long, value_name = "PDF")]
     file: Option<PathBuf>,
-    /// Print the plan and write nothing.
+    /// Print the plan and write nothing: on a terminal for people, in a pipe the keys as JSON.
     #[arg(long)]
     dry_run: bool,
+    /// With --dry-run: print it as JSON with each record and field, old and new, as GET /api/runs/{id}/plan does.
+    #[arg(long, requires = "dry_run")]
+    plan: bool,
 }
 
 impl Sync {
@@ -60,7 +65,7 @@ impl Sync {
                 None => None,
             };
             let exit = if self.dry_run {
-                dry_run(&context, &spec, &agent, file).await
+                dry_run(&context, &spec, &agent, file, self.plan).await
             } else {
                 sync(settings, &context, &io, &spec, &agent, file.map(|bytes| (bytes, Reason::Upload))).await
             };
@@ -89,6 +94,7 @@ async fn dry_run(
     spec: &Arc<SyncTypeSpec>,
     agent: &AgentId,
     file: Option<Vec<u8>>,
+    whole: bool,
 ) -> anyhow::Result<Exit> {
     let bytes = match file {
         Some(bytes) => Ok(bytes),
@@ -100,7 +106,17 @@ async fn dry_run(
     };
     match previewed {
         Ok((report, plan, verdicts)) => {
-            say!("{:#}", plan_json(&report, &plan, &verdicts));
+            let stored = context.store.replaced(spec, agent, plan.changes.clone()).await?;
+            let lines = || plan.lines(spec, (0, plan.size()), |key| stored.get(key));
+            let mut told = plan_json(&report, &plan, &verdicts);
+            if whole {
+                told["items"] = json!(lines());
+                say!("{told:#}");
+            } else if std::io::stdout().is_terminal() {
+                show(&lines(), &plan, &verdicts);
+            } else {
+                say!("{told:#}");
+            }
             Ok(match (verdicts.is_empty(), report.quarantined.is_empty()) {
                 (false, _) => Exit::Held,
                 (true, false) => Exit::Quarantined,
@@ -111,6 +127,27 @@ async fn dry_run(
             eprintln!("refused: {}: {problem}", problem.code());
             Ok(Exit::Refused)
         }
+    }
+}
+
+/// A plan as a person reads it: what is new, what changes from what to what, what is gone.
+fn show(lines: &[Line], plan: &Plan, verdicts: &[Verdict]) {
+    let shown = |value: &Json| value.as_str().map_or_else(|| value.to_string(), |text| format!("'{text}'"));
+    for line in lines {
+        let sign = match line.action {
+            "insert" | "restore" => '+',
+            "missing" | "delete" => '-',
+            _ => '~',
+        };
+        say!("{sign} {} {}", line.key, line.action);
+        for field in &line.fields {
+            let old = if field.old.is_null() { String::new() } else { format!("{} -> ", shown(&field.old)) };
+            say!("    {}: {old}{}", field.field, shown(&field.new));
+        }
+    }
+    say!("{} records would be written, {} stay as they are", plan.size(), plan.unchanged);
+    for verdict in verdicts {
+        say!("held: {}", verdict.text);
     }
 }
 

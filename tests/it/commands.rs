@@ -83,9 +83,22 @@ fn sync_runs_without_a_server_and_a_dry_run_writes_nothing() {
     let planned = sync(&["--agent", "a", "--dry-run"]);
     let plan: Json = serde_json::from_str(&stdout(&planned)).unwrap();
     assert_eq!((code(&planned), plan["insert"].as_array().unwrap().len()), (0, 40), "{}", stderr(&planned));
+    let whole: Json = serde_json::from_str(&stdout(&sync(&["--agent", "a", "--dry-run", "--plan"]))).unwrap();
+    let items = whole["items"].as_array().unwrap();
+    assert_eq!((items.len(), &items[0]["action"], &items[0]["key"]), (40, &json!("insert"), &plan["insert"][0]));
+    assert!(items[0]["fields"].as_array().unwrap().iter().all(|field| field["old"].is_null()), "{items:?}");
+    assert_eq!(code(&sync(&["--agent", "a", "--plan"])), 2, "a plan is shown, not carried out");
+    let why = |key: &str| -> Json {
+        let answer = lockstep(folder.path(), &["why", "orders", "a", key, "--config", "lockstep.toml"]);
+        serde_json::from_str(&stdout(&answer)).unwrap_or_else(|error| panic!("{error}: {}", stderr(&answer)))
+    };
+    let key = plan["insert"][0].as_str().unwrap().to_owned();
+    assert_eq!(why(&key)["because"][0]["code"], "not_stored");
     let first = sync(&["--agent", "a"]);
     let counts: Json = serde_json::from_str(&stdout(&first)).unwrap();
     assert_eq!((code(&first), &counts["counts"]["inserted"]), (0, &json!(40)), "the dry run wrote nothing");
+    let stored = why(&key);
+    assert_eq!((&stored["because"][0]["code"], &stored["because"][0]["runId"]), (&json!("stored"), &json!(1)));
     let file = path("edge/orders-no-rows.pdf").display().to_string();
     assert_eq!(code(&sync(&["--agent", "a", "--file", &file])), 5, "held");
     let file = path("edge/orders-encrypted-password.pdf").display().to_string();
