@@ -94,7 +94,8 @@ fn target(known: &Known, spec: &SyncTypeSpec, interval: u32) -> Duration {
 
 fn cell(known: &Known, spec: &SyncTypeSpec, agent: &AgentId, state: Option<&SyncState>) -> Cell {
     let timer = known.schedule.types.iter().find(|timer| timer.sync_type == spec.name);
-    let is_on = timer.is_some_and(|timer| timer.enabled);
+    // a database that no service has used yet has no timers: they begin turned on
+    let is_on = timer.is_none_or(|timer| timer.enabled);
     let paused = !known.schedule.running || known.pause.is_some();
     let next_run = timer.filter(|_| is_on && known.schedule.running).and_then(|timer| timer.next_run);
     let open = known.breakers.iter().find_map(|one| match one.breaker {
