@@ -33,7 +33,7 @@ pub(crate) async fn count_in(tx: &DatabaseTransaction, ends: Vec<Ended>) -> Resu
             let hour = ended.started_at.duration_trunc(TimeDelta::hours(1)).unwrap_or(ended.started_at);
             let sums = hours.entry((key.clone(), hour, ended.outcome.as_str())).or_default();
             let rows = i64::try_from(ended.rows).unwrap_or(i64::MAX);
-            let took = (ended.at - ended.started_at).num_milliseconds();
+            let took = Ord::max((ended.at - ended.started_at).num_milliseconds(), 0);
             *sums = [sums[0] + 1, sums[1] + took, sums[2].saturating_add(rows)];
         }
         states.push((key.clone(), SyncState::after(before.remove(&key), ended).row()));
