@@ -101,11 +101,17 @@ async fn one(
         let wanted = DataQuery { agent, parent: Some(key.clone()), limit: CHILDREN, ..DataQuery::default() };
         children.insert(child.name.to_string(), json!(api.store().data(child, wanted).await?.items));
     }
+    // of a type whose file names a field whose every value is kept: price_history, say
+    let watched = match &spec.history {
+        Some(of) => json!({ "field": of.field, "values": api.store().history(&spec, &agent, &key).await? }),
+        None => Json::Null,
+    };
     Ok(HttpResponse::Ok().json(json!({
         "type": spec.name,
         "agentId": agent,
         "key": key,
         "record": record,
+        "watched": watched,
         "parent": parent,
         "children": children,
     })))

@@ -168,8 +168,10 @@ fn of_records(known: &Known, state: &SyncState) -> Vec<Item> {
     let since = state.applied.map(|applied| applied.at);
     let mut items = Vec::new();
     if state.quarantined > 0 {
-        let rows = if state.quarantined == 1 { "1 row is" } else { &format!("{} rows are", state.quarantined) };
-        let text = format!("{rows} in quarantine: what is stored of them is from an older report.");
+        let text = match state.quarantined {
+            1 => "1 row is in quarantine: what is stored of it is from an older report.".to_owned(),
+            rows => format!("{rows} rows are in quarantine: what is stored of them is from an older report."),
+        };
         items.push(whose(state.records_run, item(Kind::Quarantine, since, text, &[Action::ShowQuarantine])));
     }
     // a few are always under way between two reports

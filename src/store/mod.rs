@@ -28,7 +28,7 @@ pub use db::{StoreError, sqlite_file};
 pub use documents::{KeepLimits, KeptReport};
 pub use jobs::{Job, JobQuery, StoredBreaker};
 pub use outbox::{ClaimedItems, ItemClaim, ItemDepth, ItemQuery, ItemsDone, Undelivered, enqueue_items_in};
-pub use records::{ChangeQuery, DataPage, DataQuery, RecordChange};
+pub use records::{ChangeQuery, DataPage, DataQuery, RecordChange, ValueChange};
 pub use runs::{Finish, OpenHold, Run, RunQuery};
 pub use schema::Trouble;
 pub use settings::{Agent, Amendments, SealedCredential, Setting, UnknownAgent, token_hash};

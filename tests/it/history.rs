@@ -225,6 +225,18 @@ async fn a_record_is_shown_with_what_hangs_on_it_and_what_became_of_it() {
     assert_eq!(app.get(&format!("/api/changes?limit=1&cursor={next}")).await.1["items"], json!([items[1]]));
     assert_eq!(app.get(&format!("/api/runs/{}/changes", first.id)).await.1["items"], json!([]));
 
+    // a key may hold slashes and blanks
+    let mut odd = records[0].clone();
+    odd.values[orders.key] = Value::Text("A/1 b".to_owned());
+    records.push(odd);
+    serve(&app, "orders", "anna", &records);
+    app.sync("orders", "anna").await;
+    for key in ["A%2F1%20b", "A/1%20b"] {
+        assert_eq!(app.get(&format!("/api/data/orders/{key}?agent=anna")).await.1["key"], "A/1 b");
+        let (_, history) = app.get(&format!("/api/data/orders/{key}/history?agent=anna")).await;
+        assert_eq!((&history["items"][0]["action"], &history["items"][0]["key"]), (&json!("insert"), &json!("A/1 b")));
+    }
+
     for (path, code) in [
         ("/api/data/orders/none?agent=anna", 404),
         ("/api/data/orders/none?agent=nobody", 404),

@@ -181,15 +181,18 @@ async fn every_change_of_a_price_is_kept() {
     records[4].values[unit_price] = Value::Decimal("10.00".parse().unwrap());
     serve(&app, "prices", "service-account", &records);
     app.sync("prices", "service-account").await;
-    assert!(app.app.store.history(prices, "40004").await.unwrap().is_empty());
+    let watched = async || app.get("/api/data/prices/40004").await.1["watched"].clone();
+    assert_eq!(watched().await, serde_json::json!({ "field": "unit_price", "values": [] }));
     for amount in ["12.50", "9.90"] {
         records[4].values[unit_price] = Value::Decimal(amount.parse().unwrap());
         serve(&app, "prices", "service-account", &records);
         app.sync("prices", "service-account").await;
     }
-    let history = app.app.store.history(prices, "40004").await.unwrap();
-    let pairs: Vec<_> = history.iter().map(|(old, new)| (old.as_deref().unwrap(), new.as_deref().unwrap())).collect();
+    let history = watched().await;
+    let values = history["values"].as_array().unwrap();
+    let pairs: Vec<_> = values.iter().map(|one| (one["old"].as_str().unwrap(), one["new"].as_str().unwrap())).collect();
     assert_eq!(pairs, [("10.00", "12.50"), ("12.50", "9.90")]);
+    assert!(values[0]["at"].is_string() && values[0]["runId"].is_u64(), "{history}");
     app.stop().await;
 }
 

@@ -9,4 +9,4 @@ pub(crate) mod upsert;
 pub(crate) mod value;
 
 pub use changes::{ChangeQuery, RecordChange};
-pub use query::{DataPage, DataQuery};
+pub use query::{DataPage, DataQuery, ValueChange};

@@ -4,11 +4,12 @@ use sea_orm::{
     ConnectionTrait, DbBackend, DbErr, QueryResult,
     sea_query::{Cond, Expr, ExprTrait, Order, Query},
 };
+use serde::Serialize;
 use serde_json::{Map, Value as Json};
 
 use super::value;
 use crate::{
-    domain::{Record, Timestamp},
+    domain::{AgentId, Record, RunId, Timestamp},
     store::{
         Store, StoreError,
         db::dialect,
@@ -99,29 +100,48 @@ impl Store {
     }
 }
 
+/// What became of a record's watched field.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ValueChange {
+    pub at: Timestamp,
+    pub run_id: RunId,
+    pub old: Option<String>,
+    pub new: Option<String>,
+}
+
 impl Store {
-    /// `(old, new)` of every change of a record's watched field, oldest first.
+    /// Every change of a record's watched field, oldest first; none where its type watches none.
     ///
     /// # Errors
     /// [`StoreError`] if the query fails.
     pub async fn history(
         &self,
         spec: &SyncTypeSpec,
+        agent: &AgentId,
         key: &str,
-    ) -> Result<Vec<(Option<String>, Option<String>)>, StoreError> {
+    ) -> Result<Vec<ValueChange>, StoreError> {
         let Some(history) = &spec.history else { return Ok(Vec::new()) };
         let mut query = Query::select();
         query
             .from(history.table.clone())
-            .columns(["old_value", "new_value"])
+            .columns(["changed_at", "run_id", "old_value", "new_value"])
             .and_where(equals("record_key", key))
+            .and_where(equals("agent_id", agent.as_str()))
             .order_by("id", Order::Asc);
         self.read(move |db| {
             Box::pin(async move {
                 let failed = StoreError::while_doing("read the history");
                 let rows = db.query_all(&query).await.map_err(&failed)?;
-                let pair = |row: &QueryResult| Ok((row.try_get("", "old_value")?, row.try_get("", "new_value")?));
-                rows.iter().map(pair).collect::<Result<_, DbErr>>().map_err(failed)
+                let change = |row: &QueryResult| {
+                    Ok(ValueChange {
+                        at: row.try_get("", "changed_at")?,
+                        run_id: row.try_get("", "run_id")?,
+                        old: row.try_get("", "old_value")?,
+                        new: row.try_get("", "new_value")?,
+                    })
+                };
+                rows.iter().map(change).collect::<Result<_, DbErr>>().map_err(failed)
             })
         })
         .await
