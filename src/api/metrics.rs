@@ -1,12 +1,12 @@
 //! What do those who watch see? `GET /metrics`, in the OpenMetrics text format.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use actix_web::{HttpResponse, http::StatusCode, web};
 
 use super::{Api, Problem};
 use crate::{
-    domain::{Breaker, Class, ItemStatus, JobState, SyncType, Timestamp},
+    domain::{AgentId, Breaker, Class, ItemStatus, JobState, SyncType, Timestamp},
     event::{Depth, Now, TypeAgent},
     outbox::Stats,
     overview::{Cell, Known, cells},
@@ -22,7 +22,8 @@ pub(crate) fn routes(config: &mut web::ServiceConfig) {
 async fn show(api: web::Data<Api>) -> Result<HttpResponse, Problem> {
     let known = api.look().await?;
     let coordination = api.context.coordination.health();
-    let mut now = standings(&known, &cells(&known), api.metric_agents);
+    let source = api.context.breaker.source.as_str();
+    let mut now = standings(&known, &cells(&known), source, api.metric_agents);
     now.coordination_up = coordination.trouble.is_none();
     now.words_dropped = coordination.dropped;
     now.outbox = depths(&known.outbox, known.now);
@@ -36,13 +37,16 @@ async fn show(api: web::Data<Api>) -> Result<HttpResponse, Problem> {
 
 /// How the types stand: of each, the agents with the oldest data one by one, `most` of them, and the oldest of the rest
 /// as `other`.
-fn standings(known: &Known, cells: &[Cell], most: usize) -> Now {
+fn standings(known: &Known, cells: &[Cell], source: &str, most: usize) -> Now {
     let mut now = Now { open_holds: known.holds.len() as u64, ..Now::default() };
-    let first = known.agents.iter().filter_map(|agent| agent.added_at).min();
+    let added: HashMap<&AgentId, Option<Timestamp>> =
+        known.agents.iter().map(|agent| (&agent.id, agent.added_at)).collect();
+    let first = added.values().copied().flatten().min();
+    let applied: HashMap<(&SyncType, &AgentId), Timestamp> =
+        known.states.iter().filter_map(|state| Some(((&state.sync_type, &state.agent), state.applied?.at))).collect();
     let mut by_type: BTreeMap<&SyncType, Vec<(f64, &Cell)>> = BTreeMap::new();
     for cell in cells {
-        let added = known.agents.iter().find(|agent| agent.id == cell.agent).map_or(first, |agent| agent.added_at);
-        let since = cell.fetched_at.or(added).unwrap_or(known.now);
+        let since = cell.fetched_at.or(added.get(&cell.agent).copied().unwrap_or(first)).unwrap_or(known.now);
         let age = (known.now - since).num_milliseconds().max(0) as f64 / 1_000.0;
         by_type.entry(&cell.sync_type).or_default().push((age, cell));
     }
@@ -51,9 +55,7 @@ fn standings(known: &Known, cells: &[Cell], most: usize) -> Now {
         for (place, (age, cell)) in of_type.iter().enumerate().take(most + 1) {
             let agent = if place < most { cell.agent.to_string() } else { "other".to_owned() };
             let of = TypeAgent { r#type: name.to_string(), agent };
-            let state = known.states.iter().find(|one| one.sync_type == *name && one.agent == cell.agent);
-            let applied = state.and_then(|state| state.applied);
-            let last = applied.map_or(0.0, |applied| applied.at.timestamp_millis() as f64 / 1_000.0);
+            let last = applied.get(&(name, &cell.agent)).map_or(0.0, |at| at.timestamp_millis() as f64 / 1_000.0);
             now.age.push((of.clone(), *age));
             now.last_success.push((of, last));
         }
@@ -64,7 +66,8 @@ fn standings(known: &Known, cells: &[Cell], most: usize) -> Now {
         now.quarantined.push((name.to_string(), states().map(|state| state.quarantined).sum()));
         now.orphans.push((name.to_string(), states().map(|state| state.orphans).sum()));
     }
-    let mut breakers: BTreeMap<&str, u64> = BTreeMap::new();
+    // also before any of its breakers has moved
+    let mut breakers = BTreeMap::from([(source, 0_u64)]);
     for one in &known.breakers {
         let is_open = matches!(one.breaker, Breaker::Open { .. });
         *breakers.entry(&one.source).or_default() += u64::from(is_open);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use actix_web::{HttpResponse, get, http::StatusCode, post, web};
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
+use sha2::{Digest as _, Sha256};
 
 use super::{
     Api, Problem,
@@ -29,7 +30,6 @@ pub(crate) fn routes(config: &mut web::ServiceConfig) {
 pub(super) struct Planned {
     pub plan: Plan,
     pub verdicts: Vec<Verdict>,
-    pub bytes: Vec<u8>,
 }
 
 impl Api {
@@ -57,8 +57,8 @@ impl Api {
         // who waits has no report in memory yet
         let _turn = self.previews.turn().await;
         let bytes = self.report_of(run).await?;
-        let (_, plan, verdicts) = preview(&self.context, spec, &run.agent_id, bytes.clone(), true).await?;
-        Ok(Planned { plan, verdicts, bytes })
+        let (_, plan, verdicts) = preview(&self.context, spec, &run.agent_id, bytes, true).await?;
+        Ok(Planned { plan, verdicts })
     }
 }
 
@@ -97,11 +97,10 @@ async fn show_plan(
 ) -> Result<HttpResponse, Problem> {
     let run = find(&api, *id).await?;
     let spec = api.sync_type(run.sync_type.as_str())?;
-    let Planned { plan, verdicts, .. } = api.planned(&spec, &run).await?;
+    let Planned { plan, verdicts } = api.planned(&spec, &run).await?;
     let from = query.cursor.unwrap_or(0);
     let count = usize::try_from(PageSize::of(query.limit).items()).unwrap_or(usize::MAX);
-    let shown = plan.changes_at(from, count).to_vec();
-    let stored = api.store().replaced(&spec, &run.agent_id, shown).await?;
+    let stored = api.store().replaced(&spec, &run.agent_id, plan.replaced_at(from, count)).await?;
     let lines = plan.lines(&spec, (from, count), |key| stored.get(key));
     let end = from + lines.len();
     let mut answer = told(&plan, &verdicts);
@@ -118,6 +117,8 @@ async fn show_plan(
 #[get("/runs/{id}/document")]
 async fn show_document(api: web::Data<Api>, id: web::Path<RunId>) -> Result<HttpResponse, Problem> {
     let run = find(&api, *id).await?;
+    let _place = api.previews.enter()?;
+    let _turn = api.previews.turn().await;
     let bytes = api.report_of(&run).await?;
     let name = format!("inline; filename=\"{}-{}-run-{}.pdf\"", run.sync_type, run.agent_id, run.id);
     Ok(HttpResponse::Ok().content_type("application/pdf").insert_header(("Content-Disposition", name)).body(bytes))
@@ -129,9 +130,12 @@ async fn show_document(api: web::Data<Api>, id: web::Path<RunId>) -> Result<Http
 async fn reapply(api: web::Data<Api>, id: web::Path<RunId>) -> Result<HttpResponse, Problem> {
     let run = find(&api, *id).await?;
     let spec = api.sync_type(run.sync_type.as_str())?;
-    let Planned { plan, verdicts, bytes } = api.planned(&spec, &run).await?;
-    let sha256 = hex::encode(<sha2::Sha256 as sha2::Digest>::digest(&bytes));
+    let Planned { plan, verdicts } = api.planned(&spec, &run).await?;
+    let turn = api.previews.turn().await;
+    let bytes = api.report_of(&run).await?;
+    let sha256 = hex::encode(Sha256::digest(&bytes));
     let document = api.store().keep_document(bytes, api.context.clock.now()).await?;
+    drop(turn);
     let ask = Enqueue {
         document: Some((document, sha256)),
         ..Enqueue::new(spec.name.job_type(), run.agent_id.clone(), Reason::Replay)

@@ -20,6 +20,7 @@ use crate::{
     report::Report,
     settings::Settings,
     source::{Ask, Fetched, SourceError},
+    store::StoreError,
     sync::{Context, RunEnd, RunError, RunJob, Runner, StopHandle, StopReason, Watch, preview},
     sync_type::{SyncTypeSpec, spec::Scope},
 };
@@ -106,14 +107,12 @@ async fn dry_run(
     };
     match previewed {
         Ok((report, plan, verdicts)) => {
-            let stored = context.store.replaced(spec, agent, plan.changes.clone()).await?;
-            let lines = || plan.lines(spec, (0, plan.size()), |key| stored.get(key));
             let mut told = plan_json(&report, &plan, &verdicts);
             if whole {
-                told["items"] = json!(lines());
+                told["items"] = json!(lines(context, spec, agent, &plan).await?);
                 say!("{told:#}");
             } else if std::io::stdout().is_terminal() {
-                show(&lines(), &plan, &verdicts);
+                show(&lines(context, spec, agent, &plan).await?, &plan, &verdicts);
             } else {
                 say!("{told:#}");
             }
@@ -128,6 +127,13 @@ async fn dry_run(
             Ok(Exit::Refused)
         }
     }
+}
+
+/// What a plan does to each record.
+async fn lines(context: &Context, spec: &SyncTypeSpec, agent: &AgentId, plan: &Plan) -> Result<Vec<Line>, StoreError> {
+    let all = (0, plan.size());
+    let stored = context.store.replaced(spec, agent, plan.replaced_at(all.0, all.1)).await?;
+    Ok(plan.lines(spec, all, |key| stored.get(key)))
 }
 
 /// A plan as a person reads it: what is new, what changes from what to what, what is gone.

@@ -40,11 +40,17 @@ impl Plan {
         self.changes.len() + self.missing.len() + self.deleted.len()
     }
 
-    /// The changes whose lines are from number `from` on, `count` of them: those that need to know what is stored.
-    #[must_use]
-    pub fn changes_at(&self, from: usize, count: usize) -> &[Change] {
+    fn changes_at(&self, from: usize, count: usize) -> &[Change] {
         let end = from.saturating_add(count).min(self.changes.len());
         &self.changes[from.min(end)..end]
+    }
+
+    /// The keys of records that are replaced, of the lines from number `from` on, `count` of them: those lines need to
+    /// know what is stored.
+    #[must_use]
+    pub fn replaced_at(&self, from: usize, count: usize) -> Vec<String> {
+        let old = self.changes_at(from, count).iter().filter(|change| change.kind != ChangeKind::Insert);
+        old.map(|change| change.key.clone()).collect()
     }
 
     /// What it does to each record, from number `from` on, `count` of them: first what is written, then what is

@@ -110,7 +110,7 @@ fn of_standing(cell: &Cell) -> Option<Item> {
     })
 }
 
-/// Open breakers; where types of its agent are failing for it, those say so already.
+/// Open breakers of active agents: which types fail for one is said besides.
 fn breakers(known: &Known, cells: &[Cell]) -> Vec<Item> {
     let mut items = Vec::new();
     for one in &known.breakers {

@@ -102,25 +102,8 @@ impl RefusalCode {
     /// machine's doing.
     #[must_use]
     pub fn is_of_the_report(self) -> bool {
-        let is_of_process = match self {
-            RefusalCode::OutOfMemory | RefusalCode::Cpu | RefusalCode::Timeout | RefusalCode::Crash => true,
-            RefusalCode::EmptyBody
-            | RefusalCode::LoginPage
-            | RefusalCode::NotAPdf
-            | RefusalCode::Damaged
-            | RefusalCode::NeedsPassword
-            | RefusalCode::NoTable
-            | RefusalCode::UnreadableText
-            | RefusalCode::PictureOfText
-            | RefusalCode::UncertainBreaks
-            | RefusalCode::IncompleteCycle
-            | RefusalCode::PagesDisagree
-            | RefusalCode::RequiredColumnMissing
-            | RefusalCode::WrongType
-            | RefusalCode::TotalsMismatch
-            | RefusalCode::Budget
-            | RefusalCode::Busy => false,
-        };
+        let is_of_process =
+            matches!(self, RefusalCode::OutOfMemory | RefusalCode::Cpu | RefusalCode::Timeout | RefusalCode::Crash);
         !is_of_process && !self.is_transient()
     }
 

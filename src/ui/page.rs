@@ -153,7 +153,7 @@ impl Overview {
                     button type="submit" { "Log out" }
                 }
             }
-            @if !self.attention.is_empty() { h2 { "What needs you" } (self.attention()) }
+            @if !self.attention.is_empty() { h2 { "Look at this" } (self.attention()) }
             @if !self.holds.is_empty() {
                 h2 { "Held: nothing was changed, please decide" }
                 @for run in &self.holds { (held(run, self.now, &button)) }

@@ -116,6 +116,7 @@ async fn metrics_tell_how_old_the_data_is_from_the_start() {
         ("lockstep_queue_jobs{class=\"write\",state=\"waiting\"}", 0),
         ("lockstep_reader_exits_total{cause=\"out_of_memory\"}", 0),
         ("lockstep_open_holds", 0),
+        ("lockstep_breaker_open{source=\"none\"}", 0),
         ("lockstep_quarantined_rows{type=\"orders\"}", 0),
         ("lockstep_freshness_target_seconds{type=\"orders\"}", 1_800),
         ("lockstep_last_success_timestamp_seconds{type=\"orders\",agent=\"other\"}", 0),

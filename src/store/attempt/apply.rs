@@ -119,7 +119,7 @@ impl Store {
                 let mut upto = from;
                 let mut stopped = false;
                 let end = plan.changes.len().min(from + batches.pace.records());
-                let replaced = changes::before(tx, spec, &job.agent, &plan.changes[from..end]).await;
+                let replaced = changes::before(tx, spec, &job.agent, &plan.replaced_at(from, end - from)).await;
                 let replaced = replaced.map_err(StoreError::while_doing("read what is replaced"))?;
                 while upto < end && started.elapsed() < TIME_A_COMMIT {
                     if upto > from && started.elapsed() > TIME_BESIDE_OTHERS && is_waited_for() {

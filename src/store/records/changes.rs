@@ -32,15 +32,13 @@ const AT_ONCE: u64 = 1_000;
 /// The records that a plan's changes are about to replace, by key.
 pub(crate) type Before = HashMap<String, Record>;
 
-/// Reads what is stored of those records that are not new.
+/// Reads what is stored under these keys.
 pub(crate) async fn before(
     tx: &impl ConnectionTrait,
     spec: &SyncTypeSpec,
     agent: &AgentId,
-    changes: &[Change],
+    keys: &[String],
 ) -> Result<Before, DbErr> {
-    let old = changes.iter().filter(|change| change.kind != ChangeKind::Insert);
-    let keys: Vec<&str> = old.map(|change| change.key.as_str()).collect();
     if keys.is_empty() {
         return Ok(Before::new());
     }
@@ -179,7 +177,7 @@ impl RecordChange {
 }
 
 impl Store {
-    /// What is stored of the records that these changes replace, by key.
+    /// What is stored of an agent's records with these keys, by key.
     ///
     /// # Errors
     /// [`StoreError`] if the query fails.
@@ -187,12 +185,12 @@ impl Store {
         &self,
         spec: &SyncTypeSpec,
         agent: &AgentId,
-        changes: Vec<Change>,
+        keys: Vec<String>,
     ) -> Result<HashMap<String, Record>, StoreError> {
         let (spec, agent) = (spec.clone(), agent.clone());
         self.read(move |db| {
             Box::pin(async move {
-                let found = before(db, &spec, &agent, &changes).await;
+                let found = before(db, &spec, &agent, &keys).await;
                 found.map_err(StoreError::while_doing("read what would be replaced"))
             })
         })
