@@ -43,7 +43,14 @@ async fn sync(store: &Store, spec: &Arc<SyncTypeSpec>, records: &[Record]) -> Do
     let present = vec![true; spec.fields.len()];
     let open = OpenBlanks::new();
     let snapshot = store.snapshot(spec, &agent, Snapshot::needed(spec, &present, &open)).await?;
-    let seen = Seen { records, present: &present, unreadable_key: false, quarantined_keys: &[], open_blanks: &open };
+    let seen = Seen {
+        records,
+        printed: &[],
+        present: &present,
+        unreadable_key: false,
+        quarantined_keys: &[],
+        open_blanks: &open,
+    };
     let plan: Arc<Plan> = Arc::new(delta::plan(spec, seen, &snapshot, now, None));
     let batches = Arc::new(Batches {
         spec: spec.clone(),

@@ -114,6 +114,7 @@ tests() { # tests NAME BACKEND ONLY NOT FILTER...: the integration tests whose n
     case "$name" in
     waiting) ;; # beside the stages
     once) stage "tests that need no database" ;;
+    browser) stage "tests in a browser" ;;
     *) stage "tests over $name" ;;
     esac
     if ! cargo nextest --version >/dev/null 2>&1; then

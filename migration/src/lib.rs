@@ -16,6 +16,10 @@ mod m20261130_000008_document_parts;
 mod m20261130_000009_run_once;
 mod m20261130_000010_sync_state;
 mod m20261130_000011_record_change;
+mod m20261201_000012_printed;
+mod m20261201_000013_callers;
+mod m20261201_000014_page_sessions;
+mod m20261201_000015_recent;
 
 pub use sea_orm_migration::{MigrationStatus, MigratorTrait};
 
@@ -37,6 +41,10 @@ impl MigratorTrait for Migrator {
             Box::new(m20261130_000009_run_once::Migration),
             Box::new(m20261130_000010_sync_state::Migration),
             Box::new(m20261130_000011_record_change::Migration),
+            Box::new(m20261201_000012_printed::Migration),
+            Box::new(m20261201_000013_callers::Migration),
+            Box::new(m20261201_000014_page_sessions::Migration),
+            Box::new(m20261201_000015_recent::Migration),
         ]
     }
 }

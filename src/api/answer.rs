@@ -1,7 +1,6 @@
 //! What does a request for a job get as its answer?
 
-use actix_web::{HttpRequest, HttpResponse, http::StatusCode};
-use serde::Deserialize;
+use actix_web::{HttpResponse, http::StatusCode};
 use serde_json::{Value as Json, json};
 
 use super::{Api, Problem};
@@ -55,7 +54,8 @@ pub(super) async fn answer_one(api: &Api, admission: Admission, mut body: Json) 
         (Admission::Paused { .. }, _) | (_, None) => return Err(paused(api).await?),
         (_, Some(job)) => job,
     };
-    body["job"] = json!(api.store().job(job).await?);
+    // it is asked for, whether it can be shown or not
+    body["job"] = json!(api.store().job(job).await.ok().flatten());
     let code = if admission.is_duplicate() { StatusCode::OK } else { StatusCode::ACCEPTED };
     Ok(HttpResponse::build(code).insert_header(("Location", format!("/api/jobs/{job}"))).json(body))
 }
@@ -78,25 +78,4 @@ async fn paused(api: &Api) -> Result<Problem, Problem> {
     let pass = if pause.emergency { "" } else { "; \"force\": true runs a sync even so" };
     let text = format!("{} paused the service {end}: {}{pass}", pause.by, pause.reason);
     Ok(Problem::conflict("paused", text))
-}
-
-/// A JSON body that may be left out.
-pub(super) fn optional_json<T: Default + for<'de> Deserialize<'de>>(body: &[u8]) -> Result<T, Problem> {
-    if body.iter().all(u8::is_ascii_whitespace) {
-        return Ok(T::default());
-    }
-    serde_json::from_slice(body).map_err(|error| Problem::new(StatusCode::BAD_REQUEST, "bad_body", error.to_string()))
-}
-
-pub(super) fn idempotency_key(request: &HttpRequest) -> Result<Option<String>, Problem> {
-    let Some(header) = request.headers().get("Idempotency-Key") else { return Ok(None) };
-    let key = header.to_str().ok().map(str::trim).filter(|key| !key.is_empty() && key.len() <= 200);
-    let wrong = || {
-        Problem::new(
-            StatusCode::BAD_REQUEST,
-            "bad_idempotency_key",
-            "Idempotency-Key must be 1 to 200 visible characters",
-        )
-    };
-    key.map(|key| Some(key.to_owned())).ok_or_else(wrong)
 }

@@ -1,14 +1,20 @@
 //! Which records are stored, what hangs on each, and what became of it?
 
-use actix_web::{HttpResponse, get, http::StatusCode, web};
-use serde::{Deserialize, de::DeserializeOwned};
-use serde_json::{Value as Json, json};
+use std::sync::Arc;
 
-use super::{Api, Problem, page::PageSize};
+use actix_web::{HttpResponse, get, web};
+use serde::Deserialize;
+use serde_json::{Map, Value as Json, json};
+
+use super::{
+    Api, Problem,
+    csv_file::{self, Format},
+    page::{self, Cursor, PageSize},
+};
 use crate::{
-    domain::{AgentId, RunId, Timestamp},
+    domain::{AgentId, Caller, RunId, Timestamp},
     overview,
-    store::{ChangeQuery, DataQuery, RecordChange},
+    store::{ChangeQuery, DataQuery, RecordChange, Store},
     sync_type::{Scope, SyncTypeSpec},
 };
 
@@ -20,48 +26,105 @@ pub(crate) fn routes(config: &mut web::ServiceConfig) {
     config.service(list).service(history).service(one).service(changes).service(changes_of_run).service(why);
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 struct Query {
+    #[serde(alias = "agentId")]
     agent: Option<String>,
     q: Option<String>,
+    #[param(value_type = Option<String>, format = DateTime)]
     updated_since: Option<Timestamp>,
-    cursor: Option<String>,
+    #[param(value_type = Option<String>)]
+    cursor: Option<Cursor>,
+    #[param(minimum = 1, maximum = 500)]
     limit: Option<u64>,
     #[serde(default)]
     deleted: bool,
+    /// `json`, a page; or `csv`, all that fits, as a file.
+    #[param(inline)]
+    #[serde(default)]
+    format: Format,
 }
 
-/// `GET /api/data/{type}`
+/// All records that fit.
+fn whole(store: Store, spec: Arc<SyncTypeSpec>, wanted: DataQuery) -> HttpResponse {
+    const OURS: [&str; 5] = ["agent_id", "first_seen_at", "updated_at", "missing_since", "deleted_at"];
+    let fields = spec.fields.iter().map(|field| field.name.clone());
+    let columns: Vec<String> = fields.chain(OURS.map(str::to_owned)).collect();
+    let (name, head) = (spec.name.to_string(), columns.clone());
+    csv_file::file(&name, head, wanted, move |wanted: DataQuery| {
+        let (store, spec, columns) = (store.clone(), spec.clone(), columns.clone());
+        async move {
+            let found = store.data(&spec, DataQuery { limit: page::MOST, ..wanted.clone() }).await?;
+            let text = |value: Option<&Json>| match value {
+                None | Some(Json::Null) => String::new(),
+                Some(Json::String(text)) => text.clone(),
+                Some(other) => other.to_string(),
+            };
+            let row = |record: &Map<String, Json>| columns.iter().map(|name| text(record.get(name))).collect();
+            let rows = found.items.iter().map(row).collect();
+            Ok((rows, found.next.map(|place| DataQuery { after: Some(place), ..wanted })))
+        }
+    })
+}
+
+/// The records of a type.
+#[utoipa::path(
+    context_path = "/api",
+    operation_id = "data_list",
+    tag = "data",
+    params(Query),
+    responses(
+        (status = 200, description = "A page of the list, or all of it as a file", content(
+            (page::Page<serde_json::Value> = "application/json"),
+            (String = "text/csv"),
+        )),
+    ),
+)]
 #[get("/data/{type}")]
-async fn list(api: web::Data<Api>, name: web::Path<String>, query: web::Query<Query>) -> Result<HttpResponse, Problem> {
+pub(super) async fn list(
+    api: web::Data<Api>,
+    caller: Caller,
+    name: web::Path<String>,
+    query: web::Query<Query>,
+) -> Result<HttpResponse, Problem> {
     let spec = api.sync_type(&name)?;
     let query = query.into_inner();
+    api.check_filter(&caller, None, query.agent.as_deref()).await?;
     let wanted = DataQuery {
         agent: query.agent,
+        agents: caller.seen(),
         text: query.q.filter(|text| !text.is_empty()),
         updated_since: query.updated_since,
-        after: query.cursor.as_deref().map(decode).transpose()?,
+        after: page::behind(query.cursor.as_ref(), "data")?,
         deleted: query.deleted,
-        limit: PageSize::of(query.limit).items(),
+        limit: PageSize::of(query.limit)?.items(),
         ..DataQuery::default()
     };
-    let page = api.store().data(&spec, wanted).await?;
-    Ok(HttpResponse::Ok().json(json!({ "items": page.items, "next": page.next.map(encode) })))
+    if query.format == Format::Csv {
+        return Ok(whole(api.store().clone(), spec, wanted));
+    }
+    let found = api.store().data(&spec, wanted).await?;
+    Ok(page::answer(
+        json!({ "items": found.items, "next": found.next.map(|place| Cursor::behind("data", place).text()) }),
+    ))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 struct Whose {
+    #[serde(alias = "agentId")]
     agent: Option<String>,
 }
 
 impl Api {
     /// The agent under which a record of this type stands, or a 422 that says that one has to be named.
-    async fn agent_of(&self, spec: &SyncTypeSpec, asked: Option<&str>) -> Result<AgentId, Problem> {
+    async fn agent_of(&self, caller: &Caller, spec: &SyncTypeSpec, asked: Option<&str>) -> Result<AgentId, Problem> {
         match (spec.scope, asked) {
             (Scope::Shared, _) => Ok(AgentId::service_account()),
-            (Scope::Agent, Some(asked)) => self.agent(asked).await,
+            (Scope::Agent, Some(asked)) => self.agent(caller, asked).await,
             (Scope::Agent, None) => {
                 let text = format!("each agent has {} of their own: say whose with ?agent=", spec.name);
                 Err(Problem::unprocessable("agent_needed", "/agent", text))
@@ -70,16 +133,26 @@ impl Api {
     }
 }
 
-/// `GET /api/data/{type}/{key}?agent=`: a record, also a deleted one, with what it belongs to and what belongs to it.
+/// A record, also a deleted one, with what it belongs to and what belongs to it.
+#[utoipa::path(
+    context_path = "/api",
+    operation_id = "data_one",
+    tag = "data",
+    params(Whose),
+    responses(
+        (status = 200, description = "How it is now", body = serde_json::Value),
+    ),
+)]
 #[get("/data/{type}/{key:.+}")]
-async fn one(
+pub(super) async fn one(
     api: web::Data<Api>,
+    caller: Caller,
     path: web::Path<(String, String)>,
     query: web::Query<Whose>,
 ) -> Result<HttpResponse, Problem> {
     let (name, key) = path.into_inner();
     let spec = api.sync_type(&name)?;
-    let agent = api.agent_of(&spec, query.agent.as_deref()).await?;
+    let agent = api.agent_of(&caller, &spec, query.agent.as_deref()).await?;
     let of = |agent: &AgentId| DataQuery { agent: Some(agent.to_string()), deleted: true, ..DataQuery::default() };
     let wanted = DataQuery { key: Some(key.clone()), limit: 1, ..of(&agent) };
     let Some(record) = api.store().data(&spec, wanted).await?.items.pop() else {
@@ -94,11 +167,12 @@ async fn one(
         let found = api.store().data(&above, wanted).await?.items.pop();
         parent = json!({ "type": above.name, "key": key, "record": found });
     }
-    let mut children = serde_json::Map::new();
+    let mut children = Map::new();
     for child in api.context.types.children_of(&spec.name) {
         // whose parents are shared have records under every agent
         let agent = (spec.scope == Scope::Agent || child.scope == Scope::Shared).then(|| agent.to_string());
-        let wanted = DataQuery { agent, parent: Some(key.clone()), limit: CHILDREN, ..DataQuery::default() };
+        let (parent, agents) = (Some(key.clone()), caller.seen());
+        let wanted = DataQuery { agent, agents, parent, limit: CHILDREN, ..DataQuery::default() };
         children.insert(child.name.to_string(), json!(api.store().data(child, wanted).await?.items));
     }
     // of a type whose file names a field whose every value is kept: price_history, say
@@ -117,118 +191,174 @@ async fn one(
     })))
 }
 
-/// A cursor in a list of changes: the number of the last one that was given.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 struct OfRecord {
+    #[serde(alias = "agentId")]
     agent: Option<String>,
-    cursor: Option<i64>,
+    #[param(value_type = Option<String>)]
+    cursor: Option<Cursor>,
+    #[param(minimum = 1, maximum = 500)]
     limit: Option<u64>,
 }
 
 impl Api {
     async fn list_changes(&self, wanted: ChangeQuery, size: PageSize) -> Result<HttpResponse, Problem> {
         let found = self.store().changes(ChangeQuery { limit: size.with_one_more(), ..wanted }).await?;
-        Ok(size.answer(found, |change: &RecordChange| change.id.to_string()))
+        Ok(size.answer("changes", found, |change: &RecordChange| change.id))
     }
 }
 
-/// `GET /api/data/{type}/{key}/history?agent=&cursor=&limit=`: what became of a record, newest first.
+/// What became of a record, newest first.
+#[utoipa::path(
+    context_path = "/api",
+    operation_id = "data_history",
+    tag = "data",
+    params(OfRecord),
+    responses(
+        (status = 200, description = "A page of the list", body = page::Page<RecordChange>),
+    ),
+)]
 #[get("/data/{type}/{key:.+}/history")]
-async fn history(
+pub(super) async fn history(
     api: web::Data<Api>,
+    caller: Caller,
     path: web::Path<(String, String)>,
     query: web::Query<OfRecord>,
 ) -> Result<HttpResponse, Problem> {
     let (name, key) = path.into_inner();
     let spec = api.sync_type(&name)?;
-    let agent = api.agent_of(&spec, query.agent.as_deref()).await?;
+    let agent = api.agent_of(&caller, &spec, query.agent.as_deref()).await?;
     let wanted = ChangeQuery {
         sync_type: Some(name),
         agent: Some(agent.to_string()),
         key: Some(key),
-        before: query.cursor,
+        before: page::behind(query.cursor.as_ref(), "changes")?,
         ..ChangeQuery::default()
     };
-    api.list_changes(wanted, PageSize::of(query.limit)).await
+    api.list_changes(wanted, PageSize::of(query.limit)?).await
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 struct Changes {
     r#type: Option<String>,
+    #[serde(alias = "agentId")]
     agent: Option<String>,
+    #[param(value_type = Option<i64>)]
     run: Option<RunId>,
+    #[param(value_type = Option<String>, format = DateTime)]
     since: Option<Timestamp>,
-    cursor: Option<i64>,
+    #[param(value_type = Option<String>)]
+    cursor: Option<Cursor>,
+    #[param(minimum = 1, maximum = 500)]
     limit: Option<u64>,
 }
 
-/// `GET /api/changes?type=&agent=&since=&run=&cursor=&limit=`: what became of records, newest first.
+/// What became of records, newest first.
+#[utoipa::path(
+    context_path = "/api",
+    operation_id = "data_changes",
+    tag = "data",
+    params(Changes),
+    responses(
+        (status = 200, description = "A page of the list", body = page::Page<RecordChange>),
+    ),
+)]
 #[get("/changes")]
-async fn changes(api: web::Data<Api>, query: web::Query<Changes>) -> Result<HttpResponse, Problem> {
+pub(super) async fn changes(
+    api: web::Data<Api>,
+    caller: Caller,
+    query: web::Query<Changes>,
+) -> Result<HttpResponse, Problem> {
     let query = query.into_inner();
+    api.check_filter(&caller, None, query.agent.as_deref()).await?;
     if let Some(name) = &query.r#type {
         api.sync_type(name)?;
     }
     let wanted = ChangeQuery {
         sync_type: query.r#type,
         agent: query.agent,
+        agents: caller.seen(),
         run: query.run,
         since: query.since,
-        before: query.cursor,
+        before: page::behind(query.cursor.as_ref(), "changes")?,
         ..ChangeQuery::default()
     };
-    api.list_changes(wanted, PageSize::of(query.limit)).await
+    api.list_changes(wanted, PageSize::of(query.limit)?).await
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 struct OfRun {
-    cursor: Option<i64>,
+    #[param(value_type = Option<String>)]
+    cursor: Option<Cursor>,
+    #[param(minimum = 1, maximum = 500)]
     limit: Option<u64>,
 }
 
-/// `GET /api/runs/{id}/changes?cursor=&limit=`: what a run did to which record.
+/// What a run did to which record.
+#[utoipa::path(
+    context_path = "/api",
+    operation_id = "data_changes_of_run",
+    tag = "data",
+    params(OfRun),
+    responses(
+        (status = 200, description = "A page of the list", body = page::Page<RecordChange>),
+    ),
+)]
 #[get("/runs/{id}/changes")]
-async fn changes_of_run(
+pub(super) async fn changes_of_run(
     api: web::Data<Api>,
+    caller: Caller,
     id: web::Path<RunId>,
     query: web::Query<OfRun>,
 ) -> Result<HttpResponse, Problem> {
-    super::runs::find(&api, *id).await?;
-    let wanted = ChangeQuery { run: Some(*id), before: query.cursor, ..ChangeQuery::default() };
-    api.list_changes(wanted, PageSize::of(query.limit)).await
+    super::runs::find(&api, &caller, *id).await?;
+    let wanted = ChangeQuery {
+        run: Some(*id),
+        before: page::behind(query.cursor.as_ref(), "changes")?,
+        ..ChangeQuery::default()
+    };
+    api.list_changes(wanted, PageSize::of(query.limit)?).await
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 struct Which {
     r#type: String,
+    #[serde(alias = "agentId")]
     agent: Option<String>,
     key: String,
 }
 
-/// `GET /api/why?type=&agent=&key=`: why a record is as it is, or not there, in sentences and codes.
+/// Why a record is as it is, or not there, in sentences and codes.
+#[utoipa::path(
+    context_path = "/api",
+    operation_id = "data_why",
+    tag = "data",
+    params(Which),
+    responses(
+        (status = 200, description = "How it is now", body = serde_json::Value),
+    ),
+)]
 #[get("/why")]
-async fn why(api: web::Data<Api>, query: web::Query<Which>) -> Result<HttpResponse, Problem> {
+pub(super) async fn why(
+    api: web::Data<Api>,
+    caller: Caller,
+    query: web::Query<Which>,
+) -> Result<HttpResponse, Problem> {
     let spec = api.sync_type(&query.r#type)?;
     let agent = match (spec.scope, &query.agent) {
         (Scope::Shared, _) => AgentId::service_account(),
         // that nobody knows the agent may be the very answer
-        (Scope::Agent, Some(agent)) => AgentId::from(agent.as_str()),
-        (Scope::Agent, None) => api.agent_of(&spec, None).await?,
+        (Scope::Agent, Some(agent)) if caller.is_for_all() => AgentId::from(agent.as_str()),
+        (Scope::Agent, agent) => api.agent_of(&caller, &spec, agent.as_deref()).await?,
     };
-    let known = api.look().await?;
+    let known = api.look_for(&caller).await?;
     Ok(HttpResponse::Ok().json(overview::why(api.store(), &known, &spec, &agent, &query.key).await?))
-}
-
-/// A cursor is the last record's agent and key, in a spelling that survives a URL.
-fn encode((agent, key): (String, String)) -> String {
-    hex::encode(json!([agent, key]).to_string())
-}
-
-fn decode<T: DeserializeOwned>(cursor: &str) -> Result<T, Problem> {
-    let place = hex::decode(cursor).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
-    place.ok_or_else(|| Problem::new(StatusCode::BAD_REQUEST, "bad_cursor", "this cursor is not one that a list gave"))
 }

@@ -12,7 +12,7 @@ use super::{
     jobs::{kept_pdf, pdf},
 };
 use crate::{
-    domain::{AgentId, Class, DocumentId, JobId, JobState},
+    domain::{AgentId, Caller, Cause, Class, DocumentId, JobId, JobState},
     event::Event,
     operation::OperationSpec,
     queue::Enqueue,
@@ -30,12 +30,28 @@ pub(crate) fn routes(config: &mut web::ServiceConfig) {
     config.service(document);
 }
 
-/// `GET /api/documents/{ddt|invoices}/{agent}/{number}`: the PDF. 202 with the job's place where it takes long.
+/// The PDF of one delivery note or invoice.
+///
+/// 202 with the job's place where it takes long.
+#[utoipa::path(
+    context_path = "/api",
+    operation_id = "documents_document",
+    tag = "documents",
+    responses(
+        (status = 200, description = "The PDF", body = Vec<u8>, content_type = "application/pdf"),
+        (status = 202, description = "It takes long: where to look for it", body = serde_json::Value),
+    ),
+)]
 #[get("/documents/{folder}/{agent}/{number:.+}")]
-async fn document(api: web::Data<Api>, path: web::Path<(String, String, String)>) -> Result<HttpResponse, Problem> {
+pub(super) async fn document(
+    api: web::Data<Api>,
+    cause: Cause,
+    caller: Caller,
+    path: web::Path<(String, String, String)>,
+) -> Result<HttpResponse, Problem> {
     let (folder, agent, number) = path.into_inner();
     let spec = download_of(&api, &folder)?;
-    let agent = api.agent(&agent).await?;
+    let agent = api.agent(&caller, &agent).await?;
     if number.trim().is_empty() || number.chars().count() > NUMBER || number.chars().any(char::is_control) {
         let text = format!("a number has 1 to {NUMBER} characters, none of them a control character");
         return Err(Problem::unprocessable("bad_number", "/number", text));
@@ -50,7 +66,8 @@ async fn document(api: web::Data<Api>, path: web::Path<(String, String, String)>
     }
     // whoever asks for the same document at the same time gets the same job
     let key = Some(format!("document:{number}"));
-    let ask = Enqueue { idempotency_key: key, ..Enqueue::operation(spec.name.clone(), agent.clone(), data) };
+    let ask =
+        Enqueue { idempotency_key: key, by: Some(cause), ..Enqueue::operation(spec.name.clone(), agent.clone(), data) };
     let answer = api.queue.send(ask).await??;
     let Some(job) = answer.job() else {
         return answer_one(&api, answer, body_of(spec.name.as_str(), &agent, answer)).await;

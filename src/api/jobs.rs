@@ -1,64 +1,106 @@
 //! Which jobs wait, run and are over, and how is one cancelled?
 
-use actix_web::{HttpResponse, HttpResponseBuilder, body::SizedStream, get, post, web};
+use actix_web::{HttpResponse, HttpResponseBuilder, body::SizedStream, get, http::StatusCode, post, web};
 use futures_util::TryStreamExt as _;
 use serde::Deserialize;
 use serde_json::json;
 
 use super::{
-    Api, Problem,
-    answer::optional_json,
-    page::{self, PageSize},
-    problem,
+    Api, OptionalBody, Problem,
+    page::{self, Cursor, PageSize},
 };
 use crate::{
-    domain::{Class, DocumentId, JobId, JobState, Retry},
+    domain::{Caller, Cause, Class, DocumentId, JobId, JobState, Retry},
     queue::{PurgeJobs, RetryJob, StopJobs},
     store::{Job, JobQuery},
+    supervisor::By,
 };
 
 pub(crate) fn routes(config: &mut web::ServiceConfig) {
     config.service(list).service(one).service(cancel).service(retry).service(document).service(purge);
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 struct Query {
+    #[param(value_type = Option<String>)]
     state: Option<JobState>,
     r#type: Option<String>,
+    #[serde(alias = "agentId")]
     agent: Option<String>,
+    #[param(value_type = Option<i64>)]
     root: Option<JobId>,
-    cursor: Option<JobId>,
+    #[param(value_type = Option<String>)]
+    cursor: Option<Cursor>,
+    #[param(minimum = 1, maximum = 500)]
     limit: Option<u64>,
 }
 
-/// `GET /api/jobs`
+/// Jobs, newest first.
+#[utoipa::path(
+    context_path = "/api",
+    operation_id = "jobs_list",
+    tag = "jobs",
+    params(Query),
+    responses(
+        (status = 200, description = "A page of the list", body = page::Page<Job>),
+    ),
+)]
 #[get("/jobs")]
-async fn list(api: web::Data<Api>, query: web::Query<Query>) -> Result<HttpResponse, Problem> {
+pub(super) async fn list(
+    api: web::Data<Api>,
+    caller: Caller,
+    query: web::Query<Query>,
+) -> Result<HttpResponse, Problem> {
     let query = query.into_inner();
-    let size = PageSize::of(query.limit);
+    let size = PageSize::of(query.limit)?;
+    api.check_filter(&caller, query.r#type.as_deref(), query.agent.as_deref()).await?;
     let wanted = JobQuery {
         state: query.state,
         sync_type: query.r#type,
         agent: query.agent,
+        agents: caller.seen(),
         class: None,
         root: query.root,
-        before: query.cursor,
+        before: page::behind(query.cursor.as_ref(), "jobs")?,
         limit: size.with_one_more(),
     };
     let jobs = api.store().jobs(wanted).await?;
-    Ok(size.answer(jobs, |job| job.id.to_string()))
+    Ok(size.answer("jobs", jobs, |job| job.id))
 }
 
-async fn find(api: &Api, id: JobId) -> Result<Job, Problem> {
-    api.store().job(id).await?.ok_or_else(|| Problem::not_found("unknown_job", format!("there is no job {id}")))
+async fn find(api: &Api, caller: &Caller, id: JobId) -> Result<Job, Problem> {
+    let job = api.store().job(id).await?.filter(|job| caller.sees(&job.agent_id));
+    job.ok_or_else(|| Problem::not_found("unknown_job", format!("there is no job {id}")))
 }
 
-/// `GET /api/jobs/{id}`
+/// As [`find`], to do something with it.
+async fn find_to_touch(api: &Api, caller: &Caller, id: JobId) -> Result<Job, Problem> {
+    let job = find(api, caller, id).await?;
+    if caller.touches(&job.agent_id) {
+        return Ok(job);
+    }
+    let text = format!("job {id} is for all agents; {} is for some of them", caller.name);
+    Err(Problem::new(StatusCode::FORBIDDEN, "for_all_agents", text))
+}
+
+/// A job, and the flow that it began.
+#[utoipa::path(
+    context_path = "/api",
+    operation_id = "jobs_one",
+    tag = "jobs",
+    responses(
+        (status = 200, description = "How it is now", body = serde_json::Value),
+    ),
+)]
 #[get("/jobs/{id}")]
-async fn one(api: web::Data<Api>, id: web::Path<JobId>) -> Result<HttpResponse, Problem> {
-    let job = find(&api, *id).await?;
-    let children = api.store().jobs(JobQuery { root: Some(job.id), limit: page::MOST, ..JobQuery::default() }).await?;
+pub(super) async fn one(api: web::Data<Api>, caller: Caller, id: web::Path<JobId>) -> Result<HttpResponse, Problem> {
+    let job = find(&api, &caller, *id).await?;
+    let children = api
+        .store()
+        .jobs(JobQuery { root: Some(job.id), agents: caller.seen(), limit: page::MOST, ..JobQuery::default() })
+        .await?;
     let mut body = json!(job);
     if !children.is_empty() {
         body["flow"] = json!({ "outcome": job.flow_outcome, "children": children });
@@ -66,37 +108,62 @@ async fn one(api: web::Data<Api>, id: web::Path<JobId>) -> Result<HttpResponse, 
     Ok(HttpResponse::Ok().json(body))
 }
 
-/// `POST /api/jobs/{id}/cancel`: a running job stops at its next batch, a waiting one is removed.
+/// A running job stops at its next batch, a waiting one is removed.
+#[utoipa::path(
+    context_path = "/api",
+    operation_id = "jobs_cancel",
+    tag = "jobs",
+    responses(
+        (status = 200, description = "How it is now", body = serde_json::Value),
+    ),
+)]
 #[post("/jobs/{id}/cancel")]
-async fn cancel(api: web::Data<Api>, id: web::Path<JobId>) -> Result<HttpResponse, Problem> {
-    let job = find(&api, *id).await?;
+pub(super) async fn cancel(
+    api: web::Data<Api>,
+    caller: Caller,
+    cause: Cause,
+    id: web::Path<JobId>,
+) -> Result<HttpResponse, Problem> {
+    let job = find_to_touch(&api, &caller, *id).await?;
     if job.state == JobState::Done {
         return Err(Problem::conflict("job_done", format!("job {} is over", job.id)).of_job(job.id));
     }
-    let report = api.queue.send(StopJobs { job: Some(*id), ..StopJobs::default() }).await??;
+    let report = api.queue.send(By(cause, StopJobs { job: Some(*id), ..StopJobs::default() })).await??;
     Ok(HttpResponse::Ok().json(report))
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
+#[schema(as = RetryJob)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Again {
     #[serde(default)]
     even_if_done: bool,
 }
 
-/// `POST /api/jobs/{id}/retry`: puts a job that did not succeed back into the queue, under its key.
+/// Puts a job that did not succeed back into the queue, under its key.
+#[utoipa::path(
+    context_path = "/api",
+    operation_id = "jobs_retry",
+    tag = "jobs",
+    request_body = Option<Again>,
+    responses(
+        (status = 202, description = "The job", body = serde_json::Value),
+    ),
+)]
 #[post("/jobs/{id}/retry")]
-async fn retry(
+pub(super) async fn retry(
     api: web::Data<Api>,
+    caller: Caller,
+    cause: Cause,
     id: web::Path<JobId>,
-    body: Result<web::Bytes, actix_web::Error>,
+    OptionalBody(Again { even_if_done }): OptionalBody<Again>,
 ) -> Result<HttpResponse, Problem> {
-    let Again { even_if_done } = optional_json(&problem::body(body)?)?;
+    find_to_touch(&api, &caller, *id).await?;
     let conflict = |code, text: &str| Err(Problem::conflict(code, format!("job {id} {text}")).of_job(*id));
-    match api.queue.send(RetryJob { job: *id, even_if_done }).await?? {
+    match api.queue.send(By(cause, RetryJob { job: *id, even_if_done })).await?? {
         Retry::Accepted => Ok(HttpResponse::Accepted()
             .insert_header(("Location", format!("/api/jobs/{id}")))
-            .json(find(&api, *id).await?)),
+            .json(find(&api, &caller, *id).await?)),
         Retry::Unknown => Err(Problem::not_found("unknown_job", format!("there is no job {id}"))),
         Retry::NotOver => conflict("job_not_over", "is not over yet"),
         Retry::Succeeded => conflict("job_succeeded", "did what it was to do: ask for it anew"),
@@ -111,10 +178,22 @@ async fn retry(
     }
 }
 
-/// `GET /api/jobs/{id}/document`: the PDF that a download brought.
+/// The PDF that a download brought.
+#[utoipa::path(
+    context_path = "/api",
+    operation_id = "jobs_document",
+    tag = "jobs",
+    responses(
+        (status = 200, description = "The PDF", body = Vec<u8>, content_type = "application/pdf"),
+    ),
+)]
 #[get("/jobs/{id}/document")]
-async fn document(api: web::Data<Api>, id: web::Path<JobId>) -> Result<HttpResponse, Problem> {
-    let job = find(&api, *id).await?;
+pub(super) async fn document(
+    api: web::Data<Api>,
+    caller: Caller,
+    id: web::Path<JobId>,
+) -> Result<HttpResponse, Problem> {
+    let job = find(&api, &caller, *id).await?;
     let kept = job.result.as_ref().and_then(|result| result["documentId"].as_i64().map(DocumentId));
     let kept = kept.ok_or_else(|| Problem::not_found("no_document", format!("job {id} brought no document")))?;
     kept_pdf(&api, kept).await
@@ -137,18 +216,32 @@ fn pdf_head() -> HttpResponseBuilder {
     head
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
+#[schema(as = PurgeJobs)]
 #[serde(deny_unknown_fields)]
 struct Purge {
     r#type: Option<String>,
+    #[schema(value_type = Option<String>)]
     class: Option<Class>,
 }
 
-/// `POST /api/jobs/purge`: takes what has not started out of the queue; what runs goes on.
+/// Takes what has not started out of the queue; what runs goes on.
+#[utoipa::path(
+    context_path = "/api",
+    operation_id = "jobs_purge",
+    tag = "jobs",
+    request_body = Option<Purge>,
+    responses(
+        (status = 200, description = "How it is now", body = serde_json::Value),
+    ),
+)]
 #[post("/jobs/purge")]
-async fn purge(api: web::Data<Api>, body: Result<web::Bytes, actix_web::Error>) -> Result<HttpResponse, Problem> {
-    let asked: Purge = optional_json(&problem::body(body)?)?;
+pub(super) async fn purge(
+    api: web::Data<Api>,
+    cause: Cause,
+    OptionalBody(asked): OptionalBody<Purge>,
+) -> Result<HttpResponse, Problem> {
     let meant = StopJobs { job: None, job_type: asked.r#type.map(Into::into), class: asked.class };
-    let removed = api.queue.send(PurgeJobs(meant)).await??;
+    let removed = api.queue.send(By(cause, PurgeJobs(meant))).await??;
     Ok(HttpResponse::Ok().json(json!({ "removed": removed })))
 }

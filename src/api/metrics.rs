@@ -19,7 +19,15 @@ pub(crate) fn routes(config: &mut web::ServiceConfig) {
     config.service(web::resource("").route(web::get().to(show)));
 }
 
-async fn show(api: web::Data<Api>) -> Result<HttpResponse, Problem> {
+/// Metrics in the OpenMetrics text format.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    operation_id = "metrics_show",
+    tag = "system",
+    responses((status = 200, description = "The metrics", body = String, content_type = "application/openmetrics-text")),
+)]
+pub(super) async fn show(api: web::Data<Api>) -> Result<HttpResponse, Problem> {
     let known = api.look().await?;
     let coordination = api.context.coordination.health();
     let source = api.context.breaker.source.as_str();

@@ -1,59 +1,91 @@
 //! How do admins and programs steer it? A thin HTTP layer: extract, ask an actor or read, show.
 
+mod access;
 mod agents;
 mod answer;
+mod audit;
 mod auth;
 mod breakers;
+mod compression;
+mod connections;
 mod credentials;
+mod csv_file;
 mod data;
+mod docs;
 mod documents;
+mod etag;
 mod events;
+mod fetchers;
+mod front;
+mod glance;
 mod health;
+mod idempotency;
+mod identity;
 mod jobs;
 mod json_body;
 mod keys;
 mod limits;
+mod log;
+mod manners;
 mod metrics;
+mod openapi;
 mod operations;
 mod outbox;
 mod page;
 mod pause;
 mod problem;
+mod rate;
 mod reports;
 mod runs;
 mod schedule;
+mod schemas;
+mod server;
+mod site;
 mod spool;
 mod sync;
+mod system;
+mod tls;
+mod tokens;
 mod trace;
 mod turns;
+mod types;
 mod upload;
+mod wording;
+mod wrong_tokens;
 
-use std::{
-    collections::HashMap,
-    net::{SocketAddr, TcpListener},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc};
 
 use actix::prelude::*;
-use actix_web::{App, HttpServer, dev::ServerHandle, middleware::from_fn, web};
-use actix_web_httpauth::middleware::HttpAuthentication;
+use actix_web::http::StatusCode;
 use tokio_util::sync::CancellationToken;
-use tracing_actix_web::TracingLogger;
 
-use json_body::JsonBody;
+pub use access::{RULES, Rule, Scope};
+pub use connections::Connections;
+pub use events::Listeners;
+pub use glance::Glances;
+pub use identity::{KnownTokens, ProxyLogin, Visitor};
+use json_body::{JsonBody, OneOrMany, OptionalBody};
+pub use log::LogLevel;
+pub use openapi::document;
 pub use problem::Problem;
+pub use rate::Rates;
+pub use reports::Planned;
 pub use runs::previews;
+pub use server::serve;
+pub use site::{Origin, Site};
 pub use spool::Spool;
+pub use tls::TlsFiles;
 use turns::Turns;
+pub use wrong_tokens::WrongTokens;
 
 use crate::{
-    domain::{AgentId, SyncType},
+    domain::{AgentId, Caller, SERVICE_ACCOUNT, SyncType, Timestamp},
     event::{Liveness, Metrics},
     operation::Operations,
     outbox::OutboxActor,
     overview::{self, Known, Sources},
     queue::QueueActor,
+    report::sandbox::Confinement,
     scheduler::SchedulerActor,
     source::Vault,
     store::{Agent, Store},
@@ -91,6 +123,32 @@ pub struct Api {
     pub vault: Option<Arc<Vault>>,
     /// Hash of the configured admin token.
     pub admin_token: Option<String>,
+    /// When this process began to serve.
+    pub started_at: Timestamp,
+    /// How the service is reached.
+    pub site: Site,
+    /// Whom a proxy lets in.
+    pub proxy_login: Option<ProxyLogin>,
+    /// Where wrong tokens came from.
+    pub wrong_tokens: Arc<WrongTokens>,
+    /// Tokens that were looked up a moment ago.
+    pub known_tokens: Arc<KnownTokens>,
+    /// Who listens to events.
+    pub listeners: Arc<Listeners>,
+    /// Answers that many ask for.
+    pub glances: Arc<Glances>,
+    /// How often each caller has asked.
+    pub rates: Arc<Rates>,
+    /// Who is connected.
+    pub connections: Arc<Connections>,
+    /// How much this process logs, where that is up to it.
+    pub log: Option<LogLevel>,
+    /// One change of a setting at a time, of those that ask whether it is still what they saw.
+    pub changing: Arc<tokio::sync::Mutex<()>>,
+    /// What the processes that read reports may do, as they found it; `None` where this one reads.
+    pub confinement: Option<Confinement>,
+    /// The certificate of this process, where it speaks TLS.
+    pub tls: Option<TlsFiles>,
     /// Receives uploads.
     pub spool: Arc<Spool>,
     /// Agents that metrics show one by one.
@@ -107,7 +165,10 @@ impl Api {
     }
 
     /// The sync type called `name`, or a 404 that names the known ones.
-    fn sync_type(&self, name: &str) -> Result<Arc<SyncTypeSpec>, Problem> {
+    ///
+    /// # Errors
+    /// [`Problem`] if there is none.
+    pub fn sync_type(&self, name: &str) -> Result<Arc<SyncTypeSpec>, Problem> {
         self.context.types.get(name).cloned().ok_or_else(|| {
             Problem::not_found(
                 "unknown_type",
@@ -121,15 +182,51 @@ impl Api {
     ///
     /// # Errors
     /// [`Problem`] if there is no such agent, or the database cannot be asked.
-    pub async fn agents_for(&self, spec: &SyncTypeSpec, asked: Option<&str>) -> Result<Vec<AgentId>, Problem> {
+    pub async fn agents_for(
+        &self,
+        caller: &Caller,
+        spec: &SyncTypeSpec,
+        asked: Option<&str>,
+    ) -> Result<Vec<AgentId>, Problem> {
         if spec.agent_for(&AgentId::from("")) == AgentId::service_account() {
-            return Ok(vec![AgentId::service_account()]);
+            return if caller.is_for_all() {
+                Ok(vec![AgentId::service_account()])
+            } else {
+                let text = format!("all agents share {}; {} is for some of them", spec.name, caller.name);
+                Err(Problem::new(StatusCode::FORBIDDEN, "for_all_agents", text))
+            };
         }
-        let agents = self.store().agents().await?;
+        let agents = self.agents(caller).await?;
         let Some(asked) = asked else {
             return Ok(agents.into_iter().filter(|agent| agent.active).map(|agent| agent.id).collect());
         };
         Ok(vec![Agent::find(&agents, asked)?])
+    }
+
+    /// What a list is filtered by: refused, naming those that there are, where it would be no filter but a mistake.
+    ///
+    /// # Errors
+    /// [`Problem`] for a type or an agent that nobody knows.
+    async fn check_filter(&self, caller: &Caller, name: Option<&str>, agent: Option<&str>) -> Result<(), Problem> {
+        if let Some(name) =
+            name.filter(|name| self.operations.get(name).is_none() && self.context.types.get(name).is_none())
+        {
+            let (types, operations) = (self.context.types.names(), self.operations.names());
+            let text = format!("there is no type '{name}'; known are {types}, and the operations {operations}");
+            return Err(Problem::not_found("unknown_type", text));
+        }
+        match agent {
+            Some(asked) if asked != SERVICE_ACCOUNT => self.agent(caller, asked).await.map(|_| ()),
+            _ => Ok(()),
+        }
+    }
+
+    /// How everything stands that this caller may see.
+    ///
+    /// # Errors
+    /// [`Problem`] if the database or an actor cannot be asked.
+    pub async fn look_for(&self, caller: &Caller) -> Result<Known, Problem> {
+        Ok(self.look().await?.seen_by(caller))
     }
 
     /// How everything stands.
@@ -148,67 +245,15 @@ impl Api {
         Ok(overview::look(&sources).await?)
     }
 
-    /// The agent called `asked`, or a 404 that names the known ones.
-    async fn agent(&self, asked: &str) -> Result<AgentId, Problem> {
-        Ok(Agent::find(&self.store().agents().await?, asked)?)
+    /// The agents that this caller may touch.
+    async fn agents(&self, caller: &Caller) -> Result<Vec<Agent>, Problem> {
+        let mut agents = self.store().agents().await?;
+        agents.retain(|agent| caller.touches(&agent.id));
+        Ok(agents)
     }
-}
 
-/// Starts the server, with `pages` beside its own routes; answers where it listens and how it is stopped.
-///
-/// # Errors
-/// If the listener cannot be used.
-pub fn serve(
-    api: Api,
-    listener: TcpListener,
-    pages: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
-) -> std::io::Result<(SocketAddr, ServerHandle)> {
-    let json_bytes = api.json_bytes;
-    let state = web::Data::new(api);
-    let server = HttpServer::new(move || {
-        App::new()
-            .wrap(TracingLogger::<trace::Requests>::new())
-            .app_data(state.clone())
-            .app_data(web::PayloadConfig::new(json_bytes))
-            .app_data(web::JsonConfig::default().limit(json_bytes).error_handler(|error, _| problem::bad_body(&error)))
-            .app_data(web::QueryConfig::default().error_handler(|error, _| problem::bad_query(&error)))
-            .app_data(web::PathConfig::default().error_handler(|error, _| problem::bad_path(&error)))
-            .configure(health::routes)
-            .configure(pages.clone())
-            .service(web::scope("/metrics").wrap(HttpAuthentication::with_fn(auth::check)).configure(metrics::routes))
-            .service(
-                web::scope("/api")
-                    .wrap(from_fn(problem::without_nul))
-                    .wrap(HttpAuthentication::with_fn(auth::check))
-                    .configure(sync::routes)
-                    .configure(schedule::routes)
-                    .configure(runs::routes)
-                    .configure(reports::routes)
-                    .configure(jobs::routes)
-                    .configure(operations::routes)
-                    .configure(outbox::routes)
-                    .configure(pause::routes)
-                    .configure(limits::routes)
-                    .configure(breakers::routes)
-                    .configure(keys::routes)
-                    .configure(credentials::routes)
-                    .configure(agents::routes)
-                    .configure(documents::routes)
-                    .configure(data::routes)
-                    .configure(events::routes)
-                    .configure(upload::routes)
-                    .default_service(web::to(problem::no_route)),
-            )
-            .default_service(web::to(problem::no_route))
-    })
-    .workers(2)
-    .client_request_timeout(Duration::from_secs(10))
-    .shutdown_timeout(5)
-    .disable_signals()
-    .listen(listener)?;
-    let addr = server.addrs()[0];
-    let server = server.run();
-    let handle = server.handle();
-    actix_rt::spawn(server);
-    Ok((addr, handle))
+    /// The agent called `asked`, if this caller may touch it, or a 404 that names those that it may.
+    async fn agent(&self, caller: &Caller, asked: &str) -> Result<AgentId, Problem> {
+        Ok(Agent::find(&self.agents(caller).await?, asked)?)
+    }
 }

@@ -6,13 +6,14 @@ use actix_web::{
     HttpRequest, HttpResponse, ResponseError,
     body::MessageBody,
     dev::{ServiceRequest, ServiceResponse},
-    error::{JsonPayloadError, PathError, QueryPayloadError},
-    http::StatusCode,
+    error::{PathError, PayloadError, QueryPayloadError},
+    http::{Method, StatusCode, header},
     middleware::Next,
     web,
 };
 use serde::Serialize;
 
+use super::{access, trace::REQUEST_ID, wording::plain};
 use crate::{
     domain::JobId,
     queue::QueueError,
@@ -24,7 +25,7 @@ use crate::{
 };
 
 /// An error, as RFC 9457 has it; boxed, because it travels through every `Result` of the routes.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize)]
 pub struct Problem(Box<Body>);
 
 /// The web server's spans log errors this way: the detail may quote a request, and with it names of customers.
@@ -34,9 +35,11 @@ impl fmt::Debug for Problem {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-struct Body {
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = Problem)]
+pub(super) struct Body {
     #[serde(skip)]
+    #[schema(ignore)]
     http: StatusCode,
     /// `about:blank`: the status and the code say it all.
     r#type: &'static str,
@@ -49,12 +52,31 @@ struct Body {
     /// The JSON pointer of the field that was wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
     pointer: Option<String>,
+    /// Every field that was wrong, as far as they were looked at.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<FieldError>,
     /// The job that stands in the way.
     #[serde(rename = "jobId", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<i64>)]
     job: Option<JobId>,
+    /// The request's number, as the log has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instance: Option<String>,
+    /// The methods that the path has.
+    #[serde(skip)]
+    allow: Option<String>,
     /// Seconds after which the same request may succeed.
     #[serde(skip)]
     retry_after: u64,
+}
+
+/// One field that was wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub(super) struct FieldError {
+    /// Its JSON pointer.
+    pointer: String,
+    /// What was expected there.
+    detail: String,
 }
 
 impl Problem {
@@ -69,7 +91,10 @@ impl Problem {
             code: code.into(),
             detail: detail.into(),
             pointer: None,
+            errors: Vec::new(),
             job: None,
+            instance: None,
+            allow: None,
             retry_after: 1,
         }))
     }
@@ -91,13 +116,33 @@ impl Problem {
     pub fn unprocessable(code: &str, pointer: &str, detail: impl Into<String>) -> Self {
         let mut problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail);
         problem.0.pointer = Some(pointer.to_owned());
+        problem.0.errors = vec![FieldError { pointer: pointer.to_owned(), detail: problem.0.detail.clone() }];
         problem
+    }
+
+    /// With what was wrong at other places of the same body.
+    #[must_use]
+    pub(crate) fn and(mut self, other: Problem) -> Self {
+        self.0.errors.extend(other.0.errors);
+        self
     }
 
     /// Says when the same request may succeed.
     #[must_use]
     pub fn retry_after(mut self, seconds: u64) -> Self {
         self.0.retry_after = seconds.max(1);
+        self
+    }
+
+    /// Has it this code?
+    pub(crate) fn is(&self, code: &str) -> bool {
+        self.0.code == code
+    }
+
+    /// Names the request.
+    #[must_use]
+    pub(crate) fn of_request(mut self, id: &str) -> Self {
+        self.0.instance = (!id.is_empty()).then(|| id.to_owned());
         self
     }
 
@@ -122,7 +167,13 @@ impl ResponseError for Problem {
 
     fn error_response(&self) -> HttpResponse {
         let mut response = HttpResponse::build(self.0.http);
-        if self.0.http == StatusCode::SERVICE_UNAVAILABLE {
+        if let Some(id) = &self.0.instance {
+            response.insert_header((REQUEST_ID, id.as_str()));
+        }
+        if let Some(allow) = &self.0.allow {
+            response.insert_header((header::ALLOW, allow.as_str()));
+        }
+        if matches!(self.0.http, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
             response.insert_header(("Retry-After", self.0.retry_after.to_string()));
         }
         if self.0.http == StatusCode::UNAUTHORIZED {
@@ -226,27 +277,28 @@ impl From<CallError> for Problem {
     }
 }
 
-/// A body that is no JSON of the expected shape, or too large.
-pub(crate) fn bad_body(error: &JsonPayloadError) -> actix_web::Error {
-    let status = match error.status_code() {
-        StatusCode::PAYLOAD_TOO_LARGE => StatusCode::PAYLOAD_TOO_LARGE,
-        _ => StatusCode::BAD_REQUEST,
-    };
-    Problem::new(status, "bad_body", error.to_string()).into()
-}
-
 /// A body of bytes, or why there is none.
 pub(crate) fn body(body: Result<web::Bytes, actix_web::Error>) -> Result<web::Bytes, Problem> {
-    body.map_err(|error| Problem::new(error.as_response_error().status_code(), "bad_body", error.to_string()))
+    body.map_err(|error| match error.as_error::<PayloadError>() {
+        Some(PayloadError::Io(error)) if error.kind() == std::io::ErrorKind::TimedOut => {
+            Problem::new(StatusCode::REQUEST_TIMEOUT, "too_slow", "the body came too slowly")
+        }
+        _ => Problem::new(error.as_response_error().status_code(), "bad_body", error.to_string()),
+    })
 }
 
 /// A query string that does not fit.
 pub(crate) fn bad_query(error: &QueryPayloadError) -> actix_web::Error {
-    Problem::new(StatusCode::BAD_REQUEST, "bad_query", error.to_string()).into()
+    let said = plain(&error.to_string());
+    let text = said.strip_prefix("Query deserialize error: ").unwrap_or(&said).to_owned();
+    Problem::new(StatusCode::BAD_REQUEST, "bad_query", text).into()
 }
 
-/// A path segment that does not fit.
-pub(crate) fn bad_path(error: &PathError) -> actix_web::Error {
+/// A path segment that does not fit: `/jobs/purge` is no job, but a place that has other methods.
+pub(crate) fn bad_path(error: &PathError, request: &HttpRequest) -> actix_web::Error {
+    if !access::methods(request.path()).contains(&request.method().as_str()) {
+        return no_such_route(request.method(), request.path()).into();
+    }
     Problem::new(StatusCode::NOT_FOUND, "bad_path", error.to_string()).into()
 }
 
@@ -261,9 +313,22 @@ pub(crate) async fn without_nul(
     next.call(request).await
 }
 
-/// A path that leads nowhere.
+/// A path that leads nowhere, or a method that it does not have.
+pub(crate) fn no_such_route(method: &Method, path: &str) -> Problem {
+    let methods = access::methods(path);
+    let text = format!("there is no {method} {path}");
+    if methods.is_empty() {
+        return Problem::not_found("no_route", text);
+    }
+    let allow = methods.join(", ");
+    let mut problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "bad_method", format!("{text}, but {allow}"));
+    problem.0.allow = Some(allow);
+    problem
+}
+
+/// What no route answers.
 pub(crate) async fn no_route(request: HttpRequest) -> Result<HttpResponse, Problem> {
-    Err(Problem::not_found("no_route", format!("there is no {} {}", request.method(), request.path())))
+    Err(no_such_route(request.method(), request.match_info().as_str()))
 }
 
 #[cfg(test)]

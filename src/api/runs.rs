@@ -1,20 +1,20 @@
 //! What happened, what is in quarantine, and what becomes of a held run?
 
-use actix_web::{HttpResponse, get, post, web};
+use actix_web::{HttpResponse, get, http::StatusCode, post, web};
 use serde::Deserialize;
 use serde_json::json;
 
 use super::{
-    Api, Problem,
-    answer::{answer_one, body_of, optional_json},
-    page::PageSize,
-    problem,
+    Api, OptionalBody, Problem,
+    answer::{answer_one, body_of},
+    page::{self, Cursor, PageSize},
     turns::Turns,
 };
 use crate::{
-    domain::{Admission, Hold, JobId, Outcome, PlanDigest, RunId},
+    domain::{Admission, Caller, Cause, Hold, JobId, Outcome, PlanDigest, RunId},
     queue::Approve,
     store::{Run, RunQuery},
+    supervisor::By,
 };
 
 /// Whose turn it is to have a held report read once more: each reading may need much memory.
@@ -27,49 +27,102 @@ pub(crate) fn routes(config: &mut web::ServiceConfig) {
     config.service(list).service(one).service(quarantine).service(approve).service(reject);
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 struct Query {
     r#type: Option<String>,
+    #[serde(alias = "agentId")]
     agent: Option<String>,
+    #[param(value_type = Option<String>)]
     outcome: Option<Outcome>,
+    #[param(value_type = Option<i64>)]
     job: Option<JobId>,
-    cursor: Option<RunId>,
+    #[param(value_type = Option<String>)]
+    cursor: Option<Cursor>,
+    #[param(minimum = 1, maximum = 500)]
     limit: Option<u64>,
 }
 
-/// `GET /api/runs`
+/// Runs, newest first.
+#[utoipa::path(
+    context_path = "/api",
+    operation_id = "runs_list",
+    tag = "runs",
+    params(Query),
+    responses(
+        (status = 200, description = "A page of the list", body = page::Page<Run>),
+    ),
+)]
 #[get("/runs")]
-async fn list(api: web::Data<Api>, query: web::Query<Query>) -> Result<HttpResponse, Problem> {
+pub(super) async fn list(
+    api: web::Data<Api>,
+    caller: Caller,
+    query: web::Query<Query>,
+) -> Result<HttpResponse, Problem> {
     let query = query.into_inner();
-    let size = PageSize::of(query.limit);
+    let size = PageSize::of(query.limit)?;
+    api.check_filter(&caller, query.r#type.as_deref(), query.agent.as_deref()).await?;
     let wanted = RunQuery {
         sync_type: query.r#type,
         agent: query.agent,
+        agents: caller.seen(),
         outcome: query.outcome,
         job: query.job,
-        before: query.cursor,
+        before: page::behind(query.cursor.as_ref(), "runs")?,
         ended: false,
         limit: size.with_one_more(),
     };
     let runs = api.store().runs(wanted).await?;
-    Ok(size.answer(runs, |run| run.id.to_string()))
+    Ok(size.answer("runs", runs, |run| run.id))
 }
 
-pub(super) async fn find(api: &Api, id: RunId) -> Result<Run, Problem> {
-    api.store().run(id).await?.ok_or_else(|| Problem::not_found("unknown_run", format!("there is no run {id}")))
+/// The run of this number, if this caller may see it.
+pub(super) async fn find(api: &Api, caller: &Caller, id: RunId) -> Result<Run, Problem> {
+    let run = api.store().run(id).await?.filter(|run| caller.sees(&run.agent_id));
+    run.ok_or_else(|| Problem::not_found("unknown_run", format!("there is no run {id}")))
 }
 
-/// `GET /api/runs/{id}`
+/// As [`find`], to do something with it.
+pub(super) async fn find_to_touch(api: &Api, caller: &Caller, id: RunId) -> Result<Run, Problem> {
+    let run = find(api, caller, id).await?;
+    if caller.touches(&run.agent_id) {
+        return Ok(run);
+    }
+    let text = format!("run {id} is of what all agents share; {} is for some of them", caller.name);
+    Err(Problem::new(StatusCode::FORBIDDEN, "for_all_agents", text))
+}
+
+/// One run, also while it is under way.
+#[utoipa::path(
+    context_path = "/api",
+    operation_id = "runs_one",
+    tag = "runs",
+    responses(
+        (status = 200, description = "How it is now", body = Run),
+    ),
+)]
 #[get("/runs/{id}")]
-async fn one(api: web::Data<Api>, id: web::Path<RunId>) -> Result<HttpResponse, Problem> {
-    Ok(HttpResponse::Ok().json(find(&api, *id).await?))
+pub(super) async fn one(api: web::Data<Api>, caller: Caller, id: web::Path<RunId>) -> Result<HttpResponse, Problem> {
+    Ok(HttpResponse::Ok().json(find(&api, &caller, *id).await?))
 }
 
-/// `GET /api/runs/{id}/quarantine`
+/// The rows of a run that could not be read, with page, row and reason.
+#[utoipa::path(
+    context_path = "/api",
+    operation_id = "runs_quarantine",
+    tag = "runs",
+    responses(
+        (status = 200, description = "A page of the list", body = page::Page<serde_json::Value>),
+    ),
+)]
 #[get("/runs/{id}/quarantine")]
-async fn quarantine(api: web::Data<Api>, id: web::Path<RunId>) -> Result<HttpResponse, Problem> {
-    find(&api, *id).await?;
+pub(super) async fn quarantine(
+    api: web::Data<Api>,
+    caller: Caller,
+    id: web::Path<RunId>,
+) -> Result<HttpResponse, Problem> {
+    find(&api, &caller, *id).await?;
     let rows = api.store().quarantined(*id).await?;
     Ok(HttpResponse::Ok().json(json!({ "items": rows, "next": null })))
 }
@@ -89,8 +142,14 @@ impl Api {
     ///
     /// # Errors
     /// [`Problem`] saying why that cannot be any more.
-    pub async fn approve(&self, id: RunId, digest: &PlanDigest) -> Result<(Run, Admission), Problem> {
-        let run = self.in_place_of(find(self, id).await?, digest).await?;
+    pub async fn approve(
+        &self,
+        caller: &Caller,
+        cause: Cause,
+        id: RunId,
+        digest: &PlanDigest,
+    ) -> Result<(Run, Admission), Problem> {
+        let run = self.in_place_of(caller, find_to_touch(self, caller, id).await?, digest).await?;
         if run.hold != Some(Hold::Open) || run.document.is_none() {
             return Err(not_open(&run));
         }
@@ -108,14 +167,15 @@ impl Api {
             return Err(Problem::conflict("another_plan", text));
         }
         let ask = Approve { run: run.id, sync_type: run.sync_type.clone(), agent: run.agent_id.clone() };
-        match self.queue.send(ask).await?? {
+        let by = cause.who.clone();
+        match self.queue.send(By(cause, ask)).await?? {
             None => Err(not_open(&run)),
             Some(Admission::AlreadyQueued { job }) => {
                 let text = format!("job {job} of this type and agent is under way: approve again when it is done");
                 Err(Problem::conflict("busy", text).of_job(job))
             }
             Some(answer) => {
-                tracing::info!(run_id = run.id.0, sync_type = %run.sync_type, agent = %run.agent_id, "a held report was approved");
+                tracing::info!(by, run_id = run.id.0, sync_type = %run.sync_type, agent = %run.agent_id, "a held report was approved");
                 Ok((run, answer))
             }
         }
@@ -123,7 +183,7 @@ impl Api {
 
     /// The run that holds the place of this one: a newer one was held instead, and if its plan is the same, what was
     /// looked at is still what will happen.
-    async fn in_place_of(&self, run: Run, digest: &PlanDigest) -> Result<Run, Problem> {
+    async fn in_place_of(&self, caller: &Caller, run: Run, digest: &PlanDigest) -> Result<Run, Problem> {
         if run.hold != Some(Hold::Superseded) {
             return Ok(run);
         }
@@ -132,7 +192,7 @@ impl Api {
         else {
             return Ok(run);
         };
-        let newer = find(self, newer.run).await?;
+        let newer = find(self, caller, newer.run).await?;
         if newer.plan_digest.as_ref() == Some(digest) {
             return Ok(newer);
         }
@@ -155,41 +215,67 @@ impl Api {
     ///
     /// # Errors
     /// [`Problem`] if it is not held any more.
-    pub async fn reject(&self, id: RunId) -> Result<Run, Problem> {
-        let run = find(self, id).await?;
-        if !self.store().reject(run.id).await? {
+    pub async fn reject(&self, caller: &Caller, cause: Cause, id: RunId) -> Result<Run, Problem> {
+        let run = find_to_touch(self, caller, id).await?;
+        let by = cause.who.clone();
+        if !self.store().by(cause, self.context.clock.now()).reject(run.id).await? {
             return Err(not_open(&run));
         }
-        tracing::info!(run_id = run.id.0, sync_type = %run.sync_type, agent = %run.agent_id, "a held report was rejected");
-        find(self, id).await
+        tracing::info!(by, run_id = run.id.0, sync_type = %run.sync_type, agent = %run.agent_id, "a held report was rejected");
+        find(self, caller, id).await
     }
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
+#[schema(as = Approval)]
 #[serde(deny_unknown_fields)]
 struct Approval {
     digest: Option<String>,
 }
 
-/// `POST /api/runs/{id}/approve` `{ "digest" }`: applies the held report, if it would still do what was shown.
+/// Applies the held report, if it would still do what was shown.
+#[utoipa::path(
+    context_path = "/api",
+    operation_id = "runs_approve",
+    tag = "runs",
+    request_body = Option<Approval>,
+    responses(
+        (status = 202, description = "The job that applies it", body = serde_json::Value),
+        (status = 200, description = "It is being applied already", body = serde_json::Value),
+    ),
+)]
 #[post("/runs/{id}/approve")]
-async fn approve(
+pub(super) async fn approve(
     api: web::Data<Api>,
+    caller: Caller,
+    cause: Cause,
     id: web::Path<RunId>,
-    body: Result<web::Bytes, actix_web::Error>,
+    OptionalBody(asked): OptionalBody<Approval>,
 ) -> Result<HttpResponse, Problem> {
-    let asked: Approval = optional_json(&problem::body(body)?)?;
-    find(&api, *id).await?;
+    find_to_touch(&api, &caller, *id).await?;
     let Some(digest) = asked.digest else {
         let text = format!("say which plan you approve: send the \"digest\" that {} gives", plan_of(*id));
         return Err(Problem::unprocessable("digest_needed", "/digest", text));
     };
-    let (run, answer) = api.approve(*id, &PlanDigest::from(digest)).await?;
+    let (run, answer) = api.approve(&caller, cause, *id, &PlanDigest::from(digest)).await?;
     answer_one(&api, answer, body_of(run.sync_type.as_str(), &run.agent_id, answer)).await
 }
 
-/// `POST /api/runs/{id}/reject`: drops the held report.
+/// Drops the held report.
+#[utoipa::path(
+    context_path = "/api",
+    operation_id = "runs_reject",
+    tag = "runs",
+    responses(
+        (status = 200, description = "How it is now", body = serde_json::Value),
+    ),
+)]
 #[post("/runs/{id}/reject")]
-async fn reject(api: web::Data<Api>, id: web::Path<RunId>) -> Result<HttpResponse, Problem> {
-    Ok(HttpResponse::Ok().json(api.reject(*id).await?))
+pub(super) async fn reject(
+    api: web::Data<Api>,
+    caller: Caller,
+    cause: Cause,
+    id: web::Path<RunId>,
+) -> Result<HttpResponse, Problem> {
+    Ok(HttpResponse::Ok().json(api.reject(&caller, cause, *id).await?))
 }

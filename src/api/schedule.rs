@@ -2,16 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use actix_web::{HttpResponse, get, post, web};
+use actix_web::{HttpRequest, HttpResponse, get, post, web};
 use chrono::TimeDelta;
 use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
 
-use super::{Api, JsonBody, Problem, answer::optional_json, problem};
+use super::{Api, JsonBody, OptionalBody, Problem, etag};
 use crate::{
-    domain::{AgentId, SERVICE_ACCOUNT, SyncType, clock::INTERVAL_MINUTES},
+    domain::{AgentId, Caller, Cause, SERVICE_ACCOUNT, SyncType, clock::INTERVAL_MINUTES},
     scheduler::{Reschedule, ScheduleChange, ScheduleError, SchedulerSnapshot, SetAutoSync, Snapshot, UpdateInterval},
     store::RunTotals,
+    supervisor::By,
 };
 
 /// How far statistics look back, in whole hours.
@@ -19,7 +20,14 @@ const DAY: TimeDelta = TimeDelta::days(1);
 const WEEK: TimeDelta = TimeDelta::days(7);
 
 pub(crate) fn routes(config: &mut web::ServiceConfig) {
-    config.service(intervals).service(set_interval).service(set_schedule).service(start).service(stop).service(status);
+    config
+        .service(intervals)
+        .service(set_interval)
+        .service(show_schedule)
+        .service(set_schedule)
+        .service(start)
+        .service(stop)
+        .service(status);
     config.service(statistics);
 }
 
@@ -27,29 +35,79 @@ fn intervals_of(snapshot: &SchedulerSnapshot) -> BTreeMap<&str, u32> {
     snapshot.types.iter().map(|timer| (timer.sync_type.as_str(), timer.interval_minutes)).collect()
 }
 
-/// `GET /api/sync/intervals`
+/// Minutes between two runs, by type.
+#[utoipa::path(
+    context_path = "/api",
+    operation_id = "schedule_intervals",
+    tag = "schedule",
+    responses(
+        (status = 200, description = "How it is now", body = serde_json::Value),
+    ),
+)]
 #[get("/sync/intervals")]
-async fn intervals(api: web::Data<Api>) -> Result<HttpResponse, Problem> {
+pub(super) async fn intervals(api: web::Data<Api>, request: HttpRequest) -> Result<HttpResponse, Problem> {
     let snapshot = api.scheduler.send(Snapshot).await?;
-    Ok(HttpResponse::Ok().json(intervals_of(&snapshot)))
+    Ok(etag::answer(&request, &schedule_of(&snapshot), &intervals_of(&snapshot)))
 }
 
-#[derive(Debug, Deserialize)]
+/// What people set of each type.
+fn schedule_of(snapshot: &SchedulerSnapshot) -> Json {
+    let types = snapshot.types.iter().map(|timer| {
+        let set = json!({ "intervalMinutes": timer.interval_minutes, "enabled": timer.enabled });
+        (timer.sync_type.to_string(), set)
+    });
+    Json::Object(types.collect())
+}
+
+async fn schedule_now(api: &Api) -> Result<Option<Json>, Problem> {
+    Ok(Some(schedule_of(&api.scheduler.send(Snapshot).await?)))
+}
+
+/// Minutes between two runs, and whether there are any, by type.
+#[utoipa::path(
+    context_path = "/api",
+    operation_id = "schedule_show",
+    tag = "schedule",
+    responses(
+        (status = 200, description = "How it is now", body = serde_json::Value),
+    ),
+)]
+#[get("/sync/schedule")]
+pub(super) async fn show_schedule(api: web::Data<Api>, request: HttpRequest) -> Result<HttpResponse, Problem> {
+    let schedule = schedule_now(&api).await?;
+    Ok(etag::answer(&request, &schedule, &schedule))
+}
+
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[schema(as = Interval)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Interval {
+    #[schema(value_type = u32, minimum = 5, maximum = 1_440)]
     interval_minutes: Json,
 }
 
-/// `POST /api/sync/intervals/{type}`
+/// Sets the interval of one type, from its next cycle on.
+#[utoipa::path(
+    context_path = "/api",
+    operation_id = "schedule_set_interval",
+    tag = "schedule",
+    request_body = Interval,
+    responses(
+        (status = 200, description = "How it is now", body = serde_json::Value),
+    ),
+)]
 #[post("/sync/intervals/{type}")]
-async fn set_interval(
+pub(super) async fn set_interval(
     api: web::Data<Api>,
+    cause: Cause,
+    request: HttpRequest,
     name: web::Path<String>,
     body: JsonBody<Interval>,
 ) -> Result<HttpResponse, Problem> {
+    let _unchanged = etag::unchanged(&api, &request, async || schedule_now(&api).await).await?;
     let sync_type = api.sync_type(&name)?.name.clone();
     let minutes = minutes(&body.interval_minutes, "/intervalMinutes")?;
-    let timer = api.scheduler.send(UpdateInterval { sync_type, minutes }).await??;
+    let timer = api.scheduler.send(By(cause.clone(), UpdateInterval { sync_type, minutes })).await??;
     Ok(HttpResponse::Ok().json(timer))
 }
 
@@ -63,40 +121,74 @@ fn minutes(value: &Json, pointer: &str) -> Result<u32, Problem> {
     fits.ok_or_else(wrong)
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[schema(as = ScheduleChange)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Wanted {
+    #[schema(value_type = Option<u32>, minimum = 5, maximum = 1_440)]
     interval_minutes: Option<Json>,
     enabled: Option<bool>,
 }
 
-/// `POST /api/sync/schedule`: all or nothing.
+/// Changes several types, all or none.
+#[utoipa::path(
+    context_path = "/api",
+    operation_id = "schedule_set_schedule",
+    tag = "schedule",
+    request_body = std::collections::BTreeMap<String, Wanted>,
+    responses(
+        (status = 200, description = "How it is now", body = serde_json::Value),
+    ),
+)]
 #[post("/sync/schedule")]
-async fn set_schedule(api: web::Data<Api>, body: JsonBody<BTreeMap<String, Wanted>>) -> Result<HttpResponse, Problem> {
-    let mut changes = Vec::new();
+pub(super) async fn set_schedule(
+    api: web::Data<Api>,
+    cause: Cause,
+    request: HttpRequest,
+    body: JsonBody<BTreeMap<String, Wanted>>,
+) -> Result<HttpResponse, Problem> {
+    let _unchanged = etag::unchanged(&api, &request, async || schedule_now(&api).await).await?;
+    let (mut changes, mut wrong) = (Vec::new(), None::<Problem>);
     for (name, wanted) in body.into_inner() {
+        let sync_type = api.sync_type(&name)?.name.clone();
         let asked = wanted.interval_minutes.as_ref();
-        changes.push(ScheduleChange {
-            sync_type: api.sync_type(&name)?.name.clone(),
-            minutes: asked.map(|value| minutes(value, &format!("/{name}/intervalMinutes"))).transpose()?,
-            enabled: wanted.enabled,
-        });
+        match asked.map(|value| minutes(value, &format!("/{name}/intervalMinutes"))).transpose() {
+            Ok(minutes) => changes.push(ScheduleChange { sync_type, minutes, enabled: wanted.enabled }),
+            Err(problem) => wrong = Some(wrong.map_or(problem.clone(), |first| first.and(problem))),
+        }
     }
-    let timers = api.scheduler.send(Reschedule { changes }).await??;
+    if let Some(wrong) = wrong {
+        return Err(wrong);
+    }
+    let timers = api.scheduler.send(By(cause.clone(), Reschedule { changes })).await??;
     Ok(HttpResponse::Ok().json(json!({ "types": timers })))
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
+#[schema(as = StartAutoSync)]
 #[serde(deny_unknown_fields)]
 struct Start {
     #[serde(default)]
+    #[schema(value_type = std::collections::BTreeMap<String, u32>)]
     intervals: BTreeMap<String, Json>,
 }
 
-/// `POST /api/sync/auto-sync/start`: with the given intervals, else the saved ones.
+/// Turns the timers on, with the given intervals or the saved ones.
+#[utoipa::path(
+    context_path = "/api",
+    operation_id = "schedule_start",
+    tag = "schedule",
+    request_body = Option<Start>,
+    responses(
+        (status = 200, description = "How it is now", body = serde_json::Value),
+    ),
+)]
 #[post("/sync/auto-sync/start")]
-async fn start(api: web::Data<Api>, body: Result<web::Bytes, actix_web::Error>) -> Result<HttpResponse, Problem> {
-    let asked: Start = optional_json(&problem::body(body)?)?;
+pub(super) async fn start(
+    api: web::Data<Api>,
+    cause: Cause,
+    OptionalBody(asked): OptionalBody<Start>,
+) -> Result<HttpResponse, Problem> {
     let mut changes = Vec::new();
     for (name, value) in &asked.intervals {
         let sync_type: SyncType = api.sync_type(name)?.name.clone();
@@ -104,23 +196,40 @@ async fn start(api: web::Data<Api>, body: Result<web::Bytes, actix_web::Error>) 
         changes.push(ScheduleChange { sync_type, minutes, enabled: None });
     }
     // the switch first: if the configuration forbids it, nothing is changed
-    let mut snapshot = api.scheduler.send(SetAutoSync { on: true }).await??;
+    let mut snapshot = api.scheduler.send(By(cause.clone(), SetAutoSync { on: true })).await??;
     if !changes.is_empty() {
-        snapshot.types = api.scheduler.send(Reschedule { changes }).await??;
+        snapshot.types = api.scheduler.send(By(cause.clone(), Reschedule { changes })).await??;
     }
     Ok(HttpResponse::Ok().json(snapshot))
 }
 
-/// `POST /api/sync/auto-sync/stop`
+/// Turns the timers off.
+#[utoipa::path(
+    context_path = "/api",
+    operation_id = "schedule_stop",
+    tag = "schedule",
+    responses(
+        (status = 200, description = "How it is now", body = serde_json::Value),
+    ),
+)]
 #[post("/sync/auto-sync/stop")]
-async fn stop(api: web::Data<Api>) -> Result<HttpResponse, Problem> {
-    let stopped: Result<SchedulerSnapshot, ScheduleError> = api.scheduler.send(SetAutoSync { on: false }).await?;
+pub(super) async fn stop(api: web::Data<Api>, cause: Cause) -> Result<HttpResponse, Problem> {
+    let stopped: Result<SchedulerSnapshot, ScheduleError> =
+        api.scheduler.send(By(cause.clone(), SetAutoSync { on: false })).await?;
     Ok(HttpResponse::Ok().json(stopped?))
 }
 
-/// `GET /api/sync/auto-sync/status`: the timers, and how the runs of each type went in the last week.
+/// The timers, and how the runs of each type went in the last week.
+#[utoipa::path(
+    context_path = "/api",
+    operation_id = "schedule_status",
+    tag = "schedule",
+    responses(
+        (status = 200, description = "How it is now", body = serde_json::Value),
+    ),
+)]
 #[get("/sync/auto-sync/status")]
-async fn status(api: web::Data<Api>) -> Result<HttpResponse, Problem> {
+pub(super) async fn status(api: web::Data<Api>) -> Result<HttpResponse, Problem> {
     let snapshot = api.scheduler.send(Snapshot).await?;
     let states = api.store().sync_states().await?;
     let totals = api.store().run_totals(api.context.clock.now() - WEEK).await?;
@@ -150,21 +259,37 @@ async fn status(api: web::Data<Api>) -> Result<HttpResponse, Problem> {
     })))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 struct Whose {
     r#type: Option<String>,
+    #[serde(alias = "agentId")]
     agent: Option<String>,
 }
 
-/// `GET /api/sync/statistics?type=&agent=`: how the runs of each type and agent ended within a day and a week. Reports
-/// that a person gave are left out.
+/// How the runs of each type and agent ended within a day and a week.
+///
+/// Reports that a person gave are left out.
+#[utoipa::path(
+    context_path = "/api",
+    operation_id = "schedule_statistics",
+    tag = "schedule",
+    params(Whose),
+    responses(
+        (status = 200, description = "A page of the list", body = super::page::Page<serde_json::Value>),
+    ),
+)]
 #[get("/sync/statistics")]
-async fn statistics(api: web::Data<Api>, query: web::Query<Whose>) -> Result<HttpResponse, Problem> {
+pub(super) async fn statistics(
+    api: web::Data<Api>,
+    caller: Caller,
+    query: web::Query<Whose>,
+) -> Result<HttpResponse, Problem> {
     let sync_type = query.r#type.as_deref().map(|name| api.sync_type(name)).transpose()?.map(|spec| spec.name.clone());
     let agent = match query.agent.as_deref() {
         Some(SERVICE_ACCOUNT) => Some(AgentId::service_account()),
-        Some(asked) => Some(api.agent(asked).await?),
+        Some(asked) => Some(api.agent(&caller, asked).await?),
         None => None,
     };
     let now = api.context.clock.now();
@@ -180,7 +305,9 @@ async fn statistics(api: web::Data<Api>, query: web::Query<Whose>) -> Result<Htt
         })
     };
     let wanted = week.iter().filter(|((name, whose), _)| {
-        sync_type.as_ref().is_none_or(|wanted| wanted == name) && agent.as_ref().is_none_or(|wanted| wanted == whose)
+        caller.sees(whose)
+            && sync_type.as_ref().is_none_or(|wanted| wanted == name)
+            && agent.as_ref().is_none_or(|wanted| wanted == whose)
     });
     let items: Vec<Json> = wanted
         .map(|(whose, totals)| {

@@ -5,16 +5,16 @@ use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
 use super::{
-    Api, Problem,
-    answer::{answer_many, answer_one, body_of, idempotency_key, optional_json},
-    problem,
+    Api, OptionalBody, Problem,
+    answer::{answer_many, answer_one, body_of},
 };
 use crate::{
-    domain::{Admission, AgentId, Class, Reason, SyncType},
+    domain::{Admission, AgentId, Caller, Cause, Class, Reason, SyncType},
     overview::{Cell, LookError, Overview},
     queue::{Enqueue, EnqueueMany, QueueSnapshot, Snapshot as QueueState, StopJobs},
     store::RunQuery,
-    sync_type::SyncTypeSpec,
+    supervisor::By,
+    sync_type::{Scope, SyncTypeSpec},
 };
 
 pub(crate) fn routes(config: &mut web::ServiceConfig) {
@@ -31,10 +31,23 @@ impl From<LookError> for Problem {
     }
 }
 
-/// `GET /api/sync/status`: how everything stands, by type and by agent.
+/// How everything stands, by type and by agent.
+#[utoipa::path(
+    context_path = "/api",
+    operation_id = "sync_status",
+    tag = "sync",
+    responses(
+        (status = 200, description = "How it is now", body = serde_json::Value),
+    ),
+)]
 #[get("/sync/status")]
-async fn status(api: web::Data<Api>) -> Result<HttpResponse, Problem> {
-    let counts = api.store().job_counts().await?;
+pub(super) async fn status(api: web::Data<Api>, caller: Caller, request: HttpRequest) -> Result<HttpResponse, Problem> {
+    let asked = ("status", caller.seen());
+    api.glances.answer(&request, asked, async || whole_status(&api, &caller).await).await
+}
+
+async fn whole_status(api: &Api, caller: &Caller) -> Result<Json, Problem> {
+    let counts = api.store().job_counts_of(caller.seen()).await?;
     let count = |name: Option<&SyncType>, states: &[&str]| -> i64 {
         let meant = counts.iter().filter(|(job_type, state, _)| {
             name.is_none_or(|name| name.as_str() == job_type.as_str()) && states.contains(&state.as_str())
@@ -42,14 +55,20 @@ async fn status(api: web::Data<Api>) -> Result<HttpResponse, Problem> {
         meant.map(|(_, _, count)| count).sum()
     };
     let queue: QueueSnapshot = api.queue.send(QueueState).await?;
-    let known = api.look().await?;
+    let known = api.look_for(caller).await?;
     let overview = Overview::of(&known);
     let (by_type, by_agent) = (overview.worst_by_type(), overview.worst_by_agent());
     let mut types = Vec::new();
     for spec in api.context.types.iter() {
         let running = known.running.iter().filter(|one| one.job_type.as_str() == spec.name.as_str());
         let timer = known.schedule.types.iter().find(|timer| timer.sync_type == spec.name);
-        let last = RunQuery { sync_type: Some(spec.name.to_string()), ended: true, limit: 1, ..RunQuery::default() };
+        let last = RunQuery {
+            sync_type: Some(spec.name.to_string()),
+            agents: caller.seen(),
+            ended: true,
+            limit: 1,
+            ..RunQuery::default()
+        };
         types.push(json!({
             "type": spec.name,
             "scope": spec.scope,
@@ -71,7 +90,7 @@ async fn status(api: web::Data<Api>) -> Result<HttpResponse, Problem> {
             "types": cells,
         })
     };
-    Ok(HttpResponse::Ok().json(json!({
+    Ok(json!({
         "types": types,
         "agents": by_agent.keys().map(|agent| of_agent(agent)).collect::<Vec<_>>(),
         "queue": {
@@ -79,28 +98,44 @@ async fn status(api: web::Data<Api>) -> Result<HttpResponse, Problem> {
             "delayed": count(None, &["delayed"]),
             "kept": count(None, &["kept"]),
             "active": count(None, &["active"]),
-            "runningHere": queue.running.len(),
+            "runningHere": if caller.is_for_all() { queue.running.len() } else { known.running.len() },
             "concurrency": queue.concurrency,
             "limits": queue.limits,
         },
         "autoSync": known.schedule.running,
         "pause": known.pause,
-        "actors": super::health::actors(&api).await?,
+        "actors": super::health::actors(api).await?,
         "loops": api.liveness.all(),
         "openHolds": known.holds.iter().map(|hold| hold.run).collect::<Vec<_>>(),
         "health": overview.health,
         "attention": overview.attention,
-    })))
+    }))
 }
 
-/// `GET /api/attention`: what needs a person, problems first.
+/// What needs a person, problems first.
+#[utoipa::path(
+    context_path = "/api",
+    operation_id = "sync_attention",
+    tag = "sync",
+    responses(
+        (status = 200, description = "How it is now", body = serde_json::Value),
+    ),
+)]
 #[get("/attention")]
-async fn attention(api: web::Data<Api>) -> Result<HttpResponse, Problem> {
-    let overview = Overview::of(&api.look().await?);
-    Ok(HttpResponse::Ok().json(json!({ "items": overview.attention, "next": null, "health": overview.health })))
+pub(super) async fn attention(
+    api: web::Data<Api>,
+    caller: Caller,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    let work_out = async || {
+        let overview = Overview::of(&api.look_for(&caller).await?);
+        Ok(json!({ "items": overview.attention, "next": null, "health": overview.health }))
+    };
+    api.glances.answer(&request, ("attention", caller.seen()), work_out).await
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
+#[schema(as = Trigger)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Trigger {
     agent_id: Option<String>,
@@ -108,62 +143,108 @@ struct Trigger {
     force: bool,
 }
 
-/// `POST /api/sync/trigger/{type}`
+/// Asks for a sync of one type, of one agent or of all.
+#[utoipa::path(
+    context_path = "/api",
+    operation_id = "sync_trigger",
+    tag = "sync",
+    request_body = Option<Trigger>,
+    responses(
+        (status = 202, description = "The job, or the jobs where no agent was named", body = serde_json::Value),
+        (status = 200, description = "It was asked for already: the job that does it", body = serde_json::Value),
+    ),
+)]
 #[post("/sync/trigger/{type}")]
-async fn trigger(
+pub(super) async fn trigger(
     api: web::Data<Api>,
+    caller: Caller,
+    cause: Cause,
     name: web::Path<String>,
-    request: HttpRequest,
-    body: Result<web::Bytes, actix_web::Error>,
+    OptionalBody(asked): OptionalBody<Trigger>,
 ) -> Result<HttpResponse, Problem> {
-    let asked: Trigger = optional_json(&problem::body(body)?)?;
-    let key = idempotency_key(&request)?;
     let spec = api.sync_type(&name)?;
-    let agents = api.agents_for(&spec, asked.agent_id.as_deref()).await?;
+    let agents = api.agents_for(&caller, &spec, asked.agent_id.as_deref()).await?;
     let is_single = asked.agent_id.is_some() || agents == [AgentId::service_account()];
-    let jobs = enqueue(&api, &spec, agents, asked.force, key.as_deref()).await?;
+    let jobs = enqueue(&api, &cause, &spec, agents, asked.force).await?;
     match jobs.first() {
         Some((admission, job)) if is_single => answer_one(&api, *admission, job.clone()).await,
         _ => answer_many(&api, jobs).await,
     }
 }
 
-/// `POST /api/sync/trigger-all`
+/// Asks for a sync of all types.
+#[utoipa::path(
+    context_path = "/api",
+    operation_id = "sync_trigger_all",
+    tag = "sync",
+    request_body = Option<Trigger>,
+    responses(
+        (status = 202, description = "The jobs", body = serde_json::Value),
+    ),
+)]
 #[post("/sync/trigger-all")]
-async fn trigger_all(api: web::Data<Api>, body: Result<web::Bytes, actix_web::Error>) -> Result<HttpResponse, Problem> {
-    let asked: Trigger = optional_json(&problem::body(body)?)?;
-    let mut jobs = Vec::new();
+pub(super) async fn trigger_all(
+    api: web::Data<Api>,
+    caller: Caller,
+    cause: Cause,
+    OptionalBody(asked): OptionalBody<Trigger>,
+) -> Result<HttpResponse, Problem> {
+    // all agents are known before the first job is asked for
+    let mut wanted = Vec::new();
     for spec in api.context.types.iter() {
-        let agents = api.agents_for(spec, asked.agent_id.as_deref()).await?;
-        jobs.extend(enqueue(&api, spec, agents, asked.force, None).await?);
+        if spec.scope == Scope::Shared && !caller.is_for_all() {
+            continue;
+        }
+        wanted.push((spec, api.agents_for(&caller, spec, asked.agent_id.as_deref()).await?));
+    }
+    let mut jobs = Vec::new();
+    for (spec, agents) in wanted {
+        jobs.extend(enqueue(&api, &cause, spec, agents, asked.force).await?);
     }
     answer_many(&api, jobs).await
 }
 
-/// `POST /api/sync/stop`
+/// Stops all syncs: running ones at their next batch; those that wait are removed.
+#[utoipa::path(
+    context_path = "/api",
+    operation_id = "sync_stop_all",
+    tag = "sync",
+    responses(
+        (status = 200, description = "How it is now", body = serde_json::Value),
+    ),
+)]
 #[post("/sync/stop")]
-async fn stop_all(api: web::Data<Api>) -> Result<HttpResponse, Problem> {
-    Ok(HttpResponse::Ok().json(api.queue.send(StopJobs { class: Some(Class::Sync), ..StopJobs::default() }).await??))
+pub(super) async fn stop_all(api: web::Data<Api>, cause: Cause) -> Result<HttpResponse, Problem> {
+    let meant = StopJobs { class: Some(Class::Sync), ..StopJobs::default() };
+    Ok(HttpResponse::Ok().json(api.queue.send(By(cause, meant)).await??))
 }
 
-/// `POST /api/sync/stop/{type}`
+/// Stops the syncs of one type.
+#[utoipa::path(
+    context_path = "/api",
+    operation_id = "sync_stop",
+    tag = "sync",
+    responses(
+        (status = 200, description = "How it is now", body = serde_json::Value),
+    ),
+)]
 #[post("/sync/stop/{type}")]
-async fn stop(api: web::Data<Api>, name: web::Path<String>) -> Result<HttpResponse, Problem> {
+pub(super) async fn stop(api: web::Data<Api>, cause: Cause, name: web::Path<String>) -> Result<HttpResponse, Problem> {
     let job_type = Some(api.sync_type(&name)?.name.job_type());
-    Ok(HttpResponse::Ok().json(api.queue.send(StopJobs { job_type, ..StopJobs::default() }).await??))
+    Ok(HttpResponse::Ok().json(api.queue.send(By(cause, StopJobs { job_type, ..StopJobs::default() })).await??))
 }
 
 /// Asks for a type for several agents at once.
 async fn enqueue(
     api: &Api,
+    cause: &Cause,
     spec: &SyncTypeSpec,
     agents: Vec<AgentId>,
     force: bool,
-    key: Option<&str>,
 ) -> Result<Vec<(Admission, Json)>, Problem> {
     let asks = agents.iter().map(|agent| Enqueue {
         force,
-        idempotency_key: key.map(str::to_owned),
+        by: Some(cause.clone()),
         ..Enqueue::new(spec.name.job_type(), agent.clone(), Reason::Manual)
     });
     let answers = api.queue.send(EnqueueMany(asks.collect())).await??;

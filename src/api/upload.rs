@@ -8,28 +8,48 @@ use super::{
     answer::{answer_one, body_of},
     spool::Spooled,
 };
-use crate::{domain::Reason, queue::Enqueue};
+use crate::{
+    domain::{Caller, Cause, Reason},
+    queue::Enqueue,
+};
 
 pub(crate) fn routes(config: &mut web::ServiceConfig) {
     config.service(web::resource("/upload/{type}").route(web::post().to(upload)));
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-struct Query {
+pub(super) struct Query {
+    #[serde(alias = "agentId")]
     agent: Option<String>,
 }
 
-/// `POST /api/upload/{type}?agent=`: stores the PDF, then runs it like any other report. The hash of its bytes is its
-/// key, so that neither a waiting sync nor another upload makes it lost.
-async fn upload(
+/// Stores a report that comes by hand, then runs it like any other.
+///
+/// The hash of its bytes is its key, so that neither a waiting sync nor another upload makes it lost.
+#[utoipa::path(
+    post,
+    path = "/api/upload/{type}",
+    operation_id = "upload_upload",
+    tag = "documents",
+    params(Query),
+    request_body(content = String, content_type = "application/pdf"),
+    responses(
+        (status = 202, description = "The job that reads it", body = serde_json::Value),
+        (status = 200, description = "The same bytes wait already: their job", body = serde_json::Value),
+    ),
+)]
+pub(super) async fn upload(
     api: web::Data<Api>,
+    caller: Caller,
+    cause: Cause,
     name: web::Path<String>,
     query: web::Query<Query>,
     payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
     let spec = api.sync_type(&name)?;
-    let agents = api.agents_for(&spec, query.agent.as_deref()).await?;
+    let agents = api.agents_for(&caller, &spec, query.agent.as_deref()).await?;
     let [agent] = &agents[..] else {
         let text = format!(
             "say whose report this is: ?agent=..., one of {}",
@@ -45,6 +65,7 @@ async fn upload(
     drop(turn);
     let ask = Enqueue {
         document: Some((document, sha256)),
+        by: Some(cause),
         ..Enqueue::new(spec.name.job_type(), agent.clone(), Reason::Upload)
     };
     let answer = api.queue.send(ask).await;

@@ -138,6 +138,7 @@ fn queue_settings(settings: &Settings, context: &Context) -> QueueSettings {
             runs: Duration::from_secs(settings.queue.keep_runs_days * 86_400),
             documents: context.keep.age,
             changes: Duration::from_secs(settings.history.keep_days * 86_400),
+            audit: Duration::from_secs(settings.audit.keep_days * 86_400),
         },
         owner: context.owner.clone(),
     }

@@ -6,23 +6,30 @@ use anyhow::Context as _;
 use secrecy::ExposeSecret as _;
 
 use crate::{
-    domain::random,
+    domain::{Cause, Role, caller::new_token},
     settings::Settings,
-    store::{sqlite_file, token_hash},
+    store::{NewToken, sqlite_file, token_hash},
     sync::Context,
 };
 
 /// Without a configured token and without a stored one, makes the admin's, in a file that only its owner reads.
 pub(super) async fn first_token(settings: &Settings, context: &Context) -> anyhow::Result<Option<PathBuf>> {
-    if settings.auth.admin_token.is_some() || context.store.has_token("admin").await? {
+    if settings.auth.admin_token.is_some() || context.store.has_token(Role::Admin).await? {
         return Ok(None);
     }
-    let token = random::token::<24>()?;
+    let token = new_token()?;
     let file = data_folder(settings).join("admin-token");
     // the file first: a token that nobody can read is none
     write_secret(&file, &token).with_context(|| format!("cannot write the admin's token to {}", file.display()))?;
-    let name = "first start".to_owned();
-    context.store.add_token(name, "admin".to_owned(), token_hash(&token), context.clock.now()).await?;
+    let new = NewToken {
+        name: "first start".to_owned(),
+        role: Role::Admin,
+        agents: None,
+        expires_at: None,
+        hash: token_hash(&token),
+    };
+    let now = context.clock.now();
+    context.store.by(Cause::named("first start"), now).add_token(new, now).await?;
     Ok(Some(file))
 }
 

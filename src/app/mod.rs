@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     net::{SocketAddr, TcpListener},
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
@@ -18,36 +18,39 @@ use tokio_util::sync::CancellationToken;
 mod actors;
 mod check;
 mod clock;
+mod doors;
 mod first_token;
 mod outbox;
+mod reader;
 mod relay;
 mod seed;
 mod source;
 
 pub use check::check;
 pub use clock::SystemClock;
+pub use reader::sandbox;
 pub use seed::{Overruled, overruled, prepare};
 pub use source::vault;
 
 use actors::{Actors, Thread};
 
 use crate::{
-    api::{self, Api, Spool},
+    api::{self, Glances, LogLevel},
     coordination::{Coordination, Memory, Redis},
-    domain::{BreakerPolicy, Clock, SourceReport, SyncType, random},
+    domain::{BreakerPolicy, Clock, Keys, SourceReport, SyncType, random},
     event::{Bus, Liveness, Metrics, Observer, journal},
     operation::Operations,
     outbox::{DrainOutbox, OutboxActor},
     queue::{self, Drain, QueueActor},
-    report::sandbox::{Gate, ReadReports, Sandbox},
+    report::sandbox::{Gate, ReadReports},
     scheduler::{Halt, SchedulerActor},
     settings::Settings,
     sink::Sink,
     source::Source,
-    store::{Store, sqlite_file, token_hash},
+    store::Store,
     supervisor::{Escalate, Handle, Policy, Retire, SupervisorActor},
     sync::{Context, Stop, StopReason, SyncActor, WorkerActor},
-    ui::{self, Sessions},
+    ui,
 };
 
 /// A database has at least so long to let its connections go.
@@ -72,6 +75,8 @@ pub struct Parts {
     pub clock: Option<Arc<dyn Clock>>,
     /// Told of every event at once.
     pub observers: Vec<Observer>,
+    /// How much this process logs, where that is up to it.
+    pub log: Option<LogLevel>,
     /// When actors are started anew.
     pub supervision: Option<Policy>,
     /// What is done when that makes no sense any more; by default the process ends with 70.
@@ -97,10 +102,10 @@ pub struct App {
     pub bus: Bus,
     /// The loops of this process.
     pub liveness: Liveness,
-    /// Who may look at the pages.
-    pub sessions: Sessions,
     /// The file with the admin's token, if that was made at this start.
     pub new_token: Option<PathBuf>,
+    clock: Arc<dyn Clock>,
+    base_path: String,
     thread: Thread,
     workers: Vec<Handle<WorkerActor>>,
     server: ServerHandle,
@@ -205,27 +210,6 @@ pub async fn context(settings: &Settings, io: &Io, parts: &mut Parts) -> anyhow:
     })
 }
 
-/// The processes that read reports.
-///
-/// # Errors
-/// A worker that the settings name and that is not there.
-pub fn sandbox(settings: &Settings) -> anyhow::Result<Sandbox> {
-    let worker = match &settings.sandbox.worker {
-        Some(path) => std::fs::canonicalize(path)
-            .with_context(|| format!("configuration: sandbox.worker: cannot find {}", path.display()))?,
-        None => std::env::current_exe().context("cannot tell where this program is")?,
-    };
-    let time = Duration::from_secs(settings.limits.read_seconds);
-    Ok(Sandbox { worker, memory: settings.limits.read_memory_bytes, time })
-}
-
-/// Uploads are received beside SQLite's file, or in the system's folder for temporary files.
-fn spool(settings: &Settings) -> Spool {
-    let beside = sqlite_file(settings.database.url.expose_secret()).and_then(Path::parent);
-    let folder = beside.map_or_else(std::env::temp_dir, Path::to_path_buf);
-    Spool::new(folder, settings.limits.report_bytes, settings.limits.waiting_bytes)
-}
-
 /// Supervision has come to its end: the process ends at once, and another takes its jobs over.
 fn end_process() -> Escalate {
     Arc::new(|actor, why| {
@@ -268,13 +252,18 @@ impl App {
         let io = Io::start()?;
         let metrics = Metrics::default();
         parts.observers.push(metrics.observer());
+        let glances = Arc::new(Glances::new(Duration::from_millis(settings.limits.status_ms)));
+        parts.observers.push(glances.observer());
         let context = Arc::new(context(&settings, &io, &mut parts).await?);
         let metrics = metrics.showing(context.types.iter().map(|spec| spec.name.as_str()));
+        let text = "How long queries, transactions of the writer and batches of records take";
+        let metrics = metrics.with_durations("database", text, context.store.times().shown());
         prepare(&settings, &context).await?;
         seed::schedule(&settings, &context).await?;
         seed::tell_overruled(&settings, &context.store).await?;
         let new_token = first_token::first_token(&settings, &context).await?;
 
+        let confinement = reader::confinement(&context).await;
         let operations = Arc::new(Operations::load(&settings.queue.operations_dir)?);
         let liveness = Liveness::default();
         let routes = outbox::routes(&settings.sink)?.otherwise(parts.sink.take());
@@ -283,27 +272,11 @@ impl App {
         let Actors { scheduler, queue, syncs, outbox, supervisor, workers, thread } =
             actors::start(&settings, &context, &io, (&operations, routes, &liveness), supervision);
         let closing = CancellationToken::new();
-        let sessions = Sessions::default();
-        let api = Api {
-            context: context.clone(),
-            operations,
-            liveness: liveness.clone(),
-            metrics,
-            closing: closing.clone(),
-            scheduler: scheduler.clone(),
-            queue: queue.clone(),
-            outbox: outbox.clone(),
-            syncs: syncs.clone(),
-            supervisor: supervisor.clone(),
-            vault: vault(&settings)?,
-            admin_token: settings.auth.admin_token.as_ref().map(|token| token_hash(token.expose_secret())),
-            metric_agents: settings.metrics.agents,
-            json_bytes: settings.sink.payload_bytes.saturating_add(api::JSON_BYTES),
-            spool: Arc::new(spool(&settings)),
-            previews: Arc::new(api::previews()),
-        };
+        let actors = (&scheduler, &queue, &outbox, &syncs, &supervisor);
+        let of_process = (metrics, liveness.clone(), closing.clone(), confinement, parts.log.take(), glances);
+        let api = doors::api(&settings, &context, operations, actors, of_process)?;
         let following = relay::listen(&context.coordination, queue.clone(), scheduler.clone(), outbox.clone());
-        let (addr, server) = api::serve(api, listener, ui::routes(sessions.clone())).context("cannot start the API")?;
+        let (addr, server) = api::serve(api, listener, ui::routes).context("cannot start the API")?;
         Ok(Self {
             addr,
             scheduler,
@@ -316,14 +289,25 @@ impl App {
             store: context.store.clone(),
             bus: context.bus.clone(),
             liveness,
-            sessions,
             new_token,
+            clock: context.clock.clone(),
+            base_path: settings.server.base_path.trim_end_matches('/').to_owned(),
             server,
             relay: following,
             closing,
             grace: Duration::from_secs(settings.limits.shutdown_seconds),
             io,
         })
+    }
+
+    /// A link that lets one browser in as an admin, once, within an hour.
+    ///
+    /// # Errors
+    /// If the system gives no random numbers, or the link cannot be stored.
+    pub async fn login_link(&self) -> anyhow::Result<String> {
+        let key = Keys::secret()?;
+        self.store.add_login_link(Keys::of(&key).hash, self.clock.now()).await?;
+        Ok(format!("{}/login?key={key}", self.base_path))
     }
 
     /// Ends in order: no new requests, running syncs come to their next batch and go back to the
@@ -353,7 +337,11 @@ impl App {
         if !drained {
             let left = tokio::time::timeout(Duration::from_millis(100), self.queue.send(queue::Snapshot)).await;
             let running = left.ok().and_then(Result::ok).map(|queue| queue.running).unwrap_or_default();
-            tracing::warn!(?running, "work still runs after the grace time; its leases will run out");
+            let running: Vec<String> = running.iter().map(ToString::to_string).collect();
+            tracing::warn!(
+                running = running.join(", "),
+                "work still runs after the grace time; its leases will run out"
+            );
         }
         if tokio::time::timeout(until.duration_since(tokio::time::Instant::now()).max(LAST_WORDS), self.store.close())
             .await

@@ -22,12 +22,23 @@ use crate::{
 /// The progress of a run is told so often; its own process shows every batch.
 const PROGRESS: Duration = Duration::from_millis(250);
 
-/// Tells all processes what happens in this one. Requests that are refused are many, and answered to whoever
-/// asked: they are not told.
+/// Of the requests that are refused, so many are told in a second; those who asked are answered anyway.
+const REFUSALS: u32 = 20;
+
+/// What was told lately.
+#[derive(Default)]
+struct Told {
+    /// Of each job's progress, when.
+    progress: HashMap<JobId, Instant>,
+    /// Refusals, since when and how many.
+    refusals: Option<(Instant, u32)>,
+}
+
+/// Tells all processes what happens in this one.
 pub(super) fn publisher(coordination: Arc<dyn Coordination>) -> Observer {
-    let told: Mutex<HashMap<JobId, Instant>> = Mutex::default();
+    let told: Mutex<Told> = Mutex::default();
     Arc::new(move |event| {
-        if is_worth_telling(event, &told) {
+        if told.lock().is_worth_telling(event, Instant::now()) {
             coordination.publish(RelayMessage::Event(serde_json::json!(event).to_string()));
         }
         if let Some(signal) = signal(event) {
@@ -36,22 +47,33 @@ pub(super) fn publisher(coordination: Arc<dyn Coordination>) -> Observer {
     })
 }
 
-fn is_worth_telling(event: &Event, told: &Mutex<HashMap<JobId, Instant>>) -> bool {
-    let mut told = told.lock();
-    match event {
-        Event::Enqueued { admission, .. } => admission.is_taken(),
-        Event::Progressed { job, done, total, .. } => {
-            let is_due = told.get(job).is_none_or(|last| last.elapsed() >= PROGRESS) || done == total;
-            if is_due {
-                told.insert(*job, Instant::now());
+impl Told {
+    fn is_worth_telling(&mut self, event: &Event, now: Instant) -> bool {
+        match event {
+            Event::Enqueued { admission, .. } => admission.is_taken() || self.has_room_for_refusal(now),
+            Event::Progressed { job, done, total, .. } => {
+                let last = self.progress.get(job);
+                let is_due = last.is_none_or(|last| now - *last >= PROGRESS) || done == total;
+                if is_due {
+                    self.progress.insert(*job, now);
+                }
+                is_due
             }
-            is_due
+            Event::Finished { job, .. } => {
+                self.progress.remove(job);
+                true
+            }
+            _ => true,
         }
-        Event::Finished { job, .. } => {
-            told.remove(job);
-            true
-        }
-        _ => true,
+    }
+
+    fn has_room_for_refusal(&mut self, now: Instant) -> bool {
+        let (since, told) = match self.refusals {
+            Some((since, told)) if now - since < Duration::from_secs(1) => (since, told),
+            _ => (now, 0),
+        };
+        self.refusals = Some((since, told.saturating_add(1)));
+        told < REFUSALS
     }
 }
 
@@ -116,5 +138,25 @@ fn follow(signal: Signal, (queue, scheduler, outbox): Listeners<'_>) {
         Signal::Look => queue.do_send(Look),
         Signal::Schedule => scheduler.do_send(Reload),
         Signal::Items => outbox.do_send(LookForItems),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Admission;
+
+    #[test]
+    fn all_that_is_taken_is_told_and_of_what_is_refused_so_much_in_a_second() {
+        let (mut told, start) = (Told::default(), Instant::now());
+        let asked = |admission| Event::enqueued("orders".into(), "a".into(), Reason::Manual, admission);
+        let (taken, refused) = (Admission::Accepted { job: JobId(1) }, Admission::AlreadyQueued { job: JobId(1) });
+        let mut at = |millis: u64, admission| {
+            let now = start + Duration::from_millis(millis);
+            (0..100).filter(|_| told.is_worth_telling(&asked(admission), now)).count()
+        };
+        assert_eq!([at(0, taken), at(0, refused), at(900, refused), at(1_100, refused)], [100, 20, 0, 20]);
+        let json = serde_json::to_value(asked(refused)).unwrap();
+        assert_eq!((&json["event"], &json["deduplicated"]), (&"enqueued".into(), &true.into()), "{json}");
     }
 }

@@ -6,14 +6,13 @@ use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::{Exit, known_agent, must_exist, open_store, output::say};
+use super::{Exit, known_agent, output::say, with_store};
 use crate::{
-    app::{self, Io},
+    app,
     domain::AgentId,
     settings::Settings,
     source::{Credential, Vault},
     store::{SealedCredential, Store},
-    sync_type::SyncTypes,
 };
 
 /// Sets, lists and forgets the credentials of agents; they are never shown.
@@ -68,16 +67,7 @@ impl Credentials {
             return Ok(Exit::Done);
         }
         let settings = settings()?;
-        must_exist(&settings)?;
-        let types = Arc::new(SyncTypes::load(&settings.sync.types_dir)?);
-        let io = Io::start()?;
-        io.handle().block_on(async {
-            let store = open_store(&settings, &io, types).await?;
-            store.migrate().await?;
-            let done = self.ask(&settings, &store).await;
-            store.close().await;
-            done
-        })
+        with_store(&settings, async |store| self.ask(&settings, store).await)
     }
 
     async fn ask(&self, settings: &Settings, store: &Store) -> anyhow::Result<Exit> {
@@ -96,7 +86,10 @@ impl Credentials {
                 if let Some(field) = credential.wrong() {
                     bail!("the {field} is empty: a password or token is the first line of standard input");
                 }
-                store.put_credential(seal(&*vault()?, &agent, &credential)?).await?;
+                store
+                    .by(super::token::cause(), chrono::Utc::now())
+                    .put_credential(seal(&*vault()?, &agent, &credential)?)
+                    .await?;
             }
             What::List => {
                 for one in store.credentials().await? {
@@ -104,7 +97,11 @@ impl Credentials {
                 }
             }
             What::Remove { agent } => {
-                if !store.forget_credential(&AgentId::from(agent.as_str())).await? {
+                if !store
+                    .by(super::token::cause(), chrono::Utc::now())
+                    .forget_credential(&AgentId::from(agent.as_str()))
+                    .await?
+                {
                     bail!("agent '{agent}' has no credentials");
                 }
             }

@@ -96,8 +96,7 @@ impl Demo {
                 .put_credential(SealedCredential { agent, key_name, sealed, updated_at: chrono::Utc::now() })
                 .await?;
         }
-        let key = app.sessions.one_time_key()?;
-        say!("dashboard http://{}/login?key={key}", app.addr);
+        say!("dashboard http://{}{}", app.addr, app.login_link().await?);
         say!("erp       http://{erp_addr}/state.json");
         say!("token     {token}");
         eprintln!("\nOpen the first link (it works once). Ctrl-C ends the demo.\n");
@@ -141,6 +140,8 @@ fn environment(
     let settings = [
         ("SERVER__HOST", host),
         ("SERVER__PORT", port.as_str()),
+        // it is asked for by the address that it listens on
+        ("SERVER__INSECURE", "true"),
         ("DATABASE__URL", &database),
         ("AUTH__ADMIN_TOKEN", token),
         ("SYNC__TYPES_DIR", &nowhere),

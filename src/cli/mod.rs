@@ -13,6 +13,7 @@ mod progress;
 mod replay;
 mod serve;
 mod sync;
+mod token;
 mod types;
 mod why;
 
@@ -29,6 +30,7 @@ use secrecy::ExposeSecret as _;
 use tracing_subscriber::{EnvFilter, Registry, fmt, prelude::*, reload};
 
 use crate::{
+    api::LogLevel,
     app::{self, Io, Parts},
     domain::AgentId,
     report,
@@ -68,10 +70,14 @@ enum Command {
     Replay(replay::Replay),
     /// Set, list and forget the credentials of agents.
     Credentials(credentials::Credentials),
+    /// Make, list and revoke the tokens of the API.
+    Token(token::Tokens),
     /// Show and redrive what waits to go out.
     Outbox(outbox::Outbox),
     /// Say why a record is as it is, or not there.
     Why(why::Why),
+    /// Print the description of the API, as `OpenAPI` 3.1.
+    Openapi,
     /// Check or show the settings in force.
     Config(config::Config),
     /// Exit 0 if the service of this configuration is ready; for containers.
@@ -129,13 +135,18 @@ pub fn run() -> anyhow::Result<Exit> {
         Command::Extract(extract) => extract.run(&load(file)?),
         Command::Types(types) => types.run(&load(file)?),
         Command::BenchReport(bench_report) => bench_report.run(&types(file)?),
+        Command::Openapi => {
+            output::say!("{}", crate::api::document().trim_end());
+            Ok(Exit::Done)
+        }
         Command::Config(config) => config.run(file),
         Command::Demo(demo) => demo.run(),
         Command::Serve => {
             let settings = load(file)?;
             let level = start_log(&settings)?;
             tell_notes(&settings);
-            serve::run(settings, move || {
+            let log = log_level(cli.config.clone(), level.clone());
+            serve::run(settings, log, move || {
                 let again = load(file)?;
                 level.modify(|filter| *filter = parsed(&again))?;
                 tell_notes(&again);
@@ -146,6 +157,7 @@ pub fn run() -> anyhow::Result<Exit> {
         Command::Migrate(migrate) => migrate.run(&settings(file)?),
         Command::Replay(replay) => replay.run(&settings(file)?),
         Command::Credentials(credentials) => credentials.run(|| settings(file)),
+        Command::Token(tokens) => tokens.run(&settings(file)?),
         Command::Outbox(outbox) => outbox.run(&settings(file)?),
         Command::Why(why) => why.run(&settings(file)?),
         Command::Healthcheck => healthcheck::run(&settings(file)?),
@@ -166,13 +178,41 @@ fn settings(files: &[PathBuf]) -> anyhow::Result<Settings> {
 
 /// What a run of the sync type called `name` needs; says so where there is none.
 async fn open(settings: &Settings, io: &Io, name: &str) -> anyhow::Result<Option<(Arc<Context>, Arc<SyncTypeSpec>)>> {
+    let context = open_context(settings, io).await?;
+    let spec = known_type(&context, name);
+    Ok(spec.map(|spec| (context, spec)))
+}
+
+async fn open_context(settings: &Settings, io: &Io) -> anyhow::Result<Arc<Context>> {
     let context = Arc::new(app::context(settings, io, &mut Parts::default()).await?);
     app::prepare(settings, &context).await?;
-    let Some(spec) = context.types.get(name).cloned() else {
+    Ok(context)
+}
+
+/// The sync type of this name; where there is none, those that there are have been named.
+fn known_type(context: &Context, name: &str) -> Option<Arc<SyncTypeSpec>> {
+    let spec = context.types.get(name).cloned();
+    if spec.is_none() {
         eprintln!("there is no sync type '{name}'; known are {}", context.types.names());
-        return Ok(None);
-    };
-    Ok(Some((context, spec)))
+    }
+    spec
+}
+
+/// Does something with the database alone, where there is one: without the server, the source and the queue.
+///
+/// # Errors
+/// Types or a database that cannot be used, and what `work` says.
+fn with_store<T>(settings: &Settings, work: impl AsyncFnOnce(&Store) -> anyhow::Result<T>) -> anyhow::Result<T> {
+    let types = Arc::new(SyncTypes::load(&settings.sync.types_dir)?);
+    must_exist(settings)?;
+    let io = Io::start()?;
+    io.handle().block_on(async {
+        let store = open_store(settings, &io, types).await?;
+        store.migrate().await?;
+        let done = work(&store).await;
+        store.close().await;
+        done
+    })
 }
 
 /// The database, for one question: with as few connections as there can be, for the service beside needs the others.
@@ -225,6 +265,18 @@ fn tell_notes(settings: &Settings) {
 /// The filter that the settings, which were checked, ask for.
 fn parsed(settings: &Settings) -> EnvFilter {
     settings.log.filter().map(EnvFilter::new).unwrap_or_default()
+}
+
+/// The level as the API sets it: for a while another one, then that of the settings.
+fn log_level(files: Vec<PathBuf>, handle: reload::Handle<EnvFilter, Registry>) -> LogLevel {
+    LogLevel::new(move |asked| {
+        let mut log = load(&files).map_err(|error| format!("{error:#}"))?.log;
+        if let Some(level) = asked {
+            level.clone_into(&mut log.level);
+        }
+        let filter = log.filter().map_err(|error| error.to_string())?;
+        handle.modify(|now| *now = EnvFilter::new(filter)).map_err(|error| error.to_string())
+    })
 }
 
 /// Starts the log; answers the handle of its level.

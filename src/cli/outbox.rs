@@ -1,17 +1,13 @@
 //! `lockstep outbox`: what waits to go out, without the server.
 
-use std::sync::Arc;
-
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::{Exit, must_exist, open_store, output::say};
+use super::{Exit, output::say, with_store};
 use crate::{
-    app::Io,
     domain::{ItemId, ItemStatus},
     settings::Settings,
     store::{ItemQuery, Store},
-    sync_type::SyncTypes,
 };
 
 /// Shows and redrives what waits to go out.
@@ -68,16 +64,7 @@ impl Outbox {
     /// # Errors
     /// A database that cannot be used, an item that is not there or not FAILED.
     pub(crate) fn run(&self, settings: &Settings) -> anyhow::Result<Exit> {
-        let types = Arc::new(SyncTypes::load(&settings.sync.types_dir)?);
-        must_exist(settings)?;
-        let io = Io::start()?;
-        io.handle().block_on(async {
-            let store = open_store(settings, &io, types).await?;
-            store.migrate().await?;
-            let done = self.ask(&store).await;
-            store.close().await;
-            done
-        })
+        with_store(settings, async |store| self.ask(store).await)
     }
 
     async fn ask(&self, store: &Store) -> anyhow::Result<Exit> {
@@ -95,11 +82,14 @@ impl Outbox {
                 }
             }
             What::Retry { item: Some(item), even_if_done, .. } => {
-                store.redrive_item(*item, *even_if_done, now).await?;
+                store.by(super::token::cause(), now).redrive_item(*item, *even_if_done, now).await?;
                 say!("{}", json!({ "items": 1 }));
             }
             What::Retry { item: None, model, .. } => {
-                say!("{}", json!({ "items": store.redrive_items(model.clone(), now).await? }));
+                say!(
+                    "{}",
+                    json!({ "items": store.by(super::token::cause(), now).redrive_items(model.clone(), now).await? })
+                );
             }
             What::Stats => {
                 let depths = store.item_depths().await?.into_iter().map(

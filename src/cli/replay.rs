@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::{Value as Json, json};
 
 use super::{
-    Exit, known_agent, must_exist, open,
+    Exit, known_agent, known_type, must_exist, open_context,
     output::say,
     progress::Bar,
     sync::{plan_json, sync},
@@ -15,7 +15,7 @@ use super::{
 use crate::{
     app::Io,
     delta::Plan,
-    domain::{AgentId, Reason},
+    domain::{AgentId, Reason, RunId},
     settings::Settings,
     store::{KeptReport, Run},
     sync::{Context, preview},
@@ -26,21 +26,26 @@ use crate::{
 ///
 /// Every kept report is read, and shown beside how it was read then. The one that was applied last is also
 /// planned against the stored records; without --dry-run it is applied like an upload, guards and all, but what it
-/// misses is not missed a second time because of that. Others are never applied: they would undo newer ones.
+/// misses is not missed a second time because of that. Others are not applied, for they would undo newer ones, unless
+/// one is named by its run.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   lockstep replay --type orders --dry-run
   lockstep replay --type orders --agent anna
+  lockstep replay --run 4711 --dry-run
 
 Prints one JSON object a kept report, oldest first, then one for what is (or would be) applied.
 Exit: 0 done, 3 with quarantined rows, 4 the last report is refused, 5 held, 6 stopped, 7 the agent is busy")]
 pub(crate) struct Replay {
     /// The sync type.
-    #[arg(long = "type", value_name = "TYPE")]
-    name: String,
+    #[arg(long = "type", value_name = "TYPE", required_unless_present = "run", conflicts_with = "run")]
+    name: Option<String>,
     /// Only this agent; all agents otherwise.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "run")]
     agent: Option<String>,
+    /// The report of this run alone, however old it is.
+    #[arg(long, value_name = "ID")]
+    run: Option<i64>,
     /// Write nothing.
     #[arg(long)]
     dry_run: bool,
@@ -55,15 +60,38 @@ impl Replay {
         must_exist(settings)?;
         let io = Io::start()?;
         io.handle().block_on(async {
-            let Some((context, spec)) = open(settings, &io, &self.name).await? else { return Ok(Exit::Usage) };
-            let mut exit = Exit::Done;
-            for agent in self.agents(&context, &spec).await? {
-                let one = self.agent(settings, &context, &io, &spec, &agent).await?;
-                exit = if exit == Exit::Done { one } else { exit };
-            }
+            let context = open_context(settings, &io).await?;
+            let exit = match self.run {
+                Some(run) => self.of_run(settings, &context, &io, RunId(run)).await,
+                None => self.of_agents(settings, &context, &io).await,
+            };
             context.store.close().await;
-            Ok(exit)
+            exit
         })
+    }
+
+    async fn of_agents(&self, settings: &Settings, context: &Arc<Context>, io: &Io) -> anyhow::Result<Exit> {
+        let name = self.name.as_deref().unwrap_or_default();
+        let Some(spec) = known_type(context, name) else { return Ok(Exit::Usage) };
+        let mut exit = Exit::Done;
+        for agent in self.agents(context, &spec).await? {
+            let one = self.agent(settings, context, io, &spec, &agent).await?;
+            exit = if exit == Exit::Done { one } else { exit };
+        }
+        Ok(exit)
+    }
+
+    async fn of_run(&self, settings: &Settings, context: &Arc<Context>, io: &Io, run: RunId) -> anyhow::Result<Exit> {
+        let run = context.store.run(run).await?.with_context(|| format!("there is no run {run}"))?;
+        let Some(spec) = known_type(context, run.sync_type.as_str()) else { return Ok(Exit::Usage) };
+        let bytes = match context.store.report_of(&run).await? {
+            Ok(bytes) => bytes,
+            Err(gone) => {
+                eprintln!("{gone}");
+                return Ok(Exit::Refused);
+            }
+        };
+        self.apply(settings, (context, io), (&spec, &run.agent_id), ("wouldApplyRun", run.id.0), bytes).await
     }
 
     async fn agents(&self, context: &Context, spec: &SyncTypeSpec) -> anyhow::Result<Vec<AgentId>> {
@@ -115,9 +143,21 @@ impl Replay {
             return Ok(Exit::Refused);
         };
         let bytes = context.store.kept_bytes(report.id).await?;
+        self.apply(settings, (context, io), (spec, agent), ("wouldApply", report.id), bytes).await
+    }
+
+    /// Applies a report like an upload, or shows what that would do; `name` tells in the answer which report it is.
+    async fn apply(
+        &self,
+        settings: &Settings,
+        (context, io): (&Arc<Context>, &Io),
+        (spec, agent): (&Arc<SyncTypeSpec>, &AgentId),
+        name: (&str, i64),
+        bytes: Vec<u8>,
+    ) -> anyhow::Result<Exit> {
         if !self.dry_run {
             let again = Some((bytes, Reason::Replay));
-            return sync(settings, context, io, spec, agent, again).await.context("the last report");
+            return sync(settings, context, io, spec, agent, again).await.context("the report");
         }
         let (read, plan, verdicts) = match preview(context, spec, agent, bytes, true).await {
             Ok(read) => read,
@@ -127,7 +167,7 @@ impl Replay {
             }
         };
         let mut shown = plan_json(&read, &plan, &verdicts);
-        shown["wouldApply"] = report.id.into();
+        shown[name.0] = name.1.into();
         shown["agentId"] = json!(agent);
         say!("{shown}");
         Ok(match (verdicts.is_empty(), read.quarantined.is_empty()) {

@@ -2,26 +2,46 @@
 
 use std::io::IsTerminal as _;
 
+use rustix::process::{DumpableBehavior, Resource, getrlimit, set_dumpable_behavior, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::Exit;
 use crate::{
+    api::LogLevel,
     app::{App, Parts},
     settings::Settings,
 };
+
+/// As many open files as this process may have: each connection takes two.
+fn raise_open_files() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!(%error, "the number of open files cannot be raised");
+    }
+}
 
 /// Runs until SIGTERM or Ctrl-C, then ends in order. SIGHUP calls `reload`.
 ///
 /// # Errors
 /// A service that cannot start.
-pub(crate) fn run(settings: Settings, reload: impl Fn() -> anyhow::Result<String>) -> anyhow::Result<Exit> {
+pub(crate) fn run(
+    settings: Settings,
+    log: LogLevel,
+    reload: impl Fn() -> anyhow::Result<String>,
+) -> anyhow::Result<Exit> {
+    raise_open_files();
+    // its memory and environment hold secrets: neither another process of this user nor a core file gets at them
+    if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
+        tracing::warn!(%error, "the memory of this process can be read by others of its user");
+    }
     actix_rt::System::new().block_on(async {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         // a terminal that goes away, or somebody who means "read your settings again"
         let mut hangup = signal(SignalKind::hangup())?;
         let (database, source) = (settings.database.place(), settings.source.kind.as_str());
-        let app = App::start(settings, Parts::default()).await?;
+        let app = App::start(settings, Parts { log: Some(log), ..Parts::default() }).await?;
         if let Some(file) = &app.new_token {
             tracing::warn!(file = %file.display(), "the admin's token was made; read it there, and delete the file");
             if std::io::stderr().is_terminal() {

@@ -188,6 +188,7 @@ pub(super) async fn sync(
 ) -> anyhow::Result<Exit> {
     let owner = context.owner.clone();
     let mut job = spec.job(agent, Reason::Manual);
+    job.by = Some(super::token::cause());
     if let Some((bytes, reason)) = file {
         let sha256 = hex::encode(Sha256::digest(&bytes));
         job.dedup_key = Some(format!("{}:{agent}:{sha256}", spec.name));

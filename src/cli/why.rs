@@ -1,15 +1,14 @@
 //! `lockstep why`: why is a record as it is, or not there? Without the server.
 
-use std::{io::IsTerminal as _, sync::Arc};
+use std::io::IsTerminal as _;
 
 use clap::Args;
 use serde_json::json;
 
-use super::{Exit, must_exist, open_store, output::say};
+use super::{Exit, output::say, with_store};
 use crate::{
-    app::Io,
     domain::AgentId,
-    overview::{self, Known, Why as Answer},
+    overview::{self, Known},
     settings::Settings,
     sync_type::{Scope, SyncTypes},
 };
@@ -37,27 +36,20 @@ impl Why {
     /// # Errors
     /// Settings or a database that cannot be used.
     pub(crate) fn run(&self, settings: &Settings) -> anyhow::Result<Exit> {
-        let types = Arc::new(SyncTypes::load(&settings.sync.types_dir)?);
-        let Some(spec) = types.get(&self.name).cloned() else {
+        let types = SyncTypes::load(&settings.sync.types_dir)?;
+        let Some(spec) = types.get(&self.name) else {
             eprintln!("there is no sync type '{}'; known are {}", self.name, types.names());
             return Ok(Exit::Usage);
         };
-        must_exist(settings)?;
         let agent = match spec.scope {
             Scope::Agent => AgentId::from(self.agent.as_str()),
             Scope::Shared => AgentId::service_account(),
         };
-        let io = Io::start()?;
-        let answer: anyhow::Result<Answer> = io.handle().block_on(async {
-            let store = open_store(settings, &io, types).await?;
-            store.migrate().await?;
+        let answer = with_store(settings, async |store| {
             let timers = settings.scheduler.enabled;
-            let known = Known::stored(&store, settings.minute(), timers, chrono::Utc::now()).await?;
-            let answer = overview::why(&store, &known, &spec, &agent, &self.key).await?;
-            store.close().await;
-            Ok(answer)
-        });
-        let answer = answer?;
+            let known = Known::stored(store, settings.minute(), timers, chrono::Utc::now()).await?;
+            Ok(overview::why(store, &known, spec, &agent, &self.key).await?)
+        })?;
         if std::io::stdout().is_terminal() {
             for because in &answer.because {
                 say!("{}", because.text);

@@ -7,10 +7,12 @@ use super::{Change, ChangeKind, Plan};
 use crate::{domain::Record, sync_type::SyncTypeSpec};
 
 /// What becomes of one field.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct FieldChange {
     pub field: String,
+    #[schema(value_type = serde_json::Value)]
     pub old: Json,
+    #[schema(value_type = serde_json::Value)]
     pub new: Json,
 }
 
@@ -30,6 +32,9 @@ pub struct Line {
     /// `insert`, `update`, `refresh`, `restore`, `missing` or `delete`.
     pub action: &'static str,
     pub key: String,
+    /// Where the report has it: its page and the row there; nothing of what it lacks.
+    pub page: Option<u32>,
+    pub row: Option<u32>,
     pub fields: Vec<FieldChange>,
 }
 
@@ -71,9 +76,11 @@ impl Plan {
                 ChangeKind::Refresh => "refresh",
                 ChangeKind::Restore => "restore",
             };
-            Line { action, key: change.key.clone(), fields: differing(spec, old, &change.record) }
+            let (page, row) = (change.printed.map(|at| at.page), change.printed.map(|at| at.row));
+            Line { action, key: change.key.clone(), page, row, fields: differing(spec, old, &change.record) }
         };
-        let gone = |action| move |key: &String| Line { action, key: key.clone(), fields: Vec::new() };
+        let gone =
+            |action| move |key: &String| Line { action, key: key.clone(), page: None, row: None, fields: Vec::new() };
         let mut lines: Vec<Line> = self.changes_at(from, count).iter().map(written).collect();
         let others = self.missing.iter().map(gone("missing")).chain(self.deleted.iter().map(gone("delete")));
         lines.extend(others.skip(from.saturating_sub(self.changes.len())).take(count - lines.len()));

@@ -14,7 +14,7 @@ use super::{
     similar::{self, SimilarKey},
 };
 use crate::{
-    domain::{PlanDigest, Record, Timestamp, Value},
+    domain::{PlanDigest, Printed, Record, Timestamp, Value},
     sync_type::SyncTypeSpec,
 };
 
@@ -106,6 +106,8 @@ pub type OpenBlanks = HashMap<(String, usize), Vec<usize>>;
 pub struct Seen<'a> {
     /// The rows that fit.
     pub records: &'a [Record],
+    /// Where each of them is printed; of what is read from no report, nothing.
+    pub printed: &'a [Printed],
     /// For each field: did the report have its column?
     pub present: &'a [bool],
     /// Keys of rows that exist but do not fit.
@@ -138,6 +140,8 @@ pub struct Change {
     /// The merged record: what the report says, and what is stored where the report says nothing, or
     /// the same but for a blank that may be none.
     pub record: Record,
+    /// Where the report has it.
+    pub printed: Option<Printed>,
     pub change_hash: String,
     pub content_hash: String,
     /// Does this make follow-up types run?
@@ -204,16 +208,19 @@ pub fn plan<'s>(
     second_miss: Option<Duration>,
 ) -> Plan {
     let mut plan = Plan { is_first: snapshot.rows.is_empty(), live: snapshot.live(), ..Plan::default() };
-    let compare = |record: &'s Record| {
+    let compare = |(at, record): (usize, &'s Record)| {
         let key = record.values[spec.key].canonical();
         let stored = snapshot.rows.get(key.as_ref());
         let record = merge(spec, record, &key, seen, snapshot, stored);
-        let change = change(spec, &key, record, snapshot, stored);
+        let mut change = change(spec, &key, record, snapshot, stored);
+        if let Some(change) = &mut change {
+            change.printed = seen.printed.get(at).copied();
+        }
         (key, change)
     };
     // hashing is most of the work
     let compared: Vec<(Cow<'_, str>, Option<Change>)> =
-        seen.records.par_iter().with_min_len(AT_ONCE).map(compare).collect();
+        seen.records.par_iter().enumerate().with_min_len(AT_ONCE).map(compare).collect();
     let mut keys: HashSet<&str> = seen.quarantined_keys.iter().map(String::as_str).collect();
     keys.extend(compared.iter().map(|(key, _)| key.as_ref()));
     let unseen = snapshot.rows.iter().filter(|(key, row)| row.deleted_at.is_none() && !keys.contains(key.as_str()));
@@ -304,7 +311,16 @@ fn change(
     let (key, record) = (key.to_owned(), record.into_owned());
     let Some(stored) = stored else {
         let kind = ChangeKind::Insert;
-        return Some(Change { key, kind, record, change_hash, content_hash, triggers: true, history: None });
+        return Some(Change {
+            key,
+            kind,
+            record,
+            printed: None,
+            change_hash,
+            content_hash,
+            triggers: true,
+            history: None,
+        });
     };
     let changed = if stored.same_spec {
         stored.change_hash != change_hash
@@ -321,7 +337,7 @@ fn change(
     let history = watched_change(spec, &record, snapshot, stored);
     // a deleted record that is back is as good as new to whatever hangs on it
     let triggers = changed || stored.deleted_at.is_some();
-    Some(Change { key, kind, record, change_hash, content_hash, triggers, history })
+    Some(Change { key, kind, record, printed: None, change_hash, content_hash, triggers, history })
 }
 
 /// Under another spec the stored hash says nothing: compare the hashed fields themselves. A field

@@ -268,7 +268,7 @@ impl Models {
 }
 
 /// One item, as it is stored.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Item {
     /// Its number.
@@ -281,6 +281,7 @@ pub struct Item {
     /// Where the record is at the other side, once that is known.
     pub sheet_row_index: Option<i64>,
     /// The record's fields.
+    #[schema(value_type = serde_json::Value)]
     pub payload: Json,
     pub status: ItemStatus,
     /// Attempts that failed.
@@ -292,10 +293,13 @@ pub struct Item {
     /// It may have been delivered; nobody knows.
     pub doubtful: bool,
     /// When it was accepted.
+    #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
     /// When its last attempt ended.
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub processed_at: Option<Timestamp>,
     /// When it is tried at the earliest.
+    #[schema(value_type = String, format = DateTime)]
     pub due_at: Timestamp,
     /// The same for every attempt, and for no other item of any database: receivers drop repeats by it.
     pub delivery_id: String,

@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
 
-use super::{AgentId, Class, DocumentId, JobId, JobType, Lease, Mode, Reason, RunId, SyncType, Timestamp, Window};
+use super::{
+    AgentId, Cause, Class, DocumentId, JobId, JobType, Lease, Mode, Reason, RunId, SyncType, Timestamp, Window,
+};
 
 /// Where a job is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -147,6 +149,8 @@ pub struct NewJob {
     /// It was refused for this job by what the process remembered: it is admitted only if that job had ended
     /// already, by another process.
     pub refused_for: Option<JobId>,
+    /// Who asks, where it is a person or a program.
+    pub by: Option<Cause>,
 }
 
 impl NewJob {
@@ -171,6 +175,7 @@ impl NewJob {
             max_attempts: class.retries().max_attempts,
             repeatable: class != Class::Write,
             refused_for: None,
+            by: None,
         }
     }
 

@@ -2,6 +2,7 @@
 
 pub mod admission;
 pub mod breaker;
+pub mod caller;
 pub mod class;
 pub mod clock;
 pub mod flow;
@@ -13,8 +14,10 @@ pub mod lease;
 pub mod queue;
 pub mod random;
 pub mod reason;
+mod recent;
 pub mod record;
 pub mod run;
+pub mod session;
 pub mod standing;
 pub mod sync_state;
 pub mod text;
@@ -22,6 +25,7 @@ pub mod value;
 
 pub use admission::{Admission, Mode, Window};
 pub use breaker::{Breaker, BreakerEvent, BreakerPolicy};
+pub use caller::{Agents, Caller, Cause, Role, Token};
 pub use class::{Class, RetryPolicy};
 pub use clock::Clock;
 pub use flow::{ChildFailure, FlowOutcome};
@@ -32,8 +36,10 @@ pub use job::{ClaimedJob, JobState, NewJob, NextStep, Phase};
 pub use lease::{Heartbeat, Lease, LeaseWatch};
 pub use queue::{Claim, Claimed, HeartbeatReport, JobSelector, KeyState, Retry, Slot, SourceReport};
 pub use reason::Reason;
-pub use record::Record;
+pub use recent::{RECENT, Recent, RecentRun};
+pub use record::{Printed, Record};
 pub use run::{Counts, Hold, Outcome, Stage};
+pub use session::{Holder, Keys};
 pub use standing::Standing;
 pub use sync_state::{Ended, SyncState};
 pub use value::Value;

@@ -219,7 +219,7 @@ impl Outcome {
 }
 
 /// What became of each row of a report, and of stored rows that it no longer holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Counts {
     /// Rows the report holds, totals row apart.

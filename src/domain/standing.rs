@@ -220,7 +220,7 @@ impl Standing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Outcome, sync_state::Applied};
+    use crate::domain::{Outcome, Recent, sync_state::Applied};
 
     fn at(minute: i64) -> Timestamp {
         Timestamp::from_timestamp(1_800_000_000 + minute * 60, 0).unwrap()
@@ -247,6 +247,7 @@ mod tests {
             read_run: None,
             approved_at: None,
             layout_changed: None,
+            recent: Recent::default(),
         }
     }
 

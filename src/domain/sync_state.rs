@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{AgentId, Outcome, Reason, RunId, Stage, SyncType, Timestamp};
+use super::{AgentId, Outcome, Reason, Recent, RunId, Stage, SyncType, Timestamp};
 
 /// What the runs of one type and agent have come to so far; it is stored with the end of each.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +39,8 @@ pub struct SyncState {
     pub approved_at: Option<Timestamp>,
     /// When a report was last laid out otherwise than the one before it, and the run that read it.
     pub layout_changed: Option<(RunId, Timestamp)>,
+    /// How the last runs ended, uploads and approvals too.
+    pub recent: Recent,
 }
 
 /// A run that applied its report.
@@ -127,9 +129,11 @@ impl SyncState {
             read_run: None,
             approved_at: None,
             layout_changed: None,
+            recent: Recent::default(),
         };
         let mut state = before.unwrap_or_else(new);
         (state.last_run, state.last_outcome, state.last_at) = (ended.run, ended.outcome, ended.at);
+        state.recent.push(ended.outcome);
         if ended.outcome.is_applied() {
             let fetched_at = ended.fetched_at.unwrap_or(ended.started_at);
             state.applied = Some(Applied { run: ended.run, at: ended.at, fetched_at });

@@ -14,7 +14,7 @@ pub fn journal() -> Observer {
 
 fn note(event: &Event) {
     match event {
-        Event::Enqueued { job_type, agent_id, reason, admission } => tracing::debug!(
+        Event::Enqueued { job_type, agent_id, reason, admission, .. } => tracing::debug!(
             sync_type = %job_type,
             agent = %agent_id,
             reason = reason.as_str(),
@@ -36,40 +36,41 @@ fn note(event: &Event) {
             sync_type = %job_type,
             agent = %agent_id,
             run_id = run.0,
-            gone = gone.join(", "),
-            added = added.join(", "),
+            gone = (!gone.is_empty()).then(|| gone.join(", ")),
+            added = (!added.is_empty()).then(|| added.join(", ")),
             reordered,
             "the report is laid out otherwise than before"
         ),
-        Event::PauseChanged { pause: Some(pause) } => tracing::info!(
-            by = pause.by,
+        Event::PauseChanged { pause: Some(pause), by } => tracing::info!(
+            by,
             reason = pause.reason,
             until = pause.until.map(|until| until.to_rfc3339()),
             drain = pause.drain,
             emergency = pause.emergency,
             "paused"
         ),
-        Event::PauseChanged { pause: None } => tracing::info!("resumed"),
-        Event::AutoSyncChanged { on } => tracing::info!(on, "the timers were switched"),
-        Event::Rescheduled { sync_type, interval_minutes, next_run } => tracing::info!(
+        Event::PauseChanged { pause: None, by } => tracing::info!(by, "resumed"),
+        Event::AutoSyncChanged { on, by } => tracing::info!(by, on, "the timers were switched"),
+        Event::Rescheduled { sync_type, interval_minutes, next_run, by } => tracing::info!(
+            by,
             %sync_type,
             interval_minutes,
             next_run = next_run.map(|next| next.to_rfc3339()),
             "a timer was set"
         ),
-        Event::LimitsChanged { limits } => {
+        Event::LimitsChanged { limits, by } => {
             let limits: Vec<String> = limits.iter().map(|(name, jobs)| format!("{name} {jobs}")).collect();
-            tracing::info!(limits = limits.join(", "), "limits were set");
+            tracing::info!(by, limits = limits.join(", "), "limits were set");
         }
-        Event::BreakerReset { id } => tracing::info!(breaker_id = id, "a breaker was closed by hand"),
-        Event::StopAsked { stopping, removed } => {
-            tracing::info!(stopping = stopping.len(), removed = removed.len(), "a stop was asked for");
+        Event::BreakerReset { id, by } => tracing::info!(by, breaker_id = id, "a breaker was closed by hand"),
+        Event::StopAsked { stopping, removed, by } => {
+            tracing::info!(by, stopping = stopping.len(), removed = removed.len(), "a stop was asked for");
         }
-        Event::Retried { job } => tracing::info!(job_id = job.0, "a job was asked for again"),
+        Event::Retried { job, by } => tracing::info!(by, job_id = job.0, "a job was asked for again"),
         Event::Preempted { job, agent_id } => {
             tracing::info!(job_id = job.0, agent = %agent_id, "a sync makes room for a write or download");
         }
-        Event::ItemsSteered { items } => tracing::info!(items, "items of the outbox were moved by hand"),
+        Event::ItemsSteered { items, by } => tracing::info!(by, items, "items of the outbox were moved by hand"),
         // told where they happen, with what is known there
         Event::Rescued { .. }
         | Event::ActorRestarted { .. }
@@ -86,8 +87,19 @@ fn note(event: &Event) {
 
 /// A run is one line at its end; one that someone should know of is a warning.
 fn finished(event: &Event) {
-    let Event::Finished { run, job, job_type, agent_id, outcome, counts, error_code, error, duration_ms, stages } =
-        event
+    let Event::Finished {
+        run,
+        job,
+        job_type,
+        agent_id,
+        outcome,
+        counts,
+        error_code,
+        error,
+        duration_ms,
+        stop_ms,
+        stages,
+    } = event
     else {
         return;
     };
@@ -103,6 +115,7 @@ fn finished(event: &Event) {
                 error_code,
                 error,
                 duration_ms,
+                stop_ms,
                 counts.read = counts.read,
                 counts.inserted = counts.inserted,
                 counts.updated = counts.updated,

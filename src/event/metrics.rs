@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
     metrics::{counter::Counter, family::Family, histogram::Histogram},
-    registry::{Registry, Unit},
+    registry::{Metric, Registry, Unit},
 };
 
 use super::{Event, Now, Observer, gauges::Gauges};
@@ -83,6 +83,7 @@ pub struct Metrics {
     records: Family<Rows, Counter>,
     durations: Family<OfStage, Histogram>,
     waits: Family<OfClass, Histogram>,
+    stops: Histogram,
     reader_exits: Family<OfCause, Counter>,
     rescued: Counter,
     preempted: Counter,
@@ -102,6 +103,7 @@ impl Default for Metrics {
             records: Family::default(),
             durations: Family::new_with_constructor(seconds),
             waits: Family::new_with_constructor(seconds),
+            stops: seconds(),
             reader_exits: Family::default(),
             rescued: Counter::default(),
             preempted: Counter::default(),
@@ -119,6 +121,8 @@ impl Default for Metrics {
         own.register_with_unit("run_duration", text, Unit::Seconds, durations);
         let (text, waits) = ("How long jobs wait until they start", metrics.waits.clone());
         own.register_with_unit("queue_wait", text, Unit::Seconds, waits);
+        let (text, stops) = ("How long running jobs take to end once they are asked to stop", metrics.stops.clone());
+        own.register_with_unit("stop", text, Unit::Seconds, stops);
         let exits = metrics.reader_exits.clone();
         own.register("reader_exits", "Reader processes that did not read their report", exits);
         own.register("jobs_rescued", "Jobs taken over from processes that died", metrics.rescued.clone());
@@ -132,6 +136,13 @@ impl Default for Metrics {
 }
 
 impl Metrics {
+    /// Shows durations, too, that are kept elsewhere, in seconds.
+    #[must_use]
+    pub fn with_durations(self, name: &str, text: &str, durations: impl Metric) -> Self {
+        self.registry.lock().register_with_unit(format!("lockstep_{name}"), text, Unit::Seconds, durations);
+        self
+    }
+
     /// Counts what the bus tells.
     #[must_use]
     pub fn observer(&self) -> Observer {
@@ -147,7 +158,7 @@ impl Metrics {
             Event::Started { class, waited_ms, .. } => {
                 self.waits.get_or_create(&OfClass { class: class.as_str() }).observe(*waited_ms as f64 / 1_000.0);
             }
-            Event::Finished { job_type, outcome, counts, error_code, duration_ms, stages, .. } => {
+            Event::Finished { job_type, outcome, counts, error_code, duration_ms, stop_ms, stages, .. } => {
                 let code = error_code.clone().unwrap_or_default();
                 if let Some(cause) = READER_EXITS.into_iter().find(|cause| *cause == code) {
                     self.reader_exits.get_or_create(&OfCause { cause }).inc();
@@ -157,6 +168,9 @@ impl Metrics {
                     self.records.get_or_create(&Rows { r#type: job_type.to_string(), became }).inc_by(rows);
                 }
                 let times = stages.iter().map(|(stage, took)| (stage.as_str(), *took));
+                if let Some(took) = stop_ms {
+                    self.stops.observe(*took as f64 / 1_000.0);
+                }
                 for (stage, took) in times.chain([("all", *duration_ms)]) {
                     let of = OfStage { r#type: job_type.to_string(), stage };
                     self.durations.get_or_create(&of).observe(took as f64 / 1_000.0);

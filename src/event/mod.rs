@@ -36,6 +36,8 @@ pub enum Event {
         reason: Reason,
         /// Accepted, or refused naming the winner.
         admission: Admission,
+        /// Was another job named instead of a new one?
+        deduplicated: bool,
     },
     /// A run began.
     Started {
@@ -63,6 +65,8 @@ pub enum Event {
         /// The type.
         #[serde(rename = "type")]
         job_type: JobType,
+        /// For whom.
+        agent_id: AgentId,
         /// Where it is.
         stage: Stage,
         /// Records written so far (in `apply`), or pages read (in `read`).
@@ -111,6 +115,8 @@ pub enum Event {
         error_code: Option<String>,
         error: Option<String>,
         duration_ms: u64,
+        /// Milliseconds from the word to stop to here, where there was one.
+        stop_ms: Option<u64>,
         /// Milliseconds in each stage that it came to.
         stages: Vec<(Stage, u64)>,
     },
@@ -133,6 +139,8 @@ pub enum Event {
         interval_minutes: u32,
         /// Its next run, if its timer is on.
         next_run: Option<Timestamp>,
+        /// Who asked.
+        by: String,
     },
     /// A job whose process died was taken over.
     Rescued {
@@ -161,11 +169,15 @@ pub enum Event {
         stopping: Vec<JobId>,
         /// Jobs that had not started, which are out of the queue.
         removed: Vec<JobId>,
+        /// Who asked.
+        by: String,
     },
     /// A job that was over waits again, by a person's word.
     Retried {
         /// The job.
         job: JobId,
+        /// Who asked.
+        by: String,
     },
     /// Changes were added to the write-back queue.
     ItemsQueued {
@@ -210,27 +222,45 @@ pub enum Event {
     ItemsSteered {
         /// How many.
         items: u64,
+        /// Who asked.
+        by: String,
     },
     /// Other numbers of jobs may run at once.
     LimitsChanged {
         /// All that are set.
         limits: BTreeMap<String, usize>,
+        /// Who asked.
+        by: String,
     },
     /// A breaker was closed by a person's word.
     BreakerReset {
         /// Its number.
         id: i64,
+        /// Who asked.
+        by: String,
     },
     /// All timers were turned on or off.
     AutoSyncChanged {
         /// On or off.
         on: bool,
+        /// Who asked.
+        by: String,
     },
     /// Someone paused the queue, or the pause ended by a person's word.
     PauseChanged {
         /// The pause that holds now.
         pause: Option<Pause>,
+        /// Who asked.
+        by: String,
     },
+}
+
+impl Event {
+    /// The queue's answer to a request for a job.
+    #[must_use]
+    pub fn enqueued(job_type: JobType, agent_id: AgentId, reason: Reason, admission: Admission) -> Self {
+        Event::Enqueued { job_type, agent_id, reason, admission, deduplicated: admission.is_duplicate() }
+    }
 }
 
 /// Called with every event, at once.

@@ -198,7 +198,6 @@ impl RunJob for Arc<OperationRunner> {
     async fn run(&self, job: ClaimedJob, stop: StopHandle, _: Watch) -> RunEnd {
         let finish = self.attempt(&job, &stop).await;
         let next = next_step(finish.outcome.unwrap_or(Outcome::Panicked), &job, &stop);
-        let context = &self.context;
-        record_end(&context.store, &context.bus, context.clock.now(), job, finish, next).await
+        record_end(&self.context, job, &stop, finish, next).await
     }
 }

@@ -12,11 +12,12 @@ use super::{
 };
 use crate::{
     domain::{
-        ItemId, ItemStatus, Lease, NewItem,
+        Cause, ItemId, ItemStatus, Lease, NewItem, Timestamp,
         item::{AfterFailure, CheckedItem},
     },
     event::Event,
-    store::{ClaimedItems, ItemClaim, ItemDepth, StoreError, Undelivered},
+    store::{ClaimedItems, ItemClaim, ItemDepth, Store, StoreError, Undelivered},
+    supervisor::{By, also_unsigned},
 };
 
 /// Items in one request.
@@ -60,6 +61,7 @@ impl OutboxActor {
     /// Does something in the database, tells of it, and looks for items afterwards.
     fn steer<T: Copy + Send + 'static>(
         &self,
+        by: String,
         work: impl Future<Output = Result<T, StoreError>> + 'static,
         count: impl FnOnce(T) -> u64 + 'static,
     ) -> ResponseActFuture<Self, Result<T, OutboxError>> {
@@ -67,7 +69,7 @@ impl OutboxActor {
             let done = done?;
             let items = count(done);
             if items > 0 {
-                actor.bus.publish(Event::ItemsSteered { items });
+                actor.bus.publish(Event::ItemsSteered { items, by });
                 actor.look(ctx);
             }
             Ok(done)
@@ -75,25 +77,43 @@ impl OutboxActor {
     }
 }
 
-impl Handler<EnqueueItems> for OutboxActor {
-    type Result = ResponseActFuture<Self, Result<Vec<ItemId>, OutboxError>>;
+also_unsigned!(
+    OutboxActor: EnqueueItems, EnqueueItemsOnce, DequeueItems, CompleteItems, FailItem, ResetStuck, CleanupCompleted,
+    RedriveItem, RedriveItems, DiscardItem
+);
 
-    fn handle(&mut self, EnqueueItems(items): EnqueueItems, _: &mut Self::Context) -> Self::Result {
-        self.queue(None, items)
+impl OutboxActor {
+    /// The database where what changes is noted as changed by this cause; the moment, and a name for the log.
+    fn signed(&self, by: Cause) -> (Store, Timestamp, String) {
+        let (now, who) = (self.clock.now(), by.who.clone());
+        (self.store.by(by, now), now, who)
     }
 }
 
-impl Handler<EnqueueItemsOnce> for OutboxActor {
+impl Handler<By<EnqueueItems>> for OutboxActor {
     type Result = ResponseActFuture<Self, Result<Vec<ItemId>, OutboxError>>;
 
-    fn handle(&mut self, EnqueueItemsOnce { key, items }: EnqueueItemsOnce, _: &mut Self::Context) -> Self::Result {
-        self.queue(Some(key), items)
+    fn handle(&mut self, By(by, EnqueueItems(items)): By<EnqueueItems>, _: &mut Self::Context) -> Self::Result {
+        self.queue(by, None, items)
+    }
+}
+
+impl Handler<By<EnqueueItemsOnce>> for OutboxActor {
+    type Result = ResponseActFuture<Self, Result<Vec<ItemId>, OutboxError>>;
+
+    fn handle(
+        &mut self,
+        By(by, EnqueueItemsOnce { key, items }): By<EnqueueItemsOnce>,
+        _: &mut Self::Context,
+    ) -> Self::Result {
+        self.queue(by, Some(key), items)
     }
 }
 
 impl OutboxActor {
     fn queue(
         &mut self,
+        by: Cause,
         key: Option<String>,
         items: Vec<NewItem>,
     ) -> ResponseActFuture<Self, Result<Vec<ItemId>, OutboxError>> {
@@ -104,7 +124,7 @@ impl OutboxActor {
         let mut models: Vec<String> = checked.iter().map(|one| one.item.model.clone()).collect();
         models.sort_unstable();
         models.dedup();
-        let (store, now) = (self.store.clone(), self.clock.now());
+        let (store, now, _) = self.signed(by);
         let queued = async move { store.enqueue_items_once(key, checked, now).await }.into_actor(self);
         Box::pin(queued.map(move |ids, actor, ctx| {
             let ids = ids?;
@@ -124,7 +144,7 @@ impl Handler<OfferItems> for OutboxActor {
 
     fn handle(&mut self, OfferItems(items): OfferItems, ctx: &mut Self::Context) {
         let count = items.len();
-        let queued = self.handle(EnqueueItems(items), ctx);
+        let queued = Handler::<EnqueueItems>::handle(self, EnqueueItems(items), ctx);
         self.offers += 1;
         ctx.spawn(queued.map(move |queued, actor, _| {
             actor.offers -= 1;
@@ -135,10 +155,14 @@ impl Handler<OfferItems> for OutboxActor {
     }
 }
 
-impl Handler<DequeueItems> for OutboxActor {
+impl Handler<By<DequeueItems>> for OutboxActor {
     type Result = ResponseFuture<Result<ClaimedItems, OutboxError>>;
 
-    fn handle(&mut self, DequeueItems { models, batch }: DequeueItems, _: &mut Self::Context) -> Self::Result {
+    fn handle(
+        &mut self,
+        By(by, DequeueItems { models, batch }): By<DequeueItems>,
+        _: &mut Self::Context,
+    ) -> Self::Result {
         let most = batch.unwrap_or(FETCH.0);
         let models = match self.fetchable(models) {
             Ok(models) if (1..=FETCH.1).contains(&most) => models,
@@ -148,21 +172,21 @@ impl Handler<DequeueItems> for OutboxActor {
             }
             Err(error) => return Box::pin(async { Err(error) }),
         };
-        let (store, now) = (self.store.clone(), self.clock.now());
+        let (store, now, _) = self.signed(by);
         let claim = ItemClaim { owner: FETCHER.to_owned(), models, most };
         Box::pin(async move { Ok(store.dequeue_items(claim, now).await?) })
     }
 }
 
-impl Handler<CompleteItems> for OutboxActor {
+impl Handler<By<CompleteItems>> for OutboxActor {
     type Result = ResponseActFuture<Self, Result<Vec<Lease<ItemId>>, OutboxError>>;
 
-    fn handle(&mut self, CompleteItems(done): CompleteItems, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, By(by, CompleteItems(done)): By<CompleteItems>, _: &mut Self::Context) -> Self::Result {
         if done.iter().any(|(_, row)| row.is_some_and(|row| row < 1)) {
             let wrong = OutboxError::OutOfRange { what: "sheetRowIndex", expected: "at least 1" };
             return Box::pin(async { Err(wrong) }.into_actor(self));
         }
-        let (store, now) = (self.store.clone(), self.clock.now());
+        let (store, now, _) = self.signed(by);
         let ids: Vec<Lease<ItemId>> = done.iter().map(|(held, _)| *held).collect();
         let complete = async move { store.complete_items(done, now).await }.into_actor(self);
         Box::pin(complete.map(move |late, actor, _| {
@@ -174,71 +198,80 @@ impl Handler<CompleteItems> for OutboxActor {
     }
 }
 
-impl Handler<FailItem> for OutboxActor {
+impl Handler<By<FailItem>> for OutboxActor {
     type Result = ResponseFuture<Result<AfterFailure, OutboxError>>;
 
-    fn handle(&mut self, fail: FailItem, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, By(by, fail): By<FailItem>, _: &mut Self::Context) -> Self::Result {
         let FailItem { held, failure, error, not_before } = fail;
-        let (store, now) = (self.store.clone(), self.clock.now());
+        let (store, now, _) = self.signed(by);
         let end = Undelivered { held, failure, error, not_before };
         Box::pin(async move { Ok(store.fail_item(end, fastrand::f64(), now).await?) })
     }
 }
 
-impl Handler<ResetStuck> for OutboxActor {
+impl Handler<By<ResetStuck>> for OutboxActor {
     type Result = ResponseActFuture<Self, Result<u64, OutboxError>>;
 
-    fn handle(&mut self, ResetStuck { minutes }: ResetStuck, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, By(by, ResetStuck { minutes }): By<ResetStuck>, _: &mut Self::Context) -> Self::Result {
         let minutes = minutes.unwrap_or(10);
         if !(1..=10_080).contains(&minutes) {
             let wrong = OutboxError::OutOfRange { what: "minutes", expected: "1 to 10080" };
             return Box::pin(async { Err(wrong) }.into_actor(self));
         }
-        let (store, now) = (self.store.clone(), self.clock.now());
+        let (store, now, who) = self.signed(by);
         let before = now - chrono::Duration::minutes(minutes.into());
         let in_hand = self.in_hand.all();
-        self.steer(async move { store.reset_stuck_items(before, in_hand, now).await }, |items| items)
+        self.steer(who, async move { store.reset_stuck_items(before, in_hand, now).await }, |items| items)
     }
 }
 
-impl Handler<CleanupCompleted> for OutboxActor {
+impl Handler<By<CleanupCompleted>> for OutboxActor {
     type Result = ResponseFuture<Result<u64, OutboxError>>;
 
-    fn handle(&mut self, CleanupCompleted { days }: CleanupCompleted, _: &mut Self::Context) -> Self::Result {
+    fn handle(
+        &mut self,
+        By(by, CleanupCompleted { days }): By<CleanupCompleted>,
+        _: &mut Self::Context,
+    ) -> Self::Result {
         let days = days.unwrap_or(self.settings.keep_days);
         if days > 3_650 {
             let wrong = OutboxError::OutOfRange { what: "days", expected: "0 to 3650" };
             return Box::pin(async { Err(wrong) });
         }
-        let (store, before) = (self.store.clone(), self.clock.now() - chrono::Duration::days(days.into()));
+        let (store, now, _) = self.signed(by);
+        let before = now - chrono::Duration::days(days.into());
         Box::pin(async move { Ok(store.cleanup_items(before).await?) })
     }
 }
 
-impl Handler<RedriveItem> for OutboxActor {
+impl Handler<By<RedriveItem>> for OutboxActor {
     type Result = ResponseActFuture<Self, Result<(), OutboxError>>;
 
-    fn handle(&mut self, RedriveItem { item, even_if_done }: RedriveItem, _: &mut Self::Context) -> Self::Result {
-        let (store, now) = (self.store.clone(), self.clock.now());
-        self.steer(async move { store.redrive_item(item, even_if_done, now).await }, |()| 1)
+    fn handle(
+        &mut self,
+        By(by, RedriveItem { item, even_if_done }): By<RedriveItem>,
+        _: &mut Self::Context,
+    ) -> Self::Result {
+        let (store, now, who) = self.signed(by);
+        self.steer(who, async move { store.redrive_item(item, even_if_done, now).await }, |()| 1)
     }
 }
 
-impl Handler<RedriveItems> for OutboxActor {
+impl Handler<By<RedriveItems>> for OutboxActor {
     type Result = ResponseActFuture<Self, Result<u64, OutboxError>>;
 
-    fn handle(&mut self, RedriveItems { model }: RedriveItems, _: &mut Self::Context) -> Self::Result {
-        let (store, now) = (self.store.clone(), self.clock.now());
-        self.steer(async move { store.redrive_items(model, now).await }, |items| items)
+    fn handle(&mut self, By(by, RedriveItems { model }): By<RedriveItems>, _: &mut Self::Context) -> Self::Result {
+        let (store, now, who) = self.signed(by);
+        self.steer(who, async move { store.redrive_items(model, now).await }, |items| items)
     }
 }
 
-impl Handler<DiscardItem> for OutboxActor {
+impl Handler<By<DiscardItem>> for OutboxActor {
     type Result = ResponseActFuture<Self, Result<(), OutboxError>>;
 
-    fn handle(&mut self, DiscardItem { item, by }: DiscardItem, _: &mut Self::Context) -> Self::Result {
-        let (store, now) = (self.store.clone(), self.clock.now());
-        self.steer(async move { store.discard_item(item, by, now).await }, |()| 1)
+    fn handle(&mut self, By(cause, DiscardItem { item, by }): By<DiscardItem>, _: &mut Self::Context) -> Self::Result {
+        let (store, now, who) = self.signed(cause);
+        self.steer(who, async move { store.discard_item(item, by, now).await }, |()| 1)
     }
 }
 

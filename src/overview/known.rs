@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use crate::{
-    domain::{Clock, Pause, SyncState, SyncType, Timestamp},
+    domain::{Caller, Clock, Pause, SyncState, SyncType, Timestamp},
     outbox::{OutboxActor, OutboxError, OutboxStats, Stats},
     scheduler::{self, SchedulerActor, SchedulerSnapshot, SettingsBoard, TypeSchedule},
     store::{Agent, OpenHold, Run, Setting, Store, StoreError, StoredBreaker},
@@ -58,6 +58,22 @@ pub struct Known {
 }
 
 impl Known {
+    /// What this caller may see of it. The write-back queue is of no agent: whoever is for some sees nothing of it.
+    #[must_use]
+    pub fn seen_by(mut self, caller: &Caller) -> Self {
+        if caller.is_for_all() {
+            return self;
+        }
+        self.agents.retain(|agent| caller.sees(&agent.id));
+        self.states.retain(|state| caller.sees(&state.agent));
+        self.holds.retain(|hold| caller.sees(&hold.agent));
+        self.breakers.retain(|breaker| caller.sees(&breaker.agent_id));
+        self.runs.retain(|run| caller.sees(&run.agent_id));
+        self.running.retain(|run| caller.sees(&run.agent_id));
+        (self.outbox, self.doubtful) = (Stats::default(), 0);
+        self
+    }
+
     /// What the database alone says; `timers` is whether they may run at all here.
     ///
     /// # Errors

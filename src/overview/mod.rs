@@ -2,11 +2,13 @@
 //! metrics only show it.
 
 mod attention;
+mod history;
 mod known;
 mod standings;
 mod why;
 
 pub use attention::{Item, Kind, Severity};
+pub use history::{Over, Part};
 pub use known::{Known, LookError, Sources, look};
 pub use standings::{Cell, LastRun, RunningNow, cells};
 pub use why::{Because, Why, why};

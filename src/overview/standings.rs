@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::Known;
 use crate::{
     domain::{
-        AgentId, Breaker, Outcome, RunId, Standing, SyncState, SyncType, Timestamp,
+        AgentId, Breaker, Outcome, Recent, RunId, Standing, SyncState, SyncType, Timestamp,
         standing::{Action, Facts},
     },
     sync::port::Progress,
@@ -46,6 +46,8 @@ pub struct Cell {
     /// Rows that wait in quarantine, and the run whose report has them.
     pub quarantined: u64,
     pub quarantine_run: Option<RunId>,
+    /// How the last runs ended, the oldest first: 30 at most.
+    pub recent: Recent,
 }
 
 /// The last run that has ended.
@@ -135,6 +137,7 @@ fn cell(known: &Known, spec: &SyncTypeSpec, agent: &AgentId, state: Option<&Sync
         next_run,
         consecutive_failures: state.map_or(0, |state| state.failures),
         quarantined: state.map_or(0, |state| state.quarantined),
+        recent: state.map(|state| state.recent.clone()).unwrap_or_default(),
         quarantine_run: state.filter(|state| state.quarantined > 0).and_then(|state| state.records_run),
     }
 }

@@ -142,7 +142,11 @@ fn of_record(found: &Found, state: Option<&SyncState>) -> Vec<Because> {
             change.fields.iter().map(|one| format!("{} from {} to {}", one.field, one.old, one.new)).collect();
         let what =
             if fields.is_empty() { change.action.clone() } else { format!("{}: {}", change.action, fields.join(", ")) };
-        let text = format!("What became of it last, on {}, in run {}: {what}.", day(change.at), change.run_id);
+        let printed = match (change.page, change.row) {
+            (Some(page), Some(row)) => format!(" (page {page}, row {row} of its report)"),
+            _ => String::new(),
+        };
+        let text = format!("What became of it last, on {}, in run {}{printed}: {what}.", day(change.at), change.run_id);
         answer.push(because("changed", text, Some(change.run_id), Some(change.at)));
     }
     answer

@@ -43,13 +43,14 @@ pub struct Keep {
     pub documents: Duration,
     /// What became of records.
     pub changes: Duration,
+    pub audit: Duration,
 }
 
 impl Keep {
     /// Everything for the same time.
     #[must_use]
     pub fn all_for(time: Duration) -> Self {
-        Self { jobs: time, runs: time, documents: time, changes: time }
+        Self { jobs: time, runs: time, documents: time, changes: time, audit: time }
     }
 }
 

@@ -1,5 +1,7 @@
 //! How do people steer the queue? Stop, retry, pause, limits, breakers, drain.
 
+use std::sync::Arc;
+
 use actix::prelude::*;
 use tokio::sync::oneshot;
 
@@ -7,24 +9,40 @@ use super::{
     actor::{QueueActor, storage},
     bounds,
     message::{
-        Drain, Look, PurgeJobs, QueueError, QueueSnapshot, ResetBreaker, RetryJob, SetLimits, SetPause, Snapshot,
-        StopJobs, StopReport, Wake,
+        Approve, Drain, Look, PurgeJobs, QueueError, QueueSnapshot, ResetBreaker, RetryJob, SetLimits, SetPause,
+        Snapshot, StopJobs, StopReport, Wake,
     },
+    port::JobBoard,
 };
 use crate::{
-    domain::{JobId, JobSelector, Retry},
+    domain::{Cause, JobId, JobSelector, Retry, Timestamp},
     event::Event,
+    supervisor::{By, also_unsigned},
     sync::StopReason,
 };
 
-impl Handler<StopJobs> for QueueActor {
+also_unsigned!(QueueActor: StopJobs, PurgeJobs, RetryJob, SetPause, ResetBreaker, SetLimits, Approve);
+
+impl QueueActor {
+    /// The board on which what changes is noted as changed by this cause; the moment, and a name for the log.
+    pub(super) fn signed(&self, by: Cause) -> (Arc<dyn JobBoard>, Timestamp, String) {
+        let (now, who) = (self.parts.clock.now(), by.who.clone());
+        (self.parts.jobs.clone().by(by, now), now, who)
+    }
+}
+
+impl Handler<By<StopJobs>> for QueueActor {
     type Result = ResponseActFuture<Self, Result<StopReport, QueueError>>;
 
-    fn handle(&mut self, StopJobs { job, job_type, class }: StopJobs, _: &mut Self::Context) -> Self::Result {
+    fn handle(
+        &mut self,
+        By(by, StopJobs { job, job_type, class }): By<StopJobs>,
+        _: &mut Self::Context,
+    ) -> Self::Result {
         let meant = JobSelector { job, job_type, class, only_waiting: false };
         // what runs here is told at once; the row tells the other processes, and whoever asks later
         let mut stopping = self.stop_here(&self.board.meant(&meant), StopReason::Asked);
-        let (jobs, now) = (self.parts.jobs.clone(), self.parts.clock.now());
+        let (jobs, now, who) = self.signed(by);
         let stop = async move { jobs.request_stop(meant, now).await }.into_actor(self);
         Box::pin(stop.map(move |stopped, actor, ctx| {
             let (active, removed) = stopped.map_err(|error| storage(&error))?;
@@ -34,7 +52,7 @@ impl Handler<StopJobs> for QueueActor {
             stopping.sort_unstable();
             stopping.dedup();
             let (asked, gone) = (stopping.clone(), removed.clone());
-            actor.parts.bus.publish(Event::StopAsked { stopping: asked, removed: gone });
+            actor.parts.bus.publish(Event::StopAsked { stopping: asked, removed: gone, by: who });
             // a job that was kept behind a removed one waits now
             actor.claim(ctx);
             Ok(StopReport { stopping, removed })
@@ -42,32 +60,32 @@ impl Handler<StopJobs> for QueueActor {
     }
 }
 
-impl Handler<PurgeJobs> for QueueActor {
+impl Handler<By<PurgeJobs>> for QueueActor {
     type Result = ResponseActFuture<Self, Result<Vec<JobId>, QueueError>>;
 
-    fn handle(&mut self, PurgeJobs(wanted): PurgeJobs, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, By(by, PurgeJobs(wanted)): By<PurgeJobs>, _: &mut Self::Context) -> Self::Result {
         let StopJobs { job, job_type, class } = wanted;
         let meant = JobSelector { job, job_type, class, only_waiting: true };
-        let (jobs, now) = (self.parts.jobs.clone(), self.parts.clock.now());
+        let (jobs, now, who) = self.signed(by);
         let purge = async move { jobs.request_stop(meant, now).await }.into_actor(self);
-        Box::pin(purge.map(|purged, actor, ctx| {
+        Box::pin(purge.map(move |purged, actor, ctx| {
             let (_, removed) = purged.map_err(|error| storage(&error))?;
-            actor.parts.bus.publish(Event::StopAsked { stopping: Vec::new(), removed: removed.clone() });
+            actor.parts.bus.publish(Event::StopAsked { stopping: Vec::new(), removed: removed.clone(), by: who });
             actor.claim(ctx);
             Ok(removed)
         }))
     }
 }
 
-impl Handler<RetryJob> for QueueActor {
+impl Handler<By<RetryJob>> for QueueActor {
     type Result = ResponseActFuture<Self, Result<Retry, QueueError>>;
 
-    fn handle(&mut self, RetryJob { job, even_if_done }: RetryJob, _: &mut Self::Context) -> Self::Result {
-        let (jobs, now) = (self.parts.jobs.clone(), self.parts.clock.now());
+    fn handle(&mut self, By(by, RetryJob { job, even_if_done }): By<RetryJob>, _: &mut Self::Context) -> Self::Result {
+        let (jobs, now, who) = self.signed(by);
         let retry = async move { jobs.retry(job, even_if_done, now).await }.into_actor(self);
         Box::pin(retry.map(move |answer, actor, ctx| {
             if matches!(answer, Ok(Retry::Accepted)) {
-                actor.parts.bus.publish(Event::Retried { job });
+                actor.parts.bus.publish(Event::Retried { job, by: who });
             }
             actor.claim(ctx);
             answer.map_err(|error| storage(&error))
@@ -75,20 +93,21 @@ impl Handler<RetryJob> for QueueActor {
     }
 }
 
-impl Handler<SetPause> for QueueActor {
+impl Handler<By<SetPause>> for QueueActor {
     type Result = ResponseActFuture<Self, Result<Vec<JobId>, QueueError>>;
 
-    fn handle(&mut self, SetPause(pause): SetPause, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, By(by, SetPause(pause)): By<SetPause>, _: &mut Self::Context) -> Self::Result {
         if let Some(Err(refused)) = pause.as_ref().map(|pause| bounds::pause(pause, self.parts.clock.now())) {
             return Box::pin(async { Err(refused) }.into_actor(self));
         }
-        let (jobs, wanted) = (self.parts.jobs.clone(), pause.clone());
+        let (jobs, _, who) = self.signed(by);
+        let wanted = pause.clone();
         let set = async move { jobs.set_pause(wanted).await }.into_actor(self);
         Box::pin(set.map(move |set, actor, ctx| {
             set.map_err(|error| storage(&error))?;
             let paused = pause.as_ref().map(|pause| actor.board.paused_by(pause)).unwrap_or_default();
             let stopped = actor.stop_here(&paused, StopReason::Shutdown);
-            actor.parts.bus.publish(Event::PauseChanged { pause: pause.clone() });
+            actor.parts.bus.publish(Event::PauseChanged { pause: pause.clone(), by: who });
             actor.pause = pause;
             actor.steered += 1;
             actor.claim(ctx);
@@ -97,15 +116,15 @@ impl Handler<SetPause> for QueueActor {
     }
 }
 
-impl Handler<ResetBreaker> for QueueActor {
+impl Handler<By<ResetBreaker>> for QueueActor {
     type Result = ResponseActFuture<Self, Result<bool, QueueError>>;
 
-    fn handle(&mut self, ResetBreaker { id }: ResetBreaker, _: &mut Self::Context) -> Self::Result {
-        let (jobs, now) = (self.parts.jobs.clone(), self.parts.clock.now());
+    fn handle(&mut self, By(by, ResetBreaker { id }): By<ResetBreaker>, _: &mut Self::Context) -> Self::Result {
+        let (jobs, now, who) = self.signed(by);
         let reset = async move { jobs.reset_breaker(id, now).await }.into_actor(self);
         Box::pin(reset.map(move |reset, actor, ctx| {
             if matches!(reset, Ok(true)) {
-                actor.parts.bus.publish(Event::BreakerReset { id });
+                actor.parts.bus.publish(Event::BreakerReset { id, by: who });
             }
             actor.claim(ctx);
             reset.map_err(|error| storage(&error))
@@ -113,19 +132,19 @@ impl Handler<ResetBreaker> for QueueActor {
     }
 }
 
-impl Handler<SetLimits> for QueueActor {
+impl Handler<By<SetLimits>> for QueueActor {
     type Result = ResponseActFuture<Self, Result<(), QueueError>>;
 
-    fn handle(&mut self, SetLimits(limits): SetLimits, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, By(by, SetLimits(limits)): By<SetLimits>, _: &mut Self::Context) -> Self::Result {
         let is_known = |name: &str| self.parts.types.get(name).is_some() || self.parts.operations.get(name).is_some();
         if let Err(refused) = bounds::limits(&limits, is_known) {
             return Box::pin(async { Err(refused) }.into_actor(self));
         }
-        let (jobs, now) = (self.parts.jobs.clone(), self.parts.clock.now());
+        let (jobs, now, who) = self.signed(by);
         let set = async move { jobs.set_limits(limits, now).await }.into_actor(self);
-        Box::pin(set.map(|limits, actor, ctx| {
+        Box::pin(set.map(move |limits, actor, ctx| {
             let limits = limits.map_err(|error| storage(&error))?;
-            actor.parts.bus.publish(Event::LimitsChanged { limits: limits.clone() });
+            actor.parts.bus.publish(Event::LimitsChanged { limits: limits.clone(), by: who });
             actor.board.set_limits(limits);
             actor.steered += 1;
             actor.claim(ctx);

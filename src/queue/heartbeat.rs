@@ -134,12 +134,12 @@ impl QueueActor {
         let (jobs, now) = (self.parts.jobs.clone(), self.parts.clock.now());
         let before = |keep| chrono::Duration::from_std(keep).ok().and_then(|keep| now.checked_sub_signed(keep));
         let keep = self.settings.keep;
-        let (Some(own), Some(runs), Some(documents), Some(changes)) =
-            (before(keep.jobs), before(keep.runs), before(keep.documents), before(keep.changes))
+        let (Some(own), Some(runs), Some(documents), Some(changes), Some(audit)) =
+            (before(keep.jobs), before(keep.runs), before(keep.documents), before(keep.changes), before(keep.audit))
         else {
             return;
         };
-        let before = Before { jobs: own, runs, documents, changes, unclaimed: now - UNCLAIMED };
+        let before = Before { jobs: own, runs, documents, changes, audit, unclaimed: now - UNCLAIMED };
         let clean = async move { jobs.clean(before, now).await }.into_actor(self);
         ctx.spawn(clean.map(|cleaned, _, _| match cleaned {
             Ok(0) => {}

@@ -7,7 +7,8 @@ use serde::Serialize;
 use serde_json::{Map, Value as Json};
 
 use crate::domain::{
-    Admission, AgentId, Class, DocumentId, JobId, JobType, Mode, Pause, Reason, Retry, RunId, Slot, SyncType, Timestamp,
+    Admission, AgentId, Cause, Class, DocumentId, JobId, JobType, Mode, Pause, Reason, Retry, RunId, Slot, SyncType,
+    Timestamp,
 };
 
 /// The queue cannot answer.
@@ -77,6 +78,8 @@ pub struct Enqueue {
     pub mode: Mode,
     /// The earliest start after the acceptance.
     pub delay: Duration,
+    /// Who asks, where it is a person or a program: noted in the audit.
+    pub by: Option<Cause>,
 }
 
 impl Enqueue {
@@ -93,6 +96,7 @@ impl Enqueue {
             data: None,
             mode: Mode::Refuse,
             delay: Duration::ZERO,
+            by: None,
         }
     }
 

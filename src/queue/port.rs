@@ -1,13 +1,13 @@
 //! What does the queue need of whoever keeps its jobs? The port that the store implements and tests replace; one
 //! conformance suite holds every implementation to the same rules.
 
-use std::{collections::BTreeMap, error::Error};
+use std::{collections::BTreeMap, error::Error, sync::Arc};
 
 use async_trait::async_trait;
 
 use crate::domain::{
-    Admission, Claim, Claimed, Heartbeat, HeartbeatReport, JobId, JobSelector, Lease, NewJob, Outcome, Pause, Retry,
-    RunId, Slot, Timestamp,
+    Admission, Cause, Claim, Claimed, Heartbeat, HeartbeatReport, JobId, JobSelector, Lease, NewJob, Outcome, Pause,
+    Retry, RunId, Slot, Timestamp,
 };
 
 /// What ended or was fetched before these moments is forgotten.
@@ -19,6 +19,8 @@ pub struct Before {
     pub documents: Timestamp,
     /// What became of records.
     pub changes: Timestamp,
+    /// Who changed what.
+    pub audit: Timestamp,
     /// Documents that no job refers to: whoever brought them has had time to ask for one.
     pub unclaimed: Timestamp,
 }
@@ -31,6 +33,8 @@ pub struct BoardError(pub Box<dyn Error + Send + Sync>);
 /// The durable side of the queue; each call is one transaction.
 #[async_trait]
 pub trait JobBoard: Send + Sync + 'static {
+    /// The same board, where what people can change is noted as changed by `by` at `at`.
+    fn by(self: Arc<Self>, by: Cause, at: Timestamp) -> Arc<dyn JobBoard>;
     /// See [`crate::store::Store::enqueue`].
     async fn enqueue(
         &self,

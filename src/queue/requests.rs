@@ -15,6 +15,7 @@ use crate::{
     coordination::KnownWindow,
     domain::{Admission, NewJob, Reason, Timestamp, Window, clock::after, text::nul_in},
     event::Event,
+    supervisor::By,
 };
 
 /// So long after a refusal by what is known, the database is asked whether it was right.
@@ -46,6 +47,7 @@ impl QueueActor {
         job.force = ask.force;
         job.mode = ask.mode;
         job.delay = ask.delay;
+        job.by = ask.by;
         if let Some((document, sha256)) = ask.document {
             // an upload has its own key, so that its bytes are never dropped for a waiting sync
             job.dedup_key = Some(format!("{}:{}:{sha256}", job.job_type, job.agent));
@@ -224,12 +226,7 @@ impl QueueActor {
 
     /// Tells what became of a request, and makes room for urgent work.
     fn announce(&mut self, job: &NewJob, admission: Admission) {
-        self.parts.bus.publish(Event::Enqueued {
-            job_type: job.job_type.clone(),
-            agent_id: job.agent.clone(),
-            reason: job.reason,
-            admission,
-        });
+        self.parts.bus.publish(Event::enqueued(job.job_type.clone(), job.agent.clone(), job.reason, admission));
         if admission.is_taken() && !job.class.is_preemptible() && job.delay.is_zero() {
             let in_the_way = self.board.preemptible(&job.agent);
             self.preempt(&in_the_way);
@@ -302,15 +299,17 @@ impl Handler<EnqueueTick> for QueueActor {
     }
 }
 
-impl Handler<Approve> for QueueActor {
+impl Handler<By<Approve>> for QueueActor {
     type Result = ResponseActFuture<Self, Result<Option<Admission>, QueueError>>;
 
-    fn handle(&mut self, Approve { run, sync_type, agent }: Approve, _: &mut Self::Context) -> Self::Result {
-        let job = match self.job(Enqueue::new(sync_type.job_type(), agent, Reason::Approval)) {
+    fn handle(&mut self, By(by, approve): By<Approve>, _: &mut Self::Context) -> Self::Result {
+        let Approve { run, sync_type, agent } = approve;
+        let ask = Enqueue { by: Some(by.clone()), ..Enqueue::new(sync_type.job_type(), agent, Reason::Approval) };
+        let job = match self.job(ask) {
             Ok(job) => job,
             Err(error) => return Box::pin(async { Err(error) }.into_actor(self)),
         };
-        let (board, now, asked) = (self.parts.jobs.clone(), self.parts.clock.now(), job.clone());
+        let ((board, now, _), asked) = (self.signed(by), job.clone());
         let stored = async move { board.approve(run, asked, now).await }.into_actor(self);
         Box::pin(stored.map(move |answer, actor, ctx| {
             let answer = answer.map_err(|error| storage(&error))?;

@@ -1,14 +1,14 @@
 //! How does the store keep the queue's jobs? Each call of the port is one of its transactions.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 
 use super::port::{Before, BoardError, JobBoard};
 use crate::{
     domain::{
-        Admission, Claim, Claimed, Heartbeat, HeartbeatReport, JobId, JobSelector, Lease, NewJob, Outcome, Pause,
-        Retry, RunId, Slot, Timestamp,
+        Admission, Cause, Claim, Claimed, Heartbeat, HeartbeatReport, JobId, JobSelector, Lease, NewJob, Outcome,
+        Pause, Retry, RunId, Slot, Timestamp,
     },
     store::{Store, StoreError},
 };
@@ -21,6 +21,10 @@ impl From<StoreError> for BoardError {
 
 #[async_trait]
 impl JobBoard for Store {
+    fn by(self: Arc<Self>, by: Cause, at: Timestamp) -> Arc<dyn JobBoard> {
+        Arc::new(Store::by(&self, by, at))
+    }
+
     async fn enqueue(
         &self,
         jobs: Vec<NewJob>,
@@ -95,6 +99,9 @@ impl JobBoard for Store {
     async fn clean(&self, before: Before, now: Timestamp) -> Result<u64, BoardError> {
         self.clean_runs(before.runs).await?;
         self.clean_changes(before.changes).await?;
+        self.clean_audit(before.audit).await?;
+        self.clean_requests(now).await?;
+        self.forget_sessions(now).await?;
         self.clean_kept(before.documents).await?;
         self.clean_documents(before.unclaimed).await?;
         let forgotten = self.clean_jobs(before.jobs, now).await?;

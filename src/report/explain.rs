@@ -1,12 +1,100 @@
 //! What was recognised on a page, and by what? For people: as text and as a drawing.
 
-use std::fmt::Write;
+use std::{cell::LazyCell, fmt::Write};
+
+use serde::{Deserialize, Serialize};
 
 use super::{
-    Refusal,
-    pdf::Page,
+    Refusal, RefusalCode, Request,
+    pages::Sheet,
+    pdf::{Document, Page, Pieces},
+    sheets::{self, Marked},
+    sniff,
     table::{BREAK, Band, Mark, PageTable, Side},
 };
+
+/// Around what is shown of a page, in points.
+const EDGE: f64 = 2.0;
+
+/// One page of a report, drawn.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drawing {
+    /// Pages in the file.
+    pub pages: usize,
+    /// Rows recognised on this one.
+    pub rows: usize,
+    /// As SVG; empty where the file has no such page.
+    pub svg: String,
+}
+
+/// Which row of a page stands out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MarkedRow {
+    /// From 1.
+    pub row: usize,
+    /// Nothing but it and so many rows before and after are shown; the whole page where nothing is said.
+    pub around: Option<usize>,
+}
+
+impl Request<'_> {
+    /// Draws one page, from 1, and marks a row of it.
+    ///
+    /// # Errors
+    /// [`Refusal`]: the file has no pages that could be drawn.
+    pub fn draw(&self, page: usize, mark: Option<MarkedRow>) -> Result<Drawing, Refusal> {
+        let mut drawing = Drawing { pages: 0, rows: 0, svg: String::new() };
+        let pages = self.explain(Some(page), |page, found, _| {
+            drawing.rows = found.map_or(0, |table| table.bands.len());
+            drawing.svg = svg(page, found, mark);
+        })?;
+        Ok(Drawing { pages, ..drawing })
+    }
+
+    /// Tells `each` page, or `only` one of them (from 1), what was found on it, also where the report is refused, and
+    /// what its rows are that are no records. Answers how many pages there are.
+    ///
+    /// # Errors
+    /// [`Refusal`] if the file cannot be opened or a page cannot be interpreted at all.
+    pub fn explain(
+        &self,
+        only: Option<usize>,
+        mut each: impl FnMut(&Page, Result<&PageTable, &Refusal>, &dyn Fn(usize) -> Option<&'static str>),
+    ) -> Result<usize, Refusal> {
+        sniff::check(self.bytes)?;
+        let document = Document::open(self.bytes, self.budget)?;
+        let known = self.known();
+        let found = (0..document.page_count())
+            .map(|page| Ok(sheets::by_marks(&document.page(page, Pieces::Whole)?, &known)))
+            .collect::<Result<Vec<_>, Refusal>>()?;
+        let is_loose = found.iter().any(|found| matches!(found, Ok(Marked::Open { is_headed: true, .. })))
+            || !found.iter().any(|found| matches!(found, Ok(Marked::Sheet(Sheet::Table(_)))));
+        let loose = is_loose.then(|| sheets::by_texts(&document, &known));
+        // read for them only where they are asked for
+        let others = LazyCell::new(|| self.others());
+        for (page, found) in found.iter().enumerate().filter(|(page, _)| only.is_none_or(|only| only == page + 1)) {
+            let what = |row: usize| others.get(&(page + 1, row)).copied();
+            let mut each = |page: &Page, found: Result<&PageTable, &Refusal>| each(page, found, &what);
+            let interpreted = document.page(page, Pieces::Whole)?;
+            let on_page = |sheets: &'_ [Sheet]| {
+                sheets.iter().find_map(|sheet| match sheet {
+                    Sheet::Table(table) if table.page == page + 1 => Some(table.clone()),
+                    Sheet::Table(_) | Sheet::Text { .. } | Sheet::Blank => None,
+                })
+            };
+            let none = Refusal::new(RefusalCode::NoTable, format!("page {}: no part of the table is on it", page + 1));
+            match (found, &loose) {
+                (Err(refusal), _) | (Ok(_), Some(Err(refusal))) => each(&interpreted, Err(refusal)),
+                (Ok(_), Some(Ok(sheets))) => match on_page(sheets) {
+                    Some(table) => each(&interpreted, Ok(&table)),
+                    None => each(&interpreted, Err(&none)),
+                },
+                (Ok(Marked::Sheet(Sheet::Table(table))), None) => each(&interpreted, Ok(table)),
+                (Ok(_), None) => each(&interpreted, Err(&none)),
+            }
+        }
+        Ok(found.len())
+    }
+}
 
 fn mark(mark: Mark) -> &'static str {
     match mark {
@@ -91,21 +179,33 @@ fn shown(text: &str) -> String {
     text.replace(BREAK, " ")
 }
 
-/// Draws one page as SVG: its texts, over the recognised cells.
+/// What of a page is shown: from the top of the first to the bottom of the last row that is, and its columns.
+fn window((width, height): (f64, f64), table: Option<&PageTable>, mark: Option<MarkedRow>) -> [f64; 4] {
+    let whole = [0.0, 0.0, width, height];
+    let (Some(table), Some(MarkedRow { row, around: Some(around) })) = (table, mark) else { return whole };
+    let Some(at) = row.checked_sub(1).filter(|at| *at < table.bands.len()) else { return whole };
+    let last = (at + around).min(table.bands.len() - 1);
+    let (first, last) = (&table.bands[at.saturating_sub(around)], &table.bands[last]);
+    let bounds = table.bounds();
+    let top = height - first.top - EDGE;
+    [bounds.x0 - EDGE, top, bounds.x1 - bounds.x0 + 2.0 * EDGE, height - last.bottom + EDGE - top]
+}
+
+/// Draws one page as SVG: its texts, over the recognised cells; the row that is marked stands out.
 #[must_use]
-pub fn svg(page: &Page, found: Result<&PageTable, &Refusal>) -> String {
+pub fn svg(page: &Page, found: Result<&PageTable, &Refusal>, mark: Option<MarkedRow>) -> String {
+    let marked = mark.map(|mark| mark.row);
     let (width, height) = page.size;
+    let [left, top, wide, high] = window(page.size, found.ok(), mark);
     let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.1} {height:.1}\" width=\"{width:.1}pt\" \
-         height=\"{height:.1}pt\" font-family=\"sans-serif\">\n<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n"
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"{left:.1} {top:.1} {wide:.1} {high:.1}\" \
+         width=\"{wide:.1}pt\" height=\"{high:.1}pt\" font-family=\"sans-serif\">\n\
+         <rect width=\"{width:.1}\" height=\"{height:.1}\" fill=\"white\"/>\n"
     );
     if let Ok(table) = found {
-        let bands = table
-            .header_band
-            .iter()
-            .map(|band| ("#ffd27f", *band))
-            .chain(table.bands.iter().map(|band| ("#cfe8ff", *band)));
-        for (colour, band) in bands {
+        let row = |(at, band): (usize, &Band)| (if marked == Some(at + 1) { "#ffb3ab" } else { "#cfe8ff" }, *band);
+        let bands = table.header_band.iter().map(|band| ("#ffd27f", *band));
+        for (colour, band) in bands.chain(table.bands.iter().enumerate().map(row)) {
             for edges in table.columns.windows(2) {
                 writeln!(
                     svg,
@@ -129,6 +229,20 @@ pub fn svg(page: &Page, found: Result<&PageTable, &Refusal>) -> String {
             run.size,
             (run.x1 - run.x0).max(0.1),
             escaped(page.text_of(run))
+        )
+        .ok();
+    }
+    let marked = found.ok().zip(marked).and_then(|(table, row)| Some((table, table.bands.get(row.checked_sub(1)?)?)));
+    if let Some((table, band)) = marked {
+        let bounds = table.bounds();
+        writeln!(
+            svg,
+            "<rect class=\"mark\" x=\"{:.2}\" y=\"{:.2}\" width=\"{:.2}\" height=\"{:.2}\" fill=\"none\" \
+             stroke=\"#b71c1c\" stroke-width=\"1.5\"/>",
+            bounds.x0,
+            height - band.top,
+            bounds.x1 - bounds.x0,
+            band.top - band.bottom
         )
         .ok();
     }

@@ -116,6 +116,11 @@ pub fn file(bytes: &[u8]) {
     let request = Request { bytes, spec, types, budget: &budget, progress: &|_, _| {} };
     request.read().ok();
     request
-        .explain(|page, found, what| drop((super::explain::text(page, found, what), super::explain::svg(page, found))))
+        .explain(None, |page, found, what| {
+            drop((
+                super::explain::text(page, found, what),
+                super::explain::svg(page, found, Some(super::MarkedRow { row: 1, around: Some(1) })),
+            ));
+        })
         .ok();
 }

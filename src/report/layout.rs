@@ -51,7 +51,8 @@ impl Layout {
         hex::encode(Sha256::digest(pages.join("\n")))
     }
 
-    /// What changed since `before`; `None` if nothing did.
+    /// What changed since `before`; `None` if no column did. Which page one stands on is none: that follows from how
+    /// wide the texts are.
     #[must_use]
     pub fn change_since(&self, before: &Self) -> Option<LayoutChange> {
         if self.fingerprint() == before.fingerprint() {
@@ -76,13 +77,14 @@ impl Layout {
                 .map(|(plain, _)| plain.clone())
                 .collect()
         };
-        Some(LayoutChange {
+        let change = LayoutChange {
             gone: missing(&then, &now),
             added: missing(&now, &then),
             reordered: common(&now, &then) != common(&then, &now),
             cycle_before: before.pages.len(),
             cycle: self.pages.len(),
-        })
+        };
+        (change.reordered || !change.gone.is_empty() || !change.added.is_empty()).then_some(change)
     }
 
     fn headers(&self) -> Vec<(String, &String)> {
@@ -110,7 +112,8 @@ mod tests {
         );
         assert_eq!((change.reordered, change.cycle_before, change.cycle), (true, 2, 1));
         // only the page boundary moved
-        let moved = layout(&[&["ID"], &["CITTÀ", "NOME", "NOME"]]).change_since(&before).unwrap();
-        assert!(moved.gone.is_empty() && moved.added.is_empty() && !moved.reordered);
+        for moved in [&[&["ID"][..], &["CITTÀ", "NOME", "NOME"]][..], &[&["ID", "CITTÀ", "NOME", "NOME"]]] {
+            assert_eq!(layout(moved).change_since(&before), None);
+        }
     }
 }

@@ -31,6 +31,7 @@ mod wrap;
 
 pub use budget::{Budget, Exceeded, ReadLimits};
 pub use columns::{Drift, Renamed};
+pub use explain::{Drawing, MarkedRow};
 pub use layout::{Layout, LayoutChange};
 pub use pdf::Verdict;
 pub use read::{Quarantined, Report, Request, read};

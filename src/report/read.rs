@@ -13,7 +13,7 @@ use super::{
     cycle::{Cycles, WideRow},
     frozen,
     pages::{self, Sheet},
-    pdf::{Document, Page, Pieces, Verdict},
+    pdf::{Document, Pieces, Verdict},
     records::{self, Judge, Kind, Row},
     sheets::{self, Marked},
     sniff,
@@ -23,7 +23,7 @@ use super::{
     wrap::{self, UncertainBreak},
 };
 use crate::{
-    domain::Record,
+    domain::{Printed, Record},
     sync_type::{SyncTypeSpec, SyncTypes, ValueType, header::normalise},
 };
 
@@ -56,6 +56,8 @@ pub struct Quarantined {
 pub struct Report {
     /// The rows that fit, in printed order; keys are unique.
     pub records: Vec<Record>,
+    /// Where each of them is printed.
+    pub printed: Vec<Printed>,
     /// The rows that do not.
     pub quarantined: Vec<Quarantined>,
     /// Garbage rows: key `0` or blank.
@@ -193,7 +195,7 @@ impl Request<'_> {
 
     /// What each row is that is no record, by the file's page and the row on it, from 0; nothing where the
     /// report is refused before that can be told.
-    fn others(&self) -> HashMap<(usize, usize), &'static str> {
+    pub(super) fn others(&self) -> HashMap<(usize, usize), &'static str> {
         let told = self.judged(|read, judged| {
             let others = judged.iter().flat_map(|(row, kind)| {
                 let rest = row.rest.map(|rest| (rest, "the rest of the row before it"));
@@ -339,50 +341,7 @@ impl Request<'_> {
         Refusal::new(RefusalCode::NoTable, text)
     }
 
-    /// Tells `each` page what was found on it, also where the report is refused, and what its rows are
-    /// that are no records.
-    ///
-    /// # Errors
-    /// [`Refusal`] if the file cannot be opened or a page cannot be interpreted at all.
-    pub fn explain(
-        &self,
-        mut each: impl FnMut(&Page, Result<&PageTable, &Refusal>, &dyn Fn(usize) -> Option<&'static str>),
-    ) -> Result<(), Refusal> {
-        sniff::check(self.bytes)?;
-        let document = Document::open(self.bytes, self.budget)?;
-        let known = self.known();
-        let found = (0..document.page_count())
-            .map(|page| Ok(sheets::by_marks(&document.page(page, Pieces::Whole)?, &known)))
-            .collect::<Result<Vec<_>, Refusal>>()?;
-        let is_loose = found.iter().any(|found| matches!(found, Ok(Marked::Open { is_headed: true, .. })))
-            || !found.iter().any(|found| matches!(found, Ok(Marked::Sheet(Sheet::Table(_)))));
-        let loose = is_loose.then(|| sheets::by_texts(&document, &known));
-        let others = self.others();
-        for (page, found) in found.iter().enumerate() {
-            let what = |row: usize| others.get(&(page + 1, row)).copied();
-            let mut each = |page: &Page, found: Result<&PageTable, &Refusal>| each(page, found, &what);
-            let interpreted = document.page(page, Pieces::Whole)?;
-            let on_page = |sheets: &'_ [Sheet]| {
-                sheets.iter().find_map(|sheet| match sheet {
-                    Sheet::Table(table) if table.page == page + 1 => Some(table.clone()),
-                    Sheet::Table(_) | Sheet::Text { .. } | Sheet::Blank => None,
-                })
-            };
-            let none = Refusal::new(RefusalCode::NoTable, format!("page {}: no part of the table is on it", page + 1));
-            match (found, &loose) {
-                (Err(refusal), _) | (Ok(_), Some(Err(refusal))) => each(&interpreted, Err(refusal)),
-                (Ok(_), Some(Ok(sheets))) => match on_page(sheets) {
-                    Some(table) => each(&interpreted, Ok(&table)),
-                    None => each(&interpreted, Err(&none)),
-                },
-                (Ok(Marked::Sheet(Sheet::Table(table))), None) => each(&interpreted, Ok(table)),
-                (Ok(_), None) => each(&interpreted, Err(&none)),
-            }
-        }
-        Ok(())
-    }
-
-    fn known(&self) -> Known {
+    pub(super) fn known(&self) -> Known {
         let all = self.types.iter().flat_map(|spec| &spec.columns).flat_map(|column| &column.headers);
         let own = self
             .spec

@@ -13,7 +13,7 @@ use super::{
     wrap::UncertainBreak,
 };
 use crate::{
-    domain::{Record, Value},
+    domain::{Printed, Record, Value},
     sync_type::{SyncTypeSpec, ValueType},
 };
 
@@ -168,6 +168,7 @@ impl<'a> RowReader<'a> {
                 self.note_uncertain(row, column, &record.text(spec.key));
             }
             self.report.records.push(record);
+            self.report.printed.push(Printed::at(page, row.wide.index));
         }
         Ok(())
     }

@@ -6,17 +6,14 @@ use actix::prelude::*;
 
 use super::{
     cadence,
-    message::{
-        Halt, Reload, Reschedule, ScheduleChange, ScheduleError, SchedulerSnapshot, SetAutoSync, Snapshot,
-        TypeSchedule, UpdateInterval,
-    },
+    message::{Halt, Reload, SchedulerSnapshot, Snapshot, TypeSchedule},
     port::SettingsBoard,
 };
 use crate::{
-    domain::{AgentId, Clock, Slot, SyncType, Timestamp, clock::INTERVAL_MINUTES},
+    domain::{AgentId, Clock, Slot, SyncType, Timestamp},
     event::{Bus, Event, Liveness},
     queue::{EnqueueTick, QueueActor},
-    store::{Amendments, Setting, StoreError},
+    store::{Setting, StoreError},
     supervisor::Handle,
     sync_type::{Scope, SyncTypes},
 };
@@ -42,16 +39,16 @@ pub struct SchedulerSettings {
 
 /// Owns the timers; the database is the truth of what they wait for.
 pub struct SchedulerActor {
-    board: Arc<dyn SettingsBoard>,
+    pub(super) board: Arc<dyn SettingsBoard>,
     queue: Handle<QueueActor>,
     types: Arc<SyncTypes>,
-    bus: Bus,
+    pub(super) bus: Bus,
     liveness: Liveness,
-    clock: Arc<dyn Clock>,
-    settings: SchedulerSettings,
-    running: bool,
-    halted: bool,
-    schedules: BTreeMap<SyncType, Setting>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) settings: SchedulerSettings,
+    pub(super) running: bool,
+    pub(super) halted: bool,
+    pub(super) schedules: BTreeMap<SyncType, Setting>,
     timers: BTreeMap<SyncType, SpawnHandle>,
     agents: Option<(Timestamp, Vec<AgentId>)>,
 }
@@ -101,7 +98,7 @@ impl SchedulerActor {
     }
 
     /// Clears the type's timer, and starts a new one if it is to run.
-    fn arm(&mut self, name: &SyncType, ctx: &mut Context<Self>) {
+    pub(super) fn arm(&mut self, name: &SyncType, ctx: &mut Context<Self>) {
         let Some(next_run) = self.schedules.get(name).filter(|schedule| schedule.enabled).and_then(|s| s.next_run)
         else {
             self.disarm(name, ctx);
@@ -126,7 +123,7 @@ impl SchedulerActor {
         }
     }
 
-    fn arm_all(&mut self, ctx: &mut Context<Self>) {
+    pub(super) fn arm_all(&mut self, ctx: &mut Context<Self>) {
         for name in self.schedules.keys().cloned().collect::<Vec<_>>() {
             self.arm(&name, ctx);
         }
@@ -241,66 +238,12 @@ impl SchedulerActor {
         });
     }
 
-    /// What `changes` do to the stored settings, or why they cannot be made.
-    fn amendments(&self, changes: Vec<ScheduleChange>) -> Result<Amendments, ScheduleError> {
-        let (minute, now) = (self.settings.minute, self.clock.now());
-        let amendment = |change: ScheduleChange| {
-            let sync_type = change.sync_type.clone();
-            if !self.schedules.contains_key(&sync_type) {
-                return Err(ScheduleError::UnknownType(sync_type));
-            }
-            if let Some(minutes) = change.minutes.filter(|minutes| !INTERVAL_MINUTES.contains(minutes)) {
-                return Err(ScheduleError::OutOfRange { sync_type, minutes });
-            }
-            let amend: Box<dyn FnOnce(Setting) -> Setting + Send> =
-                Box::new(move |old| amended(&change, old, minute, now));
-            Ok((sync_type, amend))
-        };
-        changes.into_iter().map(amendment).collect()
-    }
-
-    /// Stores the changes, then restarts the timers of the changed types, and no other.
-    fn reschedule(&mut self, changes: Vec<ScheduleChange>) -> ResponseActFuture<Self, Result<(), ScheduleError>> {
-        let amendments = match self.amendments(changes) {
-            Ok(amendments) => amendments,
-            Err(error) => return Box::pin(async { Err(error) }.into_actor(self)),
-        };
-        let (board, now) = (self.board.clone(), self.clock.now());
-        let save = async move { board.amend_settings(amendments, now).await }.into_actor(self);
-        Box::pin(save.map(move |settings, actor, ctx| {
-            for setting in settings.map_err(|error| ScheduleError::Storage(error.to_string()))? {
-                let name = setting.sync_type.clone();
-                actor.bus.publish(Event::Rescheduled {
-                    sync_type: name.clone(),
-                    interval_minutes: setting.interval_minutes,
-                    next_run: setting.next_run.filter(|_| setting.enabled),
-                });
-                actor.schedules.insert(name.clone(), setting);
-                actor.arm(&name, ctx);
-            }
-            Ok(())
-        }))
-    }
-
-    fn snapshot(&self) -> SchedulerSnapshot {
+    pub(super) fn snapshot(&self) -> SchedulerSnapshot {
         SchedulerSnapshot { running: self.running, types: self.schedules.values().map(type_schedule).collect() }
     }
 }
 
-/// What a change makes of a type's settings.
-fn amended(change: &ScheduleChange, old: Setting, minute: Duration, now: Timestamp) -> Setting {
-    let minutes = change.minutes.unwrap_or(old.interval_minutes);
-    let is_same = minutes == old.interval_minutes && old.next_run.is_some();
-    let next_run = cadence::after_change(old.last_tick, old.next_run, minute * minutes, now);
-    Setting {
-        interval_minutes: minutes,
-        enabled: change.enabled.unwrap_or(old.enabled),
-        next_run: if is_same { old.next_run } else { Some(next_run) },
-        ..old
-    }
-}
-
-fn type_schedule(setting: &Setting) -> TypeSchedule {
+pub(super) fn type_schedule(setting: &Setting) -> TypeSchedule {
     TypeSchedule {
         sync_type: setting.sync_type.clone(),
         interval_minutes: setting.interval_minutes,
@@ -318,49 +261,6 @@ impl Actor for SchedulerActor {
         self.watch(ctx);
         self.keep_reloading(ctx);
         self.reload(ctx);
-    }
-}
-
-impl Handler<UpdateInterval> for SchedulerActor {
-    type Result = AtomicResponse<Self, Result<TypeSchedule, ScheduleError>>;
-
-    fn handle(&mut self, UpdateInterval { sync_type, minutes }: UpdateInterval, _: &mut Self::Context) -> Self::Result {
-        let change = ScheduleChange { sync_type: sync_type.clone(), minutes: Some(minutes), enabled: None };
-        let done = self.reschedule(vec![change]);
-        AtomicResponse::new(Box::pin(done.map(move |done, actor, _| {
-            done?;
-            actor.schedules.get(&sync_type).map(type_schedule).ok_or(ScheduleError::UnknownType(sync_type))
-        })))
-    }
-}
-
-impl Handler<Reschedule> for SchedulerActor {
-    type Result = AtomicResponse<Self, Result<Vec<TypeSchedule>, ScheduleError>>;
-
-    fn handle(&mut self, Reschedule { changes }: Reschedule, _: &mut Self::Context) -> Self::Result {
-        let done = self.reschedule(changes);
-        AtomicResponse::new(Box::pin(done.map(|done, actor, _| done.map(|()| actor.snapshot().types))))
-    }
-}
-
-impl Handler<SetAutoSync> for SchedulerActor {
-    type Result = AtomicResponse<Self, Result<SchedulerSnapshot, ScheduleError>>;
-
-    fn handle(&mut self, SetAutoSync { on }: SetAutoSync, _: &mut Self::Context) -> Self::Result {
-        let (board, now, enabled) = (self.board.clone(), self.clock.now(), self.settings.enabled);
-        let save = async move {
-            if on && !enabled {
-                return Err(ScheduleError::Disabled);
-            }
-            board.set_auto_sync(on, now).await.map_err(|error| ScheduleError::Storage(error.to_string()))
-        };
-        AtomicResponse::new(Box::pin(save.into_actor(self).map(move |done, actor, ctx| {
-            done?;
-            actor.running = on && !actor.halted;
-            actor.bus.publish(Event::AutoSyncChanged { on });
-            actor.arm_all(ctx);
-            Ok(actor.snapshot())
-        })))
     }
 }
 

@@ -1,6 +1,7 @@
 //! When to ask? Pure cadence, and the actor that owns one timer per sync type.
 
 pub mod actor;
+mod admin;
 mod cadence;
 pub mod message;
 pub mod port;

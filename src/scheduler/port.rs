@@ -1,9 +1,11 @@
 //! What does the scheduler need of a database? The port that the store implements and tests replace.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
 use crate::{
-    domain::{AgentId, Timestamp},
+    domain::{AgentId, Cause, Timestamp},
     store::{Amendments, Setting, Store, StoreError},
 };
 
@@ -13,6 +15,8 @@ const AUTO_SYNC: &str = "auto_sync";
 /// Schedules and active agents, durable.
 #[async_trait]
 pub trait SettingsBoard: Send + Sync + 'static {
+    /// The same board, where what people can change is noted as changed by `by` at `at`.
+    fn by(self: Arc<Self>, by: Cause, at: Timestamp) -> Arc<dyn SettingsBoard>;
     /// All types' settings.
     async fn settings(&self) -> Result<Vec<Setting>, StoreError>;
     /// Changes the stored settings of several types, all or none; answers them as they are then.
@@ -27,6 +31,10 @@ pub trait SettingsBoard: Send + Sync + 'static {
 
 #[async_trait]
 impl SettingsBoard for Store {
+    fn by(self: Arc<Self>, by: Cause, at: Timestamp) -> Arc<dyn SettingsBoard> {
+        Arc::new(Store::by(&self, by, at))
+    }
+
     async fn settings(&self) -> Result<Vec<Setting>, StoreError> {
         Store::settings(self).await
     }

@@ -16,7 +16,7 @@ const MIB: u64 = 1 << 20;
 pub(super) fn check(settings: &Settings) -> Result<(), SettingsError> {
     let Settings { queue, sync, scheduler, limits, guards, source, sink, .. } = settings;
     let size = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
-    let numbers: [(&'static str, u64, RangeInclusive<u64>); 33] = [
+    let numbers: [(&'static str, u64, RangeInclusive<u64>); 38] = [
         ("database.connections", settings.database.connections.into(), 3..=200),
         ("queue.concurrency", size(queue.concurrency), 1..=1_000),
         ("queue.throttle_ms", queue.throttle_ms, 0..=30 * DAY),
@@ -28,6 +28,7 @@ pub(super) fn check(settings: &Settings) -> Result<(), SettingsError> {
         ("queue.keep_jobs_days", queue.keep_jobs_days, 0..=CENTURY),
         ("queue.keep_runs_days", queue.keep_runs_days, 0..=CENTURY),
         ("history.keep_days", settings.history.keep_days, 0..=CENTURY),
+        ("audit.keep_days", settings.audit.keep_days, 1..=CENTURY),
         ("metrics.agents", size(settings.metrics.agents), 0..=10_000),
         ("sync.batch", size(sync.batch), 1..=10),
         ("scheduler.minute_ms", scheduler.minute_ms, 1..=HOUR),
@@ -37,6 +38,10 @@ pub(super) fn check(settings: &Settings) -> Result<(), SettingsError> {
         ("limits.read_memory_bytes", limits.read_memory_bytes, MIB..=(1 << 20) * MIB),
         ("limits.read_seconds", limits.read_seconds, 1..=86_400),
         ("limits.shutdown_seconds", limits.shutdown_seconds, 0..=3_600),
+        ("limits.requests_per_minute", limits.requests_per_minute.get().into(), 1..=10_000_000),
+        ("limits.status_ms", limits.status_ms, 0..=60 * SECOND),
+        ("limits.connections", size(limits.connections), 16..=100_000),
+        ("limits.connections_per_address", size(limits.connections_per_address), 8..=100_000),
         ("guards.from_rows", guards.from_rows, 0..=1_000_000),
         ("source.fetches_per_minute", source.fetches_per_minute.into(), 0..=1_000_000),
         ("source.timeout_ms", source.timeout_ms, 1..=DAY),

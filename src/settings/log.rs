@@ -15,6 +15,10 @@ pub struct Log {
     pub level: String,
 }
 
+/// What libraries say at this level tells of themselves: of their threads, and that nothing was to be done; and anyone may
+/// send what is no HTTP, which the web server would call an error of its own.
+const QUIET: &str = "info,actix_http::h1::dispatcher=off,actix_server=warn,sea_orm_migration=warn";
+
 impl Log {
     /// The filter that `level` asks for. A bare level is lockstep's own: what others log in detail may hold the
     /// cookies and forms of the ERP, so they stay at `info` unless they are named.
@@ -34,7 +38,8 @@ impl Log {
             }
             Ok(match (target, level.as_str()) {
                 (Some(target), level) => format!("{target}={level}"),
-                (None, "debug" | "trace") => format!("info,lockstep={level}"),
+                (None, "debug" | "trace") => format!("{QUIET},lockstep={level}"),
+                (None, "info") => QUIET.to_owned(),
                 (None, level) => level.to_owned(),
             })
         };
@@ -68,7 +73,13 @@ mod tests {
     #[test]
     fn what_others_log_in_detail_is_only_logged_where_they_are_named() {
         let filter = |level: &str| Log { format: LogFormat::Json, level: level.to_owned() }.filter().unwrap();
-        assert_eq!(filter("debug"), "info,lockstep=debug");
+        assert_eq!(
+            filter("debug"),
+            "info,actix_http::h1::dispatcher=off,actix_server=warn,sea_orm_migration=warn,lockstep=debug"
+        );
+        assert!(
+            filter("info,actix_server=info").ends_with("actix_server=warn,sea_orm_migration=warn,actix_server=info")
+        );
         assert_eq!(filter("WARN, sea_orm=debug"), "warn,sea_orm=debug");
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    num::NonZeroU32,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -15,6 +16,7 @@ mod error;
 mod layers;
 mod log;
 mod notes;
+mod server;
 mod sink;
 mod source;
 
@@ -22,6 +24,7 @@ pub use error::SettingsError;
 pub use layers::Shown;
 use layers::layers;
 pub use log::{Log, LogFormat};
+pub use server::{Auth, Server, Tls};
 pub use sink::{CsvSettings, ModelSettings, SinkSettings};
 pub use source::{SourceKind, SourceSettings};
 
@@ -53,6 +56,7 @@ pub struct Settings {
     pub sync: Sync,
     /// What became of records.
     pub history: History,
+    pub audit: Audit,
     /// What those see who watch.
     pub metrics: MetricSettings,
     /// Timers.
@@ -76,16 +80,6 @@ pub struct Settings {
     /// What a person should know who wrote them: for the log.
     #[serde(skip)]
     pub notes: Vec<String>,
-}
-
-/// `[server]`
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Server {
-    /// Where to listen.
-    pub host: String,
-    /// 0 picks a free port.
-    pub port: u16,
 }
 
 /// `[database]`
@@ -119,13 +113,6 @@ pub struct Coordination {
     pub redis_url: Option<SecretString>,
     /// Before all names in Redis.
     pub prefix: String,
-}
-
-/// `[auth]`
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Auth {
-    pub admin_token: Option<SecretString>,
 }
 
 /// `[queue]`
@@ -167,6 +154,14 @@ pub struct MetricSettings {
 #[serde(deny_unknown_fields)]
 pub struct History {
     /// What happened so many days ago is forgotten.
+    pub keep_days: u64,
+}
+
+/// `[audit]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Audit {
+    /// What people changed so many days ago is forgotten.
     pub keep_days: u64,
 }
 
@@ -217,6 +212,14 @@ pub struct LimitSettings {
     pub read_seconds: u64,
     /// How long a shutdown waits.
     pub shutdown_seconds: u64,
+    /// Requests of one token, session or user.
+    pub requests_per_minute: NonZeroU32,
+    /// How old the status may be that is given to many, in milliseconds.
+    pub status_ms: u64,
+    /// Connections at once.
+    pub connections: usize,
+    /// ... and those of one address.
+    pub connections_per_address: usize,
 }
 
 impl Settings {
@@ -245,6 +248,8 @@ impl Settings {
     fn check(&self) -> Result<(), SettingsError> {
         let invalid = |key, wrong: &str| Err(SettingsError::Invalid { key, wrong: wrong.to_owned() });
         bounds::check(self)?;
+        self.server.site()?;
+        self.auth.proxy_login()?;
         self.log.filter()?;
         if self.queue.lease_ms < self.queue.heartbeat_ms * 2 {
             return invalid("queue.lease_ms", "must be at least two heartbeats");

@@ -66,8 +66,8 @@ impl CsvFile {
     /// A text as it stands in the file.
     fn shown(&self, text: String) -> String {
         match self.formulas {
-            Formulas::Neutralise if is_formula(&text) => format!("'{text}"),
-            _ => text,
+            Formulas::Neutralise => neutralised(text),
+            Formulas::Keep => text,
         }
     }
 
@@ -158,6 +158,12 @@ impl CsvFile {
         }
         writer.into_inner().map_err(|error| error.into_error().into())
     }
+}
+
+/// A text that a spreadsheet shows as it is, and does not calculate.
+#[must_use]
+pub fn neutralised(text: String) -> String {
+    if is_formula(&text) { format!("'{text}") } else { text }
 }
 
 /// Would a spreadsheet take this text for a formula? A number is none, whatever its sign.

@@ -8,7 +8,7 @@ mod routes;
 mod sheets;
 mod webhook;
 
-pub use csv_file::{CsvFile, Formulas, MODE};
+pub use csv_file::{CsvFile, Formulas, MODE, neutralised};
 pub use port::{Answers, Delivered, Delivery, NoSink, Sink, SinkError};
 pub use routes::{Named, Routes};
 pub use sheets::{Sheets, SheetsConfig};

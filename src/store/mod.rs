@@ -24,21 +24,33 @@ use tracing::Instrument as _;
 pub use attempt::{Applied, Batches, Finished, Pace};
 #[cfg(feature = "testing")]
 pub use db::throwaway;
-pub use db::{StoreError, sqlite_file};
-pub use documents::{KeepLimits, KeptReport};
+pub use db::{StoreError, Times, sqlite_file};
+pub use documents::{KeepLimits, KeptReport, NotKept};
 pub use jobs::{Job, JobQuery, StoredBreaker};
 pub use outbox::{ClaimedItems, ItemClaim, ItemDepth, ItemQuery, ItemsDone, Undelivered, enqueue_items_in};
 pub use records::{ChangeQuery, DataPage, DataQuery, RecordChange, ValueChange};
 pub use runs::{Finish, OpenHold, Run, RunQuery};
 pub use schema::Trouble;
-pub use settings::{Agent, Amendments, SealedCredential, Setting, UnknownAgent, token_hash};
+pub use settings::{
+    Agent, Amendments, AuditEntry, AuditQuery, AuditedChange, Begun, GivenAnswer, NewToken, PageSession,
+    SealedCredential, Setting, UnknownAgent, token_hash,
+};
 pub use states::RunTotals;
 
-use crate::{domain::Timestamp, sync_type::SyncTypes};
+use crate::{
+    domain::{Cause, Timestamp},
+    sync_type::SyncTypes,
+};
 use attempt::finish_batch::{self, Ending};
-use db::{connect::Connections, statistics::Growth, writer::Writer};
+use db::{
+    connect::Connections,
+    statistics::Growth,
+    times::{BATCH, READ},
+    writer::Writer,
+};
 use jobs::dedup_cache::DedupCache;
 use schema::probe::Probe;
+use settings::audit::Signer;
 
 /// A transaction of the database.
 pub use sea_orm::DatabaseTransaction as Transaction;
@@ -50,6 +62,7 @@ type Work<'c, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + '
 #[derive(Clone)]
 pub struct Store {
     inner: Arc<Inner>,
+    signer: Signer,
 }
 
 struct Inner {
@@ -61,6 +74,7 @@ struct Inner {
     ends: mpsc::Sender<Ending>,
     growth: Growth,
     probe: Probe,
+    times: Times,
 }
 
 /// One that decides over the queue, eight that write beside it, four that read.
@@ -86,20 +100,28 @@ impl Store {
     /// [`StoreError`] naming what cannot be opened.
     pub async fn open_with(url: &str, most: u32, runtime: Handle, types: Arc<SyncTypes>) -> Result<Self, StoreError> {
         let connections = Connections::open(url, most, &runtime).await?;
-        let writer = Writer::start(connections.writer.clone(), &runtime);
+        let times = Times::default();
+        let writer = Writer::start(connections.writer.clone(), times.clone(), &runtime);
         let (ends, queue) = mpsc::channel(ENDS_WAITING);
         let dedup = DedupCache::default();
         let (growth, probe) = (Growth::default(), Probe::default());
         let inner =
-            Arc::new(Inner { writer, connections, dedup, runtime: runtime.clone(), types, ends, growth, probe });
+            Arc::new(Inner { writer, connections, dedup, runtime: runtime.clone(), types, ends, growth, probe, times });
         runtime.spawn(finish_batch::work(Arc::downgrade(&inner), queue));
-        Ok(Self { inner })
+        Ok(Self { inner, signer: Signer::default() })
     }
 
     /// Closes the connections once what runs has ended.
     pub async fn close(&self) {
         let inner = self.inner.clone();
         drop(self.inner.runtime.spawn(async move { inner.connections.close().await }).await);
+    }
+
+    /// The same database, where what people can change is noted in the audit as changed by `by` at `at`, in the
+    /// transaction of the change.
+    #[must_use]
+    pub fn by(&self, by: Cause, at: Timestamp) -> Self {
+        Self { inner: self.inner.clone(), signer: Signer::new(by, at) }
     }
 
     /// The time of the database's server; `None` where it is this machine's anyway.
@@ -128,7 +150,8 @@ impl Store {
         F: for<'c> FnOnce(&'c DatabaseConnection) -> Work<'c, T> + Send + 'static,
     {
         let reader = self.inner.connections.reader.clone();
-        join(self.inner.runtime.spawn(async move { query(&reader).await }.in_current_span()).await)?
+        let asked = self.inner.runtime.spawn(async move { query(&reader).await }.in_current_span());
+        join(self.inner.times.of(READ, asked).await)?
     }
 
     fn backend(&self) -> DbBackend {
@@ -143,7 +166,7 @@ impl Store {
         F: for<'c> FnOnce(&'c DatabaseTransaction) -> Work<'c, T> + Send + 'static,
     {
         let Some(beside) = self.inner.connections.beside.clone() else {
-            return self.inner.writer.write(body, |_| ()).await;
+            return self.inner.times.of(BATCH, self.inner.writer.write(body, |_| ())).await;
         };
         let work = async move {
             let tx = beside.begin().await.map_err(StoreError::while_doing("begin"))?;
@@ -151,7 +174,14 @@ impl Store {
             tx.commit().await.map_err(StoreError::while_doing("commit"))?;
             Ok(done)
         };
-        join(self.inner.runtime.spawn(work.in_current_span()).await)?
+        let done = self.inner.runtime.spawn(work.in_current_span());
+        join(self.inner.times.of(BATCH, done).await)?
+    }
+
+    /// How long the database takes.
+    #[must_use]
+    pub fn times(&self) -> &Times {
+        &self.inner.times
     }
 
     /// Runs `body` in a durable transaction, which is committed if it returns `Ok`; see [`Writer`].

@@ -51,7 +51,11 @@ impl SupervisorActor {
         match state.on(event, &self.policy, Instant::now()) {
             Decision::Nothing => {}
             Decision::Pause(pause) => {
-                tracing::error!(actor = actor.name(), ?pause, "an actor ended; it is started anew");
+                tracing::error!(
+                    actor = actor.name(),
+                    pause_ms = pause.as_millis(),
+                    "an actor ended; it is started anew"
+                );
                 ctx.run_later(pause, move |supervisor, ctx| supervisor.on(place, ChildEvent::PauseOver, ctx));
             }
             Decision::Start => {

@@ -153,7 +153,7 @@ impl RunJob for Runner {
                 finish.document = None;
             }
             let next = next_step(outcome, &job, &stop);
-            record_end(&self.context.store, &self.context.bus, self.context.clock.now(), job, finish, next).await
+            record_end(&self.context, job, &stop, finish, next).await
         }
         .instrument(span)
         .await

@@ -1,24 +1,25 @@
 //! What follows from the end of an attempt, whatever kind of work it was, and how is it recorded and told?
 
-use super::port::{RunEnd, StopHandle};
+use super::{
+    context::Context,
+    port::{RunEnd, StopHandle},
+};
 use crate::{
-    domain::{
-        BreakerPolicy, ClaimedJob, NextStep, Outcome, Reason, RetryPolicy, SourceReport, Timestamp, text::on_record,
-    },
-    event::{Bus, Event},
+    domain::{BreakerPolicy, ClaimedJob, NextStep, Outcome, Reason, RetryPolicy, SourceReport, text::on_record},
+    event::Event,
     source::SourceError,
-    store::{Finish, Store, StoreError},
+    store::{Finish, StoreError},
 };
 
 /// Stores the end of an attempt and publishes it.
 pub async fn record_end(
-    store: &Store,
-    bus: &Bus,
-    now: Timestamp,
+    context: &Context,
     job: ClaimedJob,
+    stop: &StopHandle,
     finish: Finish,
     next: NextStep,
 ) -> RunEnd {
+    let (store, now) = (&context.store, context.clock.now());
     let outcome = finish.outcome.unwrap_or(Outcome::Panicked);
     let (finish, next, outcome, stored) = match store.finish(&job, finish.clone(), next, now).await {
         // what the database refuses for its content, it refuses again: that is how the attempt ended
@@ -35,8 +36,7 @@ pub async fn record_end(
         Ok(finished) => {
             end.counts = finished.counts;
             for (job_type, admission) in finished.follow_ups {
-                let (agent_id, reason) = (job.agent.clone(), Reason::Flow);
-                bus.publish(Event::Enqueued { job_type, agent_id, reason, admission });
+                context.bus.publish(Event::enqueued(job_type, job.agent.clone(), Reason::Flow, admission));
             }
         }
         Err(error) => {
@@ -46,7 +46,7 @@ pub async fn record_end(
             return end;
         }
     }
-    bus.publish(Event::Finished {
+    context.bus.publish(Event::Finished {
         run: job.run,
         job: job.id,
         job_type: job.job_type,
@@ -56,6 +56,7 @@ pub async fn record_end(
         error_code: finish.error_code,
         error: end.error.clone(),
         duration_ms: (now - job.started_at).num_milliseconds().max(0).unsigned_abs(),
+        stop_ms: stop.asked_ago().map(|ago| u64::try_from(ago.as_millis()).unwrap_or(u64::MAX)),
         stages: finish.stages,
     });
     end

@@ -272,6 +272,7 @@ pub(super) fn tell(bus: &Bus, job: &ClaimedJob, watch: &Watch, progress: Progres
             run: job.run,
             job: job.id,
             job_type: job.job_type.clone(),
+            agent_id: job.agent.clone(),
             stage,
             done: progress.done,
             total: progress.total,

@@ -37,6 +37,7 @@ pub(super) async fn make_plan(
     let keys: Vec<String> = report.quarantined.iter().filter_map(|row| row.key.clone()).collect();
     let seen = Seen {
         records: &report.records,
+        printed: &report.printed,
         present: &report.present,
         // a page that was not understood to its last token may have held any key
         unreadable_key: keys.len() < report.quarantined.len() || report.unclean > 0,

@@ -1,6 +1,9 @@
 //! What does a `SyncActor` need to carry a job out? A runner, which tests replace.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    sync::{Arc, OnceLock},
+    time::{Duration, Instant},
+};
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -67,13 +70,13 @@ pub enum StopReason {
 #[derive(Debug, Clone, Default)]
 pub struct StopHandle {
     token: CancellationToken,
-    reason: Arc<OnceLock<StopReason>>,
+    reason: Arc<OnceLock<(StopReason, Instant)>>,
 }
 
 impl StopHandle {
     /// Asks the run to stop. The first reason counts.
     pub fn stop(&self, reason: StopReason) {
-        if self.reason.set(reason).is_ok() {
+        if self.reason.set((reason, Instant::now())).is_ok() {
             self.token.cancel();
         }
     }
@@ -81,7 +84,13 @@ impl StopHandle {
     /// Why it is to stop, if it is.
     #[must_use]
     pub fn reason(&self) -> Option<StopReason> {
-        self.reason.get().copied()
+        self.reason.get().map(|(reason, _)| *reason)
+    }
+
+    /// How long ago it was asked to stop, if it was.
+    #[must_use]
+    pub fn asked_ago(&self) -> Option<Duration> {
+        self.reason.get().map(|(_, at)| at.elapsed())
     }
 
     /// A handle that is set when this one is, and can be set alone.

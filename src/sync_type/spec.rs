@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::header::normalise;
 use crate::domain::{AgentId, ChildFailure, NewJob, Reason, Record, SyncType, Value};
 
 /// Whose records are these?
@@ -247,6 +248,14 @@ impl SyncTypeSpec {
     /// The numbers of the fields printed in column number `column`.
     pub fn fields_of(&self, column: usize) -> impl Iterator<Item = usize> + '_ {
         (0..self.fields.len()).filter(move |field| self.fields[*field].column == column)
+    }
+
+    /// The field that a column of this printed header becomes; `None` where no column is called so.
+    #[must_use]
+    pub fn field_of_header(&self, printed: &str) -> Option<&str> {
+        let plain = normalise(printed);
+        let column = self.columns.iter().position(|one| one.headers.iter().any(|header| normalise(header) == plain))?;
+        self.fields_of(column).next().map(|field| self.fields[field].name.as_str())
     }
 
     /// The natural key's name.

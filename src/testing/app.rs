@@ -110,6 +110,8 @@ impl Builder {
             ("LOCKSTEP__SERVER__PORT".to_owned(), "0".to_owned()),
             ("LOCKSTEP__AUTH__ADMIN_TOKEN".to_owned(), TOKEN.to_owned()),
             ("LOCKSTEP__SCHEDULER__ENABLED".to_owned(), "false".to_owned()),
+            // what a test has done is seen at once
+            ("LOCKSTEP__LIMITS__STATUS_MS".to_owned(), "0".to_owned()),
             ("LOCKSTEP__SYNC__TYPES_DIR".to_owned(), folder.join("types").display().to_string()),
         ]);
         environment.extend(Backend::of_suite().environment(&folder).await);
@@ -126,6 +128,7 @@ impl Builder {
             reader: settings.sandbox.worker.is_none().then(|| Arc::new(ReadHere) as Arc<dyn ReadReports>),
             clock: Some(Arc::new(self.clock.clone())),
             observers: self.observers,
+            log: None,
             supervision: self.supervision,
             escalate: self.escalate,
         };

@@ -13,8 +13,8 @@ use super::{
 };
 use crate::{
     domain::{
-        Admission, AgentId, Claim, Claimed, ClaimedJob, Heartbeat, HeartbeatReport, JobId, JobSelector, JobState,
-        KeyState, Lease, NewJob, Outcome, Pause, Retry, RunId, Slot, SyncType, Timestamp,
+        Admission, AgentId, Cause, Claim, Claimed, ClaimedJob, Heartbeat, HeartbeatReport, JobId, JobSelector,
+        JobState, KeyState, Lease, NewJob, Outcome, Pause, Retry, RunId, Slot, SyncType, Timestamp,
     },
     queue::{Before, BoardError, JobBoard},
     scheduler::SettingsBoard,
@@ -120,6 +120,10 @@ impl MemoryBoard {
 
 #[async_trait]
 impl JobBoard for MemoryBoard {
+    fn by(self: Arc<Self>, _: Cause, _: Timestamp) -> Arc<dyn JobBoard> {
+        self
+    }
+
     async fn enqueue(
         &self,
         jobs: Vec<NewJob>,
@@ -300,6 +304,7 @@ fn job(id: JobId, row: &Row) -> Job {
         class: row.job.class,
         agent_id: row.job.agent.clone(),
         reason: row.job.reason,
+        requested_by: Some(row.job.by.as_ref().map_or(row.job.reason.as_str(), |by| &by.who).to_owned()),
         state: row.state,
         outcome: row.outcome,
         error: None,
@@ -322,6 +327,10 @@ fn job(id: JobId, row: &Row) -> Job {
 
 #[async_trait]
 impl SettingsBoard for MemoryBoard {
+    fn by(self: Arc<Self>, _: Cause, _: Timestamp) -> Arc<dyn SettingsBoard> {
+        self
+    }
+
     async fn settings(&self) -> Result<Vec<Setting>, StoreError> {
         self.with(|state| state.settings.values().cloned().collect())
     }

@@ -1,8 +1,40 @@
-//! What does a person see? Pages rendered by the server, behind a session of the browser.
+//! What does a person see? Pages rendered by the server, behind a session of the browser; a small script keeps them as
+//! things are.
 
-mod page;
+#![allow(clippy::too_many_lines, reason = "the markup of a page is long, and read from its top to its end")]
+
+mod act;
+mod agents;
+mod asks;
+mod audit;
+mod bare;
+mod bars;
+mod change;
+mod chart;
+mod columns;
+mod counts;
+mod forms;
+mod home;
+mod matrix;
+mod needs_you;
+mod plan;
+mod printed;
+mod quarantined;
+mod queue;
+mod record;
+mod records;
 mod routes;
-mod session;
+mod run;
+mod runs;
+mod schedule;
+mod shell;
+mod sources;
+mod sync_type;
+mod system;
+mod tokens;
+mod types;
+mod values;
+mod watched;
+mod words;
 
 pub use routes::routes;
-pub use session::Sessions;

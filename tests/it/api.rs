@@ -67,24 +67,57 @@ async fn a_trigger_is_accepted_once_and_then_names_the_winner() {
 }
 
 #[actix::test]
-async fn an_idempotency_key_is_refused_within_its_window() {
+async fn a_request_that_is_sent_again_with_its_key_gets_its_first_answer() {
     let app = TestApp::builder().agents(&["a"]).start().await;
     let types = app.app.store.types().clone();
     serve(&app, "customers", "a", &invent(&types, "customers", 3));
-    let trigger = || async {
-        let request = app.raw(Method::POST, "/api/sync/trigger/customers").bearer_auth(app.token());
-        let answer = request.header("Idempotency-Key", "k-1").json(&json!({ "agentId": "a" })).send().await.unwrap();
-        (answer.status().as_u16(), answer.json::<Json>().await.unwrap())
+    let send = async |path: &str, key: &str, body: Json| {
+        let request = app.raw(Method::POST, path).bearer_auth(app.token());
+        let answer = request.header("Idempotency-Key", key).json(&body).send().await.unwrap();
+        let is_again = answer.headers().get("idempotency-replayed").is_some();
+        let place = answer.headers().get("location").map(|place| place.to_str().unwrap().to_owned());
+        (answer.status().as_u16(), is_again, place, answer.json::<Json>().await.unwrap())
     };
-    let (status, first) = trigger().await;
-    assert_eq!(status, 202);
-    app.ended(JobId(first["jobId"].as_i64().unwrap())).await;
-    let (status, again) = trigger().await;
-    assert_eq!((status, &again["refused"], &again["jobId"]), (200, &json!("throttled"), &first["jobId"]));
-    assert!(again["retryInMs"].as_u64().unwrap() <= 30_000);
-    app.clock.advance(std::time::Duration::from_secs(31));
-    assert_eq!(trigger().await.0, 202);
+    let path = "/api/sync/trigger/customers";
+    let first = send(path, "k-1", json!({ "agentId": "a" })).await;
+    assert_eq!((first.0, first.1), (202, false));
+    app.ended(JobId(first.3["jobId"].as_i64().unwrap())).await;
+    // long after any window of the queue
+    app.clock.advance(std::time::Duration::from_secs(23 * 3_600));
+    let again = send(path, "k-1", json!({ "agentId": "a" })).await;
+    assert_eq!(again, (202, true, first.2.clone(), first.3.clone()));
+    let (status, _, _, problem) = send(path, "k-1", json!({ "agentId": "a", "force": true })).await;
+    assert_eq!((status, &problem["code"]), (422, &json!("key_reused")));
+    assert_eq!(send("/api/sync/trigger-all", "k-1", json!({})).await.0, 422, "of another route");
+    // what changed nothing leaves its key free
+    assert_eq!(send(path, "k-2", json!({ "agentId": "nobody" })).await.0, 404);
+    let other = send(path, "k-2", json!({ "agentId": "a" })).await;
+    assert_eq!(other.0, 202);
+    app.ended(JobId(other.3["jobId"].as_i64().unwrap())).await;
+    let upload = app.raw(Method::POST, "/api/upload/customers?agent=a").bearer_auth(app.token());
+    let upload = upload.header("Idempotency-Key", "k-9").body("%PDF-").send().await.unwrap();
+    assert_eq!(upload.status(), 400, "its bytes are its key");
+    assert_eq!(send("/api/sync/trigger-all", "k-8", json!({ "agentId": "nobody" })).await.0, 404);
+    assert!(app.get("/api/jobs?type=products").await.1["items"].as_array().unwrap().is_empty(), "nothing was begun");
+    // both at once: one of them does it
+    let pause = || send("/api/sync/pause", "k-3", json!({ "reason": "stocktaking" }));
+    let (one, two) = tokio::join!(pause(), pause());
+    let mut statuses = [one.0, two.0];
+    statuses.sort_unstable();
+    assert!(statuses == [200, 409] || (statuses == [200, 200] && (one.1 ^ two.1)), "{statuses:?}");
+    assert_eq!(send("/api/sync/resume", "k-4", json!({})).await.0, 200);
+    app.clock.advance(std::time::Duration::from_secs(2 * 3_600));
+    let (status, is_again, ..) = send(path, "k-1", json!({ "agentId": "a" })).await;
+    assert_eq!((status, is_again), (202, false), "a day has passed");
     app.idle().await;
+    // of a request whose answer was lost nobody claims to know
+    let lost = app.app.store.begin_request(
+        ("admin".into(), "k-5".into()),
+        "other".into(),
+        lockstep::domain::Clock::now(&app.clock),
+    );
+    lost.await.unwrap();
+    assert_eq!(send(path, "k-5", json!({ "agentId": "a" })).await.0, 422);
     app.stop().await;
 }
 
@@ -94,11 +127,11 @@ async fn what_makes_no_sense_is_refused_naming_what_is_known() {
     for (path, body, status, code, said) in [
         ("/api/sync/trigger/nothing", json!({}), 404, "unknown_type", "orders, customers"),
         ("/api/sync/trigger/orders", json!({ "agentId": "carla" }), 404, "unknown_agent", "anna, bruno"),
-        ("/api/sync/trigger/orders", json!({ "agent": "anna" }), 400, "bad_body", "agentId"),
+        ("/api/sync/trigger/orders", json!({ "agent": "anna" }), 422, "bad_body", "agentId"),
         ("/api/sync/intervals/orders", json!({ "intervalMinutes": 4 }), 422, "out_of_range", "5 to 1440"),
         ("/api/sync/intervals/orders", json!({ "intervalMinutes": 1441 }), 422, "out_of_range", "5 to 1440"),
         ("/api/sync/intervals/orders", json!({ "intervalMinutes": "10" }), 422, "out_of_range", "5 to 1440"),
-        ("/api/sync/intervals/orders", json!({ "minutes": 10 }), 400, "bad_body", "intervalMinutes"),
+        ("/api/sync/intervals/orders", json!({ "minutes": 10 }), 422, "bad_body", "intervalMinutes"),
         ("/api/sync/intervals/nothing", json!({ "intervalMinutes": 10 }), 404, "unknown_type", "orders"),
         (
             "/api/sync/schedule",
@@ -115,7 +148,8 @@ async fn what_makes_no_sense_is_refused_naming_what_is_known() {
         assert_eq!((found.as_u16(), problem["code"].as_str().unwrap_or_default()), (status, code), "{path}: {problem}");
         assert!(problem["detail"].as_str().unwrap().contains(said), "{path}: {problem}");
         if status == 422 {
-            assert!(problem["pointer"].as_str().unwrap().ends_with("/intervalMinutes"), "{problem}");
+            let pointer = problem["pointer"].as_str().unwrap();
+            assert!(["/intervalMinutes", "/minutes", "/agent"].iter().any(|end| pointer.ends_with(end)), "{problem}");
         }
     }
     assert_eq!(app.get("/api/sync/intervals").await.1["orders"], 10, "nothing was changed");

@@ -23,7 +23,29 @@ async fn a_plan_is_seen_before_it_is_approved_and_approved_by_its_digest() {
     assert_eq!((&plan["digest"], &plan["isWhatWasHeld"]), (&json!(held.plan_digest), &json!(true)));
     let (name, key) = (customers.field("name").unwrap(), records[0].text(customers.key));
     let field = json!([{ "field": "name", "old": records[0].values[name].to_json(), "new": "Altro" }]);
-    assert_eq!(plan["items"][0], json!({ "action": "update", "key": key, "fields": field }));
+    let line = json!({ "action": "update", "key": key, "page": 1, "row": 1, "fields": field });
+    assert_eq!(plan["items"][0], line);
+    let (update, missing) = (&plan["items"][0], &plan["items"][1]);
+    assert_eq!((&missing["action"], &missing["page"]), (&json!("missing"), &json!(null)), "{missing}");
+
+    // and on its page
+    let pages = format!("/api/runs/{}/pages", held.id);
+    let drawn = app.raw(reqwest::Method::GET, &format!("{pages}/1.svg?row={}", update["row"])).bearer_auth(app.token());
+    let drawn = drawn.send().await.unwrap();
+    assert_eq!((drawn.status().as_u16(), &drawn.headers()["content-type"]), (200, &"image/svg+xml".parse().unwrap()));
+    assert_eq!(drawn.headers()["content-security-policy"], "default-src 'none'; sandbox");
+    let svg = drawn.text().await.unwrap();
+    assert!(svg.contains(">Altro</text>") && svg.matches("#ffb3ab").count() > 3 && svg.contains("#b71c1c"), "{svg}");
+    for (page, code, said) in [
+        ("99.svg", "unknown_page", "has the pages 1 to "),
+        ("0.svg", "unknown_page", "has the pages 1 to "),
+        ("1.svg?row=0", "unknown_row", "page 1 of the report"),
+        ("1.svg?row=99", "unknown_row", "has the rows 1 to 21, not 99"),
+    ] {
+        let (status, problem) = app.get(&format!("{pages}/{page}")).await;
+        assert_eq!((status.as_u16(), &problem["code"]), (404, &json!(code)), "{page}");
+        assert!(problem["detail"].as_str().unwrap().contains(said), "{problem}");
+    }
     // every record once, page by page
     let (mut keys, mut cursor) = (Vec::new(), String::new());
     loop {

@@ -267,7 +267,7 @@ async fn numbers_instants_and_texts_have_bounds_that_are_told() {
         (Method::POST, "/api/sync/pause", json!({ "reason": "a\0b" }), 422, "nul_in_text"),
         (Method::POST, "/api/sync/pause", json!({ "reason": " " }), 422, "bad_reason"),
         (Method::POST, "/api/sync/pause", json!({ "reason": "x".repeat(501) }), 422, "bad_reason"),
-        (Method::POST, "/api/sync/pause", json!(["x"]), 400, "bad_body"),
+        (Method::POST, "/api/sync/pause", json!(["x"]), 422, "bad_body"),
         (Method::PUT, "/api/limits", json!({ "concurrency": 9_223_372_036_854_775_807_u64 }), 422, "out_of_range"),
         (Method::PUT, "/api/limits", json!({ "concurrency": 0 }), 422, "out_of_range"),
         (Method::PUT, "/api/limits", json!({ "types": { "orders": 1_001 } }), 422, "out_of_range"),
@@ -277,7 +277,7 @@ async fn numbers_instants_and_texts_have_bounds_that_are_told() {
         (Method::PUT, "/api/agents/b", json!({ "name": "\u{1b}[2J" }), 422, "bad_name"),
         (Method::PUT, "/api/agents/b", json!({ "name": "B\u{202e}gpj" }), 422, "bad_name"),
         (Method::PUT, "/api/agents/b", json!({ "name": "B\0" }), 422, "nul_in_text"),
-        (Method::PUT, "/api/agents/b", json!(["B"]), 400, "bad_body"),
+        (Method::PUT, "/api/agents/b", json!(["B"]), 422, "bad_body"),
         (Method::PUT, "/api/agents/..", json!({ "name": "B" }), 404, "no_route"),
     ] {
         let (found, answer) = app.request(method, path, Some(body.clone())).await;

@@ -5,7 +5,6 @@
 use std::{
     fs,
     io::Write,
-    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -355,7 +354,6 @@ async fn every_end_of_the_child_has_a_name() {
             RefusalCode::Crash,
             "cannot be started",
         ),
-        ("has no memory", Sandbox { memory: 40 << 20, ..sandbox() }, RefusalCode::OutOfMemory, "memory"),
     ] {
         let started = Instant::now();
         let refusal = sandbox.read(job(pdf.clone(), &types, "invoices")).await.map(|report| report.rows()).unwrap_err();
@@ -363,18 +361,34 @@ async fn every_end_of_the_child_has_a_name() {
         assert!(refusal.text.contains(said), "{name}: {refusal}");
         assert!(started.elapsed() < TIME, "{name}");
     }
-    // a real reader that has one second for a page of a minute
+    // 60 MB of report and 48 MiB for all of the reader
     let busy = file(&[stream_of("", "1 0 0 1 0 0 cm 0 0 m 9 9 l S ".repeat(2_000_000).as_bytes())]);
+    let small = Sandbox { memory: 48 << 20, ..sandbox() };
+    let refusal = small.read(job(busy.clone(), &types, "orders")).await.map(|report| report.rows()).unwrap_err();
+    assert!(refusal.code == RefusalCode::OutOfMemory && refusal.text.contains("memory"), "{refusal}");
+    // a real reader that has one second for a page of a minute
     let short = Sandbox { time: Duration::from_secs(1), ..sandbox() };
     let refusal = short.read(job(busy, &types, "orders")).await.map(|report| report.rows()).unwrap_err();
     assert!([RefusalCode::Cpu, RefusalCode::Budget, RefusalCode::Timeout].contains(&refusal.code), "{refusal}");
 }
 
-/// How many processes of this program there are.
-pub fn processes_of(program: &Path) -> usize {
-    let runs = |process: &fs::DirEntry| {
-        let line = fs::read(process.path().join("cmdline")).unwrap_or_default();
-        line.split(|byte| *byte == 0).any(|part| part == program.as_os_str().as_encoded_bytes())
-    };
-    fs::read_dir("/proc").unwrap().flatten().filter(runs).count()
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_is_drawn_in_the_sandbox_too() {
+    let types = Arc::new(SyncTypes::built_in().unwrap());
+    let pdf = crate::fixtures::grid("orders");
+    let read = sandbox().read(job(pdf.clone(), &types, "orders")).await.unwrap();
+    let last = *read.printed.last().unwrap();
+    let mark = |around| Some(report::MarkedRow { row: last.row as usize, around });
+    let draw =
+        async |around| sandbox().draw(job(pdf.clone(), &types, "orders"), last.page as usize, mark(around)).await;
+    let (drawn, line) = (draw(None).await.unwrap(), draw(Some(0)).await.unwrap());
+    let height = |svg: &str| -> f64 { svg.split('"').nth(3).unwrap().rsplit(' ').next().unwrap().parse().unwrap() };
+    assert!(height(&line.svg) * 4.0 < height(&drawn.svg), "nothing but the line and its edge");
+    // the totals row is one too
+    assert_eq!((drawn.pages, drawn.rows), (read.pages, last.row as usize + 1));
+    assert!(drawn.svg.contains("#ffb3ab"), "{}", drawn.svg);
+    let none = sandbox().draw(job(pdf, &types, "orders"), read.pages + 1, None).await.unwrap();
+    assert_eq!((none.pages, none.svg.as_str()), (read.pages, ""));
+    let refused = sandbox().draw(job(b"%PDF-1.7 nothing".to_vec(), &types, "orders"), 1, None).await;
+    assert_eq!(refused.map_err(|refusal| refusal.code).unwrap_err(), RefusalCode::Damaged);
 }

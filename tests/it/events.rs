@@ -71,6 +71,29 @@ async fn events_are_streamed_with_ids_and_go_on_from_the_last_one() {
 }
 
 #[actix::test]
+async fn a_stream_ends_with_its_token_and_nobody_has_too_many() {
+    let app = TestApp::builder().agents(&["a"]).start().await;
+    let (_, made) = app.post("/api/tokens", json!({ "name": "ear", "role": "viewer" })).await;
+    let listen = async || {
+        let request = app.raw(reqwest::Method::GET, "/api/events").bearer_auth(made["token"].as_str().unwrap());
+        request.send().await.unwrap()
+    };
+    let mut first = listen().await;
+    let mut streams = Vec::new();
+    for _ in 1..100 {
+        streams.push(listen().await);
+    }
+    assert_eq!(listen().await.status(), 429);
+    drop(streams);
+    app.until("there is room again", async || listen().await.status() == 200).await;
+    let gone = app.raw(reqwest::Method::DELETE, &format!("/api/tokens/{}", made["id"])).bearer_auth(app.token());
+    assert_eq!(gone.send().await.unwrap().status(), 204);
+    let end = async { while first.chunk().await.unwrap().is_some() {} };
+    tokio::time::timeout(Duration::from_secs(15), end).await.expect("the stream goes on");
+    app.stop().await;
+}
+
+#[actix::test]
 async fn metrics_count_what_happened() {
     let app = TestApp::builder().agents(&["a"]).start().await;
     serve(&app, "orders", "a", &invent(&app.app.store.types().clone(), "orders", 5));
@@ -116,6 +139,7 @@ async fn metrics_tell_how_old_the_data_is_from_the_start() {
         ("lockstep_queue_jobs{class=\"write\",state=\"waiting\"}", 0),
         ("lockstep_reader_exits_total{cause=\"out_of_memory\"}", 0),
         ("lockstep_open_holds", 0),
+        ("lockstep_stop_seconds_count", 0),
         ("lockstep_breaker_open{source=\"none\"}", 0),
         ("lockstep_quarantined_rows{type=\"orders\"}", 0),
         ("lockstep_freshness_target_seconds{type=\"orders\"}", 1_800),
@@ -138,5 +162,9 @@ async fn metrics_tell_how_old_the_data_is_from_the_start() {
     assert!(value(&later, "lockstep_last_success_timestamp_seconds{type=\"orders\",agent=\"other\"}") > 1_000_000_000);
     assert_eq!(value(&later, "lockstep_run_duration_seconds_count{type=\"orders\",stage=\"apply\"}"), 1);
     assert_eq!(value(&later, "lockstep_run_duration_seconds_count{type=\"orders\",stage=\"all\"}"), 1);
+    for kind in ["read", "write", "batch"] {
+        let asked = format!("lockstep_database_seconds_count{{kind=\"{kind}\"}}");
+        assert!(value(&later, &asked) > 0, "{later}");
+    }
     app.stop().await;
 }

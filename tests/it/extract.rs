@@ -6,8 +6,8 @@ use std::{
 };
 
 use crate::{
-    damage::{file, processes_of, stream_of},
-    fixtures::path,
+    damage::{file, stream_of},
+    fixtures::{path, processes_of},
     readers::{BINARY, until},
 };
 

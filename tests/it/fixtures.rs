@@ -78,3 +78,12 @@ pub fn with_stray_token(pdf: &[u8]) -> Vec<u8> {
     document.save_to(&mut saved).unwrap();
     saved
 }
+
+/// How many processes of this program there are.
+pub fn processes_of(program: &std::path::Path) -> usize {
+    let runs = |process: &std::fs::DirEntry| {
+        let line = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
+        line.split(|byte| *byte == 0).any(|part| part == program.as_os_str().as_encoded_bytes())
+    };
+    std::fs::read_dir("/proc").unwrap().flatten().filter(runs).count()
+}

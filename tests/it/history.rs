@@ -55,7 +55,14 @@ async fn run(store: &Store, spec: &Arc<SyncTypeSpec>, agent: &AgentId, records: 
     let job = store.claim(claim("one", 1), now).await.unwrap().jobs.pop().unwrap();
     let (open, present) = (OpenBlanks::new(), vec![true; spec.fields.len()]);
     let snapshot = store.snapshot(spec, agent, Snapshot::needed(spec, &present, &open)).await.unwrap();
-    let seen = Seen { records, present: &present, unreadable_key: false, quarantined_keys: &[], open_blanks: &open };
+    let seen = Seen {
+        records,
+        printed: &[],
+        present: &present,
+        unreadable_key: false,
+        quarantined_keys: &[],
+        open_blanks: &open,
+    };
     let plan: Arc<Plan> = Arc::new(delta::plan(spec, seen, &snapshot, now, Some(Duration::ZERO)));
     let (stop, batches) = (CancellationToken::new(), AtomicUsize::new(0));
     let after = match end {
@@ -217,6 +224,9 @@ async fn a_record_is_shown_with_what_hangs_on_it_and_what_became_of_it() {
     assert_eq!(items.len(), 2, "{changes}");
     assert_eq!((&items[0]["action"], &items[0]["key"]), (&json!("missing"), &json!(gone)));
     let field = json!([{ "field": "sales_status", "old": old, "new": "Annullato" }]);
+    // the fourth order is in the third row, for the first one is gone
+    assert_eq!((&items[1]["page"], &items[1]["row"]), (&json!(1), &json!(3)), "{changes}");
+    assert_eq!((&items[0]["page"], &items[0]["row"]), (&json!(null), &json!(null)), "{changes}");
     assert_eq!((&items[1]["action"], &items[1]["key"], &items[1]["fields"]), (&json!("update"), &json!(key), &field));
     assert_eq!(app.get(&format!("/api/data/orders/{key}/history?agent=anna")).await.1["items"], json!([items[1]]));
     let (_, paged) = app.get("/api/changes?type=orders&agent=anna&limit=1").await;

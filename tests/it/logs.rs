@@ -12,7 +12,7 @@ use crate::fixtures::{invent, print};
 const TOKEN: &str = "a-token-for-this-test-alone-0123456789";
 
 /// Starts a service in `folder`; answers its address and the lines of its log as they come.
-fn serve(folder: &std::path::Path) -> (std::process::Child, String, std::sync::mpsc::Receiver<Json>) {
+fn serve(folder: &std::path::Path) -> (std::process::Child, Vec<Json>, std::sync::mpsc::Receiver<Json>) {
     let config = format!(
         "database.url = \"sqlite://{0}/lockstep.db?mode=rwc\"\nauth.admin_token = \"{TOKEN}\"\nserver.port = 0\n\
          scheduler.enabled = false\nsource.kind = \"folder\"\nsource.folder.url = \"{0}/reports\"\nlog.format = \"json\"\n\
@@ -43,8 +43,7 @@ fn serve(folder: &std::path::Path) -> (std::process::Child, String, std::sync::m
     assert_eq!((&start["source"], &start["agents"]), (&json!("folder"), &json!(1)), "{start}");
     assert!(start["database"].as_str().unwrap().starts_with("sqlite /") && start["version"].is_string(), "{start}");
     assert!(start["types"].as_str().unwrap().contains("orders"), "{start}");
-    let address = start["address"].as_str().unwrap().to_owned();
-    (child, address, lines)
+    (child, first, lines)
 }
 
 /// The lines up to the first that says this.
@@ -62,7 +61,14 @@ fn until(lines: &std::sync::mpsc::Receiver<Json>, message: &str) -> Vec<Json> {
 #[tokio::test]
 async fn a_day_is_told_in_lines_that_can_be_read_and_searched() {
     let folder = tempfile::tempdir().unwrap();
-    let (mut child, address, lines) = serve(folder.path());
+    let (mut child, start, lines) = serve(folder.path());
+    let address = start.last().unwrap()["fields"]["address"].as_str().unwrap().to_owned();
+    let told = std::cell::RefCell::new(start);
+    let until = |lines: &_, message: &str| {
+        let said = until(lines, message);
+        told.borrow_mut().extend(said.clone());
+        said
+    };
     let http = lockstep::http::client().build().unwrap();
     let send = async |path: &str, token: &str, body: Json| {
         let url = format!("http://{address}{path}");
@@ -112,10 +118,34 @@ async fn a_day_is_told_in_lines_that_can_be_read_and_searched() {
     assert_eq!(end.last().unwrap()["fields"]["in_time"], true);
     assert!(child.wait().unwrap().success());
     // no JSON inside strings, no Rust inside texts
-    for line in day.iter().chain(&end) {
+    let all = told.borrow();
+    for line in all.iter() {
         for (name, value) in line["fields"].as_object().unwrap() {
             let text = value.as_str().unwrap_or_default();
             assert!(!text.contains("Some(") && !text.starts_with('{'), "{name}: {line}");
         }
     }
+    // answers and ends of runs may come in either order
+    let (access, rest): (Vec<_>, Vec<_>) = all.iter().partition(|line| line["fields"]["message"] == "request answered");
+    let said: String = rest.into_iter().chain(access).map(|line| as_read(line, folder.path())).collect();
+    insta::assert_snapshot!("day", said);
+}
+
+/// A line as someone reads it, without what differs from day to day.
+fn as_read(line: &Json, folder: &std::path::Path) -> String {
+    let span = |name: &str| line["span"][name].as_str().map(|text| format!(" {name}={text}")).unwrap_or_default();
+    let mut text = format!("{:<5} {}", line["level"].as_str().unwrap(), line["fields"]["message"].as_str().unwrap());
+    for (name, value) in line["fields"].as_object().unwrap().iter().filter(|(name, _)| *name != "message") {
+        let value = match name.as_str() {
+            "version" | "address" | "migrations" | "last" | "duration_ms" | "elapsed_ms" | "request_id" => {
+                "...".to_owned()
+            }
+            _ => value.as_str().map_or_else(|| value.to_string(), str::to_owned),
+        };
+        text += &[" ", name, "=", &value.replace(&folder.display().to_string(), "...")].concat();
+    }
+    if line["fields"]["message"] == "request answered" {
+        text += &(span("method") + &span("path"));
+    }
+    text + "\n"
 }

@@ -47,11 +47,15 @@ async fn an_operation_is_done_once_however_often_it_is_sent() {
     let (status, again) = app.post("/api/operations", order(Some("k1"), 1)).await;
     assert_eq!((status.as_u16(), &again["deduplicated"], &again["jobId"]), (200, &json!(true), &first["jobId"]));
     assert_eq!(again["refused"], "throttled");
-    // the header is the same as the field
-    let request = app.raw(reqwest::Method::POST, "/api/operations").bearer_auth(app.token());
-    let header = request.header("Idempotency-Key", "k1").json(&order(None, 1)).send().await.unwrap();
-    assert_eq!(header.status(), 200);
-    assert_eq!(header.json::<Json>().await.unwrap()["jobId"], first["jobId"]);
+    // the header holds longer than the field's window, and is given the first answer
+    let send = async || {
+        let request = app.raw(reqwest::Method::POST, "/api/operations").bearer_auth(app.token());
+        let answer = request.header("Idempotency-Key", "k1").json(&order(Some("k1"), 1)).send().await.unwrap();
+        (answer.status().as_u16(), answer.json::<Json>().await.unwrap())
+    };
+    let header = send().await;
+    assert_eq!((header.0, &header.1["jobId"]), (200, &first["jobId"]));
+    assert_eq!(send().await, header);
 
     let (status, mistake) = app.post("/api/operations", order(Some("k1"), 2)).await;
     assert_eq!((status.as_u16(), &mistake["code"]), (422, &json!("key_reused")), "{mistake}");
@@ -82,7 +86,7 @@ async fn what_is_wrong_with_an_operation_is_named_with_its_place() {
         (with("agentId", "nobody".into()), 404, "unknown_agent", None),
         (with("data", json!({ "orderId": "1", "customer": " " })), 422, "missing_field", Some("/data/customer")),
         (with("data", json!({})), 422, "missing_field", Some("/data/orderId")),
-        (with("colour", 1.into()), 422, "bad_operation", Some("")),
+        (with("colour", 1.into()), 422, "bad_operation", Some("/colour")),
         (with("idempotencyKey", "x".repeat(201).into()), 422, "bad_idempotency_key", Some("/idempotencyKey")),
         (with("idempotencyKey", "a\0b".into()), 422, "nul_in_text", Some("/idempotencyKey")),
         (with("data", json!({ "orderId": "1", "customer": ["x\0"] })), 422, "nul_in_text", Some("/data/customer/0")),

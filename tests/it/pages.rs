@@ -2,8 +2,12 @@
 
 use lockstep::{domain::Outcome, testing::TestApp};
 use reqwest::{Client, Method, StatusCode, redirect::Policy};
+use serde_json::json;
 
-use crate::fixtures::{bytes, invent, serve};
+use crate::{
+    callers::token,
+    fixtures::{bytes, invent, serve},
+};
 
 /// A browser: it keeps cookies, and says where it is sent.
 struct Browser {
@@ -42,13 +46,13 @@ async fn a_link_works_once_and_a_token_every_time_and_nothing_else_lets_in() {
     let (first, second) = (Browser::new(&app), Browser::new(&app));
     let (status, page) = first.get("/").await;
     assert_eq!(status, 401);
-    assert!(page.contains("An admin's token") && !page.contains("anna"), "{page}");
+    assert!(page.contains("Log in") && !page.contains("anna"), "{page}");
 
-    let link = format!("/login?key={}", app.app.sessions.one_time_key().unwrap());
+    let link = app.app.login_link().await.unwrap();
     assert_eq!(first.get(&link).await.0, 303);
     assert!(first.page().await.0.contains("anna"));
     assert_eq!(first.get(&link).await.0, 303, "who is in is in");
-    let other = format!("/login?key={}", app.app.sessions.one_time_key().unwrap());
+    let other = app.app.login_link().await.unwrap();
     assert_eq!(first.get(&other).await.0, 303);
     assert_eq!(second.get(&other).await.0, 401, "used up by who was in already");
     assert_eq!(second.get(&link).await.0, 401);
@@ -79,7 +83,7 @@ async fn a_link_works_once_and_a_token_every_time_and_nothing_else_lets_in() {
 }
 
 #[actix::test]
-async fn a_held_run_is_decided_on_and_what_is_stored_is_never_markup() {
+async fn a_held_run_is_decided_on_by_its_plan_and_what_is_stored_is_never_markup() {
     let app = TestApp::builder().agents(&["<b>a</b>"]).start().await;
     let agent = "<b>a</b>";
     let records = invent(app.app.store.types(), "customers", 60);
@@ -88,36 +92,55 @@ async fn a_held_run_is_decided_on_and_what_is_stored_is_never_markup() {
     let browser = Browser::new(&app);
     browser.send("/login", &[("token", app.token())]).await;
     let (page, _) = browser.page().await;
-    assert!(
-        page.contains("60 rows, 60 new") && page.contains("&lt;b&gt;a&lt;/b&gt;") && !page.contains(agent),
-        "{page}"
-    );
+    assert!(page.contains("&lt;b&gt;a&lt;/b&gt;") && !page.contains(agent), "{page}");
+    let (status, runs) = browser.get("/runs?type=customers").await;
+    assert_eq!(status, 200);
+    assert!(runs.contains("60 new") && !runs.contains(agent), "{runs}");
 
     let hold = async || {
         serve(&app, "customers", agent, &records[..20]);
         app.sync("customers", agent).await.id.to_string()
     };
+    // the page of a run, and what the form of its plan carries
+    let plan = async |run: &str| {
+        let (status, page) = browser.get(&format!("/runs/{run}")).await;
+        assert_eq!(status, 200, "{page}");
+        let digest = page.split("name=\"digest\" value=\"").nth(1);
+        let digest = digest.map(|rest| rest.split('"').next().unwrap().to_owned()).unwrap_or_default();
+        (page, digest)
+    };
     let run = hold().await;
-    let (page, key) = browser.page().await;
-    assert!(page.contains("the report has 20 rows, 60 are stored") && page.contains("Approve"), "{page}");
+    let (_, key) = browser.page().await;
+    let (_, needs) = browser.get("/needs-you").await;
+    assert!(needs.contains("the report has 20 rows, 60 are stored"), "{needs}");
+    assert!(needs.contains("See the plan and decide"), "{needs}");
+    let (page, digest) = plan(&run).await;
+    assert!(page.contains("<b>40</b> not in the report") && page.contains("Approve plan"), "{page}");
     assert_eq!(browser.send("/act/reject", &[("form_key", &key), ("run", &run)]).await.0, 303);
-    assert!(!browser.page().await.0.contains("Approve"));
+    assert!(browser.get("/needs-you").await.1.contains("Nothing waits for you"));
     assert_eq!(app.records("customers", agent).await.len(), 60);
-    let (status, said) = browser.send("/act/approve", &[("form_key", &key), ("run", &run)]).await;
+    let approve = [("form_key", key.as_str()), ("run", &run), ("digest", &digest)];
+    let (status, said) = browser.send("/act/approve", &approve).await;
     assert_eq!(status, 409);
     assert!(said.contains("it is rejected"), "{said}");
 
     let run = hold().await;
-    let pause = serde_json::json!({ "reason": "stocktaking", "emergency": true });
+    let pause = json!({ "reason": "stocktaking", "emergency": true });
     assert_eq!(app.post("/api/sync/pause", pause).await.0, 200);
-    for fields in [vec![("form_key", key.as_str()), ("run", run.as_str())], vec![("form_key", key.as_str())]] {
-        let what = if fields.len() == 2 { "/act/approve" } else { "/act/sync" };
-        let (status, said) = browser.send(what, &fields).await;
+    let (page, digest) = plan(&run).await;
+    assert!(page.contains("stocktaking") && page.contains("Resume now"), "the pause is on every page: {page}");
+    let approve = [("form_key", key.as_str()), ("run", &run), ("digest", &digest)];
+    for (what, fields) in [("/act/approve", &approve[..]), ("/act/sync", &approve[..1])] {
+        let (status, said) = browser.send(what, fields).await;
         assert_eq!(status, 409, "{what}");
         assert!(said.contains("nothing was started: paused"), "{said}");
     }
-    assert_eq!(app.post("/api/sync/resume", serde_json::json!({})).await.0, 200);
-    assert_eq!(browser.send("/act/approve", &[("form_key", &key), ("run", &run)]).await.0, 303);
+    assert_eq!(browser.send("/act/resume", &approve[..1]).await.0, 303);
+    let other = [approve[0], approve[1], ("digest", "another plan")];
+    assert_eq!(browser.send("/act/approve", &other).await.0, 409, "what was looked at is what is approved");
+    assert_eq!(browser.send("/act/approve", &approve).await.0, 303);
+    assert!(browser.get("/runs").await.1.contains("The plan was approved"), "what was done is said, ...");
+    assert!(!browser.get("/runs").await.1.contains("The plan was approved"), "... once");
     app.idle().await;
     let rows = app.rows("customers", agent).await;
     assert_eq!(rows.iter().filter(|row| row["missing_since"].is_null()).count(), 20);
@@ -133,12 +156,97 @@ async fn nothing_is_good_while_a_row_of_it_is_in_quarantine() {
     app.idle().await;
     let browser = Browser::new(&app);
     browser.send("/login", &[("token", app.token())]).await;
-    let told = format!("{} in quarantine", first.counts.quarantined);
-    assert!(browser.page().await.0.contains(&told));
+    let told = "in quarantine</span>";
+    assert!(browser.page().await.0.contains(told));
     // the same bytes again change nothing, and mend nothing
     let again = app.sync("orders", "anna").await;
     assert_eq!((again.outcome.map(Outcome::as_str), again.counts.quarantined), (Some("unchanged"), 0));
     let (page, _) = browser.page().await;
-    assert!(page.contains(&format!("<span class=\"wait\">{told}</span>")), "{page}");
+    assert!(page.contains(told) && !page.contains("Nothing needs you"), "{page}");
+    let (_, run) = browser.get(&format!("/runs/{}", first.id)).await;
+    assert!(run.contains("Rows that did not fit") && run.contains("/pages/"), "{run}");
+    app.stop().await;
+}
+
+#[actix::test]
+async fn every_page_answers_everyone_who_may_see_it() {
+    let app = TestApp::builder().agents(&["anna", "bruno"]).start().await;
+    let records = invent(app.app.store.types(), "customers", 30);
+    let stored = serve(&app, "customers", "anna", &records);
+    app.sync("customers", "anna").await;
+    let key = stored[0]["customer_profile"].as_str().unwrap().to_owned();
+    let viewer = token(&app, json!({ "name": "eye", "role": "viewer" })).await;
+    let (admin, eye) = (Browser::new(&app), Browser::new(&app));
+    admin.send("/login", &[("token", app.token())]).await;
+    eye.send("/login", &[("token", &viewer)]).await;
+    let pages =
+        ["/", "/needs-you", "/records", "/types", "/runs", "/runs/1", "/queue", "/write-back", "/agents", "/system"];
+    let for_admins = ["/audit", "/tokens"];
+    for path in pages.iter().chain(&for_admins) {
+        let (status, page) = admin.get(path).await;
+        assert_eq!(status, 200, "{path}: {page}");
+        for part in ["<h1", "<main id=\"main\"", "<title>", "class=\"skip\"", "lang=\"en\""] {
+            assert!(page.contains(part), "{path} lacks {part}");
+        }
+        assert!(!page.contains(" style=\"") && !page.contains(" onclick"), "{path}: the policy forbids it");
+        assert!(page.len() < 60_000, "{path}: {} bytes", page.len());
+        let (status, page) = eye.get(path).await;
+        assert_eq!(status, if for_admins.contains(path) { 403 } else { 200 }, "{path}");
+        assert!(!page.contains("action=\"/act/"), "{path}: a viewer is shown buttons");
+    }
+    let (_, found) = admin.get(&format!("/records?q={key}")).await;
+    assert!(found.contains(&format!("/records/customers/anna/{key}")), "{found}");
+    let (status, record) = admin.get(&format!("/records/customers/anna/{key}")).await;
+    assert_eq!(status, 200);
+    assert!(record.contains("Why is it so?") && record.contains("First seen"), "{record}");
+    let (status, none) = admin.get("/records/customers/anna/no-such-key").await;
+    assert_eq!(status, 200);
+    assert!(none.contains("Why is it not here?"), "{none}");
+    assert_eq!(admin.get("/runs/999").await.0, 404);
+    app.stop().await;
+}
+
+#[actix::test]
+async fn buttons_do_what_they_say_and_say_what_they_did() {
+    let app = TestApp::builder().agents(&["anna"]).start().await;
+    let admin = Browser::new(&app);
+    admin.send("/login", &[("token", app.token())]).await;
+    let (_, key) = admin.page().await;
+    for (act, fields, said) in [
+        ("interval", vec![("type", "orders"), ("minutes", "17")], "Orders run every 17 minutes"),
+        ("enable", vec![("type", "orders"), ("on", "false")], "The timer of Orders is off"),
+        ("pause", vec![("reason", "tea"), ("minutes", "30")], "Paused."),
+        ("resume", vec![], "Resumed"),
+        ("agent", vec![("agent", "carla"), ("name", "Carla")], "carla is active"),
+        ("agent-off", vec![("agent", "carla")], "carla is not active"),
+        ("stop", vec![], "0 running syncs stop"),
+    ] {
+        let own = [("form_key", key.as_str()), ("back", "/types")];
+        let fields: Vec<(&str, &str)> = fields.into_iter().chain(own).collect();
+        let (status, answer) = admin.send(&format!("/act/{act}"), &fields).await;
+        assert_eq!(status, 303, "{act}: {answer}");
+        let page = admin.get("/types").await.1;
+        assert!(page.contains(said), "{act}: {page}");
+    }
+    assert_eq!(app.get("/api/sync/schedule").await.1["orders"], json!({ "intervalMinutes": 17, "enabled": false }));
+    let wrong = [("form_key", key.as_str()), ("type", "orders"), ("minutes", "1")];
+    let (status, wrong) = admin.send("/act/interval", &wrong).await;
+    assert_eq!(status, 422);
+    assert!(wrong.contains("5 to 1440"), "{wrong}");
+    let made = [("form_key", key.as_str()), ("name", "new"), ("role", "viewer")];
+    let (status, made) = admin.send("/act/token", &made).await;
+    assert_eq!(status, 200);
+    assert!(made.contains("<code>lockstep_") && made.contains("shown this once"), "{made}");
+    assert!(!admin.get("/tokens").await.1.contains("<code>lockstep_"), "never again");
+    let (_, audit) = admin.get("/audit").await;
+    for action in ["pause", "agent.put", "token.create", "session.begin"] {
+        assert!(audit.contains(action), "{action}: {audit}");
+    }
+    // nobody is sent elsewhere
+    for place in ["//evil.example/", "https://evil.example/", "/\\evil.example"] {
+        let elsewhere = [("form_key", key.as_str()), ("back", place)];
+        let answer = admin.http.post(format!("{}/act/resume", admin.root)).form(&elsewhere).send().await.unwrap();
+        assert_eq!(answer.headers()["location"], "/", "{place}");
+    }
     app.stop().await;
 }

@@ -222,8 +222,14 @@ async fn sync(store: &Store, name: &str, agent: usize, seeds: impl Fn(usize) -> 
     let present = vec![true; spec.fields.len()];
     let open = OpenBlanks::new();
     let snapshot = store.snapshot(spec, &id, Snapshot::needed(spec, &present, &open)).await.unwrap();
-    let seen =
-        Seen { records: &records, present: &present, unreadable_key: false, quarantined_keys: &[], open_blanks: &open };
+    let seen = Seen {
+        records: &records,
+        printed: &[],
+        present: &present,
+        unreadable_key: false,
+        quarantined_keys: &[],
+        open_blanks: &open,
+    };
     let plan = Arc::new(delta::plan(spec, seen, &snapshot, now, None));
     let (stop, progress) = (CancellationToken::new(), Arc::new(|_| {}));
     let batches = Arc::new(Batches { spec: spec.clone(), size: 10, stop, progress, pace: Pace::default() });

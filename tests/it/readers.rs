@@ -14,10 +14,7 @@ use lockstep::{
     testing::TestApp,
 };
 
-use crate::{
-    damage::processes_of,
-    fixtures::{grid, invent, print},
-};
+use crate::fixtures::{grid, invent, print, processes_of};
 
 pub const BINARY: &str = env!("CARGO_BIN_EXE_lockstep");
 

@@ -346,6 +346,7 @@ async fn any_text_is_stored_as_it_is_and_found_again_by_its_key() {
         let snapshot = store.snapshot(&spec, &agent, Snapshot::needed(&spec, &present, &open)).await.unwrap();
         let seen = Seen {
             records: &records,
+            printed: &[],
             present: &present,
             unreadable_key: false,
             quarantined_keys: &[],

@@ -171,7 +171,7 @@ async fn who_ends_again_and_again_ends_the_process() {
     })
     .await;
     assert_eq!(gave_up.lock().unwrap()[..], [("scheduler".to_owned(), GaveUp::RestartsSpent)]);
-    let ready = app.raw(Method::GET, "/readyz").send().await.unwrap();
+    let ready = app.raw(Method::GET, "/readyz").bearer_auth(app.token()).send().await.unwrap();
     assert_eq!(ready.status(), 503);
     let ready: Json = ready.json().await.unwrap();
     assert_eq!(ready["code"], "actor_gone", "{ready}");

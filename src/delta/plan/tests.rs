@@ -23,7 +23,7 @@ fn record(spec: &SyncTypeSpec, json: &serde_json::Value) -> Record {
 }
 
 fn seen<'a>(records: &'a [Record], present: &'a [bool]) -> Seen<'a> {
-    Seen { records, present, quarantined_keys: &[], unreadable_key: false, open_blanks: &NONE_OPEN }
+    Seen { records, printed: &[], present, quarantined_keys: &[], unreadable_key: false, open_blanks: &NONE_OPEN }
 }
 
 /// Carries a plan out on a snapshot that holds all fields, as the store does.

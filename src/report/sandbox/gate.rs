@@ -3,10 +3,13 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::{Job, ReadReports, Refusal, Report};
-use crate::report::RefusalCode;
+use super::{Confinement, Drawing, Job, ReadReports, Refusal, Report};
+use crate::{
+    report::{MarkedRow, RefusalCode},
+    sync_type::SyncTypes,
+};
 
 /// So many may wait for a reader; who comes then is told to come again.
 const MOST_WAITING: usize = 64;
@@ -27,18 +30,30 @@ impl Gate {
     }
 }
 
-#[async_trait]
-impl ReadReports for Gate {
-    async fn read(&self, job: Job) -> Result<Report, Refusal> {
-        let Ok(waiting) = self.queue.try_acquire() else {
+impl Gate {
+    async fn enter(&self) -> Result<Option<SemaphorePermit<'_>>, Refusal> {
+        let Ok(_waiting) = self.queue.try_acquire() else {
             let text = format!("{MOST_WAITING} reports wait to be read: ask again in a moment");
             return Err(Refusal::new(RefusalCode::Busy, text));
         };
-        let place = self.places.acquire().await;
-        drop(waiting);
-        let read = self.reader.read(job).await;
-        drop(place);
-        read
+        Ok(self.places.acquire().await.ok())
+    }
+}
+
+#[async_trait]
+impl ReadReports for Gate {
+    async fn read(&self, job: Job) -> Result<Report, Refusal> {
+        let _place = self.enter().await?;
+        self.reader.read(job).await
+    }
+
+    async fn draw(&self, job: Job, page: usize, mark: Option<MarkedRow>) -> Result<Drawing, Refusal> {
+        let _place = self.enter().await?;
+        self.reader.draw(job, page, mark).await
+    }
+
+    async fn confinement(&self, types: &Arc<SyncTypes>) -> Result<Option<Confinement>, Refusal> {
+        self.reader.confinement(types).await
     }
 }
 
@@ -50,7 +65,6 @@ mod tests {
     };
 
     use super::*;
-    use crate::sync_type::SyncTypes;
 
     #[derive(Default)]
     struct Slow {
@@ -65,6 +79,11 @@ mod tests {
             tokio::time::sleep(Duration::from_secs(1)).await;
             self.inside.fetch_sub(1, Ordering::SeqCst);
             Ok(Report::default())
+        }
+
+        async fn draw(&self, job: Job, _: usize, _: Option<MarkedRow>) -> Result<Drawing, Refusal> {
+            let _read = self.read(job).await?;
+            Ok(Drawing { pages: 1, rows: 0, svg: String::new() })
         }
     }
 

@@ -1,9 +1,10 @@
 //! How is a hostile file kept from doing harm? Every report is read in a process of its own.
 //!
-//! The child has little memory and time, an empty environment, no files, no children and its own
-//! process group; it is killed when nobody waits for its answer any more. What it answers is bounded
+//! The child has little memory and time, an empty environment, no files, sockets or children ([`Confinement`]) and its
+//! own process group; it is killed when nobody waits for its answer any more. What it answers is bounded
 //! and checked. Its end is named: `out_of_memory`, `cpu`, `timeout`, `crash`, `budget`.
 
+mod confine;
 mod gate;
 mod wire;
 mod worker;
@@ -24,11 +25,12 @@ use tokio::{
     process::{Child, Command},
 };
 
+pub use confine::Confinement;
 pub use gate::Gate;
 pub use wire::{ExplainedPage, Reply};
 pub use worker::run as run_worker;
 
-use super::{Refusal, RefusalCode, Report};
+use super::{Drawing, MarkedRow, Refusal, RefusalCode, Report};
 use crate::sync_type::{SyncTypeSpec, SyncTypes};
 use wire::{Frame, Head, decode, encode};
 
@@ -71,6 +73,20 @@ pub trait ReadReports: Send + Sync {
     /// # Errors
     /// [`Refusal`], also where the reader itself came to a bad end.
     async fn read(&self, job: Job) -> Result<Report, Refusal>;
+
+    /// Draws one page, from 1, as it was read, with one of its rows marked.
+    ///
+    /// # Errors
+    /// [`Refusal`], where the file has no pages that could be drawn, or the reader came to a bad end.
+    async fn draw(&self, job: Job, page: usize, mark: Option<MarkedRow>) -> Result<Drawing, Refusal>;
+
+    /// What the process that reads may still do; `None` where reports are read in this one.
+    ///
+    /// # Errors
+    /// [`Refusal`], where the reader came to a bad end.
+    async fn confinement(&self, _types: &Arc<SyncTypes>) -> Result<Option<Confinement>, Refusal> {
+        Ok(None)
+    }
 }
 
 /// Reads each report in a child process.
@@ -89,6 +105,22 @@ impl ReadReports for Sandbox {
     async fn read(&self, job: Job) -> Result<Report, Refusal> {
         self.run(&job, Reply::Records, &mut |_| {}).await
     }
+
+    async fn draw(&self, job: Job, page: usize, mark: Option<MarkedRow>) -> Result<Drawing, Refusal> {
+        match self.answer(&job, Reply::Drawing { page, mark }, &mut |_| {}).await? {
+            Frame::Drawn(drawing) => Ok(drawing),
+            _ => Err(ended(RefusalCode::Crash, "answered something else than a drawing")),
+        }
+    }
+
+    async fn confinement(&self, types: &Arc<SyncTypes>) -> Result<Option<Confinement>, Refusal> {
+        let Some(spec) = types.iter().next().cloned() else { return Ok(None) };
+        let job = Job { bytes: Arc::default(), spec, types: types.clone(), progress: Arc::new(|_, _| {}) };
+        match self.answer(&job, Reply::Confinement, &mut |_| {}).await? {
+            Frame::Confined(found) => Ok(Some(found)),
+            _ => Err(ended(RefusalCode::Crash, "answered something else than what it may do")),
+        }
+    }
 }
 
 impl Sandbox {
@@ -102,6 +134,21 @@ impl Sandbox {
         answer: Reply,
         page: &mut (dyn FnMut(ExplainedPage) + Send),
     ) -> Result<Report, Refusal> {
+        match self.answer(job, answer, page).await? {
+            Frame::Done(report) => report
+                .into_report(&job.spec)
+                .ok_or_else(|| ended(RefusalCode::Crash, "answered with something that is no report")),
+            _ => Err(ended(RefusalCode::Crash, "ended in the middle of its answer")),
+        }
+    }
+
+    /// The child's last frame, which is no refusal.
+    async fn answer(
+        &self,
+        job: &Job,
+        answer: Reply,
+        page: &mut (dyn FnMut(ExplainedPage) + Send),
+    ) -> Result<Frame, Refusal> {
         let size = job.bytes.len() as u64;
         let head = Head {
             sync_type: job.spec.name.to_string(),
@@ -148,10 +195,7 @@ impl Sandbox {
         match last {
             Err(_) => Err(ended(RefusalCode::Timeout, &format!("took longer than {} s", self.time.as_secs()))),
             Ok(Ok(Frame::Refused(refusal))) => Err(refusal),
-            Ok(Ok(Frame::Done(report))) => report
-                .into_report(&job.spec)
-                .ok_or_else(|| ended(RefusalCode::Crash, "answered with something that is no report")),
-            Ok(Ok(_)) => Err(ended(RefusalCode::Crash, "ended in the middle of its answer")),
+            Ok(Ok(last)) => Ok(last),
             Ok(Err(error)) => Err(cause(&error, status.ok(), &String::from_utf8_lossy(&said))),
         }
     }

@@ -12,9 +12,12 @@ use chrono::{DateTime, NaiveDate};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::super::{Drift, Layout, Quarantined, Refusal, Report, UncertainBreak, Verdict};
+use super::{
+    super::{Drawing, Drift, Layout, MarkedRow, Quarantined, Refusal, Report, UncertainBreak, Verdict},
+    confine::Confinement,
+};
 use crate::{
-    domain::{Record, Value},
+    domain::{Printed, Record, Value},
     sync_type::{SyncTypeSpec, ValueType},
 };
 
@@ -51,6 +54,10 @@ pub enum Reply {
         /// As SVG.
         svg: bool,
     },
+    /// One page, from 1, as SVG, with one of its rows marked.
+    Drawing { page: usize, mark: Option<MarkedRow> },
+    /// What the process may still do; nothing is read.
+    Confinement,
 }
 
 /// One page, explained.
@@ -75,12 +82,17 @@ pub(crate) enum Frame {
     Done(Box<WireReport>),
     /// The end: it was refused.
     Refused(Refusal),
+    /// The end: the one page that was to be drawn.
+    Drawn(Drawing),
+    /// The end: what the process may still do.
+    Confined(Confinement),
 }
 
 /// A report with its values in a form that needs no text.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct WireReport {
     records: Vec<Vec<WireValue>>,
+    printed: Vec<Printed>,
     quarantined: Vec<Quarantined>,
     skipped: u64,
     present: Vec<bool>,
@@ -155,6 +167,7 @@ impl From<Report> for WireReport {
         let values = |record: Record| record.values.into_iter().map(WireValue::from).collect();
         Self {
             records: report.records.into_iter().map(values).collect(),
+            printed: report.printed,
             quarantined: report.quarantined,
             skipped: report.skipped,
             present: report.present,
@@ -195,7 +208,12 @@ impl WireReport {
         let is_of_a_record = |place: &UncertainBreak| {
             spec.field(&place.field).is_some() && place.page <= self.pages && place.row as u64 <= ROWS_A_PAGE
         };
-        let is_sound = records.iter().all(keeps_to_its_columns)
+        let is_on_a_page = |place: &Printed| {
+            (1..=self.pages).contains(&(place.page as usize)) && (1..=ROWS_A_PAGE).contains(&u64::from(place.row))
+        };
+        let is_sound = self.printed.len() == records.len()
+            && self.printed.iter().all(is_on_a_page)
+            && records.iter().all(keeps_to_its_columns)
             && records.iter().all(has_own_key)
             && spec.required.iter().all(|field| self.present[*field])
             && self.uncertain.len() <= records.len() * spec.fields.len()
@@ -204,6 +222,7 @@ impl WireReport {
         is_sound.then_some(())?;
         Some(Report {
             records,
+            printed: self.printed,
             quarantined: self.quarantined,
             skipped: self.skipped,
             present: self.present,
@@ -297,6 +316,7 @@ mod tests {
                 records: vec![Record {
                     values: vec![Value::Text("1".into()); 1].into_iter().chain(vec![Value::Null; fields - 1]).collect(),
                 }],
+                printed: vec![Printed { page: 1, row: 1 }],
                 present: vec![true; spec.fields.len()],
                 pages,
                 cycle: 1,
@@ -312,8 +332,16 @@ mod tests {
                 .into_iter()
                 .chain((1..spec.fields.len()).map(|_| WireValue::Null));
             report.records.push(again.collect());
+            report.printed.push(Printed { page: 1, row: 2 });
             report
         };
+        let moved = |page, row| {
+            let mut report = report(spec.fields.len(), 1);
+            report.printed = vec![Printed { page, row }];
+            report.into_report(spec)
+        };
+        assert!(moved(1, 1).is_some());
+        assert!(moved(2, 1).is_none() && moved(0, 1).is_none() && moved(1, 0).is_none(), "it is on no page");
         assert!(twice(report(spec.fields.len(), 1)).into_report(spec).is_none(), "a key stands twice");
     }
 }

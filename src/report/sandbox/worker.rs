@@ -10,6 +10,7 @@ use rustix::process::{Resource, Rlimit, Signal, set_parent_process_death_signal,
 
 use super::{
     super::{Budget, ReadLimits, Refusal, RefusalCode, Request, explain},
+    confine::{self, Confinement},
     wire::{ExplainedPage, Frame, Head, Reply, receive, send},
 };
 use crate::sync_type::SyncTypes;
@@ -27,12 +28,15 @@ const THREAD_STACK: usize = 4 << 20;
 /// What the system says of limits, threads and pipes; a refused report is an answer, not an error.
 pub fn run() -> anyhow::Result<()> {
     set_parent_process_death_signal(Some(Signal::KILL))?;
+    // threads that are started later have no files either
+    let landlock = confine::no_files();
     // its threads first: afterwards no process or thread may be started
     rayon::ThreadPoolBuilder::new().num_threads(THREADS).stack_size(THREAD_STACK).build_global()?;
     rayon::broadcast(|_| ());
     for (resource, limit) in [(Resource::Core, 0), (Resource::Fsize, 0), (Resource::Nofile, 3), (Resource::Nproc, 0)] {
         setrlimit(resource, Rlimit { current: Some(limit), maximum: Some(limit) })?;
     }
+    let seccomp = confine::no_calls();
     let mut input = io::stdin().lock();
     let head: Head = receive(&mut input)?;
     setrlimit(Resource::As, Rlimit { current: Some(head.memory), maximum: Some(head.memory) })?;
@@ -40,6 +44,11 @@ pub fn run() -> anyhow::Result<()> {
     let mut bytes = Vec::with_capacity(usize::try_from(head.length)?);
     input.by_ref().take(head.length).read_to_end(&mut bytes)?;
     anyhow::ensure!(bytes.len() as u64 == head.length && input.fill_buf()?.is_empty(), "the request was cut off");
+    if head.answer == Reply::Confinement {
+        let found = Frame::Confined(Confinement::look(landlock, seccomp));
+        send(&mut io::stdout(), &found)?;
+        std::process::exit(0)
+    }
     let types = SyncTypes::from_files(head.types.iter().cloned())?;
     let answer = Mutex::new(io::stdout());
     let last = serve(&head, &bytes, &types, &answer);
@@ -63,16 +72,23 @@ fn serve(head: &Head, bytes: &[u8], types: &SyncTypes, answer: &Mutex<impl Write
     let limits = ReadLimits { time: Duration::from_secs(head.seconds), ..ReadLimits::default() };
     let budget = Budget::new(limits);
     let request = Request { bytes, spec, types, budget: &budget, progress: &progress };
-    if let Reply::Explanation { text, svg } = head.answer {
-        let explained = request.explain(|page, found, what| {
-            tell(&Frame::Page(ExplainedPage {
-                page: page.number,
-                text: if text { explain::text(page, found, what) } else { String::new() },
-                svg: if svg { explain::svg(page, found) } else { String::new() },
-            }));
-        });
-        if let Err(refusal) = explained {
-            return Frame::Refused(refusal);
+    match head.answer {
+        // that was answered before anything was read
+        Reply::Records | Reply::Confinement => {}
+        Reply::Drawing { page, mark } => {
+            return request.draw(page, mark).map_or_else(Frame::Refused, Frame::Drawn);
+        }
+        Reply::Explanation { text, svg } => {
+            let explained = request.explain(None, |page, found, what| {
+                tell(&Frame::Page(ExplainedPage {
+                    page: page.number,
+                    text: if text { explain::text(page, found, what) } else { String::new() },
+                    svg: if svg { explain::svg(page, found, None) } else { String::new() },
+                }));
+            });
+            if let Err(refusal) = explained {
+                return Frame::Refused(refusal);
+            }
         }
     }
     // explaining a file reads it as well, and must not make it too dear to be read

@@ -26,6 +26,7 @@ use crate::{
         records::parents::{count_orphans, warn_of_orphans},
         runs::ending::{Finish, ended, run_row},
         schema::entity,
+        settings::audit::Signer,
         states::count_in::count_in,
     },
     sync_type::{SyncTypes, ValueType},
@@ -111,7 +112,7 @@ pub(crate) async fn work(inner: Weak<Inner>, mut ends: mpsc::Receiver<Ending>) {
     let mut batch = Vec::new();
     while ends.recv_many(&mut batch, AT_ONCE).await > 0 {
         let Some(inner) = inner.upgrade() else { return };
-        let store = Store { inner };
+        let store = Store { inner, signer: Signer::default() };
         let (asked, replies): (Vec<_>, Vec<_>) =
             batch.drain(..).map(|ending| ((ending.job, ending.end, ending.now), ending.reply)).unzip();
         let stored = store.end_together(asked.clone()).await;

@@ -48,6 +48,9 @@ const SESSION: &str = "
     SET jit = off;
 ";
 
+/// Nobody waits longer for what is only looked at: a list that takes longer is asked for in another way.
+const READING: &str = "SET statement_timeout = '60s'";
+
 impl Connections {
     /// Opens `url`; makes a missing SQLite file and its folder.
     pub(crate) async fn open(url: &str, most: u32, runtime: &Handle) -> Result<Self, StoreError> {
@@ -121,7 +124,16 @@ impl Connections {
         let writer = connect(options(1, false), runtime).await?;
         let readers = ((most - 1) / 3).max(1);
         let beside = connect(options(most - 1 - readers, true), runtime).await?;
-        let reader = connect(options(readers, true), runtime).await?;
+        let mut reading = options(readers, true);
+        reading.map_sqlx_postgres_pool_opts(|pool| {
+            pool.after_connect(|session, _| {
+                Box::pin(async move {
+                    session.execute(sqlx::raw_sql(SESSION)).await?;
+                    session.execute(sqlx::raw_sql(READING)).await.map(|_| ())
+                })
+            })
+        });
+        let reader = connect(reading, runtime).await?;
         let opened = Self { writer, beside: Some(beside), reader };
         opened.try_out(most, runtime).await?;
         opened.check_encoding(runtime).await?;

@@ -20,7 +20,10 @@ use tokio::{
 };
 use tracing::Instrument as _;
 
-use super::dialect::lock_queue;
+use super::{
+    dialect::lock_queue,
+    times::{self, Times},
+};
 use crate::{
     domain::run::panic_text,
     store::{StoreError, Work},
@@ -65,9 +68,9 @@ pub(crate) struct Writer {
 
 impl Writer {
     /// Starts the writer on `runtime`; it ends when the last handle is dropped.
-    pub(crate) fn start(connection: DatabaseConnection, runtime: &Handle) -> Self {
+    pub(crate) fn start(connection: DatabaseConnection, times: Times, runtime: &Handle) -> Self {
         let (writes, queue) = mpsc::channel(WAITING);
-        runtime.spawn(work(connection, queue));
+        runtime.spawn(work(connection, times, queue));
         Self { writes }
     }
 
@@ -117,10 +120,11 @@ impl Writer {
     }
 }
 
-async fn work(connection: DatabaseConnection, mut queue: mpsc::Receiver<Write>) {
+async fn work(connection: DatabaseConnection, times: Times, mut queue: mpsc::Receiver<Write>) {
     while let Some(first) = queue.recv().await {
         let mut waiting = Vec::new();
-        let committed = commit_together(&connection, first, &mut queue, &mut waiting).await;
+        let transaction = commit_together(&connection, first, &mut queue, &mut waiting);
+        let committed = times.of(times::WRITE, transaction).await;
         if committed.is_err() {
             renew(&connection).await;
         }

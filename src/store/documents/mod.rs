@@ -2,9 +2,12 @@
 //! reports, compressed: all in rows of a bounded size.
 
 mod archive;
+mod of_run;
 mod parts;
+mod size;
 mod space;
 mod unclaimed;
 
 pub use archive::{KeepLimits, KeptReport};
+pub use of_run::NotKept;
 pub(crate) use parts::insert;

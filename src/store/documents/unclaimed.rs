@@ -1,6 +1,6 @@
-//! Which documents wait to be read, and which does nobody need any more?
+//! Which documents does nobody need any more?
 
-use sea_orm::{ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, prelude::*};
+use sea_orm::{ConnectionTrait, EntityTrait, QueryFilter, prelude::*};
 
 use crate::{
     domain::{DocumentId, Timestamp},
@@ -8,28 +8,6 @@ use crate::{
 };
 
 impl Store {
-    /// Bytes of all documents that live jobs are to read.
-    ///
-    /// # Errors
-    /// [`StoreError`] if the query fails.
-    pub async fn waiting_bytes(&self) -> Result<u64, StoreError> {
-        self.read(move |db| {
-            Box::pin(async move {
-                let live = "id IN (SELECT document_id FROM job WHERE state <> 'done')";
-                let sizes = entity::document::Entity::find()
-                    .select_only()
-                    .column(entity::document::Column::Size)
-                    .filter(Expr::cust(live))
-                    .into_tuple::<i64>()
-                    .all(db)
-                    .await;
-                let sizes = sizes.map_err(StoreError::while_doing("measure the documents that wait"))?;
-                Ok(sizes.into_iter().map(i64::unsigned_abs).sum())
-            })
-        })
-        .await
-    }
-
     /// Drops the documents that were kept before `before` and that nothing refers to: no job, no held run, no
     /// result and no kept document. Whoever brought them died, or lost the answer, before there was a job. Answers how many.
     ///

@@ -2,6 +2,8 @@
 
 use sea_orm::{DatabaseTransaction, EntityTrait, QueryFilter, prelude::*};
 
+use serde_json::json;
+
 use super::{
     admission_snapshot::facts,
     batch::{Admitted, Batch},
@@ -11,8 +13,16 @@ use super::{
     take::take,
 };
 use crate::{
-    domain::{Admission, Claim, Claimed, ClaimedJob, JobId, JobState, NewJob, Slot, Timestamp},
-    store::{Store, StoreError, db::statistics::Queue, schema::entity, settings::schedule::move_tick},
+    domain::{Admission, Cause, Claim, Claimed, ClaimedJob, JobId, JobState, NewJob, Slot, Timestamp},
+    store::{
+        Store, StoreError,
+        db::{bulk, statistics::Queue},
+        schema::entity,
+        settings::{
+            audit::{self, Change},
+            schedule::move_tick,
+        },
+    },
 };
 
 use entity::job::Column as C;
@@ -150,13 +160,28 @@ pub(crate) async fn admit_all(
     claim: Option<&mut Claim>,
     now: Timestamp,
 ) -> Result<Admitted, StoreError> {
+    let signed: Vec<Option<(Cause, Change)>> = jobs.iter().map(change).collect();
     let claim = claim.filter(|claim| claim.any + claim.urgent > 0);
     let facts = facts(tx, &jobs, claim.is_some(), now).await?;
     let mut batch = Batch::new(tx, claim, facts, now);
     for job in jobs {
         batch.admit(&job).await?;
     }
-    batch.end().await
+    let admitted = batch.end().await?;
+    let taken = signed.into_iter().zip(&admitted.answers).filter_map(|(signed, answer)| {
+        let ((by, change), job) = signed.zip(answer.job().filter(|_| answer.is_taken()))?;
+        Some(audit::row(&by, Change { target: format!("job:{job}"), ..change }, now))
+    });
+    let noted = bulk::insert::<_, i64>(tx, taken.collect()).await;
+    noted.map_err(StoreError::while_doing("note who asked for it"))?;
+    Ok(admitted)
+}
+
+/// What is noted of a job that somebody asks for; an approval is noted as such.
+fn change(job: &NewJob) -> Option<(Cause, Change)> {
+    let by = job.by.clone().filter(|_| job.approves.is_none())?;
+    let asked = json!({ "type": job.job_type, "agentId": job.agent, "reason": job.reason, "force": job.force });
+    Some((by, Change::new("job.enqueue", "").to(asked)))
 }
 
 /// Admits one job.

@@ -5,11 +5,12 @@ use sea_orm::{
     sea_query::OnConflict,
 };
 use serde::Serialize;
+use serde_json::json;
 
 use super::lane::{self, is};
 use crate::{
     domain::{AgentId, Breaker, BreakerEvent, BreakerPolicy, Class, JobState, SourceReport, Timestamp, job::JobEvent},
-    store::{Store, StoreError, db::arrays::among_ids, schema::entity},
+    store::{Store, StoreError, db::arrays::among_ids, schema::entity, settings::audit::Change},
 };
 
 use entity::breaker::Column as B;
@@ -75,12 +76,16 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if a statement fails.
     pub async fn reset_breaker(&self, id: i64, now: Timestamp) -> Result<Option<StoredBreaker>, StoreError> {
+        let signer = self.signer.clone();
         self.write(move |tx| {
             Box::pin(async move {
                 let failed = StoreError::while_doing("reset a breaker");
                 let Some(row) = entity::breaker::Entity::find_by_id(id).one(tx).await.map_err(&failed)? else {
                     return Ok(None);
                 };
+                let change = Change::new("breaker.reset", format!("breaker:{id}"));
+                let before = json!({ "source": row.source, "agentId": row.agent_id, "openUntil": row.open_until });
+                signer.note(tx, change.from(before)).await?;
                 let closed = state(&row).on(BreakerEvent::Reset, BreakerPolicy::default(), now);
                 keep(tx, &row.source, &row.agent_id, closed, None, now).await?;
                 if let Some(until) = row.open_until {

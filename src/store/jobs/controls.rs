@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use sea_orm::{ConnectionTrait, DatabaseTransaction, EntityTrait, Set, sea_query::OnConflict};
 
+use serde_json::json;
+
 use crate::{
     domain::{Pause, Timestamp, queue::MOST_JOBS},
-    store::{Store, StoreError, schema::entity},
+    store::{Store, StoreError, schema::entity, settings::audit::Change},
 };
 
 /// The one row of the pause.
@@ -64,9 +66,15 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if a statement fails.
     pub async fn set_pause(&self, wanted: Option<Pause>) -> Result<(), StoreError> {
+        let signer = self.signer.clone();
         self.write_ending(move |tx| {
             Box::pin(async move {
                 let failed = StoreError::while_doing("set the pause");
+                let before = entity::pause::Entity::find_by_id(PAUSE).one(tx).await.map_err(&failed)?.map(pause);
+                let action = if wanted.is_some() { "sync.pause" } else { "sync.resume" };
+                let change =
+                    Change { before: Some(json!(before)), after: Some(json!(wanted)), ..Change::new(action, "sync") };
+                signer.note(tx, change).await?;
                 entity::pause::Entity::delete_by_id(PAUSE).exec(tx).await.map_err(&failed)?;
                 let Some(pause) = wanted else { return Ok(()) };
                 let row = entity::pause::ActiveModel {
@@ -102,9 +110,11 @@ impl Store {
         now: Timestamp,
     ) -> Result<BTreeMap<String, usize>, StoreError> {
         use entity::job_limit::Column::{Jobs, Name, UpdatedAt};
+        let signer = self.signer.clone();
         self.write(move |tx| {
             Box::pin(async move {
                 let failed = StoreError::while_doing("set the limits");
+                let before = limits(tx).await?;
                 for (name, limit) in wanted {
                     let Some(limit) = limit else {
                         entity::job_limit::Entity::delete_by_id(name).exec(tx).await.map_err(&failed)?;
@@ -116,7 +126,9 @@ impl Store {
                     let insert = entity::job_limit::Entity::insert(row).on_conflict(over);
                     insert.exec_without_returning(tx).await.map_err(&failed)?;
                 }
-                limits(tx).await
+                let after = limits(tx).await?;
+                signer.note(tx, Change::new("limits.set", "limits").from(json!(before)).to(json!(after))).await?;
+                Ok(after)
             })
         })
         .await

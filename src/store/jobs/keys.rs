@@ -2,13 +2,15 @@
 
 use sea_orm::{EntityTrait, QueryFilter, prelude::*};
 
+use serde_json::json;
+
 use super::{
     follow::start_kept,
     lane::{is, is_live},
 };
 use crate::{
     domain::{JobId, JobState, KeyState, Timestamp},
-    store::{Store, StoreError, schema::entity},
+    store::{Store, StoreError, schema::entity, settings::audit::Change},
 };
 
 use entity::job::Column as C;
@@ -49,7 +51,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if a statement fails.
     pub async fn remove_key(&self, key: String, job: JobId, now: Timestamp) -> Result<bool, StoreError> {
-        let inner = self.inner.clone();
+        let (inner, signer) = (self.inner.clone(), self.signer.clone());
         self.write_ending(move |tx| {
             Box::pin(async move {
                 let failed = StoreError::while_doing("remove a key");
@@ -68,6 +70,7 @@ impl Store {
                     return Ok(false);
                 }
                 update.exec(tx).await.map_err(&failed)?;
+                signer.note(tx, Change::new("key.remove", format!("job:{job}")).from(json!({ "key": key }))).await?;
                 if !is_owner {
                     return Ok(true);
                 }

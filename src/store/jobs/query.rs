@@ -13,7 +13,7 @@ use crate::{
 use entity::job::Column as C;
 
 /// A job, as people see it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Job {
     /// Its number.
@@ -26,6 +26,8 @@ pub struct Job {
     pub agent_id: AgentId,
     /// Why it was asked for.
     pub reason: Reason,
+    /// Who asked: a caller's name, `timer` or `flow`.
+    pub requested_by: Option<String>,
     pub state: JobState,
     /// How it ended.
     pub outcome: Option<Outcome>,
@@ -48,16 +50,21 @@ pub struct Job {
     /// A write's: `sending` while its effect may have happened, `done` once it has.
     pub phase: Option<Phase>,
     /// What an operation brought back.
+    #[schema(value_type = Option<serde_json::Value>)]
     pub result: Option<Json>,
     /// Has someone asked it to stop?
     pub stop_requested: bool,
     /// When it may start.
+    #[schema(value_type = String, format = DateTime)]
     pub due_at: Timestamp,
     /// When it was accepted.
+    #[schema(value_type = String, format = DateTime)]
     pub enqueued_at: Timestamp,
     /// When its last attempt started.
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub started_at: Option<Timestamp>,
     /// When it ended.
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub finished_at: Option<Timestamp>,
 }
 
@@ -72,6 +79,8 @@ pub struct JobQuery {
     pub class: Option<Class>,
     /// Only this agent.
     pub agent: Option<String>,
+    /// Only these agents; all of them if `None`.
+    pub agents: Option<Vec<String>>,
     /// Only the jobs of the flow that this job began.
     pub root: Option<JobId>,
     /// Only jobs older than this one.
@@ -88,6 +97,7 @@ impl Job {
             class: row.class,
             agent_id: row.agent_id.into(),
             reason: row.reason,
+            requested_by: row.requested_by,
             state: row.state,
             outcome: row.outcome,
             error: row.error,
@@ -129,13 +139,25 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the query fails.
     pub async fn job_counts(&self) -> Result<Vec<(JobType, JobState, i64)>, StoreError> {
-        self.read(|db| {
+        self.job_counts_of(None).await
+    }
+
+    /// As [`Store::job_counts`], of these agents alone; of all of them if `None`.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the query fails.
+    pub async fn job_counts_of(
+        &self,
+        agents: Option<Vec<String>>,
+    ) -> Result<Vec<(JobType, JobState, i64)>, StoreError> {
+        self.read(move |db| {
             Box::pin(async move {
                 let mut rows = Vec::new();
                 // each has an index; what is over is much more
                 for those in [lane::is_live(), lane::is(JobState::Kept)] {
                     let counted = entity::job::Entity::find()
                         .filter(those)
+                        .apply_if(agents.as_ref(), |query, agents| query.filter(C::AgentId.is_in(agents)))
                         .select_only()
                         .column(C::JobType)
                         .column(C::State)
@@ -163,6 +185,7 @@ impl Store {
                     .apply_if(wanted.state, |query, state| query.filter(C::State.eq(state)))
                     .apply_if(wanted.sync_type, |query, name| query.filter(C::JobType.eq(name)))
                     .apply_if(wanted.agent, |query, agent| query.filter(C::AgentId.eq(agent)))
+                    .apply_if(wanted.agents, |query, agents| query.filter(C::AgentId.is_in(agents)))
                     .apply_if(wanted.class, |query, class| query.filter(C::Class.eq(class)))
                     .apply_if(wanted.root, |query, id| query.filter(is_in_flow(id)))
                     .apply_if(wanted.before, |query, id| query.filter(C::Id.lt(id)))

@@ -2,13 +2,15 @@
 
 use sea_orm::{DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect, prelude::*};
 
+use serde_json::json;
+
 use super::{
     flow::flows_of,
     lane::{self, is_live},
 };
 use crate::{
     domain::{DocumentId, FlowOutcome, JobId, JobState, Outcome, Phase, Retry, Timestamp, job::JobEvent},
-    store::{Store, StoreError, schema::entity},
+    store::{Store, StoreError, schema::entity, settings::audit::Change},
 };
 
 use entity::job::Column as C;
@@ -20,7 +22,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if a statement fails.
     pub async fn retry(&self, job: JobId, even_if_done: bool, now: Timestamp) -> Result<Retry, StoreError> {
-        let inner = self.inner.clone();
+        let (inner, signer) = (self.inner.clone(), self.signer.clone());
         self.write(move |tx| {
             Box::pin(async move {
                 let failed = StoreError::while_doing("retry a job");
@@ -59,6 +61,9 @@ impl Store {
                         .map_err(failed)?;
                 }
                 lane::refresh(tx, [row.id]).await?;
+                let before = json!({ "outcome": row.outcome, "error": row.error });
+                let after = json!({ "evenIfDone": even_if_done });
+                signer.note(tx, Change::new("job.retry", format!("job:{job}")).from(before).to(after)).await?;
                 inner.dedup.revive(job);
                 Ok(Retry::Accepted)
             })

@@ -32,6 +32,8 @@ pub(crate) fn row(
         class: Set(job.class),
         agent_id: Set(job.agent.to_string()),
         reason: Set(job.reason),
+        // timers and flows ask by themselves
+        requested_by: Set(Some(job.by.as_ref().map_or_else(|| job.reason.as_str().to_owned(), |by| by.who.clone()))),
         state: Set(state),
         outcome: Set(None),
         error: Set(None),

@@ -6,13 +6,20 @@ use sea_orm::{
     sea_query::{Query, SimpleExpr},
 };
 
+use serde_json::json;
+
 use super::{
     follow::{Over, follow, release},
     lane::{self, is},
 };
 use crate::{
     domain::{JobId, JobSelector, JobState, Outcome, Timestamp, job::JobEvent},
-    store::{Store, StoreError, db::arrays::among_ids, schema::entity},
+    store::{
+        Store, StoreError,
+        db::arrays::among_ids,
+        schema::entity,
+        settings::audit::{Change, Signer},
+    },
 };
 
 use entity::job::Column as C;
@@ -31,9 +38,9 @@ impl Store {
         meant: JobSelector,
         now: Timestamp,
     ) -> Result<(Vec<JobId>, Vec<JobId>), StoreError> {
-        let only_waiting = meant.only_waiting;
+        let (only_waiting, signer) = (meant.only_waiting, self.signer.clone());
         let (mut running, waiting) =
-            self.write(move |tx| Box::pin(async move { mark_stopped(tx, meant).await })).await?;
+            self.write(move |tx| Box::pin(async move { mark_stopped(tx, meant, &signer).await })).await?;
         let mut removed = Vec::new();
         // a few hundred a transaction: other writers have their turn in between
         for chunk in waiting.chunks(REMOVED_AT_ONCE) {
@@ -66,7 +73,11 @@ impl Store {
 
 /// Marks the running jobs that are meant; answers them, and those that have not started, kept ones first: so
 /// nothing follows a winner that is removed with it.
-async fn mark_stopped(tx: &DatabaseTransaction, meant: JobSelector) -> Result<(Vec<JobId>, Vec<JobId>), StoreError> {
+async fn mark_stopped(
+    tx: &DatabaseTransaction,
+    meant: JobSelector,
+    signer: &Signer,
+) -> Result<(Vec<JobId>, Vec<JobId>), StoreError> {
     let failed = StoreError::while_doing("stop jobs");
     let ids = |those| of(&meant).filter::<SimpleExpr>(those).select_only().column(C::Id).into_tuple::<JobId>();
     let running =
@@ -76,7 +87,20 @@ async fn mark_stopped(tx: &DatabaseTransaction, meant: JobSelector) -> Result<(V
     for those in [is(JobState::Kept), is(JobState::Delayed)].into_iter().chain(lane::waiting()) {
         waiting.extend(ids(those).all(tx).await.map_err(&failed)?);
     }
+    let action = if meant.only_waiting { "jobs.purge" } else { "jobs.stop" };
+    let hit = json!({ "running": running, "waiting": waiting.len() });
+    signer.note(tx, Change::new(action, target(&meant)).to(hit)).await?;
     Ok((running, waiting))
+}
+
+/// Which jobs are meant, in one word.
+fn target(meant: &JobSelector) -> String {
+    match (meant.job, &meant.job_type, meant.class) {
+        (Some(job), _, _) => format!("job:{job}"),
+        (None, Some(job_type), _) => format!("type:{job_type}"),
+        (None, None, Some(class)) => format!("class:{}", class.as_str()),
+        (None, None, None) => "jobs".to_owned(),
+    }
 }
 
 /// Marks those of `ids` that run; answers them.

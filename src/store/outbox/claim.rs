@@ -5,11 +5,12 @@ use std::collections::HashMap;
 use sea_orm::{
     DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect, prelude::*, sea_query::ExprTrait,
 };
+use serde_json::json;
 
 use super::{C, CHUNK, Entity, Key, Model, is, item, of_keys, status_after, still_held};
 use crate::{
     domain::{Action, Heartbeat, Item, ItemId, ItemStatus, Lease, Timestamp, item::ItemEvent},
-    store::{Store, StoreError, schema::entity},
+    store::{Store, StoreError, schema::entity, settings::audit::Change},
 };
 
 /// What a process can deliver now.
@@ -38,7 +39,18 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if a statement fails; then nothing was taken.
     pub async fn dequeue_items(&self, claim: ItemClaim, now: Timestamp) -> Result<ClaimedItems, StoreError> {
-        self.write(move |tx| Box::pin(async move { claim_in(tx, &claim, now).await })).await
+        let signer = self.signer.clone();
+        self.write(move |tx| {
+            Box::pin(async move {
+                let claimed = claim_in(tx, &claim, now).await?;
+                if signer.notes() && !claimed.items.is_empty() {
+                    let ids: Vec<ItemId> = claimed.items.iter().map(|item| item.id).collect();
+                    signer.note(tx, Change::new("items.dequeue", "items").to(json!({ "ids": ids }))).await?;
+                }
+                Ok(claimed)
+            })
+        })
+        .await
     }
 
     /// Moves the heartbeat of what `owner` delivers now, and reads everyone's. What it holds but does not deliver

@@ -7,6 +7,8 @@ use sea_orm::{
     prelude::*,
 };
 
+use serde_json::json;
+
 use super::{C, CHUNK, Entity, Key, Model, of_keys};
 use crate::{
     domain::{
@@ -18,6 +20,7 @@ use crate::{
         Store, StoreError,
         db::{dialect, statistics::Queue},
         schema::entity,
+        settings::audit::Change,
     },
 };
 
@@ -42,6 +45,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<Vec<ItemId>, StoreError> {
         self.note_growth(Queue::Items, items.len());
+        let signer = self.signer.clone();
         self.write(move |tx| {
             Box::pin(async move {
                 if let Some(key) = &key {
@@ -50,7 +54,9 @@ impl Store {
                         return Ok(known);
                     }
                 }
-                insert(tx, key.as_deref(), items, now).await
+                let ids = insert(tx, key.as_deref(), items, now).await?;
+                signer.note(tx, Change::new("items.add", "items").to(json!({ "ids": ids }))).await?;
+                Ok(ids)
             })
         })
         .await

@@ -4,6 +4,7 @@ mod claim;
 mod end;
 mod enqueue;
 mod look;
+mod steer;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -26,9 +26,6 @@ use crate::{
     sync_type::SyncTypeSpec,
 };
 
-/// Rows that one transaction forgets.
-const AT_ONCE: u64 = 1_000;
-
 /// The records that a plan's changes are about to replace, by key.
 pub(crate) type Before = HashMap<String, Record>;
 
@@ -66,6 +63,7 @@ pub(crate) async fn keep(
     before: &Before,
     now: Timestamp,
 ) -> Result<(), DbErr> {
+    let small = |number: u32| i32::try_from(number).unwrap_or(i32::MAX);
     let row = |change: &Change| {
         let (action, fields) = match change.kind {
             ChangeKind::Insert if plan.is_first => return None,
@@ -80,7 +78,11 @@ pub(crate) async fn keep(
                 }
             }
         };
-        Some(model(spec, job, &change.key, action, fields, now))
+        Some(ActiveModel {
+            page: Set(change.printed.map(|at| small(at.page))),
+            row_number: Set(change.printed.map(|at| small(at.row))),
+            ..model(spec, job, &change.key, action, fields, now)
+        })
     };
     insert(tx, written.iter().filter_map(row).collect()).await
 }
@@ -117,6 +119,8 @@ fn model(
         at: Set(now),
         action: Set(action.to_owned()),
         fields: Set(fields.map(Json::Object)),
+        page: Set(None),
+        row_number: Set(None),
     }
 }
 
@@ -126,7 +130,7 @@ fn fields(spec: &SyncTypeSpec, old: &Record, new: &Record) -> Map<String, Json> 
 }
 
 /// What became of a record in one run.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RecordChange {
     pub id: i64,
@@ -135,9 +139,13 @@ pub struct RecordChange {
     pub agent_id: AgentId,
     pub key: String,
     pub run_id: RunId,
+    #[schema(value_type = String, format = DateTime)]
     pub at: Timestamp,
     /// `insert`, `update`, `restore`, `missing` or `delete`.
     pub action: String,
+    /// Where the run's report has it: its page, from 1, and the row there; nothing of what it lacked.
+    pub page: Option<u32>,
+    pub row: Option<u32>,
     /// What it did to which fields; none where nothing but that is to be said.
     pub fields: Vec<FieldChange>,
 }
@@ -147,6 +155,8 @@ pub struct RecordChange {
 pub struct ChangeQuery {
     pub sync_type: Option<String>,
     pub agent: Option<String>,
+    /// Only these agents; all of them if `None`.
+    pub agents: Option<Vec<String>>,
     pub key: Option<String>,
     pub run: Option<RunId>,
     /// Only those at or after this moment.
@@ -171,6 +181,8 @@ impl RecordChange {
             run_id: row.run_id,
             at: row.at,
             action: row.action,
+            page: row.page.and_then(|page| page.try_into().ok()),
+            row: row.row_number.and_then(|row| row.try_into().ok()),
             fields: fields.into_iter().map(field).collect(),
         }
     }
@@ -207,6 +219,7 @@ impl Store {
                 let rows = Entity::find()
                     .apply_if(wanted.sync_type, |query, name| query.filter(C::SyncType.eq(name)))
                     .apply_if(wanted.agent, |query, agent| query.filter(C::AgentId.eq(agent)))
+                    .apply_if(wanted.agents, |query, agents| query.filter(C::AgentId.is_in(agents)))
                     .apply_if(wanted.key, |query, key| query.filter(C::RecordKey.eq(key)))
                     .apply_if(wanted.run, |query, run| query.filter(C::RunId.eq(run)))
                     .apply_if(wanted.since, |query, since| query.filter(C::At.gte(since)))
@@ -227,30 +240,6 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if a statement fails; what was forgotten before stays so.
     pub async fn clean_changes(&self, before: Timestamp) -> Result<u64, StoreError> {
-        let mut forgotten = 0;
-        loop {
-            let done = self.write_beside(move |tx| {
-                Box::pin(async move {
-                    let failed = StoreError::while_doing("forget old changes");
-                    let old: Vec<i64> = Entity::find()
-                        .filter(C::At.lt(before))
-                        .order_by_asc(C::At)
-                        .limit(AT_ONCE)
-                        .select_only()
-                        .column(C::Id)
-                        .into_tuple()
-                        .all(tx)
-                        .await
-                        .map_err(&failed)?;
-                    let gone = Entity::delete_many().filter(C::Id.is_in(old)).exec(tx).await;
-                    Ok(gone.map_err(failed)?.rows_affected)
-                })
-            });
-            let done = done.await?;
-            forgotten += done;
-            if done < AT_ONCE {
-                return Ok(forgotten);
-            }
-        }
+        self.forget::<Entity>((C::Id, C::At), before, "forget old changes").await
     }
 }

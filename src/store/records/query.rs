@@ -23,6 +23,8 @@ use crate::{
 pub struct DataQuery {
     /// Only this agent's.
     pub agent: Option<String>,
+    /// Only these agents; all of them if `None`.
+    pub agents: Option<Vec<String>>,
     /// Only the record with this key.
     pub key: Option<String>,
     /// Only records that belong to the one with this key.
@@ -70,6 +72,9 @@ impl Store {
                     .limit(wanted.limit + 1);
                 if let Some(agent) = &wanted.agent {
                     query.and_where(equals("agent_id", agent.as_str()));
+                }
+                if let Some(agents) = &wanted.agents {
+                    query.and_where(Expr::col("agent_id").is_in(agents.iter().cloned()));
                 }
                 if let Some(wanted) = &wanted.key {
                     query.and_where(has_key(&spec, [wanted], backend));

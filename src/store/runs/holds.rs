@@ -1,10 +1,12 @@
 //! Which runs wait for a person, and what becomes of their reports?
 
-use sea_orm::{DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, prelude::*};
+use sea_orm::{DatabaseTransaction, EntityTrait, QueryFilter, prelude::*};
+
+use serde_json::json;
 
 use crate::{
     domain::{Admission, AgentId, Hold, NewJob, RunId, SyncType, Timestamp},
-    store::{Store, StoreError, jobs::admit::admit, schema::entity},
+    store::{Store, StoreError, jobs::admit::admit, schema::entity, settings::audit::Change},
 };
 
 use entity::sync_run::Column as R;
@@ -31,12 +33,13 @@ impl Store {
             Box::pin(async move {
                 let rows = entity::sync_run::Entity::find()
                     .filter(R::Hold.eq(Hold::Open))
-                    // so that the index of open and approved holds is used
+                    // so that the index of open and approved holds is used; with an order by number SQLite goes through
+                    // all runs instead
                     .filter(Expr::cust("hold IN ('open', 'approved')"))
-                    .order_by_asc(R::Id)
                     .all(db)
-                    .await
-                    .map_err(StoreError::while_doing("list the holds"))?;
+                    .await;
+                let mut rows = rows.map_err(StoreError::while_doing("list the holds"))?;
+                rows.sort_unstable_by_key(|row| row.id);
                 let hold = |row: entity::sync_run::Model| OpenHold {
                     run: row.id,
                     sync_type: row.sync_type.into(),
@@ -55,9 +58,11 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if a statement fails.
     pub async fn reject(&self, run: RunId) -> Result<bool, StoreError> {
+        let signer = self.signer.clone();
         self.write(move |tx| {
             Box::pin(async move {
                 let Some(row) = open_hold(tx, run).await? else { return Ok(false) };
+                signer.note(tx, Change::new("run.reject", format!("run:{run}"))).await?;
                 close_hold(tx, &row, Hold::Rejected).await.map(|()| true)
             })
         })
@@ -70,6 +75,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if a statement fails.
     pub async fn approve(&self, run: RunId, job: NewJob, now: Timestamp) -> Result<Option<Admission>, StoreError> {
+        let signer = self.signer.clone();
         self.write(move |tx| {
             Box::pin(async move {
                 let Some(row) = open_hold(tx, run).await? else { return Ok(None) };
@@ -77,6 +83,8 @@ impl Store {
                 let admission = admit(tx, job, now).await?;
                 if admission.is_taken() {
                     set_hold(tx, run, Hold::Approved).await?;
+                    let after = json!({ "jobId": admission.job(), "planDigest": row.plan_digest });
+                    signer.note(tx, Change::new("run.approve", format!("run:{run}")).to(after)).await?;
                 }
                 Ok(Some(admission))
             })

@@ -19,7 +19,7 @@ use crate::{
 use entity::{job::Column as J, sync_run::Column as C};
 
 /// One attempt of a job, as people see it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Run {
     /// Its number.
@@ -41,16 +41,20 @@ pub struct Run {
     /// The reason.
     pub error: Option<String>,
     /// When it began.
+    #[schema(value_type = String, format = DateTime)]
     pub started_at: Timestamp,
     /// When it ended.
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub finished_at: Option<Timestamp>,
     /// How long it took.
     pub duration_ms: Option<i64>,
     /// What became of the rows.
     pub counts: Counts,
     /// Why a guard held it, with the numbers and thresholds.
+    #[schema(value_type = Option<serde_json::Value>)]
     pub verdicts: Option<Json>,
     /// Drift and warnings.
+    #[schema(value_type = Option<serde_json::Value>)]
     pub notes: Option<Json>,
     /// What became of the hold.
     pub hold: Option<Hold>,
@@ -78,6 +82,8 @@ pub struct RunQuery {
     pub sync_type: Option<String>,
     /// Only this agent.
     pub agent: Option<String>,
+    /// Only these agents; all of them if `None`.
+    pub agents: Option<Vec<String>>,
     /// Only this outcome.
     pub outcome: Option<Outcome>,
     /// Only the attempts of this job.
@@ -181,6 +187,11 @@ impl Run {
     }
 }
 
+/// Few runs end so, and those that do have an index.
+fn is_rare(outcome: Outcome) -> bool {
+    !matches!(outcome, Outcome::Succeeded | Outcome::Unchanged)
+}
+
 impl Store {
     /// One run.
     ///
@@ -221,7 +232,12 @@ impl Store {
                 let rows = entity::sync_run::Entity::find()
                     .apply_if(wanted.sync_type, |query, name| query.filter(C::SyncType.eq(name)))
                     .apply_if(wanted.agent, |query, agent| query.filter(C::AgentId.eq(agent)))
+                    .apply_if(wanted.agents, |query, agents| query.filter(C::AgentId.is_in(agents)))
                     .apply_if(wanted.outcome, |query, outcome| query.filter(C::Outcome.eq(outcome)))
+                    // so that the index of what is rare is used
+                    .apply_if(wanted.outcome.filter(|outcome| is_rare(*outcome)), |query, _| {
+                        query.filter(Expr::cust("outcome NOT IN ('succeeded', 'unchanged')"))
+                    })
                     .apply_if(wanted.job, |query, job| query.filter(C::JobId.eq(job)))
                     .apply_if(wanted.before, |query, id| query.filter(C::Id.lt(id)))
                     .order_by_desc(C::Id)
@@ -354,6 +370,7 @@ fn running_as(wanted: &RunQuery) -> Select<entity::job::Entity> {
     running()
         .apply_if(wanted.sync_type.as_deref(), |query, name| query.filter(J::JobType.eq(name)))
         .apply_if(wanted.agent.as_deref(), |query, agent| query.filter(J::AgentId.eq(agent)))
+        .apply_if(wanted.agents.as_ref(), |query, agents| query.filter(J::AgentId.is_in(agents)))
         .apply_if(wanted.job, |query, job| query.filter(J::Id.eq(job)))
         .apply_if(wanted.before, |query, id| query.filter(J::RunId.lt(id)))
         .order_by_desc(J::RunId)

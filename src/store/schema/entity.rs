@@ -98,6 +98,7 @@ entity!(job, "job", {
     result: Option<Json>,
     lease: i64,
     heartbeat: i64,
+    requested_by: Option<String>,
     heartbeat_at: Option<DateTimeUtc>,
     owner: Option<String>,
     stop_requested: bool,
@@ -201,6 +202,7 @@ entity!(sync_state, "sync_state", {
     approved_at: Option<DateTimeUtc>,
     layout_run_id: Option<RunId>,
     layout_changed_at: Option<DateTimeUtc>,
+    recent: String,
 });
 
 entity!(run_hour, "run_hour", {
@@ -228,6 +230,8 @@ entity!(record_change, "record_change", {
     action: String,
     #[sea_orm(column_type = "JsonBinary", nullable)]
     fields: Option<Json>,
+    page: Option<i32>,
+    row_number: Option<i32>,
 });
 
 entity!(quarantine, "quarantine", {
@@ -291,6 +295,50 @@ entity!(api_token, "api_token", {
     role: String,
     hash: String,
     created_at: DateTimeUtc,
+    #[sea_orm(column_type = "JsonBinary", nullable)]
+    agents: Option<Json>,
+    expires_at: Option<DateTimeUtc>,
+    last_used_at: Option<DateTimeUtc>,
+    revoked_at: Option<DateTimeUtc>,
+});
+
+entity!(page_session, "page_session", {
+    #[sea_orm(primary_key)]
+    id: i64,
+    hash: String,
+    kind: String,
+    holder_kind: String,
+    holder: String,
+    created_at: DateTimeUtc,
+    expires_at: DateTimeUtc,
+});
+
+entity!(audit, "audit", {
+    #[sea_orm(primary_key)]
+    id: i64,
+    at: DateTimeUtc,
+    who: String,
+    asked_from: Option<String>,
+    action: String,
+    target: String,
+    #[sea_orm(column_type = "JsonBinary", nullable)]
+    before: Option<Json>,
+    #[sea_orm(column_type = "JsonBinary", nullable)]
+    after: Option<Json>,
+    request_id: Option<String>,
+});
+
+entity!(request_key, "request_key", {
+    #[sea_orm(primary_key)]
+    id: i64,
+    caller: String,
+    idempotency_key: String,
+    digest: String,
+    begun_at: DateTimeUtc,
+    status: Option<i32>,
+    #[sea_orm(column_type = "JsonBinary", nullable)]
+    headers: Option<Json>,
+    body: Option<Vec<u8>>,
 });
 
 entity!(sync_queue, "sync_queue", {

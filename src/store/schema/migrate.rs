@@ -19,7 +19,13 @@ impl Store {
         let types = self.inner.types.clone();
         self.change_schema(move |tx| {
             Box::pin(async move {
+                let before = applied(tx).await?;
                 Migrator::up(tx, None).await.map_err(StoreError::while_doing("migrate the control tables"))?;
+                let new: Vec<String> =
+                    Self::known_migrations().into_iter().filter(|name| !before.contains(name)).collect();
+                if let (Some(first), Some(last)) = (new.first(), new.last()) {
+                    tracing::info!(migrations = new.len(), first, last, "the control tables were migrated");
+                }
                 record_table::create_all(tx, &types).await
             })
         })

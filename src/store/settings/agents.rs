@@ -1,15 +1,18 @@
 //! Which agents are there, and which are active?
 
-use sea_orm::{EntityTrait, QueryFilter, QueryOrder, Set, prelude::*, sea_query::OnConflict};
+use sea_orm::{DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, Set, prelude::*, sea_query::OnConflict};
 use serde::{Deserialize, Serialize};
 
+use serde_json::json;
+
+use super::audit::Change;
 use crate::{
     domain::{AgentId, Timestamp},
     store::{Store, StoreError, schema::entity},
 };
 
 /// A sales agent.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Agent {
     /// The id under which reports are fetched and records stored.
     pub id: AgentId,
@@ -102,9 +105,13 @@ impl Store {
     }
 
     async fn put_agents(&self, agents: Vec<Agent>, now: Timestamp, conflict: OnConflict) -> Result<(), StoreError> {
+        let signer = self.signer.clone();
         self.write(move |tx| {
             Box::pin(async move {
                 for agent in agents {
+                    if signer.notes() {
+                        signer.note(tx, put(tx, &agent).await?).await?;
+                    }
                     let row = entity::agents::ActiveModel {
                         id: Set(agent.id.to_string()),
                         name: Set(agent.name),
@@ -125,16 +132,28 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the statement fails.
     pub async fn deactivate_agent(&self, agent: &AgentId) -> Result<bool, StoreError> {
-        let id = agent.to_string();
+        let (id, signer) = (agent.to_string(), self.signer.clone());
         self.write(move |tx| {
             Box::pin(async move {
                 let update = entity::agents::Entity::update_many()
                     .col_expr(entity::agents::Column::Active, Expr::val(false))
-                    .filter(entity::agents::Column::Id.eq(id));
+                    .filter(entity::agents::Column::Id.eq(id.as_str()));
                 let done = update.exec(tx).await.map_err(StoreError::while_doing("deactivate an agent"))?;
+                if done.rows_affected > 0 {
+                    signer.note(tx, Change::new("agent.deactivate", format!("agent:{id}"))).await?;
+                }
                 Ok(done.rows_affected > 0)
             })
         })
         .await
     }
+}
+
+/// What putting this agent changes.
+async fn put(tx: &DatabaseTransaction, agent: &Agent) -> Result<Change, StoreError> {
+    let before = entity::agents::Entity::find_by_id(agent.id.as_str()).one(tx).await;
+    let before = before.map_err(StoreError::while_doing("read an agent"))?;
+    let before = before.map(|row| json!({ "name": row.name, "active": row.active }));
+    let after = Some(json!({ "name": agent.name, "active": agent.active }));
+    Ok(Change { before, after, ..Change::new("agent.put", format!("agent:{}", agent.id)) })
 }

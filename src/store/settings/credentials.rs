@@ -2,6 +2,7 @@
 
 use sea_orm::{EntityTrait, QueryOrder, Set, prelude::*, sea_query::OnConflict};
 
+use super::audit::Change;
 use crate::{
     domain::{AgentId, Timestamp},
     store::{Store, StoreError, schema::entity},
@@ -33,8 +34,10 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the statement fails.
     pub async fn put_credential(&self, new: SealedCredential) -> Result<(), StoreError> {
+        let signer = self.signer.clone();
         self.write_beside(move |tx| {
             Box::pin(async move {
+                signer.note(tx, Change::new("credentials.put", format!("agent:{}", new.agent))).await?;
                 let row = ActiveModel {
                     agent_id: Set(new.agent.to_string()),
                     key_name: Set(new.key_name),
@@ -74,11 +77,15 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the statement fails.
     pub async fn forget_credential(&self, agent: &AgentId) -> Result<bool, StoreError> {
-        let agent = agent.to_string();
+        let (agent, signer) = (agent.to_string(), self.signer.clone());
         self.write_beside(move |tx| {
             Box::pin(async move {
-                let done = Entity::delete_by_id(agent).exec(tx).await;
-                Ok(done.map_err(StoreError::while_doing("forget credentials"))?.rows_affected > 0)
+                let done = Entity::delete_by_id(agent.as_str()).exec(tx).await;
+                let had = done.map_err(StoreError::while_doing("forget credentials"))?.rows_affected > 0;
+                if had {
+                    signer.note(tx, Change::new("credentials.forget", format!("agent:{agent}"))).await?;
+                }
+                Ok(had)
             })
         })
         .await

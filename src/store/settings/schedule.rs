@@ -2,6 +2,9 @@
 
 use sea_orm::{DatabaseTransaction, EntityTrait, QueryFilter, Set, prelude::*, sea_query::OnConflict};
 
+use serde_json::json;
+
+use super::audit::Change;
 use crate::{
     domain::{SyncType, Timestamp},
     store::{Store, StoreError, schema::entity},
@@ -83,6 +86,7 @@ impl Store {
     /// [`StoreError::Missing`] if a type has no settings.
     pub async fn amend_settings(&self, amendments: Amendments, now: Timestamp) -> Result<Vec<Setting>, StoreError> {
         use entity::sync_settings::Column as C;
+        let signer = self.signer.clone();
         self.write(move |tx| {
             Box::pin(async move {
                 let mut amended = Vec::with_capacity(amendments.len());
@@ -90,7 +94,12 @@ impl Store {
                     let row = entity::sync_settings::Entity::find_by_id(sync_type.as_str()).one(tx).await;
                     let row = row.map_err(StoreError::while_doing("read the settings"))?;
                     let row = row.ok_or_else(|| StoreError::Missing(format!("setting of type '{sync_type}'")))?;
-                    let setting = amend(setting(row));
+                    let before = setting(row);
+                    let told =
+                        |one: &Setting| json!({ "intervalMinutes": one.interval_minutes, "enabled": one.enabled });
+                    let change = Change::new("schedule.set", format!("type:{sync_type}")).from(told(&before));
+                    let setting = amend(before);
+                    signer.note(tx, change.to(told(&setting))).await?;
                     entity::sync_settings::Entity::update_many()
                         .col_expr(C::IntervalMinutes, Expr::val(i64::from(setting.interval_minutes)))
                         .col_expr(C::Enabled, Expr::val(setting.enabled))
@@ -128,10 +137,12 @@ impl Store {
     /// [`StoreError`] if the statement fails.
     pub async fn set_switch(&self, name: &'static str, is_on: bool, now: Timestamp) -> Result<(), StoreError> {
         use entity::switch::Column::{IsOn, Name, UpdatedAt};
+        let signer = self.signer.clone();
         self.write(move |tx| {
             Box::pin(async move {
                 let row =
                     entity::switch::ActiveModel { name: Set(name.to_owned()), is_on: Set(is_on), updated_at: Set(now) };
+                signer.note(tx, Change::new("switch.set", format!("switch:{name}")).to(json!(is_on))).await?;
                 let over = OnConflict::column(Name).update_columns([IsOn, UpdatedAt]).to_owned();
                 let insert = entity::switch::Entity::insert(row).on_conflict(over);
                 insert.exec_without_returning(tx).await.map(|_| ()).map_err(StoreError::while_doing("set a switch"))

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use chrono::{DurationRound as _, TimeDelta};
 use sea_orm::{
-    ConnectionTrait, EntityTrait, QueryOrder,
+    ConnectionTrait, EntityTrait, QueryOrder, QueryResult,
     prelude::*,
-    sea_query::{ExprTrait, Func, Query},
+    sea_query::{ExprTrait, Func, Query, SelectStatement},
 };
 use serde::Serialize;
 
@@ -18,8 +18,10 @@ use crate::{
     },
 };
 
+use run_hour::Column as H;
+
 /// How the runs of one type and agent ended within some time; reports that a person gave are left out.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RunTotals {
     pub runs: u64,
@@ -100,25 +102,44 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the query fails.
     pub async fn run_totals(&self, since: Timestamp) -> Result<BTreeMap<(SyncType, AgentId), RunTotals>, StoreError> {
-        use run_hour::Column as H;
-        let since = since.duration_trunc(TimeDelta::hours(1)).unwrap_or(since);
+        let mut query = sums(&[H::SyncType, H::AgentId], since);
+        self.summed(&mut query, |row| {
+            let text = |name: &str| row.try_get::<String>("", name);
+            Ok((text("sync_type")?.into(), text("agent_id")?.into()))
+        })
+        .await
+    }
+
+    /// How runs of a type ended that began in the hour of `since` or later, by hour; of these agents, or of all.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the query fails.
+    pub async fn run_hours(
+        &self,
+        sync_type: &SyncType,
+        agents: Option<Vec<String>>,
+        since: Timestamp,
+    ) -> Result<BTreeMap<Timestamp, RunTotals>, StoreError> {
+        let mut query = sums(&[H::Hour], since);
+        query.and_where(Expr::col(H::SyncType).eq(sync_type.as_str()));
+        if let Some(agents) = agents {
+            query.and_where(Expr::col(H::AgentId).is_in(agents));
+        }
+        self.summed(&mut query, |row| row.try_get("", "hour")).await
+    }
+
+    async fn summed<K: Ord + Send + 'static>(
+        &self,
+        query: &mut SelectStatement,
+        key: impl Fn(&QueryResult) -> Result<K, DbErr> + Send + Sync + 'static,
+    ) -> Result<BTreeMap<K, RunTotals>, StoreError> {
+        let query = query.take();
         self.read(move |db| {
             Box::pin(async move {
                 let failed = StoreError::while_doing("sum the runs up");
-                let mut query = Query::select();
-                let sum = |column: H| Func::sum(Expr::col(column)).cast_as("bigint");
-                query
-                    .from(run_hour::Entity)
-                    .columns([H::SyncType, H::AgentId, H::Outcome])
-                    .expr_as(sum(H::Runs), "runs")
-                    .expr_as(sum(H::Milliseconds), "milliseconds")
-                    .expr_as(sum(H::Rows), "rows")
-                    .and_where(Expr::col(H::Hour).gte(since))
-                    .group_by_columns([H::SyncType, H::AgentId, H::Outcome]);
-                let mut totals = BTreeMap::<_, RunTotals>::new();
+                let mut totals = BTreeMap::<K, RunTotals>::new();
                 for row in db.query_all(&query).await.map_err(&failed)? {
                     let number = |name: &str| row.try_get::<i64>("", name).map(i64::unsigned_abs).map_err(&failed);
-                    let text = |name: &str| row.try_get::<String>("", name).map_err(&failed);
                     let outcome: Outcome = row.try_get("", "outcome").map_err(&failed)?;
                     let (runs, applied) = (number("runs")?, outcome.is_applied());
                     let one = RunTotals {
@@ -128,7 +149,7 @@ impl Store {
                         rows: number("rows")?,
                         applied_ms: if applied { number("milliseconds")? } else { 0 },
                     };
-                    let of = totals.entry((text("sync_type")?.into(), text("agent_id")?.into())).or_default();
+                    let of = totals.entry(key(&row).map_err(&failed)?).or_default();
                     *of = of.plus(&one);
                 }
                 Ok(totals)
@@ -136,4 +157,21 @@ impl Store {
         })
         .await
     }
+}
+
+/// The runs since then, summed by these and by how they ended.
+fn sums(by: &[H], since: Timestamp) -> SelectStatement {
+    let since = since.duration_trunc(TimeDelta::hours(1)).unwrap_or(since);
+    let sum = |column: H| Func::sum(Expr::col(column)).cast_as("bigint");
+    let mut query = Query::select();
+    query
+        .from(run_hour::Entity)
+        .columns(by.iter().copied())
+        .column(H::Outcome)
+        .expr_as(sum(H::Runs), "runs")
+        .expr_as(sum(H::Milliseconds), "milliseconds")
+        .expr_as(sum(H::Rows), "rows")
+        .and_where(Expr::col(H::Hour).gte(since))
+        .group_by_columns(by.iter().copied().chain([H::Outcome]));
+    query
 }

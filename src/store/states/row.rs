@@ -3,7 +3,7 @@
 use sea_orm::ActiveValue::Set;
 
 use crate::{
-    domain::{SyncState, sync_state::Applied},
+    domain::{Recent, SyncState, sync_state::Applied},
     store::schema::entity::sync_state,
 };
 
@@ -33,6 +33,7 @@ impl SyncState {
             read_run: row.read_run_id,
             approved_at: row.approved_at,
             layout_changed: row.layout_run_id.zip(row.layout_changed_at),
+            recent: Recent::read(&row.recent),
         }
     }
 
@@ -63,6 +64,7 @@ impl SyncState {
             approved_at: Set(self.approved_at),
             layout_run_id: Set(self.layout_changed.map(|(run, _)| run)),
             layout_changed_at: Set(self.layout_changed.map(|(_, at)| at)),
+            recent: Set(self.recent.text()),
         }
     }
 }

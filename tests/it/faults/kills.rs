@@ -86,7 +86,7 @@ async fn fifty_kills_over_postgres_lose_and_double_nothing() {
 #[actix::test]
 async fn a_service_killed_in_mid_run_goes_on_after_its_restart_and_starts_the_follow_ups() {
     let world = World::sqlite().quick();
-    let truth = world.print_of("anna", &["orders", "ddt", "invoices"], 2_000);
+    let truth = world.print_of("anna", &["orders", "ddt", "invoices"], 3_500);
     let service = world.serve("victim").await;
     let job = service.post("/api/sync/trigger/orders", json!({ "agentId": "anna" })).await["jobId"].clone();
     // some batches are committed (at the latest 500 records share a commit), most are not

@@ -18,7 +18,7 @@ async fn a_process_frozen_beyond_its_lease_and_woken_is_refused_its_first_write(
     let folder = tempfile::tempdir().unwrap();
     let server = Server::postgres(folder.path());
     let world = World::postgres(&server.url).quick();
-    let truth = world.print_of("anna", &["orders"], 1_500);
+    let truth = world.print_of("anna", &["orders"], 5_000);
     world.print_of("anna", &["ddt", "invoices"], 10);
     world.print_of("bruno", &["customers"], 40);
     let (frozen, other) = (world.serve("frozen").await, world.serve("other").await);
@@ -36,7 +36,9 @@ async fn a_process_frozen_beyond_its_lease_and_woken_is_refused_its_first_write(
     println!("the job of a frozen process was done by another after {:?}", stopped.elapsed());
     let runs = other.get("/api/runs?type=orders&agent=anna").await;
     let outcomes: Vec<_> = runs["items"].as_array().unwrap().iter().map(|run| run["outcome"].clone()).collect();
-    assert_eq!(outcomes, [json!("succeeded"), json!("lost")], "job {job}");
+    // on a busy machine all records may have been written before it was frozen; its run is lost all the same
+    assert!(outcomes[0] == "succeeded" || outcomes[0] == "unchanged", "job {job}: {outcomes:?}");
+    assert_eq!(outcomes[1..], [json!("lost")], "job {job}");
     let before = server.sql("SELECT max(updated_at), count(*), max(run_id) FROM orders");
     frozen.signal("CONT");
     let woken = Instant::now();

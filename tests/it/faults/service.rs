@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs::{self, File},
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command},
     time::{Duration, Instant},
@@ -14,7 +15,7 @@ use lockstep::{
     sync_type::{Scope, SyncTypeSpec, SyncTypes, ValueType},
     testing::types,
 };
-use reqwest::Client;
+use reqwest::{Client, Method};
 use serde_json::{Map, Value as Json};
 
 use super::servers::signal;
@@ -123,7 +124,7 @@ impl World {
         let root = self.root.path();
         let agents = AGENTS.map(|id| format!("[[agents]]\nid = \"{id}\"\nname = \"{id}\"")).join("\n");
         let config = format!(
-            "database.url = \"{}\"\nauth.admin_token = \"{TOKEN}\"\nscheduler.enabled = false\nsource.kind = \"folder\"\n\
+            "database.url = \"{}\"\nauth.admin_token = \"{TOKEN}\"\nscheduler.enabled = false\nlimits.status_ms = 0\nsource.kind = \"folder\"\n\
              source.folder.url = \"{}/reports\"\nlog.format = \"json\"\n{}\n{agents}",
             self.database,
             root.display(),
@@ -209,6 +210,39 @@ impl Service {
 
     pub async fn post(&self, path: &str, body: Json) -> Json {
         self.try_post(path, body).await.unwrap_or_else(|| panic!("no answer to POST {path}: {}", self.log())).1
+    }
+
+    /// Whatever is answered to this, as whoever has the token.
+    pub async fn ask(&self, method: Method, path: &str, token: &str, body: Option<Json>) -> (u16, Json) {
+        self.ask_with(method, path, token, body, None).await
+    }
+
+    pub async fn ask_with(
+        &self,
+        method: Method,
+        path: &str,
+        token: &str,
+        body: Option<Json>,
+        header: Option<(&str, &str)>,
+    ) -> (u16, Json) {
+        let mut request = self.http.request(method, format!("{}{path}", self.url)).bearer_auth(token);
+        if let Some((name, value)) = header {
+            request = request.header(name, value);
+        }
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let answer = request.send().await.unwrap();
+        (answer.status().as_u16(), answer.json().await.unwrap_or_default())
+    }
+
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.url.trim_start_matches("http://").parse().unwrap()
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.process.id()
     }
 
     /// Sends the process a signal.

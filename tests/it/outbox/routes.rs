@@ -42,6 +42,15 @@ async fn what_has_no_sink_is_fetched_and_ended_by_hand() {
     let (status, wrong) = app.post(&of(&items[3], "complete"), json!({ "lease": 1, "sheetRowIndex": 0 })).await;
     assert_eq!((status.as_u16(), &wrong["pointer"]), (422, &json!("/sheetRowIndex")));
 
+    let audit = app.get("/api/audit?limit=20").await.1;
+    let noted = |action: &str| -> Vec<&Json> {
+        audit["items"].as_array().unwrap().iter().filter(|entry| entry["action"] == action).collect()
+    };
+    assert_eq!(noted("items.dequeue")[0]["after"]["ids"].as_array().unwrap().len(), 25);
+    assert_eq!(noted("item.complete").len(), 1, "what came too late is not done");
+    assert_eq!(noted("item.fail").len(), 2);
+    assert_eq!(noted("item.fail")[1]["after"]["error"], "user [e-mail]: token=[secret]");
+
     let stats = app.get("/api/queue/stats").await.1;
     let counts = ["pending", "processing", "completed", "failed"].map(|status| stats[status].as_u64().unwrap());
     assert_eq!(counts, [7, 22, 1, 0]);
@@ -81,8 +90,8 @@ async fn what_is_wrong_is_named_with_its_place_and_nothing_is_queued() {
     };
     for (path, body, status, code, pointer) in [
         ("items", with("model", json!("bells")), 422, "unknown_model", Some("/model")),
-        ("items", with("action", json!("EXPLODE")), 422, "bad_item", Some("")),
-        ("items", with("colour", json!(1)), 422, "bad_item", Some("")),
+        ("items", with("action", json!("EXPLODE")), 422, "bad_item", Some("/action")),
+        ("items", with("colour", json!(1)), 422, "bad_item", Some("/colour")),
         ("items", with("recordId", json!("")), 422, "bad_record_id", Some("/recordId")),
         ("items", json!([good, with("payload", json!(7))]), 422, "bad_payload", Some("/1/payload")),
         ("items", with("payload", json!({ "x": "y".repeat(70_000) })), 422, "payload_too_large", Some("/payload")),
@@ -92,7 +101,7 @@ async fn what_is_wrong_is_named_with_its_place_and_nothing_is_queued() {
         ("dequeue", json!({ "models": ["bells"] }), 404, "unknown_model", None),
         ("reset-stuck", json!({ "minutes": 0 }), 422, "out_of_range", Some("/minutes")),
         ("cleanup", json!({ "days": 4000 }), 422, "out_of_range", Some("/days")),
-        ("cleanup", json!({ "hours": 1 }), 400, "bad_body", None),
+        ("cleanup", json!({ "hours": 1 }), 422, "bad_body", Some("/hours")),
         ("items/99/retry", json!({}), 404, "not_found", None),
         ("items/99/complete", json!({ "lease": 1 }), 404, "not_found", None),
     ] {

@@ -359,7 +359,7 @@ async fn the_same_key_again_queues_nothing_twice() {
     assert_eq!(first.0, 201);
     assert_eq!(send("k-1", change("one")).await, first, "an answer that was lost is given again");
     let (status, problem) = send("k-1", change("two")).await;
-    assert_eq!((status, &problem["code"]), (409, &json!("key_reused")));
+    assert_eq!((status, &problem["code"]), (422, &json!("key_reused")));
     let many = json!([change("three"), change("four")]);
     let both = send("k-2", many.clone()).await;
     assert_eq!(send("k-2", many).await, both);

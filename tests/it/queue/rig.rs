@@ -122,7 +122,7 @@ impl Rig {
 /// Room for so many jobs of all types that there are.
 /// Everything from before this moment is forgotten.
 pub fn all_before(moment: Timestamp) -> Before {
-    Before { jobs: moment, runs: moment, documents: moment, changes: moment, unclaimed: moment }
+    Before { jobs: moment, runs: moment, documents: moment, changes: moment, audit: moment, unclaimed: moment }
 }
 
 pub fn room(any: usize, urgent: usize) -> Claim {

@@ -201,6 +201,24 @@ async fn a_replay_shows_what_a_changed_type_would_read_and_applies_the_last_repo
     assert_eq!(code(&counted), 0, "{}", said(&counted));
     let text = String::from_utf8_lossy(&counted.stdout).into_owned();
     assert!(text.contains("\"deleted\": 0") && text.contains("\"read\": 29"), "{text}");
+
+    // an older report is applied again only where its run is named
+    let of_run =
+        |run: i64, more: &[&str]| lockstep(folder.path(), &[&["replay", "--run", &run.to_string()], more].concat(), "");
+    let (first, held) = (shown[0]["then"]["runId"].as_i64().unwrap(), shown[2]["then"]["runId"].as_i64().unwrap());
+    let would = lines(&of_run(first, &["--dry-run"])).pop().unwrap();
+    assert_eq!(
+        (&would["missing"], &would["wouldApplyRun"]),
+        (&json!([records[28].text(spec.key)]), &json!(first)),
+        "{would}"
+    );
+    let kept = of_run(held, &[]);
+    assert_eq!(code(&kept), 5, "guards see it too: {}", said(&kept));
+    assert_eq!(code(&of_run(first, &[])), 0);
+    let absent = of_run(9_999, &["--dry-run"]);
+    assert!(code(&absent) == 1 && said(&absent).contains("there is no run 9999"), "{}", said(&absent));
+    assert_eq!(code(&lockstep(folder.path(), &["replay"], "")), 2);
+    assert_eq!(code(&of_run(first, &["--type", "invoices"])), 2);
 }
 
 #[actix::test]

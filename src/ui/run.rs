@@ -1,0 +1,332 @@
+//! What did one run do, when, and with what? Its times, its counts, its changes, and its plan while it is held.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use maud::{Markup, html};
+use serde::Deserialize;
+use serde_json::{Map, Value as Json};
+
+use super::{
+    bare::problem,
+    change::change_line,
+    columns::changed,
+    counts::{counts, did},
+    plan::plan,
+    quarantined::rows,
+    runs::of_run,
+    shell::{Frame, Here},
+    words::{clock, end_of, icon, link, name, outcome, sentence, type_name},
+};
+use crate::{
+    api::{Api, Problem},
+    domain::{Hold, JobState, Outcome, Role, RunId},
+    store::ChangeQuery,
+};
+
+const CHANGES: u64 = 100;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct From {
+    #[serde(default)]
+    from: usize,
+}
+
+/// `GET /runs/{id}`
+pub(super) async fn one(
+    api: web::Data<Api>,
+    request: HttpRequest,
+    id: web::Path<RunId>,
+    query: web::Query<From>,
+) -> HttpResponse {
+    let frame = match Frame::of(&api, &request).await {
+        Ok(frame) => frame,
+        Err(answer) => return answer,
+    };
+    match body(&frame, *id, query.from).await {
+        Ok((title, body)) => frame.page(Here::Runs, &title, &body),
+        Err(wrong) => problem(&api, &wrong),
+    }
+}
+
+async fn body(frame: &Frame, id: RunId, from: usize) -> Result<(String, Markup), Problem> {
+    let store = &frame.api.context.store;
+    let run = store.run(id).await?.filter(|run| frame.caller.sees(&run.agent_id));
+    let Some(run) = run else { return Err(Problem::not_found("unknown_run", format!("there is no run {id}"))) };
+    let job = store.job(run.job_id).await?;
+    let quarantined = if run.counts.quarantined > 0 { store.quarantined(run.id).await? } else { Vec::new() };
+    let of_run_alone = ChangeQuery { run: Some(run.id), limit: CHANGES, ..ChangeQuery::default() };
+    let changes = store.changes(of_run_alone).await?;
+    let spec = frame.known.types.get(run.sync_type.as_str()).cloned();
+    let looked = match (&spec, run.hold) {
+        // its script asks again and again: the plan is what was there when somebody opened the page
+        (Some(spec), Some(Hold::Open)) if !frame.is_live => Some(frame.api.planned(spec, &run).await),
+        _ => None,
+    };
+    let is_running = run.outcome.is_none();
+    let title = format!("{}, run {}", of_run(&run), run.id);
+    let waited = job.as_ref().map(|job| (run.started_at - job.enqueued_at).num_milliseconds().max(0));
+    let has_report = store.has_report(&run).await?;
+    let progress = frame.known.running.iter().find(|one| one.run_id == run.id);
+    let decision = match &looked {
+        None => html! {},
+        Some(Err(wrong)) => {
+            html! {
+                section.card.pad {
+                    p { (icon("refused")) " The plan cannot be made now: " (wrong.to_string()) }
+                }
+            }
+        }
+        Some(Ok(planned)) => plan(frame, &run, planned, from).await?,
+    };
+    Ok((
+        title,
+        html! {
+            div.head {
+                div {
+                    nav.crumbs aria-label="Where you are" {
+                        ol {
+                            li {
+                                a href=(frame.path("/runs")) { "Runs" }
+                            }
+                            li {
+                                a href=({
+                                    frame
+                                        .path(&link("/runs", &[("type", run.sync_type.as_str())]))
+                                }) { (type_name(&run.sync_type)) }
+                            }
+                            li {
+                                a   href=({
+                                        frame
+                                            .path(
+                                                &link(
+                                                    "/runs",
+                                                    &[
+                                                        ("type", run.sync_type.as_str()),
+                                                        ("agent", run.agent_id.as_str()),
+                                                    ],
+                                                ),
+                                            )
+                                    })
+                                { (name(run.agent_id.as_str())) }
+                            }
+                            li aria-current="page" { (run.id) }
+                        }
+                    }
+                    h1 { (name(&of_run(&run))) }
+                    p.lead data-live="lead" {
+                        @match &run.error {
+                            Some(error) => (sentence(error)),
+                            None if is_running => "It is under way.",
+                            None => (did(&run)),
+                        }
+                    }
+                }
+                div.row data-live="stands" {
+                    (outcome(run.outcome))
+                    @if is_running {
+                        button.b type="button" data-switch="tell" data-runs="" hidden { "Tell me when it ends" }
+                    }
+                    @if run.hold == Some(Hold::Open) {
+                        a.b href=(frame.path(&format!("/runs/{}?from={from}#plan", run.id))) { "See the plan" }
+                    }
+                    @if frame.may(Role::Operator) && frame.caller.touches(&run.agent_id) {
+                        @if is_running {
+                            ({
+                                frame
+                                    .sure(
+                                        "stop-job",
+                                        &[("job", &run.job_id.to_string())],
+                                        "Stop it",
+                                        &html! {
+                                            "It stops before its next ten rows. What is stored stays; the rest comes with the next sync."
+                                        },
+                                    )
+                            })
+                        } @else {
+                            ({
+                                frame
+                                    .button(
+                                        "sync",
+                                        &[
+                                            ("type", run.sync_type.as_str()),
+                                            ("agent", run.agent_id.as_str()),
+                                        ],
+                                        "",
+                                        &html! {
+                                            "Sync it now"
+                                        },
+                                    )
+                            })
+                        }
+                    }
+                }
+            }
+            section.card.pad.gap data-live="timeline" aria-labelledby="h-t" {
+                h2 #h-t { "Timeline" }
+                ol.line {
+                    @if let (Some(waited), Some(job)) = (waited, &job) {
+                        li.s-fresh {
+                            b { (icon("done")) "waited" }
+                            span { (waited) " ms, asked for " (clock(job.enqueued_at, frame.now())) }
+                        }
+                    }
+                    li.s-fresh {
+                        b { (icon("done")) "began" }
+                        span { (clock(run.started_at, frame.now())) ", attempt " (run.attempt) }
+                    }
+                    @if let Some(progress) = progress {
+                        li.s-running aria-current="step" {
+                            b {
+                                (icon("running"))
+                                @match progress.progress.stage {
+                                    Some(stage) => (stage.as_str()),
+                                    None => "under way",
+                                }
+                            }
+                            @if progress.progress.total > 0 {
+                                progress
+                                    value=(progress.progress.done)
+                                    max=(progress.progress.total)
+                                    aria-label="how far it is" {}
+                                span { (progress.progress.done) " of " (progress.progress.total) }
+                            }
+                        }
+                    }
+                    @if let Some(stage) = run.stage.filter(|_| !run.outcome.is_some_and(Outcome::is_applied)) {
+                        li.s-wait {
+                            b { (icon("held")) "came to" }
+                            span { (stage.as_str()) }
+                        }
+                    }
+                    @if let Some(end) = run.finished_at {
+                        @let (class, symbol) = end_of(run.outcome);
+                        li.(class) {
+                            b { (icon(symbol)) "ended" }
+                            span {
+                                (clock(end, frame.now()))
+                                ", took "
+                                (run.duration_ms.unwrap_or_default())
+                                " ms"
+                            }
+                        }
+                    }
+                }
+            }
+            (decision)
+            @if let Some(Json::Object(notes)) = &run.notes { (changed(spec.as_deref(), notes)) }
+            div.two {
+                div.gap {
+                    @if !quarantined.is_empty() {
+                        section #quarantine.card aria-labelledby="h-q" {
+                            header {
+                                h2 #h-q { "Rows that did not fit, and are not stored" }
+                                span.cnt { (quarantined.len()) }
+                            }
+                            (rows(frame, has_report.then_some(run.id), &quarantined))
+                        }
+                    }
+                    section.card data-live="changes" aria-labelledby="h-c" {
+                        header {
+                            h2 #h-c {
+                                @if is_running { "What it has changed so far" } @else { "What it changed" }
+                            }
+                        }
+                        @if changes.is_empty() {
+                            p.pad.m {
+                                @if run.outcome == Some(Outcome::Held) { "Nothing was written." } @else {
+                                    "Nothing that is kept: a first report, or one that says what was stored already."
+                                }
+                            }
+                        } @else {
+                            table.stack.mini {
+                                tbody {
+                                    @for change in &changes { (change_line(frame, change, false)) }
+                                }
+                            }
+                            @if changes.len() as u64 == CHANGES {
+                                div.pager {
+                                    span { "The newest " (CHANGES) "." }
+                                    a.b href=({
+                                        frame
+                                            .path(&format!("/api/runs/{}/changes?limit=500", run.id))
+                                    }) { "As JSON" }
+                                }
+                            }
+                        }
+                    }
+                }
+                div.gap {
+                    (counts(&run))
+                    section.card.pad.gap aria-labelledby="h-a" {
+                        h2 #h-a { "About it" }
+                        dl.kv {
+                            dt { "Asked for by" }
+                            dd {
+                                @match job.as_ref().and_then(|job| job.requested_by.as_ref()) {
+                                    Some(who) => bdi { (who) },
+                                    None => (run.reason.as_str()),
+                                }
+                            }
+                            dt { "Job" }
+                            dd {
+                                a href=(frame.path(&format!("/api/jobs/{}", run.job_id))) { (run.job_id) }
+                                @if let Some(job) = &job {
+                                    ", "
+                                    (job.state.as_str())
+                                    ", attempt "
+                                    (job.attempt)
+                                    " of "
+                                    (job.max_attempts)
+                                }
+                            }
+                            @if let Some(code) = &run.error_code {
+                                dt { "Code" }
+                                dd {
+                                    code { (code) }
+                                }
+                            }
+                            @if let Some(hold) = run.hold {
+                                dt { "Hold" }
+                                dd { (hold.as_str()) }
+                            }
+                            @if has_report {
+                                dt { "Report" }
+                                dd {
+                                    a href=(frame.path(&format!("/api/runs/{}/document", run.id))) {
+                                        "the PDF"
+                                    }
+                                    " · "
+                                    a href=(frame.path(&format!("/api/runs/{}/pages/1.svg", run.id))) {
+                                        "page 1 as it was read"
+                                    }
+                                }
+                            }
+                            dt { "As JSON" }
+                            dd {
+                                a href=(frame.path(&format!("/api/runs/{}", run.id))) { "run " (run.id) }
+                            }
+                        }
+                        @if {
+                            job.as_ref()
+                                .is_some_and(|job| job.state == JobState::Delayed)
+                        } {
+                            p.note { "It is tried again by itself." }
+                        }
+                    }
+                    @if let Some(Json::Object(notes)) = &run.notes {
+                        @let others: Map<String, Json> =
+                            notes.iter().filter(|(name, _)| *name != "layoutChange").map(|(name, note)| (name.clone(), note.clone())).collect();
+                        @if !others.is_empty() {
+                            section.card.pad.gap {
+                                h2 { "Notes of the reader" }
+                                pre.log tabindex="0" {
+                                    (serde_json::to_string_pretty(&others).unwrap_or_default())
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        },
+    ))
+}

@@ -1,0 +1,63 @@
+//! Is shown what lies deeper: columns that are not what they were, and a price over time?
+
+use lockstep::{
+    domain::Value,
+    pretend_erp::{self, Layout},
+};
+
+use super::app_and_admin;
+use crate::fixtures::{invent, serve};
+
+#[actix::test]
+async fn columns_that_came_and_went_are_named() {
+    let (app, browser) = app_and_admin().await;
+    let spec = app.app.store.types().get("orders").unwrap().clone();
+    let records = invent(app.app.store.types(), "orders", 12);
+    serve(&app, "orders", "anna", &records);
+    app.sync("orders", "anna").await;
+    let without: Vec<usize> = (0..spec.columns.len()).filter(|column| *column != 5).collect();
+    let layout = Layout { columns: Some(without), ..Layout::default() };
+    app.source.set("orders", "anna", pretend_erp::print(&spec, &records, &layout).unwrap());
+    let run = app.sync("orders", "anna").await.id;
+    browser.go(&format!("/runs/{run}")).await;
+    browser.sees("Its columns are not what they were").await;
+    browser.sees(&spec.columns[5].headers[0]).await;
+    browser.sees("not printed any more").await;
+    let field = spec.field_of_header(&spec.columns[5].headers[0]).unwrap();
+    browser.sees(&format!("was read as {field}")).await;
+    browser.go("/needs-you").await;
+    browser.sees("not printed any more").await;
+    browser.close().await;
+    app.stop().await;
+}
+
+#[actix::test]
+async fn a_price_is_drawn_over_time_beside_its_product() {
+    let (app, browser) = app_and_admin().await;
+    let types = app.app.store.types().clone();
+    let (products, spec) = (types.get("products").unwrap(), types.get("prices").unwrap());
+    let goods = invent(&types, "products", 3);
+    serve(&app, "products", "service-account", &goods);
+    let mut prices = invent(&types, "prices", 3);
+    let parent = spec.parent.clone().unwrap();
+    let place = |name: &str| spec.fields.iter().position(|field| field.name == name).unwrap();
+    let matches = products.fields.iter().position(|field| field.name == parent.matches).unwrap();
+    prices[0].values[place(&parent.field)] = goods[0].values[matches].clone();
+    for (at, price) in ["100.00", "1284.50", "90.00"].into_iter().enumerate() {
+        prices[0].values[place("unit_price")] = Value::Decimal(price.parse().unwrap());
+        serve(&app, "prices", "service-account", &prices);
+        // products ask for their prices by themselves
+        app.sync(if at == 0 { "products" } else { "prices" }, "service-account").await;
+        app.at_rest().await;
+    }
+    let rows = app.records("products", "service-account").await;
+    let key =
+        rows.iter().find(|row| Some(&row[&parent.matches]) == spec.to_json(&prices[0], |_| true).get(&parent.field));
+    let key = key.unwrap()[products.key_name()].as_str().unwrap().to_owned();
+    browser.go(&format!("/records/products/service-account/{}", key.replace('/', "%2F"))).await;
+    browser.sees("1.284,50").await;
+    browser.sees("90,00").await;
+    assert!(browser.has("svg.chart[aria-label='From 100,00 to 90,00'] .ln").await);
+    browser.close().await;
+    app.stop().await;
+}
