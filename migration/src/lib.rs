@@ -20,6 +20,7 @@ mod m20261201_000012_printed;
 mod m20261201_000013_callers;
 mod m20261201_000014_page_sessions;
 mod m20261201_000015_recent;
+mod m20261201_000016_run_log;
 
 pub use sea_orm_migration::{MigrationStatus, MigratorTrait};
 
@@ -45,6 +46,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261201_000013_callers::Migration),
             Box::new(m20261201_000014_page_sessions::Migration),
             Box::new(m20261201_000015_recent::Migration),
+            Box::new(m20261201_000016_run_log::Migration),
         ]
     }
 }

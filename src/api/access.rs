@@ -52,6 +52,7 @@ pub const RULES: &[Rule] = &[
     rule("GET", "/api/runs", Viewer, Agents),
     rule("GET", "/api/runs/{id}", Viewer, Agents),
     rule("GET", "/api/runs/{id}/quarantine", Viewer, Agents),
+    rule("GET", "/api/runs/{id}/log", Viewer, Agents),
     rule("GET", "/api/runs/{id}/changes", Viewer, Agents),
     rule("GET", "/api/runs/{id}/plan", Viewer, Agents),
     rule("GET", "/api/runs/{id}/document", Viewer, Agents),

@@ -63,6 +63,7 @@ pub(super) async fn list(
         agents: caller.seen(),
         class: None,
         root: query.root,
+        parent: None,
         before: page::behind(query.cursor.as_ref(), "jobs")?,
         limit: size.with_one_more(),
     };

@@ -99,6 +99,7 @@ use super::{
         super::runs::list,
         super::runs::one,
         super::runs::quarantine,
+        super::runs::log,
         super::runs::reject,
         super::schedule::intervals,
         super::schedule::set_interval,

@@ -11,7 +11,7 @@ use super::{
     turns::Turns,
 };
 use crate::{
-    domain::{Admission, Caller, Cause, Hold, JobId, Outcome, PlanDigest, RunId},
+    domain::{Admission, Caller, Cause, Hold, JobId, LogLine, Outcome, PlanDigest, RunId},
     queue::Approve,
     store::{Run, RunQuery},
     supervisor::By,
@@ -24,7 +24,7 @@ pub fn previews() -> Turns {
 }
 
 pub(crate) fn routes(config: &mut web::ServiceConfig) {
-    config.service(list).service(one).service(quarantine).service(approve).service(reject);
+    config.service(list).service(one).service(quarantine).service(log).service(approve).service(reject);
 }
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -125,6 +125,23 @@ pub(super) async fn quarantine(
     find(&api, &caller, *id).await?;
     let rows = api.store().quarantined(*id).await?;
     Ok(HttpResponse::Ok().json(json!({ "items": rows, "next": null })))
+}
+
+/// What the log of a run says, oldest first: at most 200 lines, also those that the service's own log is too coarse
+/// for. A run that changed nothing keeps none, and one that is under way has not stored its own yet.
+#[utoipa::path(
+    context_path = "/api",
+    operation_id = "runs_log",
+    tag = "runs",
+    responses(
+        (status = 200, description = "All of it", body = page::Page<LogLine>),
+    ),
+)]
+#[get("/runs/{id}/log")]
+pub(super) async fn log(api: web::Data<Api>, caller: Caller, id: web::Path<RunId>) -> Result<HttpResponse, Problem> {
+    find(&api, &caller, *id).await?;
+    let lines = api.store().log_of(*id).await?;
+    Ok(HttpResponse::Ok().json(json!({ "items": lines, "next": null })))
 }
 
 fn not_open(run: &Run) -> Problem {

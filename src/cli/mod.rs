@@ -33,6 +33,7 @@ use crate::{
     api::LogLevel,
     app::{self, Io, Parts},
     domain::AgentId,
+    event::run_log,
     report,
     settings::{LogFormat, Settings},
     store::{Agent, FEWEST_CONNECTIONS, Store, StoreError, sqlite_file},
@@ -283,11 +284,12 @@ fn log_level(files: Vec<PathBuf>, handle: reload::Handle<EnvFilter, Registry>) -
 fn start_log(settings: &Settings) -> anyhow::Result<reload::Handle<EnvFilter, Registry>> {
     settings.log.filter()?;
     let (filter, level) = reload::Layer::new(parsed(settings));
-    let registry = tracing_subscriber::registry().with(filter);
     let is_terminal = std::io::stderr().is_terminal();
-    match settings.log.format {
-        LogFormat::Json => registry.with(fmt::layer().json().with_writer(std::io::stderr)).init(),
-        LogFormat::Pretty => registry.with(fmt::layer().with_ansi(is_terminal).with_writer(std::io::stderr)).init(),
-    }
+    let printed = match settings.log.format {
+        LogFormat::Json => fmt::layer().json().with_writer(std::io::stderr).boxed(),
+        LogFormat::Pretty => fmt::layer().with_ansi(is_terminal).with_writer(std::io::stderr).boxed(),
+    };
+    // a run keeps more of its own log than is printed
+    tracing_subscriber::registry().with(printed.with_filter(filter)).with(run_log()).init();
     Ok(level)
 }

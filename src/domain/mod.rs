@@ -11,6 +11,7 @@ pub mod id;
 pub mod item;
 pub mod job;
 pub mod lease;
+mod log_line;
 pub mod queue;
 pub mod random;
 pub mod reason;
@@ -34,6 +35,7 @@ pub use id::{AgentId, DocumentId, ItemId, JobId, JobType, PlanDigest, RunId, SER
 pub use item::{Action, Item, ItemStatus, Models, NewItem};
 pub use job::{ClaimedJob, JobState, NewJob, NextStep, Phase};
 pub use lease::{Heartbeat, Lease, LeaseWatch};
+pub use log_line::LogLine;
 pub use queue::{Claim, Claimed, HeartbeatReport, JobSelector, KeyState, Retry, Slot, SourceReport};
 pub use reason::Reason;
 pub use recent::{RECENT, Recent, RecentRun};

@@ -14,11 +14,13 @@ mod gauges;
 mod journal;
 mod liveness;
 mod metrics;
+mod run_log;
 
 pub use gauges::{Depth, Now, TypeAgent};
 pub use journal::journal;
 pub use liveness::{Liveness, LoopState};
 pub use metrics::Metrics;
+pub use run_log::{RUN, lines_of_this_run, run_log};
 
 /// Something that happened, in the past tense.
 #[derive(Debug, Clone, PartialEq, Serialize)]

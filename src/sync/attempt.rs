@@ -19,6 +19,7 @@ use crate::{
         AgentId, ClaimedJob, Outcome, Reason,
         run::{GIVEN_UP, panic_text},
     },
+    event::RUN,
     store::Finish,
 };
 
@@ -141,7 +142,7 @@ impl RunJob for Runner {
         if self.once {
             job.max_attempts = 1;
         }
-        let span = tracing::info_span!("run", run_id = job.run.0, job_id = job.id.0, sync_type = %job.job_type, agent = %job.agent);
+        let span = tracing::info_span!(RUN, run_id = job.run.0, job_id = job.id.0, sync_type = %job.job_type, agent = %job.agent);
         async move {
             let mut finish = match self.skip(&job).await {
                 Some(skipped) => skipped,

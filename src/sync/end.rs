@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     domain::{BreakerPolicy, ClaimedJob, NextStep, Outcome, Reason, RetryPolicy, SourceReport, text::on_record},
-    event::Event,
+    event::{Event, lines_of_this_run},
     source::SourceError,
     store::{Finish, StoreError},
 };
@@ -16,11 +16,18 @@ pub async fn record_end(
     context: &Context,
     job: ClaimedJob,
     stop: &StopHandle,
-    finish: Finish,
+    mut finish: Finish,
     next: NextStep,
 ) -> RunEnd {
     let (store, now) = (&context.store, context.clock.now());
     let outcome = finish.outcome.unwrap_or(Outcome::Panicked);
+    let said = finish.error.as_deref();
+    tracing::debug!(outcome = outcome.as_str(), code = finish.error_code, said, ?next, "the attempt is over");
+    let log = lines_of_this_run();
+    if outcome != Outcome::Unchanged {
+        // most runs change nothing, and nobody looks at their log
+        finish.log = log;
+    }
     let (finish, next, outcome, stored) = match store.finish(&job, finish.clone(), next, now).await {
         // what the database refuses for its content, it refuses again: that is how the attempt ended
         Err(error) if error.is_about_data() => {

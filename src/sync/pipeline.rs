@@ -51,9 +51,11 @@ impl Pipeline {
             }
             let known = known.ok_or_else(|| SourceError::NotAReport("unchanged, which nobody asked".to_owned()))?;
             self.finish.sha256 = known.document_sha256;
+            tracing::debug!(run = known.id.0, "the source says that its report is still the one of that run");
             return Ok(Outcome::Unchanged);
         };
         self.finish.sha256 = Some(hex::encode(Sha256::digest(&bytes)));
+        tracing::debug!(bytes = bytes.len(), sha256 = self.finish.sha256, "the report is there");
         if known.is_some_and(|run| run.document_sha256 == self.finish.sha256) {
             return Ok(Outcome::Unchanged);
         }
@@ -78,6 +80,8 @@ impl Pipeline {
             self.keep(bytes).await;
         }
         let report = read?;
+        let quarantined = report.quarantined.len();
+        tracing::debug!(pages = report.pages, rows = report.rows(), quarantined, "it was read");
         self.note_report(&report).await?;
 
         self.enter(Stage::Plan);
@@ -92,6 +96,8 @@ impl Pipeline {
         self.finish.counts.unchanged = plan.unchanged;
         self.finish.counts.not_applied = plan.changes.len() as u64;
         self.finish.plan_digest = Some(plan.digest());
+        let (changes, missing, deleted) = (plan.changes.len(), plan.missing.len(), plan.deleted.len());
+        tracing::debug!(changes, unchanged = plan.unchanged, missing, deleted, "what changed is known");
         if let (Some(notes), false) = (&mut self.finish.notes, plan.similar.is_empty()) {
             let first: Vec<_> = plan.similar.iter().take(LISTED).collect();
             notes["similarKeys"] = json!({ "count": plan.similar.len(), "first": first });
@@ -240,6 +246,7 @@ impl Pipeline {
                 count(&mut self.finish.counts, change.kind);
             }
             upto = applied.upto;
+            tracing::debug!(upto, of = total, "stored");
             if applied.stopped {
                 return Err(RunError::Stopped);
             }

@@ -7,3 +7,5 @@ mod validate;
 
 pub use registry::{SpecError, SyncTypes};
 pub use spec::{Field, HashAlgorithm, Scope, SyncTypeSpec, ValueType};
+#[cfg(test)]
+pub(crate) use validate::CONTROL_TABLES;

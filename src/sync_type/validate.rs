@@ -27,7 +27,8 @@ pub(crate) const RESERVED: [&str; 11] = [
 const FRESHNESS_MINUTES: u32 = 43_200;
 
 /// Names that no record table may take.
-const CONTROL_TABLES: [&str; 24] = [
+/// The names that tables of records may not have.
+pub(crate) const CONTROL_TABLES: [&str; 28] = [
     "write_probe",
     "agents",
     "flow_link",
@@ -37,6 +38,7 @@ const CONTROL_TABLES: [&str; 24] = [
     "job_limit",
     "pause",
     "sync_run",
+    "run_log",
     "sync_state",
     "run_hour",
     "record_change",
@@ -49,6 +51,9 @@ const CONTROL_TABLES: [&str; 24] = [
     "sheet_row",
     "breaker",
     "api_token",
+    "page_session",
+    "request_key",
+    "taught_header",
     "audit",
     "seaql_migrations",
     "sqlite_sequence",

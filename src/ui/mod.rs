@@ -31,6 +31,7 @@ mod shell;
 mod sources;
 mod sync_type;
 mod system;
+mod timeline;
 mod tokens;
 mod types;
 mod values;

@@ -14,15 +14,18 @@ use super::{
     quarantined::rows,
     runs::of_run,
     shell::{Frame, Here},
-    words::{clock, end_of, icon, link, name, outcome, sentence, type_name},
+    timeline::timeline,
+    words::{icon, link, name, outcome, sentence, type_name},
 };
 use crate::{
     api::{Api, Problem},
-    domain::{Hold, JobState, Outcome, Role, RunId},
-    store::ChangeQuery,
+    domain::{Hold, JobState, LogLine, Outcome, Role, RunId},
+    store::{ChangeQuery, Job, JobQuery, Run},
 };
 
 const CHANGES: u64 = 100;
+/// Jobs that are shown as what a run started.
+const STARTED: u64 = 50;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -64,9 +67,15 @@ async fn body(frame: &Frame, id: RunId, from: usize) -> Result<(String, Markup),
     };
     let is_running = run.outcome.is_none();
     let title = format!("{}, run {}", of_run(&run), run.id);
-    let waited = job.as_ref().map(|job| (run.started_at - job.enqueued_at).num_milliseconds().max(0));
     let has_report = store.has_report(&run).await?;
-    let progress = frame.known.running.iter().find(|one| one.run_id == run.id);
+    let log = store.log_of(run.id).await?;
+    let started = match &job {
+        Some(job) => {
+            let root = Some(job.root_job_id.unwrap_or(job.id));
+            store.jobs(JobQuery { root, parent: Some(job.id), limit: STARTED, ..JobQuery::default() }).await?
+        }
+        None => Vec::new(),
+    };
     let decision = match &looked {
         None => html! {},
         Some(Err(wrong)) => {
@@ -143,75 +152,12 @@ async fn body(frame: &Frame, id: RunId, from: usize) -> Result<(String, Markup),
                                     )
                             })
                         } @else {
-                            ({
-                                frame
-                                    .button(
-                                        "sync",
-                                        &[
-                                            ("type", run.sync_type.as_str()),
-                                            ("agent", run.agent_id.as_str()),
-                                        ],
-                                        "",
-                                        &html! {
-                                            "Sync it now"
-                                        },
-                                    )
-                            })
+                            (again(frame, &run))
                         }
                     }
                 }
             }
-            section.card.pad.gap data-live="timeline" aria-labelledby="h-t" {
-                h2 #h-t { "Timeline" }
-                ol.line {
-                    @if let (Some(waited), Some(job)) = (waited, &job) {
-                        li.s-fresh {
-                            b { (icon("done")) "waited" }
-                            span { (waited) " ms, asked for " (clock(job.enqueued_at, frame.now())) }
-                        }
-                    }
-                    li.s-fresh {
-                        b { (icon("done")) "began" }
-                        span { (clock(run.started_at, frame.now())) ", attempt " (run.attempt) }
-                    }
-                    @if let Some(progress) = progress {
-                        li.s-running aria-current="step" {
-                            b {
-                                (icon("running"))
-                                @match progress.progress.stage {
-                                    Some(stage) => (stage.as_str()),
-                                    None => "under way",
-                                }
-                            }
-                            @if progress.progress.total > 0 {
-                                progress
-                                    value=(progress.progress.done)
-                                    max=(progress.progress.total)
-                                    aria-label="how far it is" {}
-                                span { (progress.progress.done) " of " (progress.progress.total) }
-                            }
-                        }
-                    }
-                    @if let Some(stage) = run.stage.filter(|_| !run.outcome.is_some_and(Outcome::is_applied)) {
-                        li.s-wait {
-                            b { (icon("held")) "came to" }
-                            span { (stage.as_str()) }
-                        }
-                    }
-                    @if let Some(end) = run.finished_at {
-                        @let (class, symbol) = end_of(run.outcome);
-                        li.(class) {
-                            b { (icon(symbol)) "ended" }
-                            span {
-                                (clock(end, frame.now()))
-                                ", took "
-                                (run.duration_ms.unwrap_or_default())
-                                " ms"
-                            }
-                        }
-                    }
-                }
-            }
+            (timeline(frame, &run, job.as_ref()))
             (decision)
             @if let Some(Json::Object(notes)) = &run.notes { (changed(spec.as_deref(), notes)) }
             div.two {
@@ -254,9 +200,11 @@ async fn body(frame: &Frame, id: RunId, from: usize) -> Result<(String, Markup),
                             }
                         }
                     }
+                    (log_of(&log))
                 }
                 div.gap {
                     (counts(&run))
+                    (begun(frame, &started))
                     section.card.pad.gap aria-labelledby="h-a" {
                         h2 #h-a { "About it" }
                         dl.kv {
@@ -329,4 +277,62 @@ async fn body(frame: &Frame, id: RunId, from: usize) -> Result<(String, Markup),
             }
         },
     ))
+}
+
+/// What whoever looks at a run that is over may ask for.
+fn again(frame: &Frame, run: &Run) -> Markup {
+    let of = [("type", run.sync_type.as_str()), ("agent", run.agent_id.as_str())];
+    let [of_type, of_agent] = of;
+    html! {
+        (frame.button("sync", &of, "", &html! { "Sync it now" }))
+        (frame.button("sync", &[of_type, of_agent, ("force", "true")], "", &html! { "Read it anew" }))
+    }
+}
+
+/// What follows from it.
+fn begun(frame: &Frame, started: &[Job]) -> Markup {
+    html! {
+        @if !started.is_empty() {
+            section.card.pad.gap aria-labelledby="h-s" {
+                h2 #h-s { "What it started" }
+                ul {
+                    @for job in started {
+                        li {
+                            a href=(frame.path(&format!("/api/jobs/{}", job.id))) { (type_name(&job.job_type.as_str().into())) }
+                            ", "
+                            @match job.outcome {
+                                Some(end) => (outcome(Some(end))),
+                                None => (job.state.as_str()),
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What its log says; the end of it is what the whole service's log says of it, too.
+fn log_of(lines: &[LogLine]) -> Markup {
+    html! {
+        @if !lines.is_empty() {
+            details.card.rec {
+                summary {
+                    (icon("chev"))
+                    b { "Log lines" }
+                    span.m { (lines.len()) }
+                }
+                pre.log tabindex="0" {
+                    @for line in lines {
+                        (line.at.format("%H:%M:%S%.3f"))
+                        " "
+                        (format!("{:<5}", line.level))
+                        " "
+                        (line.text)
+                        "\n"
+                    }
+                }
+            }
+        }
+    }
 }

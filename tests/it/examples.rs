@@ -6,11 +6,13 @@ use std::{collections::BTreeMap, fs, time::Duration};
 use lockstep::{
     api,
     domain::JobId,
+    event::run_log,
     source::{SourceError, Vault},
     testing::TestApp,
 };
 use reqwest::Method;
 use serde_json::{Map, Value as Json, json};
+use tracing_subscriber::prelude::*;
 
 use crate::{
     fixtures::{bytes, invent, objects, serve},
@@ -168,6 +170,7 @@ impl Recorder {
         self.app.source.set("orders", "anna", bytes("edge/orders-bad-cells.pdf"));
         let bad = self.app.sync("orders", "anna").await.id;
         self.get(&format!("/api/runs/{bad}/quarantine")).await;
+        self.get(&format!("/api/runs/{bad}/log")).await;
         self.get(&format!("/api/runs/{bad}")).await;
 
         self.app.source.fail("orders", "ben", SourceError::Unreachable("the ERP is away".to_owned()));
@@ -183,6 +186,7 @@ impl Recorder {
 
 #[actix::test]
 async fn the_examples_of_the_description_are_what_is_answered() {
+    tracing_subscriber::registry().with(run_log()).try_init().ok();
     let app = TestApp::builder()
         .agents(&["anna", "ben"])
         .setting("LOCKSTEP__SINK__MODELS__ORDERS__REPEAT", "safe")

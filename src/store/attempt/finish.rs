@@ -21,6 +21,7 @@ use crate::{
         records::{changes, missing, parents},
         runs::{
             ending::{Finish, end_run, ended, run_row},
+            log::keep_logs,
             quarantine::quarantine,
         },
         schema::entity,
@@ -109,6 +110,7 @@ async fn finish_in(
     let job_end = JobEnd { outcome: end.outcome, error: end.error.clone(), result: end.result.take(), kept };
     end.counts = finished.counts;
     count_in(tx, ended(job, &end, now).into_iter().collect()).await?;
+    keep_logs(tx, [(job.run, std::mem::take(&mut end.log))]).await?;
     end_run(tx, run_row(types, job, end, document, now)).await?;
     if let (NextStep::RetryIn(pause), Some(until)) = (&mut next, open_until) {
         // its breaker has opened: the retry is the probe, or comes after it

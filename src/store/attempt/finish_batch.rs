@@ -24,7 +24,10 @@ use crate::{
         },
         jobs::lane,
         records::parents::{count_orphans, warn_of_orphans},
-        runs::ending::{Finish, ended, run_row},
+        runs::{
+            ending::{Finish, ended, run_row},
+            log::keep_logs,
+        },
         schema::entity,
         settings::audit::Signer,
         states::count_in::count_in,
@@ -68,6 +71,7 @@ fn is_plain(job: &ClaimedJob, end: &Finish, next: NextStep) -> bool {
         source,
         result,
         stages: _,
+        log: _,
     } = end;
     job.class == Class::Sync
         && next == NextStep::Done
@@ -213,7 +217,7 @@ async fn end_in(
         over.extend(end_jobs(tx, outcome, ids, now).await?);
     }
     let orphans = orphans(tx, types, plain().map(|(job, ..)| job).collect()).await?;
-    let (mut runs, mut ends) = (Vec::new(), Vec::new());
+    let (mut runs, mut ends, mut logs) = (Vec::new(), Vec::new(), Vec::new());
     for (job, mut end, now) in held.into_iter().filter(|(job, ..)| over.contains(&job.id)) {
         if let Some(parent) = types.get(job.job_type.as_str()).and_then(|spec| spec.parent.as_ref()) {
             let of = (job.job_type.to_string(), job.agent.to_string());
@@ -223,9 +227,11 @@ async fn end_in(
         }
         stored.done.insert(job.held(), end.counts);
         ends.extend(ended(&job, &end, now));
+        logs.push((job.run, std::mem::take(&mut end.log)));
         runs.push(run_row(types, &job, end, None, now));
     }
     bulk::insert::<_, RunId>(tx, runs).await.map_err(failed)?;
+    keep_logs(tx, logs).await?;
     count_in(tx, ends).await?;
     Ok(stored)
 }

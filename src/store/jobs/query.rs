@@ -83,6 +83,8 @@ pub struct JobQuery {
     pub agents: Option<Vec<String>>,
     /// Only the jobs of the flow that this job began.
     pub root: Option<JobId>,
+    /// Only the jobs that this one asked for; with their flow, or every job is looked at.
+    pub parent: Option<JobId>,
     /// Only jobs older than this one.
     pub before: Option<JobId>,
     /// At most so many.
@@ -188,6 +190,7 @@ impl Store {
                     .apply_if(wanted.agents, |query, agents| query.filter(C::AgentId.is_in(agents)))
                     .apply_if(wanted.class, |query, class| query.filter(C::Class.eq(class)))
                     .apply_if(wanted.root, |query, id| query.filter(is_in_flow(id)))
+                    .apply_if(wanted.parent, |query, id| query.filter(C::ParentJobId.eq(id)))
                     .apply_if(wanted.before, |query, id| query.filter(C::Id.lt(id)))
                     .order_by_desc(C::Id)
                     .limit(wanted.limit)

@@ -7,7 +7,10 @@ use serde_json::Value as Json;
 
 use crate::{
     delta::Verdict,
-    domain::{ClaimedJob, Class, Counts, DocumentId, Ended, Hold, Outcome, PlanDigest, SourceReport, Stage, Timestamp},
+    domain::{
+        ClaimedJob, Class, Counts, DocumentId, Ended, Hold, LogLine, Outcome, PlanDigest, SourceReport, Stage,
+        Timestamp,
+    },
     report::{Layout, Quarantined},
     store::{StoreError, schema::entity},
     sync_type::SyncTypes,
@@ -52,8 +55,10 @@ pub struct Finish {
     pub source: Option<SourceReport>,
     /// What an operation brought back.
     pub result: Option<Json>,
-    /// Milliseconds in each stage that it came to; told, not stored.
+    /// Milliseconds in each stage that it came to.
     pub stages: Vec<(Stage, u64)>,
+    /// What its log says.
+    pub log: Vec<LogLine>,
 }
 
 /// Writes it.
@@ -82,6 +87,11 @@ pub(crate) fn ended(job: &ClaimedJob, end: &Finish, now: Timestamp) -> Option<En
         was_read: end.layout.is_some(),
         layout_changed: end.notes.as_ref().is_some_and(|notes| notes.get("layoutChange").is_some()),
     })
+}
+
+/// `{"fetch": 12, "read": 34}`, in milliseconds.
+fn times(stages: &[(Stage, u64)]) -> Json {
+    Json::Object(stages.iter().map(|(stage, took)| (stage.as_str().to_owned(), (*took).into())).collect())
 }
 
 /// What the history says of a run that has ended.
@@ -131,5 +141,6 @@ pub(crate) fn run_row(
         spec_fingerprint: Set(fingerprint.to_owned()),
         started_at: Set(job.started_at),
         finished_at: Set(Some(now)),
+        stages: Set((!end.stages.is_empty()).then(|| times(&end.stages))),
     }
 }

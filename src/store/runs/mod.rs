@@ -2,6 +2,7 @@
 
 pub(crate) mod ending;
 pub(crate) mod holds;
+pub(crate) mod log;
 pub(crate) mod quarantine;
 pub(crate) mod query;
 pub(crate) mod retention;

@@ -48,6 +48,9 @@ pub struct Run {
     pub finished_at: Option<Timestamp>,
     /// How long it took.
     pub duration_ms: Option<i64>,
+    /// Milliseconds in each stage that it came to: `fetch`, `read`, `plan`, `apply`.
+    #[schema(value_type = Option<std::collections::BTreeMap<String, u64>>)]
+    pub stages: Option<Json>,
     /// What became of the rows.
     pub counts: Counts,
     /// Why a guard held it, with the numbers and thresholds.
@@ -113,6 +116,7 @@ impl Run {
             started_at: row.started_at,
             finished_at: row.finished_at,
             duration_ms: row.finished_at.map(|end| (end - row.started_at).num_milliseconds()),
+            stages: row.stages,
             counts: Counts {
                 read: count(row.read),
                 inserted: count(row.inserted),
@@ -156,6 +160,7 @@ impl Run {
             started_at: job.started_at?,
             finished_at: None,
             duration_ms: None,
+            stages: None,
             counts: Counts::default(),
             verdicts: None,
             notes: None,

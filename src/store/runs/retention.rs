@@ -5,7 +5,7 @@ use sea_orm::{EntityTrait, QueryFilter, QueryOrder, QuerySelect, prelude::*, sea
 
 use crate::{
     domain::{JobId, JobState, Timestamp},
-    store::{Store, StoreError, jobs::lane::is, schema::entity},
+    store::{Store, StoreError, jobs::lane::is, runs::log::forget_logs, schema::entity},
 };
 
 use entity::{flow_link::Column as L, job::Column as C};
@@ -66,7 +66,7 @@ impl Store {
         }
     }
 
-    /// Forgets runs that ended before `before`, and their quarantine. Those that say how things stand stay: an open
+    /// Forgets runs that ended before `before`, with their quarantine and their log. Those that say how things stand stay: an open
     /// hold, and of each type and agent the last run, the last that was applied, and the last that read a report.
     /// Answers how many.
     ///
@@ -99,6 +99,7 @@ impl Store {
                         let quarantine = entity::quarantine::Entity::delete_many()
                             .filter(entity::quarantine::Column::RunId.is_in(old.clone()));
                         quarantine.exec(tx).await.map_err(&failed)?;
+                        forget_logs(tx, &old).await.map_err(&failed)?;
                         let gone = entity::sync_run::Entity::delete_many().filter(R::Id.is_in(old)).exec(tx).await;
                         Ok(gone.map_err(failed)?.rows_affected)
                     })

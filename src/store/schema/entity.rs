@@ -174,6 +174,13 @@ entity!(sync_run, "sync_run", {
     layout: Option<Json>,
     started_at: DateTimeUtc,
     finished_at: Option<DateTimeUtc>,
+    stages: Option<Json>,
+});
+
+entity!(run_log, "run_log", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    run_id: RunId,
+    lines: Json,
 });
 
 entity!(sync_state, "sync_state", {
@@ -374,3 +381,16 @@ entity!(sheet_row, "sheet_row", {
     record_id: String,
     row_index: i64,
 });
+
+#[cfg(test)]
+mod tests {
+    use crate::sync_type::CONTROL_TABLES;
+
+    #[test]
+    fn no_table_of_records_can_take_the_name_of_one_of_these() {
+        let tables =
+            include_str!("entity.rs").lines().filter_map(|line| line.strip_prefix("entity!(")?.split('"').nth(1));
+        let open: Vec<_> = tables.filter(|table| !CONTROL_TABLES.contains(table)).collect();
+        assert!(open.is_empty(), "a type of this name would write into lockstep's own table: {open:?}");
+    }
+}

@@ -30,6 +30,7 @@ pub(crate) struct Form {
     pub reason: Option<String>,
     pub on: Option<bool>,
     pub emergency: Option<bool>,
+    pub force: Option<bool>,
     pub username: Option<String>,
     pub password: Option<String>,
     pub data: Option<String>,

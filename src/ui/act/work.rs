@@ -110,6 +110,7 @@ async fn sync(api: &Api, caller: &Caller, cause: &Cause, form: &Form) -> Result<
         };
         asks.extend(agents.into_iter().map(|agent| Enqueue {
             by: Some(cause.clone()),
+            force: form.force.unwrap_or(false),
             ..Enqueue::new(spec.name.job_type(), agent, Reason::Manual)
         }));
     }
