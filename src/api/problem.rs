@@ -80,6 +80,18 @@ pub(super) struct FieldError {
 }
 
 impl Problem {
+    /// Its short name, for programs.
+    #[must_use]
+    pub fn code(&self) -> &str {
+        &self.0.code
+    }
+
+    /// What is wrong, for people.
+    #[must_use]
+    pub fn detail(&self) -> &str {
+        &self.0.detail
+    }
+
     /// A problem of any status.
     #[must_use]
     pub fn new(http: StatusCode, code: impl Into<String>, detail: impl Into<String>) -> Self {

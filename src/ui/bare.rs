@@ -7,7 +7,7 @@ use actix_web::{
 };
 use maud::{DOCTYPE, Markup, html};
 
-use super::words::{icon, ours, part};
+use super::words::{icon, ours, part, sentence};
 use crate::api::{Api, Problem};
 
 const SPRITE: &str = include_str!("sprite.svg");
@@ -24,7 +24,7 @@ pub(super) fn problem(api: &Api, problem: &Problem) -> HttpResponse {
         main #main {
             div.card.pad.gap {
                 h1 { "Not done" }
-                p.lead role="alert" { (problem.to_string()) }
+                p.lead role="alert" { (sentence(problem.detail())) " " code.m { (problem.code()) } }
                 p {
                     a.b href={ (api.site.base_path) "/" } { "Home" }
                 }
@@ -77,6 +77,7 @@ pub(super) fn login(api: &Api, status: StatusCode, said: Option<&str>) -> HttpRe
                     }
                     button.b.pri { "Log in" }
                 }
+                (languages(api, "/"))
                 p.s.m {
                     "A link that was sent to you logs you in once, without a token. You stay logged in for 12 hours on this browser; logging out ends it everywhere if you say so."
                 }
@@ -84,6 +85,17 @@ pub(super) fn login(api: &Api, status: StatusCode, said: Option<&str>) -> HttpRe
         }
     };
     send(status, &whole(api, "Log in", "alone", &body))
+}
+
+/// The other language of the pages; the one that they are in is not shown.
+pub(super) fn languages(api: &Api, back: &str) -> Markup {
+    html! {
+        form.langs method="post" action={ (api.site.base_path) "/language" } translate="no" {
+            input type="hidden" name="back" value=(back);
+            button.b name="language" value="en" lang="en" { "English" }
+            button.b name="language" value="it" lang="it" { "Italiano" }
+        }
+    }
 }
 
 /// A whole page of this class.

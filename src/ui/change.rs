@@ -47,7 +47,7 @@ pub(super) fn change_line(frame: &Frame, change: &RecordChange, with_type: bool)
                 } @else {
                     @for field in change.fields.iter().take(FIELDS) {
                         div {
-                            span.fld { (field.field) }
+                            span.fld translate="no" { (field.field) }
                             " "
                             @if field.old.is_null() {
                                 span.m { "empty" }

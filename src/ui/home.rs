@@ -8,8 +8,9 @@ use super::{
     bare::problem,
     change::change_line,
     matrix::{Filter, matrix},
+    runs::of_run,
     shell::{Frame, Here},
-    words::{ago, count, name, of},
+    words::{ago, count, of, whose},
 };
 use crate::{
     api::{Api, Problem},
@@ -150,10 +151,9 @@ pub(super) fn running(frame: &Frame) -> Markup {
             ul.now {
                 @for run in runs.iter().take(8) {
                     @let here = frame.known.running.iter().find(|one| one.run_id == run.id);
-                    @let what = format!("{} of {}", run.sync_type, run.agent_id);
                     li {
                         div {
-                            a href=(frame.path(&format!("/runs/{}", run.id))) { (name(&what)) }
+                            a href=(frame.path(&format!("/runs/{}", run.id))) { (whose(&run.sync_type, &run.agent_id)) }
                             span.m {
                                 @match here.and_then(|one| one.progress.stage) {
                                     Some(stage) => (stage.as_str()),
@@ -171,8 +171,8 @@ pub(super) fn running(frame: &Frame) -> Markup {
                             Some(here) => progress
                                 value=(here.progress.done)
                                 max=(here.progress.total)
-                                aria-label={ (what) ": " (here.progress.done) " of " (here.progress.total) } {},
-                            None => progress aria-label={ (what) ": under way" } {},
+                                aria-label={ (of_run(run)) ": " (here.progress.done) " of " (here.progress.total) } {},
+                            None => progress aria-label={ (of_run(run)) ": under way" } {},
                         }
                     }
                 }

@@ -4,6 +4,7 @@
   const root = document.currentScript.dataset.root, every = 10000, least = 1000;
   let source, timer, last = 0, asking = false, again = false, lost = null;
 
+  const words = document.querySelector("[data-conn]")?.dataset ?? {};
   const pad = (n) => String(n).padStart(2, "0"), lang = document.documentElement.lang;
   const kept = { get: (name) => { try { return localStorage.getItem(name); } catch { return null; } },
     set: (name, value) => { try { localStorage.setItem(name, value); } catch { /* for this page alone */ } } };
@@ -48,7 +49,7 @@
     if (s < 60) return Math.max(0, s) + " s";
     if (s < 3600) return Math.floor(s / 60) + " min";
     if (s < 172800) return Math.floor(s / 3600) + " h " + pad(Math.floor(s % 3600 / 60));
-    return Math.floor(s / 86400) + " days";
+    return Math.floor(s / 86400) + " " + words.sayDays;
   }
   function tick() {
     for (const time of document.querySelectorAll("time[data-ago]"))
@@ -113,10 +114,10 @@
       if (!answer.ok) throw new Error(String(answer.status));
       swap(new DOMParser().parseFromString(await answer.text(), "text/html"));
       lost = null;
-      say(source && source.readyState === 1 ? "Live" : "Every 10 s", source && source.readyState === 1 ? "s-fresh" : "s-late");
+      say(source && source.readyState === 1 ? words.sayLive : words.sayAsking, source && source.readyState === 1 ? "s-fresh" : "s-late");
     } catch {
       lost ??= new Date();
-      say(`Not live since ${pad(lost.getHours())}:${pad(lost.getMinutes())}, trying again`, "s-bad");
+      say(`${words.sayLost} ${pad(lost.getHours())}:${pad(lost.getMinutes())}, ${words.sayTrying}`, "s-bad");
     } finally {
       asking = false;
       if (again) { clearTimeout(timer); timer = setTimeout(look, least); }
@@ -124,11 +125,11 @@
   }
   function listen() {
     source = new EventSource(root + "/api/events");
-    source.onopen = () => { say("Live", "s-fresh"); look(); };
+    source.onopen = () => { say(words.sayLive, "s-fresh"); look(); };
     source.onmessage = look;
     source.addEventListener("reset", look);
     source.onerror = () => {
-      if (!lost) say("Every 10 s", "s-late");
+      if (!lost) say(words.sayAsking, "s-late");
       if (source.readyState === 2) setTimeout(listen, every);
     };
   }

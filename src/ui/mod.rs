@@ -15,8 +15,11 @@ mod columns;
 mod counts;
 mod forms;
 mod home;
+mod italian;
+mod language;
 mod matrix;
 mod needs_you;
+mod phrases;
 mod plan;
 mod printed;
 mod quarantined;
@@ -38,4 +41,5 @@ mod values;
 mod watched;
 mod words;
 
+pub use italian::{Italian, italian};
 pub use routes::routes;

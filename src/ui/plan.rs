@@ -47,29 +47,24 @@ pub(super) async fn plan(frame: &Frame, run: &Run, planned: &Planned, from: usiz
                 }
                 p.sum {
                     span {
-                        b { (count(added)) }
-                        " added"
+                        b { (count(added)) " added" }
                     }
                     span.op { "+" }
                     span {
-                        b { (count(changed)) }
-                        " changed"
+                        b { (count(changed)) " changed" }
                     }
                     span.op { "+" }
                     span {
-                        b { (count(same)) }
-                        " as stored"
+                        b { (count(same)) " as stored" }
                     }
                     span.op { "· and" }
                     span {
-                        b { (count(missing)) }
-                        " not in the report"
+                        b { (count(missing)) " not in the report" }
                     }
                     @if deleted > 0 {
                         span.op { "·" }
                         span {
-                            b { (count(deleted)) }
-                            " to be deleted"
+                            b { (count(deleted)) " to be deleted" }
                         }
                     }
                 }
@@ -152,7 +147,7 @@ pub(super) async fn plan(frame: &Frame, run: &Run, planned: &Planned, from: usiz
                         tbody {
                             @for field in &line.fields {
                                 tr {
-                                    th.fld scope="row" { (field.field) }
+                                    th.fld scope="row" translate="no" { (field.field) }
                                     td data-l="Now" {
                                         @if field.old.is_null() {
                                             span.m { "empty" }

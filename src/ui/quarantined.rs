@@ -38,7 +38,7 @@ pub(super) fn rows(frame: &Frame, run: Option<RunId>, rows: &[Quarantined]) -> M
                                 span.k { (name(key)) }
                             }
                         }
-                        td data-l="Column" { (row.column) }
+                        td data-l="Column" { (name(&row.column)) }
                         td data-l="Printed" {
                             code { (name(&row.text)) }
                         }

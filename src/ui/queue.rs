@@ -8,7 +8,7 @@ use super::{
     bare::problem,
     home::running,
     shell::{Frame, Here},
-    words::{ago, clock, icon, link, name, of, outcome, type_name},
+    words::{ago, clock, icon, link, name, of, outcome, type_name, whose, why},
 };
 use crate::{
     api::{Api, Problem},
@@ -73,7 +73,7 @@ async fn body(frame: &Frame) -> Result<Markup, Problem> {
             @else { table.stack { thead { tr { th scope="col" { "Operation" } th scope="col" { "Stands" } th.n scope="col" { "Asked for" } } }
                 tbody { @for job in operations.iter().take(20) { tr {
                     th scope="row" { (name(job.job_type.as_str())) " " small.m { "for " (name(job.agent_id.as_str())) ", job " (job.id) } }
-                    td data-l="Stands" { @if job.state == JobState::Done { (outcome(job.outcome)) } @else { span.st.s-running { (icon("running")) span { (job.state.as_str()) @if let Some(phase) = job.phase { ", " (phase.as_str()) } } } } @if let Some(error) = &job.error { " " small.m { (name(error)) } } }
+                    td data-l="Stands" { @if job.state == JobState::Done { (outcome(job.outcome)) } @else { span.st.s-running { (icon("running")) span { (job.state.as_str()) @if let Some(phase) = job.phase { ", " (phase.as_str()) } } } } @if let Some(error) = &job.error { " " small.m { (why(error)) } } }
                     td.n.m data-l="Asked" { (ago(job.enqueued_at, frame.now())) } } } } } } }
     })
 }
@@ -90,10 +90,10 @@ fn ask(frame: &Frame) -> Markup {
                     (frame.keys())
                     div.row {
                         label { span { "What" } select name="type" { @for spec in &specs { option value=(spec.name) { (spec.title) } } } }
-                        label { span { "For" } select name="agent" { @for agent in agents { option { (agent.id) } } } }
+                        label { span { "For" } select name="agent" { @for agent in agents { option translate="no" { (agent.id) } } } }
                     }
                     label { span { "Its data, as JSON" } textarea name="data" rows="5" required maxlength="10000" spellcheck="false" { "{}" } }
-                    p.m.s { @for spec in &specs { code { (spec.name) } " needs " (spec.record) @for field in &spec.required { ", " (field) } ". " } }
+                    p.m.s { @for spec in &specs { code { (spec.name) } " needs " code { (spec.record) } @for field in &spec.required { ", " code { (field) } } ". " } }
                     div.row { button.b.pri { "Ask for it" } }
                 }
             }
@@ -105,10 +105,10 @@ fn waits(frame: &Frame, job: &Job) -> Markup {
     let busy = frame.known.runs.iter().find(|run| run.agent_id == job.agent_id);
     html! {
         tr {
-            th scope="row" { (name(&format!("{} of {}", job.job_type, job.agent_id))) " " small.m { "job " (job.id) ", " (job.reason.as_str()) } }
+            th scope="row" { (whose(&job.job_type.as_str().into(), &job.agent_id)) " " small.m { "job " (job.id) ", " (job.reason.as_str()) } }
             td data-l="Why" {
                 @match job.state {
-                    JobState::Delayed => { "tried again at " (clock(job.due_at, frame.now())) @if let Some(error) = &job.error { ": " (name(error)) } },
+                    JobState::Delayed => { "tried again at " (clock(job.due_at, frame.now())) @if let Some(error) = &job.error { ": " (why(error)) } },
                     JobState::Kept => "kept until it may start: paused, or its source is left alone",
                     _ => @match busy { Some(run) => { "its agent is busy with " a href=(frame.path(&format!("/runs/{}", run.id))) { (type_name(&run.sync_type)) } }, None => "others go first" },
                 }
@@ -202,7 +202,7 @@ fn change(frame: &Frame, item: &Item) -> Markup {
     html! {
         tr {
             th scope="row" { span.k { (name(&item.record_id)) } " " small.m { (name(&item.model)) ", " (item.action.as_str()) } }
-            td data-l="Stands" { span.st.(class) { (icon(symbol)) span { (word) @if item.status == ItemStatus::Pending && item.retries > 0 { ", try " (item.retries + 1) " of " (item.max_retries) " at " (clock(item.due_at, frame.now())) } } } @if let Some(error) = &item.last_error { " " small.m { (name(error)) } } }
+            td data-l="Stands" { span.st.(class) { (icon(symbol)) span { (word) @if item.status == ItemStatus::Pending && item.retries > 0 { ", try " (item.retries + 1) " of " (item.max_retries) " at " (clock(item.due_at, frame.now())) } } } @if let Some(error) = &item.last_error { " " small.m { (why(error)) } } }
             td.n.m data-l="Since" { (ago(item.created_at, frame.now())) }
             td { @if frame.may_all(Role::Operator) { div.row.acts {
                 @if item.status == ItemStatus::Failed { (frame.sure("retry-item", &[("item", &id)], "Send again", &html! { @if item.doubtful { "It may have arrived before: whoever receives it must drop repeats. " } "It is sent once more." })) }

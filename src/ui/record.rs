@@ -142,7 +142,7 @@ async fn body(frame: &Frame, sync_type: &str, agent: &str, key: &str) -> Result<
                         h2 #h-f.vh { "Fields" }
                         dl.kv {
                             @for field in &spec.fields {
-                                dt.fld { (field.name) }
+                                dt.fld translate="no" { (field.name) }
                                 dd {
                                     @if record[&field.name].is_null() {
                                         span.m { "empty" }

@@ -173,10 +173,10 @@ fn list(frame: &Frame, query: &Query, spec: &SyncTypeSpec, items: &[Map<String, 
             table.stack {
                 thead {
                     tr {
-                        th scope="col" { (key) }
+                        th scope="col" translate="no" { (key) }
                         th scope="col" { "Agent" }
                         @for field in &fields {
-                            th scope="col" { (field) }
+                            th scope="col" translate="no" { (field) }
                         }
                     }
                 }
@@ -208,7 +208,7 @@ fn list(frame: &Frame, query: &Query, spec: &SyncTypeSpec, items: &[Map<String, 
                             }
                             td.sh data-l="Agent" { (name(&agent)) }
                             @for field in &fields {
-                                td data-l=(field) { (name(&field_text(record, field))) }
+                                td data-l=(field) translate="no" { (name(&field_text(record, field))) }
                             }
                         }
                     }

@@ -1,13 +1,17 @@
 //! Which pages are there, and who is let in?
 
-use actix_web::{HttpRequest, HttpResponse, ResponseError as _, http::StatusCode, web};
+use actix_web::{
+    HttpRequest, HttpResponse, Resource, ResponseError as _, Route, http::StatusCode, middleware::from_fn, web,
+};
 use serde::Deserialize;
 
 use super::{
     act::{act, sender},
     agents, audit,
     bare::{back_to, login, problem},
-    home, needs_you, queue, record, records, run, runs, schedule, sources, sync_type, system, tokens, types,
+    home,
+    language::{choose, in_their_language},
+    needs_you, queue, record, records, run, runs, schedule, sources, sync_type, system, tokens, types,
 };
 use crate::{
     api::{Api, Origin, Problem},
@@ -21,32 +25,35 @@ const TROUBLE: &str = include_str!("trouble.svg");
 
 /// The pages.
 pub fn routes(config: &mut web::ServiceConfig) {
+    let page = |path: &str, routes: Vec<Route>| {
+        routes.into_iter().fold(web::resource(path), Resource::route).wrap(from_fn(in_their_language))
+    };
     config
         .app_data(web::FormConfig::default().limit(16 << 10))
-        .route("/", web::get().to(home::show))
-        .route("/needs-you", web::get().to(needs_you::show))
-        .route("/records", web::get().to(records::search))
-        .route("/records/{type}/{agent}/{key:.+}", web::get().to(record::one))
-        .route("/types", web::get().to(types::show))
-        .route("/types/{type}", web::get().to(sync_type::show))
-        .route("/schedule", web::get().to(schedule::show))
-        .route("/runs", web::get().to(runs::list))
-        .route("/runs/{id}", web::get().to(run::one))
-        .route("/queue", web::get().to(queue::show))
-        .route("/write-back", web::get().to(queue::write_back))
-        .route("/agents", web::get().to(agents::show))
-        .route("/sources", web::get().to(sources::show))
-        .route("/audit", web::get().to(audit::show))
-        .route("/tokens", web::get().to(tokens::show))
-        .route("/system", web::get().to(system::show))
-        .route("/login", web::get().to(follow))
-        .route("/login", web::post().to(log_in))
-        .route("/logout", web::post().to(log_out))
+        .service(page("/", vec![web::get().to(home::show)]))
+        .service(page("/needs-you", vec![web::get().to(needs_you::show)]))
+        .service(page("/records", vec![web::get().to(records::search)]))
+        .service(page("/records/{type}/{agent}/{key:.+}", vec![web::get().to(record::one)]))
+        .service(page("/types", vec![web::get().to(types::show)]))
+        .service(page("/types/{type}", vec![web::get().to(sync_type::show)]))
+        .service(page("/schedule", vec![web::get().to(schedule::show)]))
+        .service(page("/runs", vec![web::get().to(runs::list)]))
+        .service(page("/runs/{id}", vec![web::get().to(run::one)]))
+        .service(page("/queue", vec![web::get().to(queue::show)]))
+        .service(page("/write-back", vec![web::get().to(queue::write_back)]))
+        .service(page("/agents", vec![web::get().to(agents::show)]))
+        .service(page("/sources", vec![web::get().to(sources::show)]))
+        .service(page("/audit", vec![web::get().to(audit::show)]))
+        .service(page("/tokens", vec![web::get().to(tokens::show)]))
+        .service(page("/system", vec![web::get().to(system::show)]))
+        .service(page("/login", vec![web::get().to(follow), web::post().to(log_in)]))
+        .service(page("/logout", vec![web::post().to(log_out)]))
+        .service(page("/act/{what}", vec![web::post().to(act)]))
+        .route("/language", web::post().to(choose))
         .route("/style.css", web::get().to(async || asset("text/css; charset=utf-8", STYLE)))
         .route("/assets/live.js", web::get().to(async || asset("text/javascript; charset=utf-8", SCRIPT)))
         .route("/assets/calm.svg", web::get().to(async || asset("image/svg+xml", CALM)))
-        .route("/assets/trouble.svg", web::get().to(async || asset("image/svg+xml", TROUBLE)))
-        .route("/act/{what}", web::post().to(act));
+        .route("/assets/trouble.svg", web::get().to(async || asset("image/svg+xml", TROUBLE)));
 }
 
 fn asset(kind: &'static str, text: &'static str) -> HttpResponse {

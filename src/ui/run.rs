@@ -15,7 +15,7 @@ use super::{
     runs::of_run,
     shell::{Frame, Here},
     timeline::timeline,
-    words::{icon, link, name, outcome, sentence, type_name},
+    words::{icon, link, name, outcome, sentence, type_name, whose},
 };
 use crate::{
     api::{Api, Problem},
@@ -81,7 +81,7 @@ async fn body(frame: &Frame, id: RunId, from: usize) -> Result<(String, Markup),
         Some(Err(wrong)) => {
             html! {
                 section.card.pad {
-                    p { (icon("refused")) " The plan cannot be made now: " (wrong.to_string()) }
+                    p { (icon("refused")) " The plan cannot be made now: " code { (wrong.code()) } " " (wrong.detail()) }
                 }
             }
         }
@@ -121,7 +121,7 @@ async fn body(frame: &Frame, id: RunId, from: usize) -> Result<(String, Markup),
                             li aria-current="page" { (run.id) }
                         }
                     }
-                    h1 { (name(&of_run(&run))) }
+                    h1 { (whose(&run.sync_type, &run.agent_id)) }
                     p.lead data-live="lead" {
                         @match &run.error {
                             Some(error) => (sentence(error)),

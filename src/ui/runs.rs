@@ -8,7 +8,7 @@ use super::{
     bare::problem,
     counts::did,
     shell::{Frame, Here},
-    words::{ago, count, link, name, outcome, type_name},
+    words::{ago, count, link, outcome, type_name, whose, why},
 };
 use crate::{
     api::{Api, Problem},
@@ -164,14 +164,15 @@ fn line(frame: &Frame, run: &Run) -> Markup {
     html! {
         tr {
             th scope="row" {
-                a href=(frame.path(&format!("/runs/{}", run.id))) { (name(&of_run(run))) }
+                a href=(frame.path(&format!("/runs/{}", run.id))) { (whose(&run.sync_type, &run.agent_id)) }
                 " "
                 small.m { (run.id) ", " (run.reason.as_str()) }
             }
             td data-l="Stands" {
                 (outcome(run.outcome))
                 @if let Some(error) = &run.error {
-                    small.m { " " (name(error)) }
+                    " "
+                    small.m { (why(error)) }
                 }
             }
             td.sh data-l="Rows" { (count(run.counts.read)) }

@@ -9,8 +9,8 @@ use actix_web::{
 use maud::{Markup, html};
 
 use super::{
-    bare::{SAID, login, problem, said_cookie, send, whole},
-    words::{clock, icon, of, span, standing},
+    bare::{SAID, languages, login, problem, said_cookie, send, whole},
+    words::{clock, icon, name, of, span, standing},
 };
 use crate::{
     api::{Api, Problem},
@@ -225,12 +225,19 @@ impl Frame {
                         maxlength="200";
                     kbd aria-hidden="true" { "/" }
                 }
-                span.live.st data-conn="" {
+                span.live.st
+                    data-conn=""
+                    data-say-live="Live"
+                    data-say-asking="Every 10 s"
+                    data-say-lost="Not live since"
+                    data-say-trying="trying again"
+                    data-say-days="days"
+                {
                     (icon("fresh"))
                     span { "As of " (clock(self.now(), self.now())) }
                 }
                 span.who {
-                    b { (self.caller.name) }
+                    b { (name(&self.caller.name)) }
                     " "
                     (self.caller.role)
                 }
@@ -287,6 +294,7 @@ impl Frame {
                 }
                 button.b type="button" data-switch="utc" hidden { "Times in UTC" }
                 button.b type="button" data-switch="tell" hidden { "Tell me what needs me" }
+                (languages(&self.api, &self.back))
                 form method="post" action=(self.path("/logout")) {
                     (self.keys())
                     button.b { "Log out" }

@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use super::{
     bare::problem,
     shell::{Frame, Here},
-    words::{ago, clock, icon, name},
+    words::{ago, clock, icon, name, why},
 };
 use crate::{
     api::{Api, Problem},
@@ -90,12 +90,12 @@ fn breaker(frame: &Frame, one: &StoredBreaker) -> Markup {
                     }
                     Breaker::Closed { .. } => span.st.s-fresh { (icon("fresh")) span { "is asked" } },
                 }
-                @if let Some(error) = &one.last_error { " " small.m { (name(error)) } }
+                @if let Some(error) = &one.last_error { " " small.m { (why(error)) } }
             }
             td.n.m data-l="Since" { (ago(one.updated_at, frame.now())) }
             td.one {
                 @if frame.may_all(Role::Operator) && matches!(one.breaker, Breaker::Open { .. }) {
-                    (frame.button("reset-breaker", &[("id", &id)], "", &html! { "Ask it now" span.vh { ": " (one.source) } }))
+                    (frame.button("reset-breaker", &[("id", &id)], "", &html! { "Ask it now" span.vh { ": " (name(&one.source)) } }))
                 }
             }
         }

@@ -121,7 +121,7 @@ fn over_time(frame: &Frame, own: &str, over: Over, parts: &[Part]) -> Markup {
                     (chart::bars(&format!("Runs; some failed in {bad} of {} parts", parts.len()), &values(|one| one.runs), &failed))
                 }
                 figure {
-                    figcaption { b { (count(all.rows)) " rows" } " read" }
+                    figcaption { b { (count(all.rows)) " rows read" } }
                     (chart::bars("Rows that were read", &values(|one| one.rows), &[]))
                 }
                 figure {
@@ -177,7 +177,7 @@ fn agents(frame: &Frame, spec: &SyncTypeSpec, cells: &[&Cell]) -> Markup {
                                 @if frame.may(Role::Operator) && frame.caller.touches(&cell.agent) {
                                     @let fields = [("type", spec.name.as_str()), ("agent", cell.agent.as_str())];
                                     (frame.button("sync", if cell.agent == service { &fields[..1] } else { &fields }, "", &html! {
-                                        "Sync now" span.vh { ": " (cell.agent.as_str()) }
+                                        "Sync now" span.vh { ": " (name(cell.agent.as_str())) }
                                     }))
                                 }
                             }
@@ -216,7 +216,7 @@ fn about(frame: &Frame, spec: &SyncTypeSpec) -> Markup {
                 @if !spec.triggers.is_empty() {
                     dt { "Then" }
                     dd {
-                        @for next in &spec.triggers { (type_name(next)) " " }
+                        @for next in &spec.triggers { span { (type_name(next)) } " " }
                     }
                 }
                 @if let Some(guards) = spec.guards {
@@ -247,9 +247,9 @@ fn about(frame: &Frame, spec: &SyncTypeSpec) -> Markup {
                 tbody {
                     @for field in &spec.fields {
                         tr {
-                            th.fld scope="row" { (field.name) }
+                            th.fld scope="row" translate="no" { (field.name) }
                             td.m data-l="Is" { (kind(field.value_type)) }
-                            td data-l="Printed as" { (spec.columns[field.column].headers.join(" · ")) }
+                            td data-l="Printed as" { bdi { (spec.columns[field.column].headers.join(" · ")) } }
                         }
                     }
                 }

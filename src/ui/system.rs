@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use super::{
     bare::{problem, refused},
     shell::{Frame, Here},
-    words::{clock, count, icon, name, span},
+    words::{clock, count, icon, span, why},
 };
 use crate::{api::Api, store::Store};
 
@@ -69,7 +69,7 @@ pub(super) async fn show(api: web::Data<Api>, request: HttpRequest) -> HttpRespo
                         " "
                         span.st.s-bad {
                             (icon("dead"))
-                            span { (name(trouble)) }
+                            span { (why(trouble)) }
                         }
                     }
                 }

@@ -80,13 +80,9 @@ pub(super) async fn token_page(
                             td data-l="For" {
                                 @match &token.agents {
                                     None => "all agents",
-                                    Some(agents) => ({
-                                        agents
-                                            .iter()
-                                            .map(ToString::to_string)
-                                            .collect::<Vec<_>>()
-                                            .join(", ")
-                                    }),
+                                    Some(agents) => {
+                                        @for agent in agents { (name(agent.as_str())) " " }
+                                    },
                                 }
                             }
                             td.n.m data-l="Last used" {

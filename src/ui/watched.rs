@@ -33,7 +33,7 @@ pub(super) fn watched(frame: &Frame, spec: &SyncTypeSpec, key: &str, changes: &[
     html! {
         section.card aria-label={ (history.field) " of " (key) " over time" } {
             header {
-                h2 { span.fld { (history.field) } " of " (name(key)) ": " (name(&say(&newest.new))) }
+                h2 { span.fld translate="no" { (history.field) } " of " (name(key)) ": " (name(&say(&newest.new))) }
                 span.cnt { (of(changes.len() as u64, "change", "changes")) }
             }
             div.pad { (chart::line(&format!("From {} to {}", say(&oldest.old), say(&newest.new)), &values)) }

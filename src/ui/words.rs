@@ -3,10 +3,12 @@
 use maud::{Markup, PreEscaped, html};
 use serde_json::Value as Json;
 
-use crate::domain::{Outcome, Standing, SyncType, Timestamp};
+use crate::domain::{AgentId, Outcome, SERVICE_ACCOUNT, Standing, SyncType, Timestamp};
 
 /// Characters of a name before it is cut; all of it is on the record's own page.
 const MOST: usize = 80;
+/// Characters of a reason, as well.
+const MOST_WHY: usize = 240;
 
 /// A symbol of the sprite.
 pub(super) fn icon(name: &str) -> Markup {
@@ -106,6 +108,21 @@ pub(super) fn name(text: &str) -> Markup {
     let cut: String = text.chars().take(MOST).collect();
     let is_cut = cut.len() < text.len();
     html! { bdi title=[is_cut.then_some(text.chars().take(500).collect::<String>())] { (cut) @if is_cut { "…" } } }
+}
+
+/// A type, and the agent whose it is.
+pub(super) fn whose(sync_type: &SyncType, agent: &AgentId) -> Markup {
+    html! {
+        (type_name(sync_type))
+        @if agent.as_str() != SERVICE_ACCOUNT { " of " (name(agent.as_str())) }
+    }
+}
+
+/// Why something went as it did, cut where it is long.
+pub(super) fn why(text: &str) -> Markup {
+    let cut: String = text.chars().take(MOST_WHY).collect();
+    let is_cut = cut.len() < text.len();
+    html! { span dir="auto" title=[is_cut.then_some(text.chars().take(1_000).collect::<String>())] { (cut) @if is_cut { "…" } } }
 }
 
 /// What was said, as a sentence.

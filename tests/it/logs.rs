@@ -180,7 +180,10 @@ async fn a_run_keeps_its_own_log_and_how_long_each_stage_took() {
             .collect::<Vec<_>>()
     };
     let lines = log(&first).await;
-    assert!(lines[1].starts_with("debug it was read pages=") && lines[1].ends_with("rows=30 quarantined=0"), "{lines:?}");
+    assert!(
+        lines[1].starts_with("debug it was read pages=") && lines[1].ends_with("rows=30 quarantined=0"),
+        "{lines:?}"
+    );
     assert!(lines.last().unwrap().contains("outcome=\"succeeded\""), "{lines:?}");
     let lines = log(&held).await;
     assert!(lines.last().unwrap().contains("outcome=\"held\""), "{lines:?}");

@@ -115,7 +115,7 @@ async fn a_held_run_is_decided_on_by_its_plan_and_what_is_stored_is_never_markup
     assert!(needs.contains("the report has 20 rows, 60 are stored"), "{needs}");
     assert!(needs.contains("See the plan and decide"), "{needs}");
     let (page, digest) = plan(&run).await;
-    assert!(page.contains("<b>40</b> not in the report") && page.contains("Approve plan"), "{page}");
+    assert!(page.contains("<b>40 not in the report</b>") && page.contains("Approve plan"), "{page}");
     assert_eq!(browser.send("/act/reject", &[("form_key", &key), ("run", &run)]).await.0, 303);
     assert!(browser.get("/needs-you").await.1.contains("Nothing waits for you"));
     assert_eq!(app.records("customers", agent).await.len(), 60);
@@ -203,6 +203,25 @@ async fn every_page_answers_everyone_who_may_see_it() {
     assert_eq!(status, 200);
     assert!(none.contains("Why is it not here?"), "{none}");
     assert_eq!(admin.get("/runs/999").await.0, 404);
+    // the browser's language, or the one that was chosen; a person's data are in none
+    let asks = async |language: &str| {
+        let page =
+            admin.http.get(format!("{}/agents", admin.root)).header("Accept-Language", language).send().await.unwrap();
+        page.text().await.unwrap()
+    };
+    for (language, word) in
+        [("it-IT,it;q=0.9,en;q=0.8", "Agenti"), ("de,en;q=0.5,it;q=0.4", "Agents"), ("fr", "Agents")]
+    {
+        assert!(asks(language).await.contains(&format!("<h1>{word}</h1>")), "{language}");
+    }
+    let chosen = admin.send("/language", &[("language", "it"), ("back", "/agents")]).await;
+    assert_eq!(chosen.0, 303);
+    let page = asks("en").await;
+    assert!(
+        page.contains("<h1>Agenti</h1>") && page.contains("lang=\"it\"") && page.contains("<bdi>anna</bdi>"),
+        "{page}"
+    );
+    assert_eq!(admin.send("/language", &[("language", "fr")]).await.0, 400);
     app.stop().await;
 }
 

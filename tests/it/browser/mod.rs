@@ -3,6 +3,7 @@
 mod cut;
 mod deeper;
 mod driver;
+mod italian;
 mod pages;
 mod shots;
 mod work;

@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 use super::{Browser, Shown, app_and_admin, fill};
 
 /// Every kind of page.
-fn paths(shown: &Shown) -> Vec<String> {
+pub fn paths(shown: &Shown) -> Vec<String> {
     let fixed = [
         "/",
         "/?standing=held",

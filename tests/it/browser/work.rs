@@ -44,10 +44,10 @@ async fn a_sync_is_watched_and_stopped_without_a_reload() {
 
     app.source.hang("orders", "ben");
     let job = app.enqueue("orders", "ben").await;
-    browser.sees("orders of ben").await;
+    browser.sees("Orders of ben").await;
     browser.sees("1 run now").await;
     assert!(browser.is_the_same_page().await);
-    browser.click("orders of ben").await;
+    browser.click("Orders of ben").await;
     browser.sees("It is under way").await;
     browser.mark().await;
     browser.click("Stop it…").await;
@@ -66,8 +66,8 @@ async fn a_watched_run_tells_its_end_by_itself() {
     let (app, browser) = app_and_admin().await;
     app.source.hang("orders", "anna");
     let job = app.enqueue("orders", "anna").await;
-    browser.sees("orders of anna").await;
-    browser.click("orders of anna").await;
+    browser.sees("Orders of anna").await;
+    browser.click("Orders of anna").await;
     browser.sees("It is under way").await;
     browser.mark().await;
     app.post(&format!("/api/jobs/{job}/cancel"), json!({})).await;
@@ -172,12 +172,12 @@ async fn a_viewer_sees_all_and_may_nothing() {
         let forms = browser
             .script("return [...document.querySelectorAll('form[method=post]')].map(f => f.getAttribute('action'))")
             .await;
-        assert_eq!(forms, json!(["/logout", "/logout?everywhere=true"]), "{path}");
+        assert_eq!(forms, json!(["/language", "/logout", "/logout?everywhere=true"]), "{path}");
     }
     browser.go(&format!("/runs/{}", shown.held)).await;
     browser.sees("An operator decides about it").await;
     browser.go("/tokens").await;
-    browser.sees("tokens are for admins of all agents").await;
+    browser.sees("Tokens are for admins of all agents").await;
     // and a form that was made up does nothing
     let key = browser.script("location.href = '/'; return 1").await;
     assert_eq!(key, json!(1));
@@ -282,7 +282,7 @@ async fn an_operation_is_asked_for_by_a_form() {
     browser.find("select[name=type] option[value=submit-order]").await.click().await.unwrap();
     browser.fill("textarea[name=data]", "{\"orderId\": \"O-1\"").await;
     browser.click("Ask for it").await;
-    browser.sees("its data is no JSON").await;
+    browser.sees("Its data is no JSON").await;
     browser.go("/queue").await;
     browser.click("Do something in the ERP").await;
     browser.find("select[name=type] option[value=submit-order]").await.click().await.unwrap();
@@ -305,8 +305,8 @@ async fn times_turn_to_utc_and_who_asks_is_told_of_the_end() {
                  Notification.permission = 'granted'; Notification.requestPermission = async () => 'granted'";
     app.source.hang("orders", "anna");
     let job = app.enqueue("orders", "anna").await;
-    browser.sees("orders of anna").await;
-    browser.click("orders of anna").await;
+    browser.sees("Orders of anna").await;
+    browser.click("Orders of anna").await;
     browser.sees("It is under way").await;
     browser.script(notes).await;
     let clock = "return document.querySelector('main time[data-clock]').textContent";
@@ -343,8 +343,8 @@ async fn who_is_for_one_agent_sees_nothing_of_another() {
         assert!(!browser.text().await.contains("anna"), "{path}");
     }
     for (path, says) in [
-        (&*run, "there is no run"),
-        (&*record, "there is no agent"),
+        (&*run, "There is no run"),
+        (&*record, "There is no agent"),
         ("/sources", "for those who see all agents"),
         ("/write-back", "of no agent"),
         ("/system", "for admins"),
