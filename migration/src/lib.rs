@@ -21,6 +21,7 @@ mod m20261201_000013_callers;
 mod m20261201_000014_page_sessions;
 mod m20261201_000015_recent;
 mod m20261201_000016_run_log;
+mod m20261201_000017_taught_header;
 
 pub use sea_orm_migration::{MigrationStatus, MigratorTrait};
 
@@ -47,6 +48,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261201_000014_page_sessions::Migration),
             Box::new(m20261201_000015_recent::Migration),
             Box::new(m20261201_000016_run_log::Migration),
+            Box::new(m20261201_000017_taught_header::Migration),
         ]
     }
 }

@@ -18,6 +18,7 @@ mod events;
 mod fetchers;
 mod front;
 mod glance;
+mod headers;
 mod health;
 mod idempotency;
 mod identity;

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     delta::{ChangeKind, Plan, Verdict},
-    domain::{Caller, Cause, Reason, RunId},
+    domain::{Admission, Caller, Cause, Reason, RunId},
     queue::Enqueue,
     report::{MarkedRow, sandbox::Job},
     store::Run,
@@ -54,6 +54,37 @@ impl Api {
         let bytes = self.report_of(run).await?;
         let (_, plan, verdicts) = preview(&self.context, spec, &run.agent_id, bytes, true).await?;
         Ok(Planned { plan, verdicts })
+    }
+
+    /// Has the report of a run applied again, through guards and approval like one that is given.
+    ///
+    /// # Errors
+    /// [`Problem`] if the report is not kept any more, cannot be read, or may not be applied.
+    pub async fn reapply(
+        &self,
+        caller: &Caller,
+        cause: Cause,
+        id: RunId,
+    ) -> Result<(Run, Admission, Planned), Problem> {
+        let run = find_to_touch(self, caller, id).await?;
+        let spec = self.sync_type(run.sync_type.as_str())?;
+        let planned = self.planned(&spec, &run).await?;
+        let turn = self.previews.turn().await;
+        let bytes = self.report_of(&run).await?;
+        let sha256 = hex::encode(Sha256::digest(&bytes));
+        let document = self.store().keep_document(bytes, self.context.clock.now()).await?;
+        drop(turn);
+        let ask = Enqueue {
+            document: Some((document, sha256)),
+            by: Some(cause),
+            ..Enqueue::new(spec.name.job_type(), run.agent_id.clone(), Reason::Replay)
+        };
+        let answer = self.queue.send(ask).await;
+        // only a refusal says that no job will read these bytes: after an error there may be one
+        if matches!(&answer, Ok(Ok(answer)) if !answer.is_taken()) {
+            self.store().drop_document(document).await?;
+        }
+        Ok((run, answer??, planned))
     }
 }
 
@@ -198,7 +229,9 @@ pub(super) async fn show_page(
     let _place = api.previews.enter()?;
     let _turn = api.previews.turn().await;
     let bytes = Arc::new(api.report_of(&run).await?);
-    let job = Job { bytes, spec, types: api.context.types.clone(), progress: Arc::new(|_, _| {}) };
+    let types = api.context.store.taught().await?.types;
+    let spec = types.get(run.sync_type.as_str()).cloned().unwrap_or(spec);
+    let job = Job { bytes, spec, types, progress: Arc::new(|_, _| {}) };
     let drawing = api.context.reader.draw(job, page, mark).await.map_err(RunError::from)?;
     if drawing.svg.is_empty() {
         let text = format!("the report of run {id} has the pages 1 to {}, not {page}", drawing.pages);
@@ -236,26 +269,8 @@ pub(super) async fn reapply(
     cause: Cause,
     id: web::Path<RunId>,
 ) -> Result<HttpResponse, Problem> {
-    let run = find_to_touch(&api, &caller, *id).await?;
-    let spec = api.sync_type(run.sync_type.as_str())?;
-    let Planned { plan, verdicts } = api.planned(&spec, &run).await?;
-    let turn = api.previews.turn().await;
-    let bytes = api.report_of(&run).await?;
-    let sha256 = hex::encode(Sha256::digest(&bytes));
-    let document = api.store().keep_document(bytes, api.context.clock.now()).await?;
-    drop(turn);
-    let ask = Enqueue {
-        document: Some((document, sha256)),
-        by: Some(cause),
-        ..Enqueue::new(spec.name.job_type(), run.agent_id.clone(), Reason::Replay)
-    };
-    let answer = api.queue.send(ask).await;
-    // only a refusal says that no job will read these bytes: after an error there may be one
-    if matches!(&answer, Ok(Ok(answer)) if !answer.is_taken()) {
-        api.store().drop_document(document).await?;
-    }
-    let answer = answer??;
-    let mut body = body_of(spec.name.as_str(), &run.agent_id, answer);
+    let (run, answer, Planned { plan, verdicts }) = api.reapply(&caller, cause, *id).await?;
+    let mut body = body_of(run.sync_type.as_str(), &run.agent_id, answer);
     body["plan"] = told(&plan, &verdicts);
     answer_one(&api, answer, body).await
 }

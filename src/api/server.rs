@@ -15,8 +15,8 @@ use tracing_actix_web::TracingLogger;
 
 use super::{
     Api, agents, audit, auth, breakers, compression, connections, credentials, data, docs, documents, events, fetchers,
-    front, health, idempotency, jobs, keys, limits, log, manners, metrics, openapi, operations, outbox, pause, problem,
-    reports, runs, schedule, sync, system, tokens, trace, types, upload,
+    front, headers, health, idempotency, jobs, keys, limits, log, manners, metrics, openapi, operations, outbox, pause,
+    problem, reports, runs, schedule, sync, system, tokens, trace, types, upload,
 };
 
 /// The head of a connection's first request, and the handshake before it.
@@ -73,6 +73,7 @@ pub fn serve(
                     .configure(pause::routes)
                     .configure(limits::routes)
                     .configure(types::routes)
+                    .configure(headers::routes)
                     .configure(log::routes)
                     .configure(breakers::routes)
                     .configure(keys::routes)

@@ -42,7 +42,7 @@ fn shown(spec: &SyncTypeSpec) -> Json {
     })
 }
 
-/// All sync types, as their files have them.
+/// All sync types, as their files have them, with the headers that were taught.
 ///
 /// `intervalMinutes` is what a new database begins with; what is in force is in `/api/sync/schedule`.
 #[utoipa::path(
@@ -52,10 +52,10 @@ fn shown(spec: &SyncTypeSpec) -> Json {
     responses((status = 200, description = "A page of the list", body = page::Page<serde_json::Value>)),
 )]
 #[get("/types")]
-pub(super) async fn list(api: web::Data<Api>, request: HttpRequest) -> HttpResponse {
-    let items: Vec<Json> = api.context.types.iter().map(|spec| shown(spec)).collect();
+pub(super) async fn list(api: web::Data<Api>, request: HttpRequest) -> Result<HttpResponse, Problem> {
+    let items: Vec<Json> = api.store().taught().await?.types.iter().map(|spec| shown(spec)).collect();
     let list = json!({ "items": items, "next": null });
-    etag::answer(&request, &list, &list)
+    Ok(etag::answer(&request, &list, &list))
 }
 
 /// One sync type.
@@ -71,7 +71,9 @@ pub(super) async fn one(
     request: HttpRequest,
     name: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
-    let shown = shown(&*api.sync_type(&name)?);
+    let spec = api.sync_type(&name)?;
+    let taught = api.store().taught().await?.types;
+    let shown = shown(taught.get(spec.name.as_str()).unwrap_or(&spec));
     Ok(etag::answer(&request, &shown, &shown))
 }
 

@@ -89,7 +89,7 @@ impl Known {
         Ok(Self {
             now,
             minute,
-            types: store.types().clone(),
+            types: store.taught().await?.types,
             agents: store.agents().await?,
             states: store.sync_states().await?,
             holds: store.open_holds().await?,

@@ -2,44 +2,15 @@
 
 use std::collections::HashMap;
 
-use serde::{Deserialize, Serialize};
-
-use super::{Refusal, RefusalCode, wrap::Kind};
+use super::{
+    Refusal, RefusalCode,
+    drift::{Drift, Renamed},
+    wrap::Kind,
+};
 use crate::sync_type::{SyncTypeSpec, SyncTypes, header::normalise};
 
 /// Where a column stands: page of the cycle, column on that page.
 pub(crate) type Place = (usize, usize);
-
-/// A header that seems to stand for another.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Renamed {
-    /// What the type's file accepts.
-    pub from: String,
-    /// What is printed in its place.
-    pub to: String,
-}
-
-/// How a report's columns differ from its type's file.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Drift {
-    /// Fields whose column is not in this export: their stored values are left alone.
-    pub absent: Vec<String>,
-    /// Printed headers that no column accepts.
-    pub unknown: Vec<String>,
-    /// Headers that stand elsewhere among the others than the type's file has them; they are read.
-    pub moved: Vec<String>,
-    /// Unknown headers that stand where an absent column is expected. They are not read: a guess is
-    /// for a person, who adds the new text to the type's file.
-    pub renamed: Vec<Renamed>,
-}
-
-impl Drift {
-    /// Is the report as the type's file says?
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.absent.is_empty() && self.unknown.is_empty() && self.moved.is_empty()
-    }
-}
 
 /// The place of each of the spec's columns, where the report has it.
 #[derive(Debug)]
@@ -111,7 +82,9 @@ impl Columns {
                 missing.name,
                 texts.join(" | ")
             );
-            return Err(Refusal::new(RefusalCode::RequiredColumnMissing, text));
+            unknown.sort_unstable();
+            let drift = Some(Box::new(drift(headers, &places, &unknown, spec)));
+            return Err(Refusal { drift, ..Refusal::new(RefusalCode::RequiredColumnMissing, text) });
         }
         unknown.sort_unstable();
         let drift = drift(headers, &places, &unknown, spec);

@@ -8,6 +8,7 @@ mod budget;
 pub mod cell;
 mod columns;
 mod cycle;
+mod drift;
 pub mod explain;
 mod frozen;
 #[cfg(feature = "testing")]
@@ -30,7 +31,7 @@ mod typed;
 mod wrap;
 
 pub use budget::{Budget, Exceeded, ReadLimits};
-pub use columns::{Drift, Renamed};
+pub use drift::{Drift, Renamed};
 pub use explain::{Drawing, MarkedRow};
 pub use layout::{Layout, LayoutChange};
 pub use pdf::Verdict;

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::drift::Drift;
+
 /// The kinds of refusal; the names are part of the API and of `extract`'s output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -56,11 +58,13 @@ pub struct Refusal {
     pub code: RefusalCode,
     /// What was found where, and what was expected; for people.
     pub text: String,
+    /// How its columns differ from those of its type, where that is why.
+    pub drift: Option<Box<Drift>>,
 }
 
 impl Refusal {
     pub(crate) fn new(code: RefusalCode, text: impl Into<String>) -> Self {
-        Self { code, text: text.into() }
+        Self { code, text: text.into(), drift: None }
     }
 }
 

@@ -33,7 +33,7 @@ pub use runs::{Finish, OpenHold, Run, RunQuery};
 pub use schema::Trouble;
 pub use settings::{
     Agent, Amendments, AuditEntry, AuditQuery, AuditedChange, Begun, GivenAnswer, NewToken, PageSession,
-    SealedCredential, Setting, UnknownAgent, token_hash,
+    SealedCredential, Setting, Taught, UnknownAgent, token_hash,
 };
 pub use states::RunTotals;
 
@@ -50,7 +50,7 @@ use db::{
 };
 use jobs::dedup_cache::DedupCache;
 use schema::probe::Probe;
-use settings::audit::Signer;
+use settings::{audit::Signer, taught::KnownHeaders};
 
 /// A transaction of the database.
 pub use sea_orm::DatabaseTransaction as Transaction;
@@ -75,6 +75,7 @@ struct Inner {
     growth: Growth,
     probe: Probe,
     times: Times,
+    headers: KnownHeaders,
 }
 
 /// One that decides over the queue, eight that write beside it, four that read.
@@ -104,9 +105,19 @@ impl Store {
         let writer = Writer::start(connections.writer.clone(), times.clone(), &runtime);
         let (ends, queue) = mpsc::channel(ENDS_WAITING);
         let dedup = DedupCache::default();
-        let (growth, probe) = (Growth::default(), Probe::default());
-        let inner =
-            Arc::new(Inner { writer, connections, dedup, runtime: runtime.clone(), types, ends, growth, probe, times });
+        let (growth, probe, headers) = (Growth::default(), Probe::default(), KnownHeaders::default());
+        let inner = Arc::new(Inner {
+            writer,
+            connections,
+            dedup,
+            runtime: runtime.clone(),
+            types,
+            ends,
+            growth,
+            probe,
+            times,
+            headers,
+        });
         runtime.spawn(finish_batch::work(Arc::downgrade(&inner), queue));
         Ok(Self { inner, signer: Signer::default() })
     }

@@ -47,7 +47,14 @@ impl Runner {
 
     /// Runs the pipeline in a task of its own, so that a panic in it ends nothing but the run.
     async fn attempt(&self, job: &ClaimedJob, stop: &StopHandle, watch: &Watch) -> Finish {
-        let Some(spec) = self.context.types.get(job.job_type.as_str()).cloned() else {
+        let types = match self.context.store.taught().await {
+            Ok(taught) => taught.types,
+            Err(error) => {
+                let (outcome, text) = (Outcome::Failed { retryable: error.is_retryable() }, error.to_string());
+                return ended(Finish::default(), outcome, "database", text);
+            }
+        };
+        let Some(spec) = types.get(job.job_type.as_str()).cloned() else {
             let text = format!("there is no sync type '{}'", job.job_type);
             return ended(Finish::default(), Outcome::Failed { retryable: false }, "unknown_type", text);
         };
@@ -55,11 +62,12 @@ impl Runner {
         let inner = stop.child();
         let mut pipeline = Pipeline {
             context: self.context.clone(),
-            spec,
+            types,
             job: job.clone(),
             stop: inner.clone(),
             watch: watch.clone(),
-            finish: Finish::default(),
+            finish: Finish { spec_fingerprint: Some(spec.fingerprint.clone()), ..Finish::default() },
+            spec,
             entered: None,
         };
         let work = async move {

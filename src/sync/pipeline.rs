@@ -18,7 +18,7 @@ use crate::{
     report::{RefusalCode, Report, sandbox::Job},
     source::SourceError,
     store::{Batches, Finish, Pace},
-    sync_type::SyncTypeSpec,
+    sync_type::{SyncTypeSpec, SyncTypes},
 };
 
 /// Of what a run tells one by one, so many are listed; the rest is counted.
@@ -27,6 +27,8 @@ const LISTED: usize = 100;
 /// One run on its way.
 pub(super) struct Pipeline {
     pub context: Arc<Context>,
+    /// All types, as reports are read now: a report may be another type's.
+    pub types: Arc<SyncTypes>,
     pub spec: Arc<SyncTypeSpec>,
     pub job: ClaimedJob,
     pub stop: StopHandle,
@@ -78,6 +80,10 @@ impl Pipeline {
         }
         if !read.as_ref().is_err_and(|refusal| refusal.code.is_transient()) {
             self.keep(bytes).await;
+        }
+        if let Some(drift) = read.as_ref().err().and_then(|refusal| refusal.drift.as_ref()) {
+            // so that a person can say what a column is
+            self.finish.notes = Some(json!({ "drift": drift }));
         }
         let report = read?;
         let quarantined = report.quarantined.len();
@@ -157,7 +163,7 @@ impl Pipeline {
         let progress = move |done, total| {
             tell(&bus, &job, &watch, Progress { stage: Some(Stage::Read), done, total, rows: 0 });
         };
-        let (spec, types) = (self.spec.clone(), self.context.types.clone());
+        let (spec, types) = (self.spec.clone(), self.types.clone());
         Job { bytes, spec, types, progress: Arc::new(progress) }
     }
 

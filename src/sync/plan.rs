@@ -101,7 +101,9 @@ pub async fn preview(
     bytes: Vec<u8>,
     approves: bool,
 ) -> Result<(Report, Plan, Vec<delta::Verdict>), RunError> {
-    let (spec, types) = (spec.clone(), context.types.clone());
+    // as a run would read it now
+    let types = context.store.taught().await?.types;
+    let spec = types.get(spec.name.as_str()).unwrap_or(spec).clone();
     let job = Job { bytes: Arc::new(bytes), spec: spec.clone(), types, progress: Arc::new(|_, _| {}) };
     let report = context.reader.read(job).await?;
     let spec = &spec;

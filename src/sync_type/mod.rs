@@ -3,9 +3,11 @@
 pub mod header;
 pub mod registry;
 pub mod spec;
+mod taught;
 mod validate;
 
 pub use registry::{SpecError, SyncTypes};
 pub use spec::{Field, HashAlgorithm, Scope, SyncTypeSpec, ValueType};
+pub use taught::{NotTaught, TaughtHeader};
 #[cfg(test)]
 pub(crate) use validate::CONTROL_TABLES;

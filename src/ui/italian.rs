@@ -10,7 +10,7 @@ use lol_html::{
 };
 use regex::Regex;
 
-use super::phrases::{Phrases, figures};
+use super::phrases::{Phrases, figures, regex};
 
 /// Data, code and what is not read.
 const KEPT: [&str; 6] = ["bdi", "code", "pre", "script", "style", "textarea"];
@@ -19,9 +19,8 @@ const ATTRIBUTES: [&str; 5] = ["title", "aria-label", "placeholder", "alt", "dat
 /// What the script says.
 const SAYS: &str = "data-say";
 
-static FIGURES: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"(^|[^0-9.,])([0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?|[0-9]+\.[0-9]+)([^0-9.,]|$)").unwrap()
-});
+static FIGURES: LazyLock<Regex> =
+    LazyLock::new(|| regex(r"(^|[^0-9.,])([0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?|[0-9]+\.[0-9]+)([^0-9.,]|$)"));
 
 /// A page, and what of it stayed English.
 #[derive(Debug, Default)]

@@ -34,6 +34,7 @@ mod shell;
 mod sources;
 mod sync_type;
 mod system;
+mod taught;
 mod timeline;
 mod tokens;
 mod types;

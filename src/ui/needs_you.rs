@@ -10,6 +10,7 @@ use super::{
     columns::changed,
     quarantined::rows as table,
     shell::{Frame, Here},
+    taught::unread,
     words::{ago, clock, icon},
 };
 use crate::{
@@ -138,6 +139,7 @@ fn ask(frame: &Frame, Shown { item, run, rows, has_report }: &Shown<'_>, number:
                 @if let Some(Json::Object(notes)) = run.as_ref().and_then(|run| run.notes.as_ref()) {
                     @let spec = item.sync_type.as_ref().and_then(|name| frame.known.types.get(name.as_str()));
                     (changed(spec.map(AsRef::as_ref), notes))
+                    (unread(frame, spec.map(AsRef::as_ref), notes))
                 }
                 div.row { (buttons(frame, item)) }
             }

@@ -14,6 +14,7 @@ use super::{
     quarantined::rows,
     runs::of_run,
     shell::{Frame, Here},
+    taught::unread,
     timeline::timeline,
     words::{icon, link, name, outcome, sentence, type_name, whose},
 };
@@ -152,14 +153,14 @@ async fn body(frame: &Frame, id: RunId, from: usize) -> Result<(String, Markup),
                                     )
                             })
                         } @else {
-                            (again(frame, &run))
+                            (again(frame, &run, has_report))
                         }
                     }
                 }
             }
             (timeline(frame, &run, job.as_ref()))
             (decision)
-            @if let Some(Json::Object(notes)) = &run.notes { (changed(spec.as_deref(), notes)) }
+            @if let Some(Json::Object(notes)) = &run.notes { (changed(spec.as_deref(), notes)) (unread(frame, spec.as_deref(), notes)) }
             div.two {
                 div.gap {
                     @if !quarantined.is_empty() {
@@ -263,7 +264,7 @@ async fn body(frame: &Frame, id: RunId, from: usize) -> Result<(String, Markup),
                     }
                     @if let Some(Json::Object(notes)) = &run.notes {
                         @let others: Map<String, Json> =
-                            notes.iter().filter(|(name, _)| *name != "layoutChange").map(|(name, note)| (name.clone(), note.clone())).collect();
+                            notes.iter().filter(|(name, _)| !["layoutChange", "drift"].contains(&name.as_str())).map(|(name, note)| (name.clone(), note.clone())).collect();
                         @if !others.is_empty() {
                             section.card.pad.gap {
                                 h2 { "Notes of the reader" }
@@ -280,12 +281,18 @@ async fn body(frame: &Frame, id: RunId, from: usize) -> Result<(String, Markup),
 }
 
 /// What whoever looks at a run that is over may ask for.
-fn again(frame: &Frame, run: &Run) -> Markup {
+fn again(frame: &Frame, run: &Run, has_report: bool) -> Markup {
     let of = [("type", run.sync_type.as_str()), ("agent", run.agent_id.as_str())];
     let [of_type, of_agent] = of;
     html! {
         (frame.button("sync", &of, "", &html! { "Sync it now" }))
-        (frame.button("sync", &[of_type, of_agent, ("force", "true")], "", &html! { "Read it anew" }))
+        @if has_report && frame.may(Role::Admin) {
+            (frame.sure("reapply", &[("run", &run.id.to_string())], "Apply its report again", &html! {
+                "The report of this run is read as its type is now, and applied through all guards. Newer values may become older ones."
+            }))
+        } @else {
+            (frame.button("sync", &[of_type, of_agent, ("force", "true")], "", &html! { "Read it anew" }))
+        }
     }
 }
 

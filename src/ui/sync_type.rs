@@ -8,6 +8,7 @@ use super::{
     bare::problem,
     chart,
     shell::{Frame, Here},
+    taught::taught,
     words::{clock, count, icon, link, name, span, standing, type_name},
 };
 use crate::{
@@ -44,6 +45,8 @@ pub(super) async fn show(
 
 async fn body(frame: &Frame, asked: &str, over: Over) -> Result<(String, Markup), Problem> {
     let spec = frame.api.sync_type(asked)?;
+    let taught_headers = frame.api.context.store.taught().await?;
+    let spec = taught_headers.types.get(spec.name.as_str()).cloned().unwrap_or(spec);
     let parts = frame.api.history_of(&frame.caller, &spec, over).await?;
     let title = type_name(&spec.name);
     let own = spec.name.as_str();
@@ -84,6 +87,7 @@ async fn body(frame: &Frame, asked: &str, over: Over) -> Result<(String, Markup)
         }
         (over_time(frame, own, over, &parts))
         (agents(frame, &spec, &cells))
+        (taught(frame, &spec, &taught_headers))
         (about(frame, &spec))
     };
     Ok((title, body))

@@ -253,6 +253,10 @@ async fn settings(record: &mut Recorder) {
     ] {
         record.get(path).await;
     }
+    let asked = json!({ "header": "CLIENTE NUOVO", "field": "customer_name" });
+    let taught = record.post("/api/types/orders/headers", asked).await;
+    record.get("/api/types/orders/headers").await;
+    record.delete(&format!("/api/types/orders/headers/{}", taught["id"])).await;
     for path in ["/livez", "/readyz?verbose", "/api/sync/intervals", "/api/sync/schedule", "/api/sync/statistics"] {
         record.get(path).await;
     }

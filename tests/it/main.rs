@@ -48,5 +48,6 @@ mod stops;
 mod storage;
 mod stories;
 mod supervision;
+mod taught;
 mod throwaway;
 mod tree;

@@ -133,7 +133,7 @@ async fn a_held_run_is_decided_on_by_its_plan_and_what_is_stored_is_never_markup
     for (what, fields) in [("/act/approve", &approve[..]), ("/act/sync", &approve[..1])] {
         let (status, said) = browser.send(what, fields).await;
         assert_eq!(status, 409, "{what}");
-        assert!(said.contains("nothing was started: paused"), "{said}");
+        assert!(said.contains("Nothing was started: paused"), "{said}");
     }
     assert_eq!(browser.send("/act/resume", &approve[..1]).await.0, 303);
     let other = [approve[0], approve[1], ("digest", "another plan")];

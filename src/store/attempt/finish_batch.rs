@@ -71,6 +71,7 @@ fn is_plain(job: &ClaimedJob, end: &Finish, next: NextStep) -> bool {
         source,
         result,
         stages: _,
+        spec_fingerprint: _,
         log: _,
     } = end;
     job.class == Class::Sync

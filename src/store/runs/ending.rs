@@ -57,6 +57,8 @@ pub struct Finish {
     pub result: Option<Json>,
     /// Milliseconds in each stage that it came to.
     pub stages: Vec<(Stage, u64)>,
+    /// The type's file, with what people taught, by which its report was read.
+    pub spec_fingerprint: Option<String>,
     /// What its log says.
     pub log: Vec<LogLine>,
 }
@@ -105,7 +107,7 @@ pub(crate) fn run_row(
     let count = |number: u64| Set(i64::try_from(number).unwrap_or(i64::MAX));
     let is_held = end.outcome == Some(Outcome::Held);
     let counts = end.counts;
-    let fingerprint = types.get(job.job_type.as_str()).map_or("", |spec| spec.fingerprint.as_str());
+    let by_file = || types.get(job.job_type.as_str()).map_or("", |spec| spec.fingerprint.as_str()).to_owned();
     entity::sync_run::ActiveModel {
         id: Set(job.run),
         job_id: Set(job.id),
@@ -138,7 +140,7 @@ pub(crate) fn run_row(
         document_sha256: Set(end.sha256),
         document_version: Set(end.version),
         document_id: Set(document),
-        spec_fingerprint: Set(fingerprint.to_owned()),
+        spec_fingerprint: Set(end.spec_fingerprint.unwrap_or_else(by_file)),
         started_at: Set(job.started_at),
         finished_at: Set(Some(now)),
         stages: Set((!end.stages.is_empty()).then(|| times(&end.stages))),

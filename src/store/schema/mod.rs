@@ -7,3 +7,16 @@ pub(crate) mod probe;
 pub(crate) mod record_table;
 
 pub use probe::Trouble;
+
+#[cfg(test)]
+mod tests {
+    use crate::sync_type::CONTROL_TABLES;
+
+    #[test]
+    fn no_table_of_records_can_take_the_name_of_one_of_these() {
+        let tables =
+            include_str!("entity.rs").lines().filter_map(|line| line.strip_prefix("entity!(")?.split('"').nth(1));
+        let open: Vec<_> = tables.filter(|table| !CONTROL_TABLES.contains(table)).collect();
+        assert!(open.is_empty(), "a type of this name would write into lockstep's own table: {open:?}");
+    }
+}

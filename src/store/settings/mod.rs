@@ -7,6 +7,7 @@ pub(crate) mod credentials;
 pub(crate) mod request_keys;
 pub(crate) mod schedule;
 pub(crate) mod sessions;
+pub(crate) mod taught;
 pub(crate) mod tokens;
 
 pub use agents::{Agent, UnknownAgent};
@@ -15,4 +16,5 @@ pub use credentials::SealedCredential;
 pub use request_keys::{Begun, GivenAnswer};
 pub use schedule::{Amendments, Setting};
 pub use sessions::PageSession;
+pub use taught::Taught;
 pub use tokens::{NewToken, token_hash};

@@ -34,6 +34,8 @@ pub(crate) struct Form {
     pub username: Option<String>,
     pub password: Option<String>,
     pub data: Option<String>,
+    pub header: Option<String>,
+    pub field: Option<String>,
 }
 
 fn home() -> String {

@@ -1,6 +1,7 @@
 //! What do the buttons of the pages do? Each is one message, as the API sends it, by whoever presses it.
 
 mod form;
+mod headers;
 mod house;
 mod timers;
 mod work;
@@ -75,6 +76,9 @@ fn route(what: &str) -> Option<(&'static str, &'static str)> {
         "credential" => ("PUT", "/api/agents/{id}/credentials"),
         "credential-forget" => ("DELETE", "/api/agents/{id}/credentials"),
         "operation" => ("POST", "/api/operations"),
+        "reapply" => ("POST", "/api/runs/{id}/reapply"),
+        "teach" => ("POST", "/api/types/{type}/headers"),
+        "unteach" => ("DELETE", "/api/types/{type}/headers/{id}"),
         "token" => ("POST", "/api/tokens"),
         "token-revoke" => ("DELETE", "/api/tokens/{id}"),
         _ => return None,
@@ -93,13 +97,14 @@ async fn perform(
     api.allow(request, caller, route).await?;
     let cause = api.cause(request, caller);
     match what {
-        "approve" | "reject" | "sync" | "stop" | "stop-job" | "pause" | "resume" | "reset-breaker" => {
+        "approve" | "reject" | "reapply" | "sync" | "stop" | "stop-job" | "pause" | "resume" | "reset-breaker" => {
             work::ask(api, caller, cause, (what, form)).await
         }
         "interval" | "enable" | "auto-sync" => timers::change(api, cause, (what, form)).await,
         "retry-item" | "retry-items" | "discard-item" | "operation" => {
             write_back::steer(api, (caller, cause), (what, form)).await
         }
+        "teach" | "unteach" => headers::change(api, cause, (what, form)).await,
         _ => house::change(api, caller, cause, (what, form)).await,
     }
 }

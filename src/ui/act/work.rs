@@ -28,6 +28,11 @@ pub(super) async fn ask(
             let run = api.reject(caller, cause, needed(form.run.as_ref(), "run")?).await?;
             Ok(said(format!("The report of run {} was rejected: nothing of it is stored.", run.id)))
         }
+        "reapply" => {
+            let run = needed(form.run.as_ref(), "run")?;
+            taken(&[api.reapply(caller, cause, run).await?.1])?;
+            Ok(said(format!("The report of run {run} is read again, and applied as one that was given would be.")))
+        }
         "sync" => sync(api, caller, &cause, form).await,
         "stop" => {
             let job_type =

@@ -6,7 +6,10 @@ use lockstep::{
 };
 
 use super::app_and_admin;
-use crate::fixtures::{invent, serve};
+use crate::{
+    fixtures::{invent, serve},
+    taught::renamed,
+};
 
 #[actix::test]
 async fn columns_that_came_and_went_are_named() {
@@ -58,6 +61,29 @@ async fn a_price_is_drawn_over_time_beside_its_product() {
     browser.sees("1.284,50").await;
     browser.sees("90,00").await;
     assert!(browser.has("svg.chart[aria-label='From 100,00 to 90,00'] .ln").await);
+    browser.close().await;
+    app.stop().await;
+}
+
+#[actix::test]
+async fn a_column_is_taught_by_a_click_where_its_report_was_refused() {
+    let (app, browser) = app_and_admin().await;
+    let types = app.app.store.types().clone();
+    app.source.set("customers", "ben", renamed(&types, &invent(&types, "customers", 20)));
+    app.sync("customers", "ben").await;
+    browser.click("Needs you").await;
+    browser.sees("Columns that are not read").await;
+    // the field that stands where it is expected is chosen already
+    browser.click("Read it so").await;
+    browser.sees("is read as customer_profile from the next run on").await;
+    browser.sees("since it was taught").await;
+    let read = app.sync("customers", "ben").await;
+    assert_eq!(read.counts.inserted, 20, "{read:?}");
+    browser.go("/types/customers").await;
+    browser.sees("Headers that people taught").await;
+    browser.click("Forget it").await;
+    browser.sees("It is not read any more").await;
+    assert!(!browser.text().await.contains("Headers that people taught"));
     browser.close().await;
     app.stop().await;
 }

@@ -6,19 +6,36 @@ use lockstep::ui::italian;
 use serde_json::json;
 
 use super::{app_and_admin, fill, pages::paths, undelivered};
+use crate::{fixtures::invent, taught::renamed};
 
 #[actix::test]
 async fn every_page_is_there_in_italian_whole_and_fits() {
     let (app, browser) = app_and_admin().await;
     let shown = fill(&app).await;
     undelivered(&app).await;
+    // a column that nobody knows, and one that was taught
+    let types = app.app.store.types().clone();
+    app.source.set("customers", "ben", renamed(&types, &invent(&types, "customers", 20)));
+    let refused = app.sync("customers", "ben").await.id;
+    app.app
+        .store
+        .teach((&"orders".into(), "CLIENTE NUOVO", "customer_name"), "root", chrono::Utc::now())
+        .await
+        .unwrap();
     app.raw(reqwest::Method::POST, "/api/sync/pause")
         .json(&json!({ "reason": "x", "minutes": 5 }))
         .send()
         .await
         .unwrap();
     let (mut unknown, mut found) = (BTreeSet::new(), Vec::new());
-    let every = || paths(&shown).into_iter().chain(["/runs/9999".to_owned(), "/login".to_owned()]);
+    let every = || {
+        paths(&shown).into_iter().chain([
+            format!("/runs/{refused}"),
+            "/types/customers".to_owned(),
+            "/runs/9999".to_owned(),
+            "/login".to_owned(),
+        ])
+    };
     for path in every() {
         browser.go("/types").await;
         // as it is sent: the script says times its own way
