@@ -80,6 +80,17 @@ async fn every_page_fits_every_screen_and_complains_of_nothing() {
 
 #[actix::test]
 async fn nobody_is_shut_out_by_how_a_page_is_made() {
+    is_open_to_all(&[1440]).await;
+}
+
+#[actix::test]
+#[ignore = "every width: tests/run --long"]
+async fn nobody_is_shut_out_at_any_width() {
+    is_open_to_all(&[360, 768, 1440]).await;
+}
+
+/// axe-core finds nothing serious on any page at these widths.
+async fn is_open_to_all(widths: &[u32]) {
     let axe = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/axe")).output().unwrap();
     assert!(axe.status.success(), "{}", String::from_utf8_lossy(&axe.stderr));
     let axe = std::fs::read_to_string(String::from_utf8(axe.stdout).unwrap().trim()).unwrap();
@@ -90,8 +101,8 @@ async fn nobody_is_shut_out_by_how_a_page_is_made() {
     let mut found = Vec::new();
     for path in paths {
         browser.go(&path).await;
-        for night in [false, true] {
-            browser.screen(1440, night).await;
+        for (width, night) in widths.iter().flat_map(|width| [(*width, false), (*width, true)]) {
+            browser.screen(width, night).await;
             browser.script(&axe).await;
             // by night nothing but the colours is another
             let only = if night { json!({ "runOnly": ["color-contrast"] }) } else { json!({}) };
@@ -105,7 +116,9 @@ async fn nobody_is_shut_out_by_how_a_page_is_made() {
                 )
                 .await
                 .unwrap();
-            found.extend(said.as_array().into_iter().flatten().map(|one| format!("{path}, night: {night}: {one:#}")));
+            found.extend(
+                said.as_array().into_iter().flatten().map(|one| format!("{path} at {width}, night: {night}: {one:#}")),
+            );
         }
     }
     assert!(found.is_empty(), "{}", found.join("\n"));
