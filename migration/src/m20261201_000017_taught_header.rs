@@ -17,11 +17,12 @@ impl MigrationTrait for Migration {
             .col(big_pk_auto("id"))
             .col(text("sync_type"))
             .col(text("header"))
+            .col(text("plain_header"))
             .col(text("field"))
             .col(text("taught_by"))
             .col(timestamp_with_time_zone("taught_at"));
         manager.create_table(headers).await?;
-        let once = "CREATE UNIQUE INDEX taught_header_once ON taught_header (sync_type, header)";
+        let once = "CREATE UNIQUE INDEX taught_header_once ON taught_header (sync_type, plain_header)";
         manager.get_connection().execute_unprepared(once).await.map(|_| ())
     }
 

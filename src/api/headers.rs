@@ -13,6 +13,9 @@ use crate::{
     sync_type::{NotTaught, TaughtHeader},
 };
 
+/// Headers that may be taught for a type.
+const MOST: usize = 50;
+
 pub(crate) fn routes(config: &mut web::ServiceConfig) {
     config.service(list).service(teach).service(forget);
 }
@@ -40,6 +43,10 @@ impl Api {
         let now = self.context.clock.now();
         // as they are read now, so that two who teach at once hear of each other
         let known = self.store().taught().await?;
+        if known.headers.iter().filter(|one| one.sync_type == spec.name).count() >= MOST {
+            let text = format!("{name} has {MOST} taught headers: put them into its file, or forget some");
+            return Err(Problem::unprocessable("too_many_headers", "/header", text));
+        }
         known.types.taught(&spec.name, header, field)?;
         let store = self.store().by(cause.clone(), now);
         let taught = store.teach((&spec.name, header, field), &cause.who, now).await?;
@@ -52,8 +59,8 @@ impl Api {
     /// # Errors
     /// [`Problem`] if there is no such.
     pub async fn forget_header(&self, cause: Cause, name: &str, id: i64) -> Result<(), Problem> {
-        let spec = self.sync_type(name)?;
-        if !self.store().by(cause, self.context.clock.now()).forget_header(&spec.name, id).await? {
+        // also of a type whose file is gone
+        if !self.store().by(cause, self.context.clock.now()).forget_header(&name.into(), id).await? {
             return Err(Problem::not_found("unknown_header", format!("no header {id} was taught for {name}")));
         }
         Ok(())

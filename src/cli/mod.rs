@@ -283,7 +283,10 @@ fn log_level(files: Vec<PathBuf>, handle: reload::Handle<EnvFilter, Registry>) -
 /// Starts the log; answers the handle of its level.
 fn start_log(settings: &Settings) -> anyhow::Result<reload::Handle<EnvFilter, Registry>> {
     settings.log.filter()?;
-    let (filter, level) = reload::Layer::new(parsed(settings));
+    let filter = parsed(settings);
+    let most =
+        filter.max_level_hint().and_then(|most| most.to_string().parse().ok()).unwrap_or(log::LevelFilter::Trace);
+    let (filter, level) = reload::Layer::new(filter);
     let is_terminal = std::io::stderr().is_terminal();
     let printed = match settings.log.format {
         LogFormat::Json => fmt::layer().json().with_writer(std::io::stderr).boxed(),
@@ -291,5 +294,7 @@ fn start_log(settings: &Settings) -> anyhow::Result<reload::Handle<EnvFilter, Re
     };
     // a run keeps more of its own log than is printed
     tracing_subscriber::registry().with(printed.with_filter(filter)).with(run_log()).init();
+    // what others say below that level is not kept with runs: it need not be put together
+    log::set_max_level(most);
     Ok(level)
 }

@@ -78,6 +78,8 @@ fn refused(finish: Finish, error: &StoreError) -> Finish {
         error: Some(on_record(&error.to_string())),
         counts: finish.counts,
         source: finish.source,
+        stages: finish.stages,
+        spec_fingerprint: finish.spec_fingerprint,
         ..Finish::default()
     }
 }

@@ -220,6 +220,11 @@ impl Pipeline {
                 "run {held} is no longer held: a newer run was applied or it was rejected"
             )));
         };
+        if run.spec_fingerprint != self.spec.fingerprint {
+            return Err(RunError::Hold(format!(
+                "what is read as what has changed since run {held} was held: look again"
+            )));
+        }
         // a later attempt may find part of the plan applied already, by this very job
         let is_begun = self.context.store.may_have_written(&self.job).await?;
         if !is_begun && run.plan_digest != self.finish.plan_digest {
@@ -251,8 +256,10 @@ impl Pipeline {
             for change in &plan.changes[upto..applied.upto] {
                 count(&mut self.finish.counts, change.kind);
             }
-            upto = applied.upto;
-            tracing::debug!(upto, of = total, "stored");
+            let upto_before = std::mem::replace(&mut upto, applied.upto);
+            if applied.upto * 10 / total > upto_before * 10 / total {
+                tracing::debug!(upto, of = total, "stored");
+            }
             if applied.stopped {
                 return Err(RunError::Stopped);
             }

@@ -1,8 +1,10 @@
 //! Which headers are accepted beside those of a type's file, because a person said so?
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
-use super::{SyncTypes, header::normalise};
+use super::{SyncTypeSpec, SyncTypes, header::normalise};
 use crate::domain::{SyncType, Timestamp};
 
 /// A header that a person taught.
@@ -71,12 +73,7 @@ impl SyncTypes {
         if let Some(known) = spec.and_then(|spec| spec.field_of_header(header)) {
             return Err(NotTaught::Known { header: header.to_owned(), field: known.to_owned() });
         }
-        let mut files = self.files().to_vec();
-        let added = files.iter_mut().find_map(|(_, text)| {
-            *text = with_header(text, sync_type.as_str(), header, field)?;
-            Some(())
-        });
-        if added.is_none() {
+        let Some(columns) = spec.and_then(|spec| columns_of(spec, field)) else {
             let known =
                 spec.map(|spec| spec.fields.iter().map(|field| field.name.as_str()).collect::<Vec<_>>().join(", "));
             return Err(NotTaught::NoField {
@@ -84,6 +81,12 @@ impl SyncTypes {
                 sync_type: sync_type.clone(),
                 known: known.unwrap_or_default(),
             });
+        };
+        let mut files = self.files().to_vec();
+        for (_, text) in &mut files {
+            if let Some(with) = with_header(text, sync_type.as_str(), header, &columns) {
+                *text = with;
+            }
         }
         let wrong = |error: super::SpecError| NotTaught::Wrong { header: header.to_owned(), wrong: error.to_string() };
         Self::from_files(files).map_err(wrong)
@@ -107,15 +110,25 @@ impl SyncTypes {
     }
 }
 
-/// The file of this type, where the column of `field` accepts `header`, too; `None` if it is not its file.
-fn with_header(text: &str, sync_type: &str, header: &str, field: &str) -> Option<String> {
+/// The column that becomes this field, and those that share its headers: they are told apart by their order, and accept
+/// the same texts.
+fn columns_of(spec: &SyncTypeSpec, field: &str) -> Option<Vec<usize>> {
+    let accepted =
+        |column: usize| spec.columns[column].headers.iter().map(|header| normalise(header)).collect::<BTreeSet<_>>();
+    let own = spec.fields[spec.field(field)?].column;
+    Some((0..spec.columns.len()).filter(|column| accepted(*column) == accepted(own)).collect())
+}
+
+/// The file of this type, where these of its columns accept `header`, too; `None` if it is not its file.
+fn with_header(text: &str, sync_type: &str, header: &str, columns: &[usize]) -> Option<String> {
     let mut file: toml::Table = text.parse().ok()?;
     if file.get("name")?.as_str()? != sync_type {
         return None;
     }
-    let columns = file.get_mut("columns")?.as_array_mut()?;
-    let of_field = |column: &&mut toml::Value| column.get("field").and_then(toml::Value::as_str) == Some(field);
-    columns.iter_mut().find(of_field)?.get_mut("headers")?.as_array_mut()?.push(header.into());
+    let all = file.get_mut("columns")?.as_array_mut()?;
+    for column in columns {
+        all.get_mut(*column)?.get_mut("headers")?.as_array_mut()?.push(header.into());
+    }
     toml::to_string(&file).ok()
 }
 
@@ -147,6 +160,15 @@ mod tests {
         assert!(matches!(refused("X", "colour"), NotTaught::NoField { .. }));
         let known = types.get("customers").unwrap().columns[3].headers[0].clone();
         assert!(matches!(refused(&known, "name"), NotTaught::Known { .. }));
+    }
+
+    #[test]
+    fn a_column_of_two_fields_and_columns_of_the_same_texts_are_taught_as_they_are() {
+        let types = SyncTypes::built_in().unwrap();
+        for field in ["tracking_courier", "tracking_number", "delivery_name", "delivery_address"] {
+            let taught = types.taught(&"ddt".into(), "NUOVO", field).unwrap_or_else(|why| panic!("{field}: {why}"));
+            assert!(taught.get("ddt").unwrap().field_of_header("NUOVO").is_some(), "{field}");
+        }
     }
 
     #[test]

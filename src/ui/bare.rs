@@ -140,8 +140,9 @@ pub(super) fn said_cookie(text: &str, life: time::Duration) -> Cookie<'static> {
 
 /// Back to a page of ours, which says what was done.
 pub(super) fn back_to(place: &str, said: Option<&str>, cookie: Option<Cookie<'_>>) -> HttpResponse {
-    // a path of ours, and of nobody else's host
-    let is_ours = place.starts_with('/') && !place.starts_with("//") && !place.contains('\\');
+    // a path of ours, and of nobody else's host: browsers take a tab out, and read what is left
+    let is_odd = |letter: char| letter == '\\' || letter.is_control() || letter.is_whitespace();
+    let is_ours = place.starts_with('/') && !place.starts_with("//") && !place.contains(is_odd);
     let mut answer = HttpResponse::SeeOther();
     if let Some(said) = said {
         answer.cookie(said_cookie(said, SAID_LIFE));
@@ -156,4 +157,24 @@ pub(super) fn back_to(place: &str, said: Option<&str>, cookie: Option<Cookie<'_>
 pub(super) fn refused(api: &Api, what: &str) -> HttpResponse {
     let text = format!("{what} are for admins of all agents");
     problem(api, &Problem::new(StatusCode::FORBIDDEN, "role_needed", text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_sent_to_another_house() {
+        for (place, to) in [
+            ("/runs?type=orders", "/runs?type=orders"),
+            ("//evil.example", "/"),
+            ("/\\evil.example", "/"),
+            ("/\t/evil.example", "/"),
+            ("https://evil.example", "/"),
+            ("", "/"),
+        ] {
+            let answer = back_to(place, None, None);
+            assert_eq!(answer.headers().get(header::LOCATION).unwrap(), to, "{place:?}");
+        }
+    }
 }

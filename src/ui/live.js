@@ -9,6 +9,7 @@
   const kept = { get: (name) => { try { return localStorage.getItem(name); } catch { return null; } },
     set: (name, value) => { try { localStorage.setItem(name, value); } catch { /* for this page alone */ } } };
   let utc = kept.get("lockstep.utc") === "1", tell = kept.get("lockstep.tell") === "1";
+  let mute = kept.get("lockstep.mute") === "1";
   // in the browser's zone, or in UTC; the exact time is on hover
   function times(within) {
     const timeZone = utc ? "UTC" : undefined, day = { day: "2-digit", month: "short", timeZone };
@@ -21,11 +22,12 @@
     }
   }
   function switches() {
-    for (const [name, on] of [["utc", utc], ["tell", tell && window.Notification?.permission === "granted"]])
+    for (const [name, on] of [["utc", utc], ["tell", tell && window.Notification?.permission === "granted"], ["mute", mute]])
       for (const one of document.querySelectorAll(`[data-switch="${name}"]`)) {
         one.hidden = name === "tell" && !window.Notification;
         one.setAttribute("aria-pressed", on);
       }
+    for (const one of document.querySelectorAll("[data-opens]")) one.hidden = false;
   }
   addEventListener("click", async (event) => {
     const name = event.target.closest("[data-switch]")?.dataset.switch;
@@ -34,7 +36,10 @@
       tell = !tell && await Notification.requestPermission() === "granted";
       kept.set("lockstep.tell", tell ? "1" : "0");
     }
+    if (name === "mute") { mute = !mute; kept.set("lockstep.mute", mute ? "1" : "0"); }
     if (name) switches();
+    const opens = event.target.closest("[data-opens]")?.dataset.opens;
+    if (opens) document.getElementById(opens).showModal();
   });
   // what somebody asked to be told: that more needs them, or that the run they look at has ended
   const needs = (title) => Number(/^\((\d+)\)/.exec(title)?.[1] ?? 0);
@@ -133,6 +138,13 @@
       if (source.readyState === 2) setTimeout(listen, every);
     };
   }
+  // the next thing of a list, or the one before
+  function move(by) {
+    const all = [...document.querySelectorAll("main :is(tbody tr, .ask, .asks li, .now li, details.rec)")]
+      .map((one) => one.querySelector("a[href],summary,button")).filter((one) => one?.checkVisibility());
+    const here = all.findIndex((one) => one === document.activeElement);
+    all[here < 0 ? (by > 0 ? 0 : all.length - 1) : here + by]?.focus();
+  }
   const places = { h: "/", n: "/needs-you", t: "/types", r: "/runs", q: "/queue", w: "/write-back" };
   let gone = 0;
   addEventListener("keydown", (event) => {
@@ -141,7 +153,10 @@
       if (event.key === "Escape") event.target.blur();
       return;
     }
-    if (event.key === "/") { event.preventDefault(); document.getElementById("q")?.focus(); }
+    if (mute || document.querySelector("dialog[open]")) return;
+    if (event.key === "?") document.getElementById("keys")?.showModal();
+    else if (event.key === "j" || event.key === "k") move(event.key === "j" ? 1 : -1);
+    else if (event.key === "/") { event.preventDefault(); document.getElementById("q")?.focus(); }
     else if (event.key === "g") gone = Date.now();
     else if (Date.now() - gone < 1500 && places[event.key]) location.href = root + places[event.key];
     else if (event.key === "Escape") for (const one of document.querySelectorAll("details.sure[open]")) one.open = false;

@@ -16,6 +16,7 @@ mod counts;
 mod forms;
 mod home;
 mod italian;
+mod keyboard;
 mod language;
 mod matrix;
 mod needs_you;

@@ -139,7 +139,7 @@ fn ask(frame: &Frame, Shown { item, run, rows, has_report }: &Shown<'_>, number:
                 @if let Some(Json::Object(notes)) = run.as_ref().and_then(|run| run.notes.as_ref()) {
                     @let spec = item.sync_type.as_ref().and_then(|name| frame.known.types.get(name.as_str()));
                     (changed(spec.map(AsRef::as_ref), notes))
-                    (unread(frame, spec.map(AsRef::as_ref), notes))
+                    @if let Some(run) = run { (unread(frame, spec.map(AsRef::as_ref), run)) }
                 }
                 div.row { (buttons(frame, item)) }
             }

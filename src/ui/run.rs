@@ -16,15 +16,17 @@ use super::{
     shell::{Frame, Here},
     taught::unread,
     timeline::timeline,
-    words::{icon, link, name, outcome, sentence, type_name, whose},
+    words::{clock, icon, link, name, outcome, sentence, type_name, whose},
 };
 use crate::{
     api::{Api, Problem},
     domain::{Hold, JobState, LogLine, Outcome, Role, RunId},
-    store::{ChangeQuery, Job, JobQuery, Run},
+    store::{ChangeQuery, Job, JobQuery, Run, RunQuery},
 };
 
 const CHANGES: u64 = 100;
+/// Pages of its report that are linked one by one.
+const PAGES: u64 = 12;
 /// Jobs that are shown as what a run started.
 const STARTED: u64 = 50;
 
@@ -70,6 +72,13 @@ async fn body(frame: &Frame, id: RunId, from: usize) -> Result<(String, Markup),
     let title = format!("{}, run {}", of_run(&run), run.id);
     let has_report = store.has_report(&run).await?;
     let log = store.log_of(run.id).await?;
+    let attempts = match &job {
+        Some(job) if job.attempt > 1 => {
+            let all = store.runs(RunQuery { job: Some(job.id), limit: STARTED, ..RunQuery::default() }).await?;
+            all.into_iter().filter(|other| other.id != run.id).collect()
+        }
+        _ => Vec::new(),
+    };
     let started = match &job {
         Some(job) => {
             let root = Some(job.root_job_id.unwrap_or(job.id));
@@ -160,7 +169,7 @@ async fn body(frame: &Frame, id: RunId, from: usize) -> Result<(String, Markup),
             }
             (timeline(frame, &run, job.as_ref()))
             (decision)
-            @if let Some(Json::Object(notes)) = &run.notes { (changed(spec.as_deref(), notes)) (unread(frame, spec.as_deref(), notes)) }
+            @if let Some(Json::Object(notes)) = &run.notes { (changed(spec.as_deref(), notes)) (unread(frame, spec.as_deref(), &run)) }
             div.two {
                 div.gap {
                     @if !quarantined.is_empty() {
@@ -205,6 +214,7 @@ async fn body(frame: &Frame, id: RunId, from: usize) -> Result<(String, Markup),
                 }
                 div.gap {
                     (counts(&run))
+                    (others(frame, &attempts))
                     (begun(frame, &started))
                     section.card.pad.gap aria-labelledby="h-a" {
                         h2 #h-a { "About it" }
@@ -245,9 +255,13 @@ async fn body(frame: &Frame, id: RunId, from: usize) -> Result<(String, Markup),
                                         "the PDF"
                                     }
                                     " · "
-                                    a href=(frame.path(&format!("/api/runs/{}/pages/1.svg", run.id))) {
-                                        "page 1 as it was read"
+                                    @for page in 1..=pages_of(&run).min(PAGES) {
+                                        @if page > 1 { " " }
+                                        a href=(frame.path(&format!("/api/runs/{}/pages/{page}.svg", run.id))) {
+                                            @if page == 1 { "page 1 as it was read" } @else { (page) }
+                                        }
                                     }
+                                    @if pages_of(&run) > PAGES { " …" }
                                 }
                             }
                             dt { "As JSON" }
@@ -292,6 +306,33 @@ fn again(frame: &Frame, run: &Run, has_report: bool) -> Markup {
             }))
         } @else {
             (frame.button("sync", &[of_type, of_agent, ("force", "true")], "", &html! { "Read it anew" }))
+        }
+    }
+}
+
+/// How many pages its report has, as far as that was noted.
+fn pages_of(run: &Run) -> u64 {
+    run.notes.as_ref().and_then(|notes| notes["pages"].as_u64()).unwrap_or(1).max(1)
+}
+
+/// The other attempts of its job.
+fn others(frame: &Frame, attempts: &[Run]) -> Markup {
+    html! {
+        @if !attempts.is_empty() {
+            section.card.pad.gap aria-labelledby="h-att" {
+                h2 #h-att { "Other attempts" }
+                ul {
+                    @for run in attempts {
+                        li {
+                            a href=(frame.path(&format!("/runs/{}", run.id))) { "attempt " (run.attempt) }
+                            ", "
+                            (outcome(run.outcome))
+                            " "
+                            (clock(run.started_at, frame.now()))
+                        }
+                    }
+                }
+            }
         }
     }
 }

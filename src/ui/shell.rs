@@ -3,13 +3,14 @@
 use actix_web::{
     HttpRequest, HttpResponse,
     cookie::{Cookie, time},
-    http::StatusCode,
+    http::{Method, StatusCode},
     web,
 };
 use maud::{Markup, html};
 
 use super::{
     bare::{SAID, languages, login, problem, said_cookie, send, whole},
+    keyboard::keyboard,
     words::{clock, icon, name, of, span, standing},
 };
 use crate::{
@@ -121,7 +122,9 @@ impl Frame {
                 .ok()
                 .map(|text| text.chars().take(500).collect())
         });
-        let back = request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned();
+        // what a form answers is no page to come back to
+        let asked = request.uri().path_and_query().filter(|_| request.method() == Method::GET);
+        let back = asked.map_or("/", |path| path.as_str()).to_owned();
         let is_live = request.headers().contains_key("X-Live");
         Ok(Some(Self {
             api: api.clone(),
@@ -294,6 +297,7 @@ impl Frame {
                 }
                 button.b type="button" data-switch="utc" hidden { "Times in UTC" }
                 button.b type="button" data-switch="tell" hidden { "Tell me what needs me" }
+                button.b type="button" data-opens="keys" hidden { "Keyboard" }
                 (languages(&self.api, &self.back))
                 form method="post" action=(self.path("/logout")) {
                     (self.keys())
@@ -362,6 +366,7 @@ impl Frame {
         let body = html! {
             (self.top())
             (self.pages(here))
+            (keyboard())
             main #main tabindex="-1" {
                 @if let Some(said) = &self.said {
                     p.banner.s-fresh role="status" {

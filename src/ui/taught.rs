@@ -1,17 +1,21 @@
 //! Which columns of a report are not read, and what did people teach of them?
 
-use maud::{Markup, html};
-use serde_json::{Map, Value as Json};
-
 use super::{
     shell::Frame,
     words::{ago, icon, name},
 };
-use crate::{domain::Role, report::Drift, store::Taught, sync_type::SyncTypeSpec};
+use crate::{
+    domain::Role,
+    report::Drift,
+    store::{Run, Taught},
+    sync_type::SyncTypeSpec,
+};
+use maud::{Markup, html};
 
 /// The columns that a run could not read, each with what an admin may say of it; nothing where all were read.
-pub(super) fn unread(frame: &Frame, spec: Option<&SyncTypeSpec>, notes: &Map<String, Json>) -> Markup {
-    let drift: Option<Drift> = notes.get("drift").and_then(|drift| serde_json::from_value(drift.clone()).ok());
+pub(super) fn unread(frame: &Frame, spec: Option<&SyncTypeSpec>, run: &Run) -> Markup {
+    let drift = run.notes.as_ref().and_then(|notes| notes.get("drift"));
+    let drift: Option<Drift> = drift.and_then(|drift| serde_json::from_value(drift.clone()).ok());
     let (Some(drift), Some(spec)) = (drift.filter(|drift| !drift.unknown.is_empty()), spec) else { return html! {} };
     html! {
         section.card aria-label="Columns that are not read" {
@@ -25,7 +29,7 @@ pub(super) fn unread(frame: &Frame, spec: Option<&SyncTypeSpec>, notes: &Map<Str
                     }
                 }
                 tbody {
-                    @for header in &drift.unknown { (column(frame, spec, &drift, header)) }
+                    @for header in &drift.unknown { (column(frame, spec, (&drift, run), header)) }
                 }
             }
             @if !drift.absent.is_empty() {
@@ -41,14 +45,25 @@ pub(super) fn unread(frame: &Frame, spec: Option<&SyncTypeSpec>, notes: &Map<Str
     }
 }
 
-fn column(frame: &Frame, spec: &SyncTypeSpec, drift: &Drift, header: &str) -> Markup {
+fn column(frame: &Frame, spec: &SyncTypeSpec, (drift, run): (&Drift, &Run), header: &str) -> Markup {
+    // two fields of one column are one choice
+    let mut columns = Vec::new();
+    let is_first = |name: &&String| {
+        let column = spec.field(name).map(|field| spec.fields[field].column);
+        let is_new = column.is_some() && !columns.contains(&column);
+        columns.push(column);
+        is_new
+    };
+    let choices: Vec<&String> = drift.absent.iter().filter(is_first).collect();
     let stands_for = drift.renamed.iter().find(|renamed| renamed.to == header).map(|renamed| renamed.from.as_str());
     let guess = stands_for.and_then(|from| spec.field_of_header(from));
     html! {
         tr {
             th scope="row" { (name(header)) }
             td.m data-l="It may be" {
-                @if let Some(field) = spec.field_of_header(header) {
+                @if let Some(_) = spec.field_of_header(header).filter(|_| run.spec_fingerprint == spec.fingerprint) {
+                    "it is printed more or less often than its type has it: which is which cannot be told"
+                } @else if let Some(field) = spec.field_of_header(header) {
                     span.st.s-fresh { (icon("done")) span { "read as " code { (field) } " since it was taught" } }
                 } @else if let Some(from) = stands_for {
                     "it stands where " (name(from)) " is expected"
@@ -63,7 +78,7 @@ fn column(frame: &Frame, spec: &SyncTypeSpec, drift: &Drift, header: &str) -> Ma
                         label {
                             span.vh { "Field for " (name(header)) }
                             select name="field" required translate="no" {
-                                @for field in &drift.absent { option value=(field) selected[guess == Some(field)] { (field) } }
+                                @for field in &choices { option value=(field) selected[guess == Some(field.as_str())] { (field) } }
                             }
                         }
                         button.b { "Read it so" }

@@ -43,6 +43,7 @@ mod secrets;
 mod sessions;
 mod shapes;
 mod sources;
+mod stages;
 mod standings;
 mod stops;
 mod storage;

@@ -188,6 +188,7 @@ entity!(taught_header, "taught_header", {
     id: i64,
     sync_type: String,
     header: String,
+    plain_header: String,
     field: String,
     taught_by: String,
     taught_at: DateTimeUtc,

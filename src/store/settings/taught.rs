@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use sea_orm::{ActiveValue::NotSet, EntityTrait, QueryFilter, QueryOrder, Set, prelude::*};
+use sea_orm::{ActiveValue::NotSet, EntityTrait, QueryFilter, QueryOrder, Set, prelude::*, sea_query::OnConflict};
 use serde_json::json;
 
 use super::audit::Change;
 use crate::{
     domain::{SyncType, Timestamp},
     store::{Store, StoreError, schema::entity},
-    sync_type::{NotTaught, SyncTypes, TaughtHeader},
+    sync_type::{NotTaught, SyncTypes, TaughtHeader, header::normalise},
 };
 
 use entity::taught_header::{ActiveModel, Column as C, Entity, Model};
@@ -84,24 +84,27 @@ impl Store {
         by: &str,
         now: Timestamp,
     ) -> Result<Option<TaughtHeader>, StoreError> {
+        let plain = normalise(header);
         let row = ActiveModel {
             id: NotSet,
             sync_type: Set(sync_type.to_string()),
             header: Set(header.to_owned()),
+            plain_header: Set(plain.clone()),
             field: Set(field.to_owned()),
             taught_by: Set(by.to_owned()),
             taught_at: Set(now),
         };
-        let (name, signer) = (sync_type.clone(), self.signer.clone());
-        let (sync_type, header) = (sync_type.to_string(), header.to_owned());
+        let (name, signer) = (sync_type.to_string(), self.signer.clone());
         self.write(move |tx| {
             Box::pin(async move {
                 let failed = StoreError::while_doing("store a taught header");
-                let same = Entity::find().filter(C::SyncType.eq(sync_type)).filter(C::Header.eq(header));
-                if same.one(tx).await.map_err(&failed)?.is_some() {
+                let once = OnConflict::columns([C::SyncType, C::PlainHeader]).do_nothing().to_owned();
+                let added = Entity::insert(row).on_conflict(once).exec_without_returning(tx).await.map_err(&failed)?;
+                if added == 0 {
                     return Ok(None);
                 }
-                let taught = read(Entity::insert(row).exec_with_returning(tx).await.map_err(failed)?);
+                let found = Entity::find().filter(C::SyncType.eq(&*name)).filter(C::PlainHeader.eq(plain));
+                let Some(taught) = found.one(tx).await.map_err(failed)?.map(read) else { return Ok(None) };
                 signer.note(tx, Change::new("header.teach", format!("type:{name}")).to(noted(&taught))).await?;
                 Ok(Some(taught))
             })

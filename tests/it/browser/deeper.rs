@@ -87,3 +87,26 @@ async fn a_column_is_taught_by_a_click_where_its_report_was_refused() {
     browser.close().await;
     app.stop().await;
 }
+
+#[actix::test]
+async fn keys_lead_on_and_can_be_switched_off() {
+    let (app, browser) = app_and_admin().await;
+    let press = async |keys: &str| browser.find("body").await.send_keys(keys).await.unwrap();
+    press("?").await;
+    browser.sees("Previous in the list").await;
+    browser.click("Keys off").await;
+    browser.click("Close").await;
+    press("gt").await;
+    press("?").await;
+    assert_eq!(browser.place().await, "/");
+    assert!(!browser.has("dialog[open]").await, "a key did something");
+    browser.click("Keyboard").await;
+    browser.click("Keys off").await;
+    browser.click("Close").await;
+    press("gt").await;
+    browser.sees("Where its columns come from").await;
+    press("j").await;
+    assert_eq!(browser.script("return document.activeElement.closest('tbody tr') !== null").await, true);
+    browser.close().await;
+    app.stop().await;
+}
