@@ -1,10 +1,11 @@
 //! Whose reports are fetched?
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use maud::html;
+use maud::{Markup, html};
 
 use super::{
-    shell::{Frame, Here},
+    here::Here,
+    shell::Frame,
     words::{icon, link, name, standing},
 };
 use crate::{
@@ -14,14 +15,14 @@ use crate::{
 
 /// `GET /agents`
 pub(super) async fn show(api: web::Data<Api>, request: HttpRequest) -> HttpResponse {
-    let frame = match Frame::of(&api, &request).await {
-        Ok(frame) => frame,
-        Err(answer) => return answer,
-    };
+    Frame::answer(&api, &request, Here::Agents, async |frame| Ok(body(frame))).await
+}
+
+fn body(frame: &Frame) -> Markup {
     let worst = frame.overview.worst_by_agent();
     let is_admin = frame.may_all(Role::Admin);
     let service = AgentId::service_account();
-    let body = html! {
+    html! {
         div.head {
             div {
                 h1 { "Agents" }
@@ -126,6 +127,5 @@ pub(super) async fn show(api: web::Data<Api>, request: HttpRequest) -> HttpRespo
                 "."
             }
         }
-    };
-    frame.page(Here::Agents, "Agents", &body)
+    }
 }

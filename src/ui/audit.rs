@@ -1,15 +1,20 @@
 //! Who changed what, or tried to?
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use maud::html;
+use maud::{Markup, html};
 use serde::Deserialize;
 
 use super::{
-    bare::{problem, refused},
-    shell::{Frame, Here},
+    bare::for_admins,
+    here::Here,
+    shell::Frame,
     words::{clock, link, name},
 };
-use crate::{api::Api, domain::Role, store::AuditQuery};
+use crate::{
+    api::{Api, Problem},
+    domain::Role,
+    store::AuditQuery,
+};
 
 const ENTRIES: u64 = 50;
 
@@ -25,12 +30,12 @@ pub(super) struct Query {
 
 /// `GET /audit`
 pub(super) async fn show(api: web::Data<Api>, request: HttpRequest, query: web::Query<Query>) -> HttpResponse {
-    let frame = match Frame::of(&api, &request).await {
-        Ok(frame) => frame,
-        Err(answer) => return answer,
-    };
+    Frame::answer(&api, &request, Here::Audit, async |frame| body(frame, &query).await).await
+}
+
+async fn body(frame: &Frame, query: &Query) -> Result<Markup, Problem> {
     if !frame.may_all(Role::Admin) {
-        return refused(&api, "the audit’s entries");
+        return Err(for_admins("the audit’s entries"));
     }
     let some = |text: &String| (!text.is_empty()).then(|| text.clone());
     let wanted = AuditQuery {
@@ -40,12 +45,9 @@ pub(super) async fn show(api: web::Data<Api>, request: HttpRequest, query: web::
         limit: ENTRIES,
         ..AuditQuery::default()
     };
-    let entries = match api.context.store.audit(wanted).await {
-        Ok(entries) => entries,
-        Err(error) => return problem(&api, &error.into()),
-    };
+    let entries = frame.api.context.store.audit(wanted).await?;
     let last = entries.last().filter(|_| entries.len() as u64 == ENTRIES).map(|entry| entry.id.to_string());
-    let body = html! {
+    Ok(html! {
         div.head {
             div {
                 h1 { "Audit" }
@@ -125,6 +127,5 @@ pub(super) async fn show(api: web::Data<Api>, request: HttpRequest, query: web::
                 }
             }
         }
-    };
-    frame.page(Here::Audit, "Audit", &body)
+    })
 }

@@ -154,9 +154,9 @@ pub(super) fn back_to(place: &str, said: Option<&str>, cookie: Option<Cookie<'_>
 }
 
 /// Who may not see this page is told who may.
-pub(super) fn refused(api: &Api, what: &str) -> HttpResponse {
+pub(super) fn for_admins(what: &str) -> Problem {
     let text = format!("{what} are for admins of all agents");
-    problem(api, &Problem::new(StatusCode::FORBIDDEN, "role_needed", text))
+    Problem::new(StatusCode::FORBIDDEN, "role_needed", text)
 }
 
 #[cfg(test)]

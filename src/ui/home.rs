@@ -5,11 +5,11 @@ use maud::{Markup, html};
 
 use super::{
     asks::ask,
-    bare::problem,
     change::change_line,
+    here::Here,
     matrix::{Filter, matrix},
     runs::of_run,
-    shell::{Frame, Here},
+    shell::Frame,
     words::{ago, count, of, whose},
 };
 use crate::{
@@ -23,14 +23,7 @@ const CHANGES: u64 = 12;
 
 /// `GET /`
 pub(super) async fn show(api: web::Data<Api>, request: HttpRequest, query: web::Query<Filter>) -> HttpResponse {
-    let frame = match Frame::of(&api, &request).await {
-        Ok(frame) => frame,
-        Err(answer) => return answer,
-    };
-    match body(&frame, &query).await {
-        Ok(body) => frame.page(Here::Home, "Home", &body),
-        Err(wrong) => problem(&api, &wrong),
-    }
+    Frame::answer(&api, &request, Here::Home, async |frame| body(frame, &query).await).await
 }
 
 async fn body(frame: &Frame, query: &Filter) -> Result<Markup, Problem> {

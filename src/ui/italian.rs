@@ -71,11 +71,10 @@ pub fn italian(html: &str) -> Result<Italian, lol_html::errors::RewritingError> 
     let elements = element!("*", |element: &mut Element<'_, '_>| {
         let has = |name: &str, value: &str| element.get_attribute(name).as_deref() == Some(value);
         let (is_kept, is_theirs) = (KEPT.contains(&&*element.tag_name()) || has("translate", "no"), has("dir", "auto"));
-        if !is_kept {
-            attributes(element, &mut state.borrow_mut());
-        }
         if is_kept {
             until_its_end(element, &state, |state| &mut state.kept);
+        } else {
+            attributes(element, &mut state.borrow_mut());
         }
         if is_theirs {
             until_its_end(element, &state, |state| &mut state.theirs);

@@ -13,7 +13,9 @@ mod change;
 mod chart;
 mod columns;
 mod counts;
+mod crumbs;
 mod forms;
+mod here;
 mod home;
 mod italian;
 mod keyboard;
@@ -42,6 +44,7 @@ mod types;
 mod values;
 mod watched;
 mod words;
+mod write_back;
 
 pub use italian::{Italian, italian};
 pub use routes::routes;

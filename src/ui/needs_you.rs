@@ -6,10 +6,10 @@ use serde_json::Value as Json;
 
 use super::{
     asks::{ask as line, headline, look_of, place_of},
-    bare::problem,
     columns::changed,
+    here::Here,
     quarantined::rows as table,
-    shell::{Frame, Here},
+    shell::Frame,
     taught::unread,
     words::{ago, clock, icon},
 };
@@ -28,14 +28,7 @@ const IN_FULL: usize = 25;
 
 /// `GET /needs-you`
 pub(super) async fn show(api: web::Data<Api>, request: HttpRequest) -> HttpResponse {
-    let frame = match Frame::of(&api, &request).await {
-        Ok(frame) => frame,
-        Err(answer) => return answer,
-    };
-    match body(&frame).await {
-        Ok(body) => frame.page(Here::NeedsYou, "Needs you", &body),
-        Err(wrong) => problem(&api, &wrong),
-    }
+    Frame::answer(&api, &request, Here::NeedsYou, async |frame| body(frame).await).await
 }
 
 /// One thing with what is needed to decide about it.

@@ -5,11 +5,12 @@ use maud::{Markup, html};
 use serde_json::{Map, Value as Json};
 
 use super::{
-    bare::problem,
     change::change_line,
+    crumbs::crumbs,
+    here::Here,
     printed::{line, page_of},
     records::{FOUND, field_text},
-    shell::{Frame, Here},
+    shell::Frame,
     values::shown,
     watched::watched,
     words::{clock, link, name, part, text, type_name},
@@ -32,15 +33,10 @@ pub(super) async fn one(
     request: HttpRequest,
     path: web::Path<(String, String, String)>,
 ) -> HttpResponse {
-    let frame = match Frame::of(&api, &request).await {
-        Ok(frame) => frame,
-        Err(answer) => return answer,
-    };
     let (sync_type, agent, key) = path.into_inner();
-    match body(&frame, &sync_type, &agent, &key).await {
-        Ok(body) => frame.page(Here::Records, &key.chars().take(40).collect::<String>(), &body),
-        Err(wrong) => problem(&api, &wrong),
-    }
+    let title = key.chars().take(40).collect();
+    let page = async |frame: &Frame| Ok((title, body(frame, &sync_type, &agent, &key).await?));
+    Frame::answer_titled(&api, &request, Here::Records, page).await
 }
 
 async fn body(frame: &Frame, sync_type: &str, agent: &str, key: &str) -> Result<Markup, Problem> {
@@ -82,36 +78,16 @@ async fn body(frame: &Frame, sync_type: &str, agent: &str, key: &str) -> Result<
             over_time.push((child.clone(), own.clone(), store.history(child, &whose.as_str().into(), &own).await?));
         }
     }
+    let whose = if spec.scope == Scope::Agent { agent.as_str() } else { "" };
+    let way = [
+        ("/records".to_owned(), html! { "Records" }),
+        (link("/records", &[("type", sync_type)]), html! { (type_name(&spec.name)) }),
+        (link("/records", &[("type", sync_type), ("agent", whose)]), name(agent.as_str())),
+    ];
     Ok(html! {
         div.head {
             div {
-                nav.crumbs aria-label="Where you are" {
-                    ol {
-                        li {
-                            a href=(frame.path("/records")) { "Records" }
-                        }
-                        li {
-                            a   href=({
-                                    frame
-                                        .path(
-                                            &link(
-                                                "/records",
-                                                &[
-                                                    ("type", sync_type),
-                                                    (
-                                                        "agent",
-                                                        if spec.scope == Scope::Agent { agent.as_str() } else { "" },
-                                                    ),
-                                                ],
-                                            ),
-                                        )
-                                })
-                            { (type_name(&spec.name)) }
-                        }
-                        li { (name(agent.as_str())) }
-                        li aria-current="page" { (name(key)) }
-                    }
-                }
+                (crumbs(frame, &way, &name(key)))
                 h1 { (name(key)) }
                 p.lead {
                     @match &record {

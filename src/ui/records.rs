@@ -6,8 +6,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value as Json};
 
 use super::{
-    bare::problem,
-    shell::{Frame, Here},
+    here::Here,
+    shell::Frame,
     words::{icon, link, name, part, text, type_name},
 };
 use crate::{
@@ -34,14 +34,7 @@ pub(super) struct Query {
 
 /// `GET /records`
 pub(super) async fn search(api: web::Data<Api>, request: HttpRequest, query: web::Query<Query>) -> HttpResponse {
-    let frame = match Frame::of(&api, &request).await {
-        Ok(frame) => frame,
-        Err(answer) => return answer,
-    };
-    match found(&frame, &query).await {
-        Ok(body) => frame.page(Here::Records, "Records", &body),
-        Err(wrong) => problem(&api, &wrong),
-    }
+    Frame::answer(&api, &request, Here::Records, async |frame| found(frame, &query).await).await
 }
 
 async fn found(frame: &Frame, query: &Query) -> Result<Markup, Problem> {

@@ -11,7 +11,7 @@ use super::{
     bare::{back_to, login, problem},
     home,
     language::{choose, in_their_language},
-    needs_you, queue, record, records, run, runs, schedule, sources, sync_type, system, tokens, types,
+    needs_you, queue, record, records, run, runs, schedule, sources, sync_type, system, tokens, types, write_back,
 };
 use crate::{
     api::{Api, Origin, Problem},
@@ -40,7 +40,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .service(page("/runs", vec![web::get().to(runs::list)]))
         .service(page("/runs/{id}", vec![web::get().to(run::one)]))
         .service(page("/queue", vec![web::get().to(queue::show)]))
-        .service(page("/write-back", vec![web::get().to(queue::write_back)]))
+        .service(page("/write-back", vec![web::get().to(write_back::show)]))
         .service(page("/agents", vec![web::get().to(agents::show)]))
         .service(page("/sources", vec![web::get().to(sources::show)]))
         .service(page("/audit", vec![web::get().to(audit::show)]))

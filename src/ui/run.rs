@@ -6,14 +6,15 @@ use serde::Deserialize;
 use serde_json::{Map, Value as Json};
 
 use super::{
-    bare::problem,
     change::change_line,
     columns::changed,
     counts::{counts, did},
+    crumbs::crumbs,
+    here::Here,
     plan::plan,
     quarantined::rows,
     runs::of_run,
-    shell::{Frame, Here},
+    shell::Frame,
     taught::unread,
     timeline::timeline,
     words::{clock, icon, link, name, outcome, sentence, type_name, whose},
@@ -44,14 +45,7 @@ pub(super) async fn one(
     id: web::Path<RunId>,
     query: web::Query<From>,
 ) -> HttpResponse {
-    let frame = match Frame::of(&api, &request).await {
-        Ok(frame) => frame,
-        Err(answer) => return answer,
-    };
-    match body(&frame, *id, query.from).await {
-        Ok((title, body)) => frame.page(Here::Runs, &title, &body),
-        Err(wrong) => problem(&api, &wrong),
-    }
+    Frame::answer_titled(&api, &request, Here::Runs, async |frame| body(frame, *id, query.from).await).await
 }
 
 async fn body(frame: &Frame, id: RunId, from: usize) -> Result<(String, Markup), Problem> {
@@ -86,6 +80,12 @@ async fn body(frame: &Frame, id: RunId, from: usize) -> Result<(String, Markup),
         }
         None => Vec::new(),
     };
+    let (own, agent) = (run.sync_type.as_str(), run.agent_id.as_str());
+    let way = [
+        ("/runs".to_owned(), html! { "Runs" }),
+        (link("/runs", &[("type", own)]), html! { (type_name(&run.sync_type)) }),
+        (link("/runs", &[("type", own), ("agent", agent)]), name(agent)),
+    ];
     let decision = match &looked {
         None => html! {},
         Some(Err(wrong)) => {
@@ -102,35 +102,7 @@ async fn body(frame: &Frame, id: RunId, from: usize) -> Result<(String, Markup),
         html! {
             div.head {
                 div {
-                    nav.crumbs aria-label="Where you are" {
-                        ol {
-                            li {
-                                a href=(frame.path("/runs")) { "Runs" }
-                            }
-                            li {
-                                a href=({
-                                    frame
-                                        .path(&link("/runs", &[("type", run.sync_type.as_str())]))
-                                }) { (type_name(&run.sync_type)) }
-                            }
-                            li {
-                                a   href=({
-                                        frame
-                                            .path(
-                                                &link(
-                                                    "/runs",
-                                                    &[
-                                                        ("type", run.sync_type.as_str()),
-                                                        ("agent", run.agent_id.as_str()),
-                                                    ],
-                                                ),
-                                            )
-                                    })
-                                { (name(run.agent_id.as_str())) }
-                            }
-                            li aria-current="page" { (run.id) }
-                        }
-                    }
+                    (crumbs(frame, &way, &html! { (run.id) }))
                     h1 { (whose(&run.sync_type, &run.agent_id)) }
                     p.lead data-live="lead" {
                         @match &run.error {
@@ -210,13 +182,16 @@ async fn body(frame: &Frame, id: RunId, from: usize) -> Result<(String, Markup),
                             }
                         }
                     }
-                    (log_of(&log))
+                    // what is there once it has ended comes without a reload, too
+                    div data-live="log" hidden[log.is_empty()] { (log_of(&log)) }
                 }
                 div.gap {
                     (counts(&run))
-                    (others(frame, &attempts))
-                    (begun(frame, &started))
-                    section.card.pad.gap aria-labelledby="h-a" {
+                    div.gap data-live="after" hidden[attempts.is_empty() && started.is_empty()] {
+                        (others(frame, &attempts))
+                        (begun(frame, &started))
+                    }
+                    section.card.pad.gap data-live="about" aria-labelledby="h-a" {
                         h2 #h-a { "About it" }
                         dl.kv {
                             dt { "Asked for by" }
@@ -278,7 +253,7 @@ async fn body(frame: &Frame, id: RunId, from: usize) -> Result<(String, Markup),
                     }
                     @if let Some(Json::Object(notes)) = &run.notes {
                         @let others: Map<String, Json> =
-                            notes.iter().filter(|(name, _)| !["layoutChange", "drift"].contains(&name.as_str())).map(|(name, note)| (name.clone(), note.clone())).collect();
+                            notes.iter().filter(|(name, _)| *name != "layoutChange").map(|(name, note)| (name.clone(), note.clone())).collect();
                         @if !others.is_empty() {
                             section.card.pad.gap {
                                 h2 { "Notes of the reader" }
@@ -364,7 +339,7 @@ fn begun(frame: &Frame, started: &[Job]) -> Markup {
 fn log_of(lines: &[LogLine]) -> Markup {
     html! {
         @if !lines.is_empty() {
-            details.card.rec {
+            details #lines.card.rec {
                 summary {
                     (icon("chev"))
                     b { "Log lines" }

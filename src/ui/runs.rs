@@ -5,9 +5,9 @@ use maud::{Markup, html};
 use serde::Deserialize;
 
 use super::{
-    bare::problem,
     counts::did,
-    shell::{Frame, Here},
+    here::Here,
+    shell::Frame,
     words::{ago, count, link, outcome, type_name, whose, why},
 };
 use crate::{
@@ -32,14 +32,7 @@ pub(super) struct Query {
 
 /// `GET /runs`
 pub(super) async fn list(api: web::Data<Api>, request: HttpRequest, query: web::Query<Query>) -> HttpResponse {
-    let frame = match Frame::of(&api, &request).await {
-        Ok(frame) => frame,
-        Err(answer) => return answer,
-    };
-    match all(&frame, &query).await {
-        Ok(body) => frame.page(Here::Runs, "Runs", &body),
-        Err(wrong) => problem(&api, &wrong),
-    }
+    Frame::answer(&api, &request, Here::Runs, async |frame| all(frame, &query).await).await
 }
 
 /// Choices of a filter.
@@ -81,6 +74,11 @@ async fn all(frame: &Frame, query: &Query) -> Result<Markup, Problem> {
     let ends: Vec<_> =
         ends.chain(Outcome::ALL.iter().map(|one| (one.as_str().to_owned(), one.as_str().replace('_', " ")))).collect();
     let next = runs.last().map(|run| run.id.to_string()).unwrap_or_default();
+    let page = |before: &str| {
+        let filter =
+            [("type", &*query.r#type), ("agent", &*query.agent), ("outcome", &*query.outcome), ("before", before)];
+        frame.path(&link("/runs", &filter))
+    };
     Ok(html! {
         div.head {
             div {
@@ -119,41 +117,8 @@ async fn all(frame: &Frame, query: &Query) -> Result<Markup, Problem> {
             }
             @if is_more || query.before.is_some() {
                 div.pager {
-                    @if query.before.is_some() {
-                        a   .b
-                            href=({
-                                frame
-                                    .path(
-                                        &link(
-                                            "/runs",
-                                            &[
-                                                ("type", &query.r#type),
-                                                ("agent", &query.agent),
-                                                ("outcome", &query.outcome),
-                                            ],
-                                        ),
-                                    )
-                            })
-                        { "Newest" }
-                    }
-                    @if is_more {
-                        a   .b
-                            href=({
-                                frame
-                                    .path(
-                                        &link(
-                                            "/runs",
-                                            &[
-                                                ("type", &query.r#type),
-                                                ("agent", &query.agent),
-                                                ("outcome", &query.outcome),
-                                                ("before", &next),
-                                            ],
-                                        ),
-                                    )
-                            })
-                        { "Older" }
-                    }
+                    @if query.before.is_some() { a.b href=(page("")) { "Newest" } }
+                    @if is_more { a.b href=(page(&next)) { "Older" } }
                 }
             }
         }

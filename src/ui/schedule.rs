@@ -5,7 +5,8 @@ use chrono::TimeDelta;
 use maud::{Markup, html};
 
 use super::{
-    shell::{Frame, Here},
+    here::Here,
+    shell::Frame,
     words::{clock, icon, of, span, type_name},
 };
 use crate::{
@@ -34,15 +35,15 @@ fn ticks(types: &[TypeSchedule], minute: TimeDelta) -> Vec<(Timestamp, &TypeSche
 
 /// `GET /schedule`
 pub(super) async fn show(api: web::Data<Api>, request: HttpRequest) -> HttpResponse {
-    let frame = match Frame::of(&api, &request).await {
-        Ok(frame) => frame,
-        Err(answer) => return answer,
-    };
+    Frame::answer(&api, &request, Here::Schedule, async |frame| Ok(body(frame))).await
+}
+
+fn body(frame: &Frame) -> Markup {
     let schedule = &frame.known.schedule;
     let minute = TimeDelta::from_std(frame.known.minute).unwrap_or(TimeDelta::minutes(1));
     let ticks = if schedule.running { ticks(&schedule.types, minute) } else { Vec::new() };
     let off = schedule.types.iter().filter(|timer| !timer.enabled).count() as u64;
-    let body = html! {
+    html! {
         div.head {
             div data-live="headline" {
                 h1 {
@@ -65,10 +66,9 @@ pub(super) async fn show(api: web::Data<Api>, request: HttpRequest) -> HttpRespo
             }
         }
         @if !ticks.is_empty() {
-            div.card data-live="ticks" { (table(&frame, &ticks)) }
+            div.card data-live="ticks" { (table(frame, &ticks)) }
         }
-    };
-    frame.page(Here::Schedule, "Schedule", &body)
+    }
 }
 
 fn table(frame: &Frame, ticks: &[(Timestamp, &TypeSchedule)]) -> Markup {

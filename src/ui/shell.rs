@@ -10,6 +10,7 @@ use maud::{Markup, html};
 
 use super::{
     bare::{SAID, languages, login, problem, said_cookie, send, whole},
+    here::Here,
     keyboard::keyboard,
     words::{clock, icon, name, of, span, standing},
 };
@@ -18,57 +19,6 @@ use crate::{
     domain::{Caller, JobState, Role, Standing, Timestamp},
     overview::{Known, Overview},
 };
-
-/// The pages of the navigation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Here {
-    Home,
-    NeedsYou,
-    Records,
-    Types,
-    Schedule,
-    Runs,
-    Queue,
-    WriteBack,
-    Agents,
-    Sources,
-    Audit,
-    Tokens,
-    System,
-}
-
-impl Here {
-    const DATA: [Here; 3] = [Here::Records, Here::Types, Here::Runs];
-    const WORK: [Here; 3] = [Here::Queue, Here::Schedule, Here::WriteBack];
-    const HOUSE: [Here; 5] = [Here::Agents, Here::Sources, Here::Audit, Here::Tokens, Here::System];
-
-    fn shown(self) -> (&'static str, &'static str) {
-        match self {
-            Here::Home => ("Home", "/"),
-            Here::NeedsYou => ("Needs you", "/needs-you"),
-            Here::Records => ("Records", "/records"),
-            Here::Types => ("Types", "/types"),
-            Here::Schedule => ("Schedule", "/schedule"),
-            Here::Runs => ("Runs", "/runs"),
-            Here::Queue => ("Queue", "/queue"),
-            Here::WriteBack => ("Write-back", "/write-back"),
-            Here::Agents => ("Agents", "/agents"),
-            Here::Sources => ("Sources", "/sources"),
-            Here::Audit => ("Audit", "/audit"),
-            Here::Tokens => ("Tokens", "/tokens"),
-            Here::System => ("System", "/system"),
-        }
-    }
-
-    /// Who may open it: as the API has it.
-    fn is_for(self, caller: &Caller) -> bool {
-        match self {
-            Here::Audit | Here::Tokens => caller.role == Role::Admin && caller.is_for_all(),
-            Here::WriteBack | Here::Sources | Here::System => caller.is_for_all(),
-            _ => true,
-        }
-    }
-}
 
 /// One look of one visitor.
 pub(super) struct Frame {
@@ -90,14 +40,36 @@ pub(super) struct Frame {
 }
 
 impl Frame {
-    /// Who looks, and how everything stands for them; the log-in page for those who are not in.
-    pub(super) async fn of(api: &web::Data<Api>, request: &HttpRequest) -> Result<Self, HttpResponse> {
-        Self::look(api, request)
-            .await
-            .map_err(|wrong| problem(api, &wrong))?
-            .ok_or_else(|| login(api, StatusCode::UNAUTHORIZED, None))
+    /// The page of `here` for whoever asks: `body` as it is for them, or what is wrong.
+    pub(super) async fn answer(
+        api: &web::Data<Api>,
+        request: &HttpRequest,
+        here: Here,
+        body: impl AsyncFnOnce(&Frame) -> Result<Markup, Problem>,
+    ) -> HttpResponse {
+        let titled = async |frame: &Frame| Ok((here.shown().0.to_owned(), body(frame).await?));
+        Self::answer_titled(api, request, here, titled).await
     }
 
+    /// As [`Frame::answer`], where the page has a title of its own.
+    pub(super) async fn answer_titled(
+        api: &web::Data<Api>,
+        request: &HttpRequest,
+        here: Here,
+        page: impl AsyncFnOnce(&Frame) -> Result<(String, Markup), Problem>,
+    ) -> HttpResponse {
+        let frame = match Self::look(api, request).await {
+            Ok(Some(frame)) => frame,
+            Ok(None) => return login(api, StatusCode::UNAUTHORIZED, None),
+            Err(wrong) => return problem(api, &wrong),
+        };
+        match page(&frame).await {
+            Ok((title, body)) => frame.page(here, &title, &body),
+            Err(wrong) => problem(api, &wrong),
+        }
+    }
+
+    /// Who looks, and how everything stands for them; nobody for those who are not in.
     async fn look(api: &web::Data<Api>, request: &HttpRequest) -> Result<Option<Self>, Problem> {
         let (caller, form_key, cookie) = match api.visitor(request).await? {
             Some(visitor) => (visitor.caller, visitor.form_key, None),
@@ -360,7 +332,7 @@ impl Frame {
     }
 
     /// The whole page.
-    pub(super) fn page(&self, here: Here, title: &str, body: &Markup) -> HttpResponse {
+    fn page(&self, here: Here, title: &str, body: &Markup) -> HttpResponse {
         let needs = self.overview.attention.len();
         let title = if needs > 0 { format!("({needs}) {title}") } else { title.to_owned() };
         let body = html! {

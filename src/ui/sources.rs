@@ -4,8 +4,8 @@ use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
 use maud::{Markup, html};
 
 use super::{
-    bare::problem,
-    shell::{Frame, Here},
+    here::Here,
+    shell::Frame,
     words::{ago, clock, icon, name, why},
 };
 use crate::{
@@ -16,21 +16,14 @@ use crate::{
 
 /// `GET /sources`
 pub(super) async fn show(api: web::Data<Api>, request: HttpRequest) -> HttpResponse {
-    let frame = match Frame::of(&api, &request).await {
-        Ok(frame) => frame,
-        Err(answer) => return answer,
-    };
-    if !frame.caller.is_for_all() {
-        let text = "sources are for those who see all agents";
-        return problem(&api, &Problem::new(StatusCode::FORBIDDEN, "for_all_agents", text));
-    }
-    match body(&frame).await {
-        Ok(body) => frame.page(Here::Sources, "Sources", &body),
-        Err(wrong) => problem(&api, &wrong),
-    }
+    Frame::answer(&api, &request, Here::Sources, async |frame| body(frame).await).await
 }
 
 async fn body(frame: &Frame) -> Result<Markup, Problem> {
+    if !frame.caller.is_for_all() {
+        let text = "sources are for those who see all agents";
+        return Err(Problem::new(StatusCode::FORBIDDEN, "for_all_agents", text));
+    }
     let breakers = &frame.known.breakers;
     let open = breakers.iter().filter(|one| matches!(one.breaker, Breaker::Open { .. })).count();
     let is_admin = frame.may_all(Role::Admin);

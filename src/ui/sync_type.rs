@@ -5,9 +5,10 @@ use maud::{Markup, html};
 use serde::Deserialize;
 
 use super::{
-    bare::problem,
     chart,
-    shell::{Frame, Here},
+    crumbs::crumbs,
+    here::Here,
+    shell::Frame,
     taught::taught,
     words::{clock, count, icon, link, name, span, standing, type_name},
 };
@@ -33,14 +34,7 @@ pub(super) async fn show(
     path: web::Path<String>,
     query: web::Query<Asked>,
 ) -> HttpResponse {
-    let frame = match Frame::of(&api, &request).await {
-        Ok(frame) => frame,
-        Err(answer) => return answer,
-    };
-    match body(&frame, &path, query.over).await {
-        Ok((title, body)) => frame.page(Here::Types, &title, &body),
-        Err(wrong) => problem(&api, &wrong),
-    }
+    Frame::answer_titled(&api, &request, Here::Types, async |frame| body(frame, &path, query.over).await).await
 }
 
 async fn body(frame: &Frame, asked: &str, over: Over) -> Result<(String, Markup), Problem> {
@@ -55,12 +49,7 @@ async fn body(frame: &Frame, asked: &str, over: Over) -> Result<(String, Markup)
     let body = html! {
         div.head {
             div {
-                nav.crumbs aria-label="Where you are" {
-                    ol {
-                        li { a href=(frame.path("/types")) { "Types" } }
-                        li aria-current="page" { (title) }
-                    }
-                }
+                (crumbs(frame, &[("/types".to_owned(), html! { "Types" })], &html! { (title) }))
                 h1 { (title) }
                 p.lead data-live="lead" {
                     @if spec.scope == Scope::Shared { "One report for all agents" } @else { "One report for each agent" }

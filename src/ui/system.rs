@@ -4,29 +4,31 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use maud::{Markup, html};
 
 use super::{
-    bare::{problem, refused},
-    shell::{Frame, Here},
+    bare::for_admins,
+    here::Here,
+    shell::Frame,
     words::{clock, count, icon, span, why},
 };
-use crate::{api::Api, store::Store};
+use crate::{
+    api::{Api, Problem},
+    store::Store,
+};
 
 /// `GET /system`
 pub(super) async fn show(api: web::Data<Api>, request: HttpRequest) -> HttpResponse {
-    let frame = match Frame::of(&api, &request).await {
-        Ok(frame) => frame,
-        Err(answer) => return answer,
-    };
+    Frame::answer(&api, &request, Here::System, async |frame| body(frame).await).await
+}
+
+async fn body(frame: &Frame) -> Result<Markup, Problem> {
     if !frame.caller.is_for_all() {
-        return refused(&api, "details of the service");
+        return Err(for_admins("details of the service"));
     }
+    let api = &frame.api;
     let store: &Store = &api.context.store;
-    let (bytes, trouble) = match store.bytes().await {
-        Ok(bytes) => (bytes, store.cannot_write(frame.now()).await),
-        Err(error) => return problem(&api, &error.into()),
-    };
+    let (bytes, trouble) = (store.bytes().await?, store.cannot_write(frame.now()).await);
     let coordination = api.context.coordination.health();
     let confinement = api.confinement.as_ref();
-    let body: Markup = html! {
+    Ok(html! {
         div.head {
             div {
                 h1 {
@@ -123,6 +125,5 @@ pub(super) async fn show(api: web::Data<Api>, request: HttpRequest) -> HttpRespo
                 }
             }
         }
-    };
-    frame.page(Here::System, "System", &body)
+    })
 }

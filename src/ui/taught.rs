@@ -1,5 +1,7 @@
 //! Which columns of a report are not read, and what did people teach of them?
 
+use maud::{Markup, html};
+
 use super::{
     shell::Frame,
     words::{ago, icon, name},
@@ -10,7 +12,6 @@ use crate::{
     store::{Run, Taught},
     sync_type::SyncTypeSpec,
 };
-use maud::{Markup, html};
 
 /// The columns that a run could not read, each with what an admin may say of it; nothing where all were read.
 pub(super) fn unread(frame: &Frame, spec: Option<&SyncTypeSpec>, run: &Run) -> Markup {

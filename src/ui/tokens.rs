@@ -1,14 +1,18 @@
 //! Who has a token, and for what?
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use maud::html;
+use maud::{Markup, html};
 
 use super::{
-    bare::{problem, refused},
-    shell::{Frame, Here},
+    bare::for_admins,
+    here::Here,
+    shell::Frame,
     words::{ago, clock, icon, name},
 };
-use crate::{api::Api, domain::Role};
+use crate::{
+    api::{Api, Problem},
+    domain::Role,
+};
 
 /// `GET /tokens`
 pub(super) async fn show(api: web::Data<Api>, request: HttpRequest) -> HttpResponse {
@@ -21,18 +25,15 @@ pub(super) async fn token_page(
     request: &HttpRequest,
     made: Option<(&str, &str)>,
 ) -> HttpResponse {
-    let frame = match Frame::of(api, request).await {
-        Ok(frame) => frame,
-        Err(answer) => return answer,
-    };
+    Frame::answer(api, request, Here::Tokens, async |frame| body(frame, made).await).await
+}
+
+async fn body(frame: &Frame, made: Option<(&str, &str)>) -> Result<Markup, Problem> {
     if !frame.may_all(Role::Admin) {
-        return refused(api, "tokens");
+        return Err(for_admins("tokens"));
     }
-    let tokens = match api.context.store.tokens().await {
-        Ok(tokens) => tokens,
-        Err(error) => return problem(api, &error.into()),
-    };
-    let body = html! {
+    let tokens = frame.api.context.store.tokens().await?;
+    Ok(html! {
         div.head {
             div {
                 h1 { "Tokens" }
@@ -140,6 +141,5 @@ pub(super) async fn token_page(
                 button.b.pri { "Make it" }
             }
         }
-    };
-    frame.page(Here::Tokens, "Tokens", &body)
+    })
 }

@@ -4,8 +4,8 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use maud::{Markup, html};
 
 use super::{
-    bare::problem,
-    shell::{Frame, Here},
+    here::Here,
+    shell::Frame,
     words::{clock, count, icon, standing, type_name},
 };
 use crate::{
@@ -17,14 +17,7 @@ use crate::{
 
 /// `GET /types`
 pub(super) async fn show(api: web::Data<Api>, request: HttpRequest) -> HttpResponse {
-    let frame = match Frame::of(&api, &request).await {
-        Ok(frame) => frame,
-        Err(answer) => return answer,
-    };
-    match body(&frame).await {
-        Ok(body) => frame.page(Here::Types, "Types", &body),
-        Err(wrong) => problem(&api, &wrong),
-    }
+    Frame::answer(&api, &request, Here::Types, async |frame| body(frame).await).await
 }
 
 async fn body(frame: &Frame) -> Result<Markup, Problem> {
