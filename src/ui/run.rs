@@ -275,7 +275,9 @@ fn again(frame: &Frame, run: &Run, has_report: bool) -> Markup {
     let [of_type, of_agent] = of;
     html! {
         (frame.button("sync", &of, "", &html! { "Sync it now" }))
-        @if has_report && frame.may(Role::Admin) {
+        @if run.hold == Some(Hold::Open) {
+            // its report waits for a decision: that is how it is applied
+        } @else if has_report && frame.may(Role::Admin) {
             (frame.sure("reapply", &[("run", &run.id.to_string())], "Apply its report again", &html! {
                 "The report of this run is read as its type is now, and applied through all guards. Newer values may become older ones."
             }))

@@ -88,7 +88,7 @@ async fn items(frame: &Frame, query: &Query) -> Result<Markup, Problem> {
                 }
             }
         }
-        div.card data-live="sinks" {
+        div.card data-live="sinks" hidden[outbox.models.iter().all(|depth| depth.items == 0)] {
             table.stack {
                 thead {
                     tr {
