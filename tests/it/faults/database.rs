@@ -41,14 +41,14 @@ async fn postgres_stopped_for_twenty_seconds_in_mid_run_delays_and_loses_nothing
     tokio::time::sleep(Duration::from_secs(20)).await;
     server.start_again();
     let back = Instant::now();
-    one.idle(Duration::from_secs(60)).await;
+    one.idle().await;
     println!("after 20 s without PostgreSQL all work was done {:?} after it was back", back.elapsed());
     one.assert_truth(&world, &truth, "after the outage").await;
     two.assert_truth(&world, &truth, "after the outage").await;
     // and both take new work
     let truth = world.print(400, 2);
     two.post("/api/sync/trigger-all", json!({})).await;
-    two.idle(Duration::from_secs(60)).await;
+    two.idle().await;
     one.assert_truth(&world, &truth, "with new work after the outage").await;
 }
 
@@ -70,7 +70,7 @@ async fn every_connection_killed_in_mid_batch_delays_and_loses_nothing() {
         tokio::time::sleep(Duration::from_millis(150)).await;
     }
     let last = Instant::now();
-    one.idle(Duration::from_secs(60)).await;
+    one.idle().await;
     println!(
         "{killed} connections killed while records were written: all work done {:?} after the last",
         last.elapsed()
@@ -99,7 +99,7 @@ async fn lost_answers_to_commits_double_and_lose_nothing() {
             }
             assert!(started.elapsed() < Duration::from_secs(30), "{}", one.log());
         }
-        one.idle(Duration::from_secs(90)).await;
+        one.idle().await;
         proxy.every.store(0, Ordering::Relaxed);
         one.assert_truth(&world, &truth, &format!("round {round}")).await;
     }

@@ -22,7 +22,7 @@ async fn kill_again_and_again(world: World, has_witness: bool, kills: usize) {
     let mut victim = world.serve("victim").await;
     let asked = Instant::now();
     victim.post("/api/sync/trigger-all", json!({})).await;
-    victim.idle(Duration::from_secs(60)).await;
+    victim.idle().await;
     let whole = asked.elapsed();
     victim.assert_truth(&world, &truth, "before any kill").await;
 
@@ -38,7 +38,7 @@ async fn kill_again_and_again(world: World, has_witness: bool, kills: usize) {
         let killed = Instant::now();
         victim = world.serve("victim").await;
         let judge: &Service = witness.as_ref().unwrap_or(&victim);
-        judge.idle(Duration::from_secs(30)).await;
+        judge.idle().await;
         slowest = slowest.max(killed.elapsed());
         judge.assert_truth(&world, &truth, &format!("round {round}")).await;
     }
@@ -103,7 +103,7 @@ async fn a_service_killed_in_mid_run_goes_on_after_its_restart_and_starts_the_fo
     let service = world.serve("victim").await;
     let stored = service.get("/api/data/orders?agent=anna&limit=500").await["items"].as_array().unwrap().len();
     assert!(stored.is_multiple_of(10), "{stored} records: batches are whole");
-    service.idle(Duration::from_secs(30)).await;
+    service.idle().await;
     let runs = service.get("/api/runs?type=orders").await;
     let outcomes: Vec<_> = runs["items"].as_array().unwrap().iter().map(|run| run["outcome"].clone()).collect();
     // on a busy machine all records may have been written before the kill came; their run was lost all the same
@@ -142,6 +142,6 @@ async fn with_the_leases_of_the_defaults_a_dead_process_s_jobs_run_again_within_
         tokio::time::sleep(Duration::from_millis(50)).await;
     };
     println!("with the default lease a dead process's job ran again after {again:?}");
-    witness.idle(Duration::from_secs(60)).await;
+    witness.idle().await;
     witness.assert_truth(&world, &truth, "after the kill").await;
 }

@@ -98,11 +98,11 @@ async fn rounds(world: World, count: u32) {
         for _ in 0..random.u32(..=BLOWS) {
             service = strike(&world, service, (&mut erp, &mut printed), &mut random, &mut done).await;
         }
-        service.idle(Duration::from_secs(60)).await;
+        service.idle().await;
         // what was stopped, or began before the last change, is asked for once more
         let truth = print(&world, &erp, &mut printed);
         service.post("/api/sync/trigger-all", json!({})).await;
-        service.idle(Duration::from_secs(60)).await;
+        service.idle().await;
         service.assert_truth(&world, &truth, &format!("round {round} of seed {seed}")).await;
     }
     let runs = service.get("/api/runs?limit=500").await;

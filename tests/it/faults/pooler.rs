@@ -1,6 +1,6 @@
 //! A pooler stands between lockstep and PostgreSQL, with as many connections as were agreed on.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use lockstep::{store::Store, testing::types};
 use serde_json::json;
@@ -18,7 +18,7 @@ async fn sessions_through_a_pooler_work_with_the_number_that_is_given() {
     let truth = world.print(60, 1);
     let service = world.serve("one").await;
     service.post("/api/sync/trigger-all", json!({})).await;
-    service.idle(Duration::from_secs(60)).await;
+    service.idle().await;
     service.assert_truth(&world, &truth, "through the pooler").await;
     let (took, is_well) = service.terminate().await;
     assert!(is_well, "ended after {took:?}");

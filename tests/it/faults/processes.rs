@@ -32,7 +32,7 @@ async fn a_process_frozen_beyond_its_lease_and_woken_is_refused_its_first_write(
     };
     frozen.signal("STOP");
     let stopped = Instant::now();
-    other.idle(Duration::from_secs(30)).await;
+    other.idle().await;
     println!("the job of a frozen process was done by another after {:?}", stopped.elapsed());
     let runs = other.get("/api/runs?type=orders&agent=anna").await;
     let outcomes: Vec<_> = runs["items"].as_array().unwrap().iter().map(|run| run["outcome"].clone()).collect();
@@ -56,7 +56,7 @@ async fn a_process_frozen_beyond_its_lease_and_woken_is_refused_its_first_write(
     other.assert_truth(&world, &truth, "after it woke").await;
     // and it works on
     frozen.post("/api/sync/trigger/customers", json!({ "agentId": "bruno" })).await;
-    frozen.idle(Duration::from_secs(30)).await;
+    frozen.idle().await;
 }
 
 #[actix::test]
@@ -78,7 +78,7 @@ async fn sigterm_under_load_exits_in_time_and_no_attempt_is_lost() {
     let given_back = "SELECT count(*) FROM job WHERE state = 'active'";
     assert_eq!(server.sql(given_back), "0", "all jobs went back to the queue");
     let two = world.serve("two").await;
-    two.idle(Duration::from_secs(60)).await;
+    two.idle().await;
     two.assert_truth(&world, &truth, "after the restart").await;
     // one that was given back after its last batch finds nothing left to change
     let other = "SELECT job_type, agent_id, reason, attempt, outcome, error FROM job \
@@ -117,7 +117,7 @@ async fn two_processes_whose_clocks_are_five_minutes_apart_agree() {
     for service in [&right, &fast] {
         service.post("/api/sync/auto-sync/stop", json!({})).await;
     }
-    right.idle(Duration::from_secs(30)).await;
+    right.idle().await;
     let far = "SELECT count(*) FROM job WHERE abs(extract(epoch FROM enqueued_at - now())) > 60";
     assert_eq!(server.sql(far), "0", "nobody's clock but the database's was used");
     // every slot of a type fired once: each agent has one timer job a slot, and slots are an interval apart

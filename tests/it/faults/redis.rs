@@ -51,7 +51,7 @@ async fn until_told(pair: &Pair, is_there: bool) -> Duration {
 async fn works(pair: &Pair, seed: u64) {
     let truth = pair.world.print(40, seed);
     pair.two.post("/api/sync/trigger-all", json!({})).await;
-    pair.one.idle(Duration::from_secs(60)).await;
+    pair.one.idle().await;
     pair.one.assert_truth(&pair.world, &truth, &format!("seed {seed}")).await;
     let data = json!({ "orderId": "1", "customer": "C1", "lines": [1] });
     let key = format!("key-{seed}");
@@ -59,7 +59,7 @@ async fn works(pair: &Pair, seed: u64) {
     let (first, second) =
         (pair.one.post("/api/operations", ask.clone()).await, pair.two.post("/api/operations", ask).await);
     assert_eq!((&second["jobId"], &second["deduplicated"]), (&first["jobId"], &json!(true)), "{second}");
-    pair.one.idle(Duration::from_secs(30)).await;
+    pair.one.idle().await;
 }
 
 async fn is_degraded_and_recovers(pair: &Pair, what: &str, seed: u64, ends: impl AsyncFnOnce()) {
@@ -107,7 +107,7 @@ async fn redis_out_of_memory() {
     // it is noticed with the next word
     pair.one.post("/api/sync/trigger/orders", json!({ "agentId": "anna" })).await;
     pair.two.post("/api/sync/trigger/orders", json!({ "agentId": "bruno" })).await;
-    pair.one.idle(Duration::from_secs(30)).await;
+    pair.one.idle().await;
     is_degraded_and_recovers(&pair, "out of memory", 2, async || {
         pair.redis.redis_cli(&["config", "set", "maxmemory", "0"]);
     })

