@@ -11,6 +11,8 @@
 //! follows is queued in the run's last transaction. Changes of people go the other way, through
 //! [`outbox::OutboxActor`] or as operations, to the [`sink`]s that have their effects.
 //!
+//! What needs a person is worked out by [`overview`]; [`alert::AlertActor`] follows it from its beginning to its end.
+//!
 //! Every actor is started anew by [`supervisor::SupervisorActor`] when it ends, and reached through a
 //! [`supervisor::Handle`] that outlives it. What happens is told as [`event::Event`]; other processes hear of it
 //! through [`coordination`].
@@ -24,6 +26,7 @@
 // what nobody outside can reach says so
 #![warn(unreachable_pub)]
 
+pub mod alert;
 pub mod api;
 pub mod app;
 pub mod cli;

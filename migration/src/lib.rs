@@ -22,6 +22,7 @@ mod m20261201_000014_page_sessions;
 mod m20261201_000015_recent;
 mod m20261201_000016_run_log;
 mod m20261201_000017_taught_header;
+mod m20261201_000018_alert;
 
 pub use sea_orm_migration::{MigrationStatus, MigratorTrait};
 
@@ -49,6 +50,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261201_000015_recent::Migration),
             Box::new(m20261201_000016_run_log::Migration),
             Box::new(m20261201_000017_taught_header::Migration),
+            Box::new(m20261201_000018_alert::Migration),
         ]
     }
 }

@@ -38,6 +38,8 @@ pub const RULES: &[Rule] = &[
     // how it stands
     rule("GET", "/api/sync/status", Viewer, Agents),
     rule("GET", "/api/attention", Viewer, Agents),
+    rule("GET", "/api/alerts", Viewer, Agents),
+    rule("POST", "/api/alerts/{id}/acknowledge", Operator, Agents),
     rule("GET", "/api/sync/statistics", Viewer, Agents),
     rule("GET", "/api/sync/intervals", Viewer, Agents),
     rule("GET", "/api/sync/auto-sync/status", Viewer, Whole),

@@ -2,6 +2,7 @@
 
 mod access;
 mod agents;
+mod alerts;
 mod answer;
 mod audit;
 mod auth;

@@ -47,6 +47,8 @@ use super::{
         super::agents::list,
         super::agents::one,
         super::agents::put,
+        super::alerts::acknowledge,
+        super::alerts::list,
         super::audit::list,
         super::breakers::breakers,
         super::breakers::reset,

@@ -14,9 +14,9 @@ use actix_web::{
 use tracing_actix_web::TracingLogger;
 
 use super::{
-    Api, agents, audit, auth, breakers, compression, connections, credentials, data, docs, documents, events, fetchers,
-    front, headers, health, idempotency, jobs, keys, limits, log, manners, metrics, openapi, operations, outbox, pause,
-    problem, reports, runs, schedule, sync, system, tokens, trace, types, upload,
+    Api, agents, alerts, audit, auth, breakers, compression, connections, credentials, data, docs, documents, events,
+    fetchers, front, headers, health, idempotency, jobs, keys, limits, log, manners, metrics, openapi, operations,
+    outbox, pause, problem, reports, runs, schedule, sync, system, tokens, trace, types, upload,
 };
 
 /// The head of a connection's first request, and the handshake before it.
@@ -73,6 +73,7 @@ pub fn serve(
                     .configure(pause::routes)
                     .configure(limits::routes)
                     .configure(types::routes)
+                    .configure(alerts::routes)
                     .configure(headers::routes)
                     .configure(log::routes)
                     .configure(breakers::routes)

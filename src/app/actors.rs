@@ -6,6 +6,7 @@ use actix::prelude::*;
 
 use super::{Io, outbox};
 use crate::{
+    alert::{self, AlertActor},
     domain::{Class, JobType, SyncType},
     event::Liveness,
     operation::{OperationRunner, Operations},
@@ -24,6 +25,7 @@ pub(super) struct Actors {
     pub queue: Handle<QueueActor>,
     pub syncs: HashMap<SyncType, Handle<SyncActor>>,
     pub outbox: Handle<OutboxActor>,
+    pub alerts: Handle<AlertActor>,
     pub supervisor: Addr<SupervisorActor>,
     /// All that carry jobs out.
     pub workers: Vec<Handle<WorkerActor>>,
@@ -93,13 +95,25 @@ pub(super) fn start(
     watched.push(child);
     let (scheduler, child) = supervisor::start("scheduler", scheduler(settings, context, &queue, liveness));
     watched.push(child);
+    let parts = alert::Parts {
+        store: context.store.clone(),
+        outbox: outbox.clone(),
+        clock: context.clock.clone(),
+        bus: context.bus.clone(),
+        liveness: liveness.clone(),
+        minute: settings.minute(),
+        timers: settings.scheduler.enabled,
+        pause: Duration::from_secs(settings.alerts.look_seconds),
+    };
+    let (alerts, child) = supervisor::start("alerts", move || AlertActor::new(parts.clone()));
+    watched.push(child);
 
     let thread = Thread(Arbiter::new());
     let bus = context.bus.clone();
     let supervisor = SupervisorActor::start_in_arbiter(&thread.0.handle(), move |_| {
         SupervisorActor::new(watched, policy, bus, escalate)
     });
-    Actors { scheduler, queue, syncs, outbox, supervisor, workers: all, thread }
+    Actors { scheduler, queue, syncs, outbox, alerts, supervisor, workers: all, thread }
 }
 
 fn scheduler(

@@ -35,6 +35,7 @@ pub use source::vault;
 use actors::{Actors, Thread};
 
 use crate::{
+    alert::AlertActor,
     api::{self, Glances, LogLevel},
     coordination::{Coordination, Memory, Redis},
     domain::{BreakerPolicy, Clock, Keys, SourceReport, SyncType, random},
@@ -94,6 +95,8 @@ pub struct App {
     pub syncs: HashMap<SyncType, Handle<SyncActor>>,
     /// The write-back queue.
     pub outbox: Handle<OutboxActor>,
+    /// Follows what needs a person.
+    pub alerts: Handle<AlertActor>,
     /// Starts them anew.
     pub supervisor: Addr<SupervisorActor>,
     /// The database.
@@ -269,7 +272,7 @@ impl App {
         let routes = outbox::routes(&settings.sink)?.otherwise(parts.sink.take());
         let supervision =
             (parts.supervision.take().unwrap_or_default(), parts.escalate.take().unwrap_or_else(end_process));
-        let Actors { scheduler, queue, syncs, outbox, supervisor, workers, thread } =
+        let Actors { scheduler, queue, syncs, outbox, alerts, supervisor, workers, thread } =
             actors::start(&settings, &context, &io, (&operations, routes, &liveness), supervision);
         let closing = CancellationToken::new();
         let actors = (&scheduler, &queue, &outbox, &syncs, &supervisor);
@@ -283,6 +286,7 @@ impl App {
             queue,
             syncs,
             outbox,
+            alerts,
             supervisor,
             workers,
             thread,

@@ -99,7 +99,9 @@ fn signal(event: &Event) -> Option<Signal> {
         | Event::ItemsDelivered { .. }
         | Event::DeliveryFailed { .. }
         | Event::SinkUnavailable { .. }
-        | Event::ItemsRescued { .. } => None,
+        | Event::ItemsRescued { .. }
+        | Event::AlertBegan { .. }
+        | Event::AlertEnded { .. } => None,
         Event::ItemsQueued { .. } | Event::ItemsSteered { .. } => Some(Signal::Items),
     }
 }

@@ -1,6 +1,7 @@
 //! Which words do all other folders use? Ids, values, records, runs and jobs: pure data, no IO.
 
 pub mod admission;
+pub mod attention;
 pub mod breaker;
 pub mod caller;
 pub mod class;
@@ -25,6 +26,7 @@ pub mod text;
 pub mod value;
 
 pub use admission::{Admission, Mode, Window};
+pub use attention::{Kind as AttentionKind, Severity};
 pub use breaker::{Breaker, BreakerEvent, BreakerPolicy};
 pub use caller::{Agents, Caller, Cause, Role, Token};
 pub use class::{Class, RetryPolicy};

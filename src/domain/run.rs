@@ -263,6 +263,12 @@ impl Counts {
                 + self.not_applied
     }
 
+    /// Records that are otherwise than before: added, changed, brought back or deleted.
+    #[must_use]
+    pub fn changed(&self) -> u64 {
+        self.inserted + self.updated + self.restored + self.deleted
+    }
+
     /// Did this run write any record?
     #[must_use]
     pub fn wrote(&self) -> bool {

@@ -70,6 +70,8 @@ pub struct Ended {
     pub fetched_at: Option<Timestamp>,
     /// Rows that its report holds; none if it was not read.
     pub rows: u64,
+    /// Records that it added, changed, brought back or deleted.
+    pub changed: u64,
     pub quarantined: u64,
     pub orphans: u64,
     /// Was a report read?
@@ -198,6 +200,7 @@ mod tests {
             at: at(number + 1),
             fetched_at: None,
             rows: 10,
+            changed: 0,
             quarantined: 0,
             orphans: 0,
             was_read: true,

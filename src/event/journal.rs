@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::{Event, Observer};
-use crate::domain::{Outcome, Stage};
+use crate::domain::{Outcome, Severity, Stage};
 
 /// Writes what the bus tells to the log.
 #[must_use]
@@ -70,6 +70,7 @@ fn note(event: &Event) {
         Event::Preempted { job, agent_id } => {
             tracing::info!(job_id = job.0, agent = %agent_id, "a sync makes room for a write or download");
         }
+        Event::AlertBegan { .. } | Event::AlertEnded { .. } => alert(event),
         Event::ItemsSteered { items, by } => tracing::info!(by, items, "items of the outbox were moved by hand"),
         // told where they happen, with what is known there
         Event::Rescued { .. }
@@ -82,6 +83,31 @@ fn note(event: &Event) {
         | Event::Ticked { .. }
         | Event::ItemsQueued { .. }
         | Event::ItemsDelivered { .. } => {}
+    }
+}
+
+/// One line when it begins, one when it is over.
+fn alert(event: &Event) {
+    macro_rules! line {
+        ($level:ident, $subject:ident, $($rest:tt)*) => {
+            tracing::$level!(
+                alert_id = $subject.alert,
+                kind = $subject.kind.as_str(),
+                severity = $subject.severity.as_str(),
+                sync_type = $subject.sync_type.as_ref().map(|name| name.as_str()),
+                agent = $subject.agent_id.as_ref().map(|agent| agent.as_str()),
+                model = $subject.model,
+                $($rest)*
+            )
+        };
+    }
+    match event {
+        Event::AlertBegan { subject, text } if subject.severity == Severity::Problem => {
+            line!(warn, subject, text, "somebody is needed");
+        }
+        Event::AlertBegan { subject, text } => line!(info, subject, text, "something is to be known"),
+        Event::AlertEnded { subject, lasted_seconds } => line!(info, subject, lasted_seconds, "it is over"),
+        _ => {}
     }
 }
 

@@ -211,6 +211,8 @@ impl Metrics {
             | Event::Retried { .. }
             | Event::LimitsChanged { .. }
             | Event::BreakerReset { .. }
+            | Event::AlertBegan { .. }
+            | Event::AlertEnded { .. }
             | Event::AutoSyncChanged { .. }
             | Event::PauseChanged { .. } => {}
         }

@@ -6,8 +6,8 @@ use serde::Serialize;
 use tokio::sync::broadcast;
 
 use crate::domain::{
-    Admission, AgentId, Class, Counts, ItemId, JobId, JobType, Outcome, Pause, Reason, RunId, Stage, SyncType,
-    Timestamp,
+    Admission, AgentId, AttentionKind, Class, Counts, ItemId, JobId, JobType, Outcome, Pause, Reason, RunId, Severity,
+    Stage, SyncType, Timestamp,
 };
 
 mod gauges;
@@ -248,6 +248,20 @@ pub enum Event {
         /// Who asked.
         by: String,
     },
+    /// Something needs a person, or is to be known.
+    AlertBegan {
+        #[serde(flatten)]
+        subject: Subject,
+        /// What, in a sentence.
+        text: String,
+    },
+    /// It does no longer.
+    AlertEnded {
+        #[serde(flatten)]
+        subject: Subject,
+        /// Seconds from its beginning to here.
+        lasted_seconds: u64,
+    },
     /// Someone paused the queue, or the pause ended by a person's word.
     PauseChanged {
         /// The pause that holds now.
@@ -255,6 +269,22 @@ pub enum Event {
         /// Who asked.
         by: String,
     },
+}
+
+/// What an alert is about.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Subject {
+    /// Its number.
+    pub alert: i64,
+    pub kind: AttentionKind,
+    pub severity: Severity,
+    #[serde(rename = "type")]
+    pub sync_type: Option<SyncType>,
+    /// For whom; null where it is of no agent, or of all.
+    pub agent_id: Option<AgentId>,
+    /// The outbox's model.
+    pub model: Option<String>,
 }
 
 impl Event {

@@ -5,37 +5,14 @@ use std::collections::HashSet;
 use serde::Serialize;
 
 use super::{Cell, Known};
-use crate::domain::{AgentId, Breaker, ItemStatus, RunId, Standing, SyncState, SyncType, Timestamp, standing::Action};
+use crate::domain::{
+    AgentId, Breaker, ItemStatus, RunId, Standing, SyncState, SyncType, Timestamp,
+    attention::{Kind, Severity},
+    standing::Action,
+};
 
 /// A change of a report's layout is told for so long.
 const LAYOUT_TOLD_HOURS: i64 = 24;
-
-/// What it is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Kind {
-    Refused,
-    Failing,
-    Held,
-    Late,
-    BreakerOpen,
-    WriteBackFailed,
-    WriteBackDoubtful,
-    ModelNotConfigured,
-    Quarantine,
-    Orphans,
-    LayoutChanged,
-}
-
-/// Does it need a person, or is it to be known?
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Severity {
-    /// It does not get better by itself, or has not for too long.
-    Problem,
-    /// All works, but something is to be known.
-    Notice,
-}
 
 /// One thing to look at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -54,22 +31,6 @@ pub struct Item {
     pub since: Option<Timestamp>,
     pub text: String,
     pub actions: &'static [Action],
-}
-
-impl Kind {
-    fn severity(self) -> Severity {
-        match self {
-            Kind::Refused
-            | Kind::Failing
-            | Kind::Held
-            | Kind::Late
-            | Kind::BreakerOpen
-            | Kind::WriteBackFailed
-            | Kind::WriteBackDoubtful
-            | Kind::ModelNotConfigured => Severity::Problem,
-            Kind::Quarantine | Kind::Orphans | Kind::LayoutChanged => Severity::Notice,
-        }
-    }
 }
 
 fn item(kind: Kind, since: Option<Timestamp>, text: String, actions: &'static [Action]) -> Item {

@@ -7,7 +7,7 @@ mod known;
 mod standings;
 mod why;
 
-pub use attention::{Item, Kind, Severity};
+pub use attention::Item;
 pub use history::{Over, Part};
 pub use known::{Known, LookError, Sources, look};
 pub use standings::{Cell, LastRun, RunningNow, cells};
@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::domain::{AgentId, Standing, SyncType};
+use crate::domain::{AgentId, Severity, Standing, SyncType};
 
 /// Does a person have to look?
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -41,7 +41,7 @@ pub struct Keep {
     pub runs: Duration,
     /// Fetched documents, but never the report that was applied last.
     pub documents: Duration,
-    /// What became of records.
+    /// What became of records, and what needed a person.
     pub changes: Duration,
     pub audit: Duration,
 }

@@ -17,7 +17,7 @@ pub struct Before {
     pub runs: Timestamp,
     /// Kept documents.
     pub documents: Timestamp,
-    /// What became of records.
+    /// What became of records, and what needed a person.
     pub changes: Timestamp,
     /// Who changed what.
     pub audit: Timestamp,

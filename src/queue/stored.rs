@@ -99,6 +99,7 @@ impl JobBoard for Store {
     async fn clean(&self, before: Before, now: Timestamp) -> Result<u64, BoardError> {
         self.clean_runs(before.runs).await?;
         self.clean_changes(before.changes).await?;
+        self.clean_alerts(before.changes).await?;
         self.clean_audit(before.audit).await?;
         self.clean_requests(now).await?;
         self.forget_sessions(now).await?;

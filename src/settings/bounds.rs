@@ -16,7 +16,7 @@ const MIB: u64 = 1 << 20;
 pub(super) fn check(settings: &Settings) -> Result<(), SettingsError> {
     let Settings { queue, sync, scheduler, limits, guards, source, sink, .. } = settings;
     let size = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
-    let numbers: [(&'static str, u64, RangeInclusive<u64>); 38] = [
+    let numbers: [(&'static str, u64, RangeInclusive<u64>); 39] = [
         ("database.connections", settings.database.connections.into(), 3..=200),
         ("queue.concurrency", size(queue.concurrency), 1..=1_000),
         ("queue.throttle_ms", queue.throttle_ms, 0..=30 * DAY),
@@ -28,6 +28,7 @@ pub(super) fn check(settings: &Settings) -> Result<(), SettingsError> {
         ("queue.keep_jobs_days", queue.keep_jobs_days, 0..=CENTURY),
         ("queue.keep_runs_days", queue.keep_runs_days, 0..=CENTURY),
         ("history.keep_days", settings.history.keep_days, 0..=CENTURY),
+        ("alerts.look_seconds", settings.alerts.look_seconds, 1..=3_600),
         ("audit.keep_days", settings.audit.keep_days, 1..=CENTURY),
         ("metrics.agents", size(settings.metrics.agents), 0..=10_000),
         ("sync.batch", size(sync.batch), 1..=10),

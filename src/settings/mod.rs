@@ -71,9 +71,8 @@ pub struct Settings {
     pub log: Log,
     /// Where changes are delivered.
     pub sink: SinkSettings,
-    /// Who is told of trouble; free until alerts read it.
-    #[serde(default)]
-    pub alerts: BTreeMap<String, serde_json::Value>,
+    /// When it is looked what needs a person.
+    pub alerts: Alerts,
     /// Agents to add once.
     #[serde(default)]
     pub agents: Vec<Agent>,
@@ -113,6 +112,14 @@ pub struct Coordination {
     pub redis_url: Option<SecretString>,
     /// Before all names in Redis.
     pub prefix: String,
+}
+
+/// `[alerts]`
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Alerts {
+    /// From one look to the next.
+    pub look_seconds: u64,
 }
 
 /// `[queue]`
@@ -236,7 +243,6 @@ impl Settings {
         let merged = layers.iter().fold(Config::builder(), |builder, (_, layer)| builder.add_source(layer.clone()));
         let mut settings: Settings = merged.build()?.try_deserialize()?;
         settings.check()?;
-        notes.extend(settings.alerts.keys().map(|key| format!("alerts.{key} is read by nothing yet")));
         if settings.source.http.proxy.is_some() {
             notes.push("source.http.proxy: the addresses of the ERP are judged by the proxy alone".to_owned());
         }

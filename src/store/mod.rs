@@ -4,6 +4,7 @@
 //! Every call runs on the app's IO runtime, whichever runtime awaits it: a pooled socket belongs to
 //! the runtime that opened it, and a transaction must not be cut off by a dropped future.
 
+mod alerts;
 mod attempt;
 mod db;
 mod documents;
@@ -21,6 +22,7 @@ use sea_orm::{DatabaseConnection, DatabaseTransaction, DbBackend, TransactionTra
 use tokio::{runtime::Handle, sync::mpsc};
 use tracing::Instrument as _;
 
+pub use alerts::{Alert, AlertQuery, AlertsChanged, NewAlert, NotAcknowledged};
 pub use attempt::{Applied, Batches, Finished, Pace};
 #[cfg(feature = "testing")]
 pub use db::throwaway;

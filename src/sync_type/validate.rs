@@ -28,7 +28,7 @@ const FRESHNESS_MINUTES: u32 = 43_200;
 
 /// Names that no record table may take.
 /// The names that tables of records may not have.
-pub(crate) const CONTROL_TABLES: [&str; 28] = [
+pub(crate) const CONTROL_TABLES: [&str; 29] = [
     "write_probe",
     "agents",
     "flow_link",
@@ -54,6 +54,7 @@ pub(crate) const CONTROL_TABLES: [&str; 28] = [
     "page_session",
     "request_key",
     "taught_header",
+    "alert",
     "audit",
     "seaql_migrations",
     "sqlite_sequence",

@@ -110,6 +110,8 @@ impl Builder {
             ("LOCKSTEP__SERVER__PORT".to_owned(), "0".to_owned()),
             ("LOCKSTEP__AUTH__ADMIN_TOKEN".to_owned(), TOKEN.to_owned()),
             ("LOCKSTEP__SCHEDULER__ENABLED".to_owned(), "false".to_owned()),
+            // a test that needs it asks for it
+            ("LOCKSTEP__ALERTS__LOOK_SECONDS".to_owned(), "3600".to_owned()),
             // what a test has done is seen at once
             ("LOCKSTEP__LIMITS__STATUS_MS".to_owned(), "0".to_owned()),
             ("LOCKSTEP__SYNC__TYPES_DIR".to_owned(), folder.join("types").display().to_string()),

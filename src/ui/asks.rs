@@ -7,9 +7,34 @@ use super::{
     words::{ago, icon, type_name},
 };
 use crate::{
-    domain::SERVICE_ACCOUNT,
-    overview::{Item, Kind},
+    domain::{AgentId, AttentionKind as Kind, RunId, SERVICE_ACCOUNT, SyncType},
+    overview::Item,
+    store::Alert,
 };
+
+/// What something is about.
+#[derive(Clone, Copy)]
+pub(super) struct About<'a> {
+    kind: Kind,
+    sync_type: Option<&'a SyncType>,
+    agent: Option<&'a AgentId>,
+    model: Option<&'a str>,
+    run: Option<RunId>,
+}
+
+impl<'a> From<&'a Item> for About<'a> {
+    fn from(item: &'a Item) -> Self {
+        let (sync_type, agent, model) = (item.sync_type.as_ref(), item.agent.as_ref(), item.model.as_deref());
+        Self { kind: item.kind, sync_type, agent, model, run: item.run_id }
+    }
+}
+
+impl<'a> From<&'a Alert> for About<'a> {
+    fn from(alert: &'a Alert) -> Self {
+        let (sync_type, agent, model) = (alert.sync_type.as_ref(), alert.agent_id.as_ref(), alert.model.as_deref());
+        Self { kind: alert.kind, sync_type, agent, model, run: alert.run_id }
+    }
+}
 
 /// One thing that needs somebody, as a line with a link.
 pub(super) fn ask(frame: &Frame, item: &Item) -> Markup {
@@ -33,8 +58,8 @@ pub(super) fn ask(frame: &Frame, item: &Item) -> Markup {
 }
 
 /// How it is shown.
-pub(super) fn look_of(item: &Item) -> (&'static str, &'static str) {
-    match item.kind {
+pub(super) fn look_of<'a>(of: impl Into<About<'a>>) -> (&'static str, &'static str) {
+    match of.into().kind {
         Kind::Refused => ("s-refused", "refused"),
         Kind::Failing | Kind::BreakerOpen => ("s-failing", "failing"),
         Kind::Held => ("s-held", "held"),
@@ -47,17 +72,18 @@ pub(super) fn look_of(item: &Item) -> (&'static str, &'static str) {
 }
 
 /// What it is about, in a few words.
-pub(super) fn headline(item: &Item) -> String {
-    let what = item.sync_type.as_ref().map(type_name);
-    let whose = item.agent.as_ref().map(ToString::to_string);
+pub(super) fn headline<'a>(of: impl Into<About<'a>>) -> String {
+    let about = of.into();
+    let what = about.sync_type.map(type_name);
+    let whose = about.agent.map(ToString::to_string);
     let of = match (what, whose) {
         (Some(what), Some(whose)) if whose == SERVICE_ACCOUNT => what,
         (Some(what), Some(whose)) => format!("{what} of {whose}"),
         (Some(what), None) => what,
         (None, Some(whose)) => whose,
-        (None, None) => item.model.clone().unwrap_or_else(|| "Write-back".to_owned()),
+        (None, None) => about.model.unwrap_or("Write-back").to_owned(),
     };
-    let how = match item.kind {
+    let how = match about.kind {
         Kind::Refused => "the report is refused",
         Kind::Failing => "syncs fail",
         Kind::Held => "held, please decide",
@@ -74,8 +100,9 @@ pub(super) fn headline(item: &Item) -> String {
 }
 
 /// Where one sees more of it.
-pub(super) fn place_of(item: &Item) -> String {
-    match (item.kind, item.run_id) {
+pub(super) fn place_of<'a>(of: impl Into<About<'a>>) -> String {
+    let about = of.into();
+    match (about.kind, about.run) {
         (Kind::WriteBackFailed, _) => "/write-back?status=FAILED".to_owned(),
         (Kind::WriteBackDoubtful, _) => "/write-back?status=doubtful".to_owned(),
         (Kind::ModelNotConfigured, _) => "/write-back".to_owned(),

@@ -15,6 +15,7 @@ pub(super) enum Here {
     WriteBack,
     Agents,
     Sources,
+    Alerts,
     Audit,
     Tokens,
     System,
@@ -23,7 +24,8 @@ pub(super) enum Here {
 impl Here {
     pub(super) const DATA: [Here; 3] = [Here::Records, Here::Types, Here::Runs];
     pub(super) const WORK: [Here; 3] = [Here::Queue, Here::Schedule, Here::WriteBack];
-    pub(super) const HOUSE: [Here; 5] = [Here::Agents, Here::Sources, Here::Audit, Here::Tokens, Here::System];
+    pub(super) const HOUSE: [Here; 6] =
+        [Here::Agents, Here::Sources, Here::Alerts, Here::Audit, Here::Tokens, Here::System];
 
     /// Its name and its path.
     pub(super) fn shown(self) -> (&'static str, &'static str) {
@@ -38,6 +40,7 @@ impl Here {
             Here::WriteBack => ("Write-back", "/write-back"),
             Here::Agents => ("Agents", "/agents"),
             Here::Sources => ("Sources", "/sources"),
+            Here::Alerts => ("Alerts", "/alerts"),
             Here::Audit => ("Audit", "/audit"),
             Here::Tokens => ("Tokens", "/tokens"),
             Here::System => ("System", "/system"),

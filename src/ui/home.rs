@@ -15,7 +15,7 @@ use super::{
 use crate::{
     api::{Api, Problem},
     domain::{ItemStatus, Role},
-    store::{ChangeQuery, RecordChange},
+    store::{ChangeQuery, RecordChange, RunTotals},
 };
 
 const ASKS: usize = 6;
@@ -32,7 +32,7 @@ async fn body(frame: &Frame, query: &Filter) -> Result<Markup, Problem> {
     let changes = store.changes(wanted).await?;
     let totals = store.run_totals(frame.now() - chrono::TimeDelta::days(1)).await?;
     let seen = totals.iter().filter(|((_, agent), _)| frame.caller.sees(agent));
-    let (runs, failed) = seen.fold((0, 0), |(runs, failed), (_, one)| (runs + one.runs, failed + one.failed));
+    let of_day = seen.fold(RunTotals::default(), |sum, (_, one)| sum.plus(one));
     let (first, rest) = frame.sentence();
     let attention = &frame.overview.attention;
     Ok(html! {
@@ -85,13 +85,23 @@ async fn body(frame: &Frame, query: &Filter) -> Result<Markup, Problem> {
                         div {
                             dt { "Runs within a day" }
                             dd {
-                                (count(runs))
+                                (count(of_day.runs))
                                 " "
                                 small {
-                                    @if failed == 0 { "none failed" } @else {
-                                        (count(failed))
+                                    @if of_day.failed == 0 { "none failed" } @else {
+                                        (count(of_day.failed))
                                         " failed"
                                     }
+                                }
+                            }
+                        }
+                        div {
+                            dt { "Changed within a day" }
+                            dd {
+                                (count(of_day.changed))
+                                " "
+                                small {
+                                    @if of_day.changed == 1 { "record" } @else { "records" }
                                 }
                             }
                         }

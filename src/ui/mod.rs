@@ -5,6 +5,7 @@
 
 mod act;
 mod agents;
+mod alerts;
 mod asks;
 mod audit;
 mod bare;

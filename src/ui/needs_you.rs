@@ -15,8 +15,8 @@ use super::{
 };
 use crate::{
     api::{Api, Problem},
-    domain::{Breaker, Role, standing::Action},
-    overview::{Item, Kind},
+    domain::{AttentionKind as Kind, Breaker, Role, standing::Action},
+    overview::Item,
     report::Quarantined,
     store::Run,
 };
@@ -60,6 +60,7 @@ async fn body(frame: &Frame) -> Result<Markup, Problem> {
         };
         shown.push(Shown { item, run, rows, has_report });
     }
+    let calm_since = if shown.is_empty() { store.calm_since(frame.caller.seen()).await? } else { None };
     let (first, _) = frame.sentence();
     Ok(html! {
         div.head {
@@ -81,7 +82,13 @@ async fn body(frame: &Frame) -> Result<Markup, Problem> {
                 section.card.calm {
                     (icon("calm"))
                     h2 { "Nothing waits for you" }
-                    p.lead { "As of " (clock(frame.now(), frame.now())) "." }
+                    p.lead {
+                        @if let Some(since) = calm_since { "Since " (clock(since, frame.now())) ", as of " } @else {
+                            "As of "
+                        }
+                        (clock(frame.now(), frame.now()))
+                        "."
+                    }
                     a.b href=(frame.path("/")) { "Home" }
                 }
             }
@@ -101,14 +108,14 @@ async fn body(frame: &Frame) -> Result<Markup, Problem> {
 }
 
 fn ask(frame: &Frame, Shown { item, run, rows, has_report }: &Shown<'_>, number: usize) -> Markup {
-    let (class, symbol) = look_of(item);
+    let (class, symbol) = look_of(*item);
     let id = format!("ask-{number}");
     html! {
         section.card.ask.(class) aria-labelledby=(id) {
             header {
                 (icon(symbol))
                 div {
-                    h2 #(id) { (headline(item)) }
+                    h2 #(id) { (headline(*item)) }
                 }
                 @if let Some(since) = item.since { (ago(since, frame.now())) }
             }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::{
     act::{act, sender},
-    agents, audit,
+    agents, alerts, audit,
     bare::{back_to, login, problem},
     home,
     language::{choose, in_their_language},
@@ -43,6 +43,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .service(page("/write-back", vec![web::get().to(write_back::show)]))
         .service(page("/agents", vec![web::get().to(agents::show)]))
         .service(page("/sources", vec![web::get().to(sources::show)]))
+        .service(page("/alerts", vec![web::get().to(alerts::show)]))
         .service(page("/audit", vec![web::get().to(audit::show)]))
         .service(page("/tokens", vec![web::get().to(tokens::show)]))
         .service(page("/system", vec![web::get().to(system::show)]))

@@ -4,6 +4,7 @@
 use std::{collections::BTreeMap, fs, time::Duration};
 
 use lockstep::{
+    alert::LookForTrouble,
     api,
     domain::JobId,
     event::run_log,
@@ -158,6 +159,10 @@ impl Recorder {
             if approve {
                 self.get("/api/attention").await;
                 self.get("/api/sync/status").await;
+                self.app.app.alerts.send(LookForTrouble).await.unwrap().unwrap();
+                let alerts = self.get("/api/alerts?kind=held").await;
+                let alert = &alerts["items"][0]["id"];
+                self.post(&format!("/api/alerts/{alert}/acknowledge"), json!({ "minutes": 60 })).await;
                 self.post(&format!("/api/runs/{held}/approve"), json!({ "digest": plan["digest"] })).await;
             } else {
                 self.post(&format!("/api/runs/{held}/reject"), json!({})).await;

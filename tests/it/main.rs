@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a broken test should end at once, helpers included")]
 
 mod actors;
+mod alerts;
 mod answers;
 mod api;
 mod approvals;

@@ -7,7 +7,7 @@ use std::{
 };
 
 /// From the words that all use to the command line; rooms of one line may not import each other.
-const ORDER: [&[&str]; 15] = [
+const ORDER: [&[&str]; 16] = [
     &["domain"],
     &["sync_type", "http"],
     &["report", "delta", "source", "sink", "store", "coordination", "event", "supervisor"],
@@ -16,6 +16,7 @@ const ORDER: [&[&str]; 15] = [
     &["queue"],
     &["scheduler", "monitor"],
     &["overview"],
+    &["alert"],
     &["api"],
     &["ui"],
     &["settings"],
@@ -26,8 +27,8 @@ const ORDER: [&[&str]; 15] = [
 ];
 
 /// The rooms of the store: each imports those before it.
-const STORE: [&str; 10] =
-    ["db", "schema", "settings", "outbox", "states", "jobs", "runs", "documents", "records", "attempt"];
+const STORE: [&str; 11] =
+    ["db", "schema", "settings", "alerts", "outbox", "states", "jobs", "runs", "documents", "records", "attempt"];
 /// A file of more lines answers more than one question.
 const MOST_LINES: usize = 400;
 

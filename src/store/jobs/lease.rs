@@ -261,6 +261,7 @@ fn ended(job: &entity::job::Model, outcome: Outcome, now: Timestamp) -> Ended {
         at: now,
         fetched_at: None,
         rows: 0,
+        changed: 0,
         quarantined: 0,
         orphans: 0,
         was_read: false,

@@ -84,6 +84,7 @@ pub(crate) fn ended(job: &ClaimedJob, end: &Finish, now: Timestamp) -> Option<En
         at: now,
         fetched_at: end.missed_at,
         rows: end.counts.read,
+        changed: end.counts.changed(),
         quarantined: end.counts.quarantined,
         orphans: end.counts.orphans,
         was_read: end.layout.is_some(),

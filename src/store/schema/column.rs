@@ -7,8 +7,8 @@ use sea_orm::{
 };
 
 use crate::domain::{
-    Action, Class, DocumentId, FlowOutcome, Hold, ItemId, ItemStatus, JobId, JobState, Outcome, Phase, PlanDigest,
-    Reason, RunId, Stage,
+    Action, AttentionKind, Class, DocumentId, FlowOutcome, Hold, ItemId, ItemStatus, JobId, JobState, Outcome, Phase,
+    PlanDigest, Reason, RunId, Stage,
 };
 
 /// A column of a type of the domain: `$inner` is what the database has.
@@ -75,7 +75,7 @@ macro_rules! names {
 }
 
 ids!(JobId, RunId, ItemId, DocumentId);
-names!(Action, FlowOutcome, Hold, ItemStatus, JobState, Outcome, Phase, Reason, Stage);
+names!(Action, AttentionKind, FlowOutcome, Hold, ItemStatus, JobState, Outcome, Phase, Reason, Stage);
 column!(Class, i16, Class::rank, |rank| Class::from_rank(*rank));
 column!(PlanDigest, String, |digest| digest.as_str().to_owned(), |text| Some(PlanDigest::from(text.as_str())));
 

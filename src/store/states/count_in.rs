@@ -26,21 +26,23 @@ pub(crate) async fn count_in(tx: &DatabaseTransaction, ends: Vec<Ended>) -> Resu
     }
     let failed = StoreError::while_doing("count a run in");
     let mut before = before(tx, &ends).await.map_err(&failed)?;
-    let (mut states, mut hours) = (Vec::new(), BTreeMap::<_, [i64; 3]>::new());
+    let (mut states, mut hours) = (Vec::new(), BTreeMap::<_, [i64; 4]>::new());
     for ended in ends {
         let key = (ended.sync_type.to_string(), ended.agent.to_string());
-        if ended.is_of_source() {
-            let hour = ended.started_at.duration_trunc(TimeDelta::hours(1)).unwrap_or(ended.started_at);
+        let hour = ended.started_at.duration_trunc(TimeDelta::hours(1)).unwrap_or(ended.started_at);
+        let took = Ord::max((ended.at - ended.started_at).num_milliseconds(), 0);
+        let [rows, changed] = [ended.rows, ended.changed].map(|count| i64::try_from(count).unwrap_or(i64::MAX));
+        // a report that a person gave says nothing of the source, but it changes records
+        let of_run = if ended.is_of_source() { [1, took, rows, changed] } else { [0, 0, 0, changed] };
+        if of_run != [0; 4] {
             let sums = hours.entry((key.clone(), hour, ended.outcome.as_str())).or_default();
-            let rows = i64::try_from(ended.rows).unwrap_or(i64::MAX);
-            let took = Ord::max((ended.at - ended.started_at).num_milliseconds(), 0);
-            *sums = [sums[0] + 1, sums[1] + took, sums[2].saturating_add(rows)];
+            *sums = std::array::from_fn(|at| sums[at].saturating_add(of_run[at]));
         }
         states.push((key.clone(), SyncState::after(before.remove(&key), ended).row()));
     }
     let hours: Vec<run_hour::ActiveModel> = hours
         .into_iter()
-        .map(|(((sync_type, agent), hour, outcome), [runs, milliseconds, rows])| run_hour::ActiveModel {
+        .map(|(((sync_type, agent), hour, outcome), [runs, milliseconds, rows, changed])| run_hour::ActiveModel {
             sync_type: Set(sync_type),
             agent_id: Set(agent),
             hour: Set(hour),
@@ -48,13 +50,14 @@ pub(crate) async fn count_in(tx: &DatabaseTransaction, ends: Vec<Ended>) -> Resu
             runs: Set(runs),
             milliseconds: Set(milliseconds),
             rows: Set(rows),
+            changed: Set(changed),
         })
         .collect();
     states.sort_by(|one, other| one.0.cmp(&other.0));
     let states = states.into_iter().map(|(_, row)| row).collect();
     bulk::upsert(tx, states, &["sync_type", "agent_id"], Conflict::Replace).await.map_err(&failed)?;
     let key = ["sync_type", "agent_id", "hour", "outcome"];
-    bulk::upsert(tx, hours, &key, Conflict::Add(&["runs", "milliseconds", "rows"])).await.map_err(failed)
+    bulk::upsert(tx, hours, &key, Conflict::Add(&["runs", "milliseconds", "rows", "changed"])).await.map_err(failed)
 }
 
 /// The states before these ends, if there are some.

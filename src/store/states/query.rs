@@ -31,6 +31,9 @@ pub struct RunTotals {
     pub failed: u64,
     /// Rows that their reports held.
     pub rows: u64,
+    /// Records that runs which came to their end added, changed, brought back or deleted; those that applied a report
+    /// which a person gave or approved are among them here.
+    pub changed: u64,
     /// How long those took that applied their report, together.
     pub applied_ms: u64,
 }
@@ -57,6 +60,7 @@ impl RunTotals {
             applied: self.applied + other.applied,
             failed: self.failed + other.failed,
             rows: self.rows + other.rows,
+            changed: self.changed + other.changed,
             applied_ms: self.applied_ms + other.applied_ms,
         }
     }
@@ -147,6 +151,7 @@ impl Store {
                         applied: if applied { runs } else { 0 },
                         failed: if outcome.is_failure() { runs } else { 0 },
                         rows: number("rows")?,
+                        changed: number("changed")?,
                         applied_ms: if applied { number("milliseconds")? } else { 0 },
                     };
                     let of = totals.entry(key(&row).map_err(&failed)?).or_default();
@@ -171,6 +176,7 @@ fn sums(by: &[H], since: Timestamp) -> SelectStatement {
         .expr_as(sum(H::Runs), "runs")
         .expr_as(sum(H::Milliseconds), "milliseconds")
         .expr_as(sum(H::Rows), "rows")
+        .expr_as(sum(H::Changed), "changed")
         .and_where(Expr::col(H::Hour).gte(since))
         .group_by_columns(by.iter().copied().chain([H::Outcome]));
     query

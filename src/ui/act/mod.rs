@@ -64,6 +64,7 @@ fn route(what: &str) -> Option<(&'static str, &'static str)> {
         "stop-job" => ("POST", "/api/jobs/{id}/cancel"),
         "pause" => ("POST", "/api/sync/pause"),
         "resume" => ("POST", "/api/sync/resume"),
+        "acknowledge" => ("POST", "/api/alerts/{id}/acknowledge"),
         "reset-breaker" => ("POST", "/api/breakers/{id}/reset"),
         "interval" => ("POST", "/api/sync/intervals/{type}"),
         "enable" => ("POST", "/api/sync/schedule"),
@@ -97,9 +98,8 @@ async fn perform(
     api.allow(request, caller, route).await?;
     let cause = api.cause(request, caller);
     match what {
-        "approve" | "reject" | "reapply" | "sync" | "stop" | "stop-job" | "pause" | "resume" | "reset-breaker" => {
-            work::ask(api, caller, cause, (what, form)).await
-        }
+        "approve" | "reject" | "reapply" | "sync" | "stop" | "stop-job" | "pause" | "resume" | "reset-breaker"
+        | "acknowledge" => work::ask(api, caller, cause, (what, form)).await,
         "interval" | "enable" | "auto-sync" => timers::change(api, cause, (what, form)).await,
         "retry-item" | "retry-items" | "discard-item" | "operation" => {
             write_back::steer(api, (caller, cause), (what, form)).await

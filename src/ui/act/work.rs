@@ -75,6 +75,10 @@ pub(super) async fn ask(
             api.queue.send(By(cause, SetPause(Some(pause)))).await??;
             Ok(said("Paused."))
         }
+        "acknowledge" => {
+            api.acknowledge(caller, cause, needed(form.id.as_ref(), "id")?, None).await?;
+            Ok(said("It is noted that you see to it. It stays on the pages until it is over."))
+        }
         "resume" => {
             api.queue.send(By(cause, SetPause(None))).await??;
             Ok(said("Resumed: what waits goes on."))

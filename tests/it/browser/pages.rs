@@ -21,6 +21,7 @@ pub fn paths(shown: &Shown) -> Vec<String> {
         "/write-back",
         "/agents",
         "/sources",
+        "/alerts",
         "/audit",
         "/tokens",
         "/system",

@@ -1,64 +1,10 @@
-//! Which columns do the control tables have? One sea-orm entity a table.
-
-macro_rules! entity {
-    ($(#[$doc:meta])* $module:ident, $table:literal, { $($(#[$field_attr:meta])* $field:ident: $type:ty,)* }) => {
-        $(#[$doc])*
-        pub(crate) mod $module {
-            use sea_orm::entity::prelude::*;
-
-            #[allow(unused_imports)]
-            use crate::domain::*;
-
-            #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
-            #[sea_orm(table_name = $table)]
-            pub(crate) struct Model {
-                $($(#[$field_attr])* pub $field: $type,)*
-            }
-
-            #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-            pub(crate) enum Relation {}
-
-            impl ActiveModelBehavior for ActiveModel {}
-        }
-    };
-}
-
-entity!(agents, "agents", {
-    #[sea_orm(primary_key, auto_increment = false)]
-    id: String,
-    name: String,
-    active: bool,
-    added_at: Option<DateTimeUtc>,
-});
-
-entity!(write_probe, "write_probe", {
-    #[sea_orm(primary_key, auto_increment = false)]
-    id: i32,
-    written_at: DateTimeUtc,
-});
+//! Which columns have the tables of jobs, runs, reports and changes?
 
 entity!(flow_link, "flow_link", {
     #[sea_orm(primary_key, auto_increment = false)]
     job_id: JobId,
     #[sea_orm(primary_key, auto_increment = false)]
     root_job_id: JobId,
-});
-
-entity!(sync_settings, "sync_settings", {
-    #[sea_orm(primary_key, auto_increment = false)]
-    sync_type: String,
-    interval_minutes: i32,
-    enabled: bool,
-    last_tick_at: Option<DateTimeUtc>,
-    next_run_at: Option<DateTimeUtc>,
-    updated_at: DateTimeUtc,
-});
-
-entity!(switch, "switch", {
-    #[sea_orm(primary_key, auto_increment = false)]
-    name: String,
-    is_on: bool,
-    updated_at: DateTimeUtc,
 });
 
 entity!(job, "job", {
@@ -106,24 +52,6 @@ entity!(job, "job", {
     enqueued_at: DateTimeUtc,
     started_at: Option<DateTimeUtc>,
     finished_at: Option<DateTimeUtc>,
-});
-
-entity!(pause, "pause", {
-    #[sea_orm(primary_key, auto_increment = false)]
-    id: i32,
-    reason: String,
-    paused_by: String,
-    since: DateTimeUtc,
-    until: Option<DateTimeUtc>,
-    drain: bool,
-    emergency: bool,
-});
-
-entity!(job_limit, "job_limit", {
-    #[sea_orm(primary_key, auto_increment = false)]
-    name: String,
-    jobs: i64,
-    updated_at: DateTimeUtc,
 });
 
 entity!(breaker, "breaker", {
@@ -183,17 +111,6 @@ entity!(run_log, "run_log", {
     lines: Json,
 });
 
-entity!(taught_header, "taught_header", {
-    #[sea_orm(primary_key)]
-    id: i64,
-    sync_type: String,
-    header: String,
-    plain_header: String,
-    field: String,
-    taught_by: String,
-    taught_at: DateTimeUtc,
-});
-
 entity!(sync_state, "sync_state", {
     #[sea_orm(primary_key, auto_increment = false)]
     sync_type: String,
@@ -235,6 +152,7 @@ entity!(run_hour, "run_hour", {
     runs: i64,
     milliseconds: i64,
     rows: i64,
+    changed: i64,
 });
 
 entity!(record_change, "record_change", {
@@ -296,67 +214,6 @@ entity!(kept_document, "kept_document", {
     packed_size: i64,
     document_id: Option<DocumentId>,
     fetched_at: DateTimeUtc,
-});
-
-entity!(agent_credential, "agent_credential", {
-    #[sea_orm(primary_key, auto_increment = false)]
-    agent_id: String,
-    key_name: String,
-    sealed: String,
-    updated_at: DateTimeUtc,
-});
-
-entity!(api_token, "api_token", {
-    #[sea_orm(primary_key)]
-    id: i64,
-    name: String,
-    role: String,
-    hash: String,
-    created_at: DateTimeUtc,
-    #[sea_orm(column_type = "JsonBinary", nullable)]
-    agents: Option<Json>,
-    expires_at: Option<DateTimeUtc>,
-    last_used_at: Option<DateTimeUtc>,
-    revoked_at: Option<DateTimeUtc>,
-});
-
-entity!(page_session, "page_session", {
-    #[sea_orm(primary_key)]
-    id: i64,
-    hash: String,
-    kind: String,
-    holder_kind: String,
-    holder: String,
-    created_at: DateTimeUtc,
-    expires_at: DateTimeUtc,
-});
-
-entity!(audit, "audit", {
-    #[sea_orm(primary_key)]
-    id: i64,
-    at: DateTimeUtc,
-    who: String,
-    asked_from: Option<String>,
-    action: String,
-    target: String,
-    #[sea_orm(column_type = "JsonBinary", nullable)]
-    before: Option<Json>,
-    #[sea_orm(column_type = "JsonBinary", nullable)]
-    after: Option<Json>,
-    request_id: Option<String>,
-});
-
-entity!(request_key, "request_key", {
-    #[sea_orm(primary_key)]
-    id: i64,
-    caller: String,
-    idempotency_key: String,
-    digest: String,
-    begun_at: DateTimeUtc,
-    status: Option<i32>,
-    #[sea_orm(column_type = "JsonBinary", nullable)]
-    headers: Option<Json>,
-    body: Option<Vec<u8>>,
 });
 
 entity!(sync_queue, "sync_queue", {
