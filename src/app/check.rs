@@ -1,10 +1,16 @@
 //! Can these settings be used? Everything that can be told without a database.
 
+use std::path::Path;
+
 use anyhow::bail;
 use secrecy::ExposeSecret as _;
 
 use super::{outbox, sandbox, source};
-use crate::{operation::Operations, settings::Settings, sync_type::SyncTypes};
+use crate::{
+    operation::Operations,
+    settings::{Settings, SourceKind},
+    sync_type::SyncTypes,
+};
 
 /// Judges everything of the settings that can be judged without a database, before anything is touched.
 ///
@@ -32,6 +38,19 @@ pub fn check(settings: &Settings) -> anyhow::Result<SyncTypes> {
     outbox::routes(&settings.sink)?;
     sandbox(settings)?;
     Ok(types)
+}
+
+/// Are the folders there that the settings name? Asked by a person who checks them: a service starts without, since what
+/// is mounted may come later.
+///
+/// # Errors
+/// The first that is not there, with its key.
+pub fn check_places(settings: &Settings) -> anyhow::Result<()> {
+    let local = settings.source.folder.url.as_deref().filter(|url| !url.contains("://"));
+    match local.filter(|folder| settings.source.kind == SourceKind::Folder && !Path::new(folder).is_dir()) {
+        Some(missing) => bail!("configuration: source.folder.url: there is no folder {missing}"),
+        None => Ok(()),
+    }
 }
 
 /// Can a URL of a server be read as it was meant? Said here, without it: what others say of it may hold its password.

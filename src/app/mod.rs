@@ -26,7 +26,7 @@ mod relay;
 mod seed;
 mod source;
 
-pub use check::check;
+pub use check::{check, check_places};
 pub use clock::SystemClock;
 pub use reader::sandbox;
 pub use seed::{Overruled, overruled, prepare};

@@ -5,7 +5,12 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use anyhow::anyhow;
 use clap::{Args, Subcommand};
 
-use super::{Exit, must_exist, open_store, output::say, variables};
+use super::{
+    Exit,
+    database::{must_exist, open_store},
+    output::say,
+    variables,
+};
 use crate::{
     app::{self, Io, Overruled},
     settings::Settings,
@@ -19,7 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   lockstep config check --config lockstep.toml
-  LOCKSTEP__SERVER__PORT=9000 lockstep config show")]
+  LOCKSTEP__SERVER__PORT=9000 lockstep config show
+  lockstep config defaults > lockstep.toml")]
 pub(crate) struct Config {
     #[command(subcommand)]
     action: Action,
@@ -29,6 +35,8 @@ pub(crate) struct Config {
 enum Action {
     /// Say whether settings and sync types can be used.
     Check,
+    /// Print the settings that are compiled in, with what each of them means: a file to begin with.
+    Defaults,
     /// Print every setting, its value and where it comes from; secrets are masked.
     Show,
 }
@@ -44,11 +52,13 @@ impl Config {
             Action::Check => {
                 let settings = Settings::load(files, variables())?;
                 let types = app::check(&settings)?;
+                app::check_places(&settings)?;
                 for note in &settings.notes {
                     eprintln!("note: {note}");
                 }
                 say!("the configuration can be used; sync types: {}", types.names());
             }
+            Action::Defaults => say!("{}", Settings::defaults().trim_end()),
             Action::Show => {
                 for setting in Settings::show(files.clone(), variables())? {
                     say!("{} = {}  # {}", setting.key, setting.value, setting.origin);

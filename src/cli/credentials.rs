@@ -6,7 +6,11 @@ use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::{Exit, known_agent, output::say, with_store};
+use super::{
+    Exit,
+    database::{known_agent, with_store},
+    output::say,
+};
 use crate::{
     app,
     domain::AgentId,

@@ -12,7 +12,7 @@ use clap::{Args, ValueEnum};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::{Value as Json, json};
 
-use super::{Exit, progress::Bar};
+use super::{Exit, input, progress::Bar};
 use crate::{
     app,
     domain::{Record, Value},
@@ -34,10 +34,11 @@ const LISTED_BREAKS: usize = 20;
   lockstep extract orders.pdf --type orders --format csv > orders.csv
   lockstep extract orders.pdf --type orders --explain
   lockstep extract orders.pdf --type orders --svg pages
+  curl https://erp.example/orders.pdf | lockstep extract - --type orders
 
 Exit: 0 read whole, 3 read with quarantined rows, 4 refused (reason on stderr), 2 usage")]
 pub(crate) struct Extract {
-    /// The report, a PDF.
+    /// The report, a PDF; `-` is standard input.
     file: PathBuf,
     /// Its sync type.
     #[arg(long = "type", value_name = "TYPE")]
@@ -82,7 +83,7 @@ impl Extract {
         if let Some(folder) = &self.svg {
             std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
         }
-        let bytes = std::fs::read(&self.file).with_context(|| format!("cannot read {}", self.file.display()))?;
+        let bytes = input::report(&self.file, settings.limits.report_bytes)?;
         let started = Instant::now();
         let outcome = self.read(&app::sandbox(settings)?, bytes, &spec, types)?;
         let millis = started.elapsed().as_millis();

@@ -4,7 +4,11 @@ use std::{io::IsTerminal as _, sync::Arc};
 
 use clap::{Args, ValueEnum};
 
-use super::{Exit, must_exist, open_store, output::say};
+use super::{
+    Exit,
+    database::{must_exist, open_store},
+    output::say,
+};
 use crate::{app::Io, settings::Settings, store::Store, sync_type::SyncTypes};
 
 /// Looks after the schema.

@@ -3,9 +3,12 @@
 mod bench_report;
 mod config;
 mod credentials;
+mod database;
 mod demo;
 mod extract;
 mod healthcheck;
+mod input;
+mod manual;
 mod migrate;
 mod outbox;
 mod output;
@@ -21,31 +24,25 @@ use std::{
     io::IsTerminal,
     path::PathBuf,
     process::{ExitCode, Termination},
-    sync::Arc,
 };
 
-use anyhow::bail;
-use clap::{Parser, Subcommand};
-use secrecy::ExposeSecret as _;
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use tracing_subscriber::{EnvFilter, Registry, fmt, prelude::*, reload};
 
 use crate::{
     api::LogLevel,
-    app::{self, Io, Parts},
-    domain::AgentId,
     event::run_log,
     report,
     settings::{LogFormat, Settings},
-    store::{Agent, FEWEST_CONNECTIONS, Store, StoreError, sqlite_file},
-    sync::Context,
-    sync_type::{SyncTypeSpec, SyncTypes},
+    sync_type::SyncTypes,
 };
 
 /// Keeps a database in step with an ERP whose only export is PDF reports.
 #[derive(Debug, Parser)]
 #[command(name = "lockstep", version, about)]
 struct Cli {
-    /// A configuration file, or several, of which the later ones win; without one, defaults and environment alone.
+    /// A configuration file, or several, of which the later ones win; without one those that LOCKSTEP_CONFIG names, with
+    /// `:` between them, or else defaults and environment alone.
     #[arg(long, global = true, value_name = "FILE")]
     config: Vec<PathBuf>,
     #[command(subcommand)]
@@ -57,8 +54,7 @@ enum Command {
     /// Show the whole product, with an ERP of its own, on this machine alone.
     Demo(demo::Demo),
     /// Run the service: timers, queue, control API.
-    #[command(after_help = "Example:\n  lockstep serve --config config/sample.toml")]
-    Serve,
+    Serve(serve::Serve),
     /// Read one report and print its records.
     Extract(extract::Extract),
     /// Make and check the files that describe sync types.
@@ -84,6 +80,10 @@ enum Command {
     /// Exit 0 if the service of this configuration is ready; for containers.
     #[command(after_help = "Example:\n  lockstep healthcheck --config config/sample.toml")]
     Healthcheck,
+    /// Print what completes commands and options in a shell.
+    Completions(manual::Completions),
+    /// Write pages for `man`.
+    Man(manual::Man),
     /// Read the report on standard input: the child process of the service and of `extract`.
     #[command(name = report::sandbox::WORKER_COMMAND, hide = true)]
     ParseWorker,
@@ -125,10 +125,15 @@ impl Termination for Exit {
 pub fn run() -> anyhow::Result<Exit> {
     // databases, keys and copies of reports are nobody else's
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
-    let cli = Cli::parse();
+    let mut cli = Cli::from_arg_matches(&commands().get_matches()).unwrap_or_else(|error| error.exit());
     if let Command::ParseWorker = cli.command {
         report::sandbox::run_worker()?;
         return Ok(Exit::Done);
+    }
+    if cli.config.is_empty()
+        && let Some(files) = std::env::var_os("LOCKSTEP_CONFIG")
+    {
+        cli.config = std::env::split_paths(&files).filter(|file| !file.as_os_str().is_empty()).collect();
     }
     let file: &[PathBuf] = &cli.config;
     match cli.command {
@@ -142,8 +147,10 @@ pub fn run() -> anyhow::Result<Exit> {
         }
         Command::Config(config) => config.run(file),
         Command::Demo(demo) => demo.run(),
-        Command::Serve => {
-            let settings = load(file)?;
+        Command::Completions(completions) => Ok(completions.run(commands())),
+        Command::Man(man) => man.run(commands()),
+        Command::Serve(serve) => {
+            let settings = serve.settings(file)?;
             let level = start_log(&settings)?;
             tell_notes(&settings);
             let log = log_level(cli.config.clone(), level.clone());
@@ -165,6 +172,11 @@ pub fn run() -> anyhow::Result<Exit> {
     }
 }
 
+/// All commands, as their help shows them.
+fn commands() -> clap::Command {
+    manual::telling_ends(Cli::command())
+}
+
 fn load(files: &[PathBuf]) -> anyhow::Result<Settings> {
     Ok(Settings::load(files.iter().map(PathBuf::as_path), variables())?)
 }
@@ -175,74 +187,6 @@ fn settings(files: &[PathBuf]) -> anyhow::Result<Settings> {
     start_log(&settings)?;
     tell_notes(&settings);
     Ok(settings)
-}
-
-/// What a run of the sync type called `name` needs; says so where there is none.
-async fn open(settings: &Settings, io: &Io, name: &str) -> anyhow::Result<Option<(Arc<Context>, Arc<SyncTypeSpec>)>> {
-    let context = open_context(settings, io).await?;
-    let spec = known_type(&context, name);
-    Ok(spec.map(|spec| (context, spec)))
-}
-
-async fn open_context(settings: &Settings, io: &Io) -> anyhow::Result<Arc<Context>> {
-    let context = Arc::new(app::context(settings, io, &mut Parts::default()).await?);
-    app::prepare(settings, &context).await?;
-    Ok(context)
-}
-
-/// The sync type of this name; where there is none, those that there are have been named.
-fn known_type(context: &Context, name: &str) -> Option<Arc<SyncTypeSpec>> {
-    let spec = context.types.get(name).cloned();
-    if spec.is_none() {
-        eprintln!("there is no sync type '{name}'; known are {}", context.types.names());
-    }
-    spec
-}
-
-/// Does something with the database alone, where there is one: without the server, the source and the queue.
-///
-/// # Errors
-/// Types or a database that cannot be used, and what `work` says.
-fn with_store<T>(settings: &Settings, work: impl AsyncFnOnce(&Store) -> anyhow::Result<T>) -> anyhow::Result<T> {
-    let types = Arc::new(SyncTypes::load(&settings.sync.types_dir)?);
-    must_exist(settings)?;
-    let io = Io::start()?;
-    io.handle().block_on(async {
-        let store = open_store(settings, &io, types).await?;
-        store.migrate().await?;
-        let done = work(&store).await;
-        store.close().await;
-        done
-    })
-}
-
-/// The database, for one question: with as few connections as there can be, for the service beside needs the others.
-async fn open_store(settings: &Settings, io: &Io, types: Arc<SyncTypes>) -> Result<Store, StoreError> {
-    let url = settings.database.url.expose_secret();
-    Store::open_with(url, FEWEST_CONNECTIONS, io.handle(), types).await
-}
-
-/// Refuses to make a database where a command only looks: the wrong folder would show an empty one.
-///
-/// # Errors
-/// There is none; with its path.
-fn must_exist(settings: &Settings) -> anyhow::Result<()> {
-    let Some(path) = sqlite_file(settings.database.url.expose_secret()) else { return Ok(()) };
-    if path.exists() {
-        return Ok(());
-    }
-    let place = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
-    bail!("database.url: there is no database at {}: name the service's configuration with --config", place.display())
-}
-
-/// The agent of this name.
-///
-/// # Errors
-/// None is named or known; then those that are.
-async fn known_agent(store: &Store, asked: Option<&str>) -> anyhow::Result<AgentId> {
-    let agents = store.agents().await?;
-    let Some(asked) = asked else { bail!("say for whom with --agent; known are: {}", Agent::names(&agents)) };
-    Ok(Agent::find(&agents, asked)?)
 }
 
 /// The sync types of the settings; commands that need no other setting stay quiet.

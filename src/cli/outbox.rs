@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::{Exit, output::say, with_store};
+use super::{Exit, database::with_store, output::say};
 use crate::{
     domain::{ItemId, ItemStatus},
     settings::Settings,

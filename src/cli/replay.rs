@@ -7,7 +7,8 @@ use clap::Args;
 use serde_json::{Value as Json, json};
 
 use super::{
-    Exit, known_agent, known_type, must_exist, open_context,
+    Exit,
+    database::{known_agent, known_type, must_exist, open_context},
     output::say,
     progress::Bar,
     sync::{plan_json, sync},
@@ -60,7 +61,7 @@ impl Replay {
         must_exist(settings)?;
         let io = Io::start()?;
         io.handle().block_on(async {
-            let context = open_context(settings, &io).await?;
+            let context = open_context(settings, &io, self.dry_run).await?;
             let exit = match self.run {
                 Some(run) => self.of_run(settings, &context, &io, RunId(run)).await,
                 None => self.of_agents(settings, &context, &io).await,

@@ -1,16 +1,44 @@
 //! `lockstep serve`: the service, until someone ends it.
 
-use std::io::IsTerminal as _;
+use std::{io::IsTerminal as _, path::PathBuf};
 
+use clap::Args;
 use rustix::process::{DumpableBehavior, Resource, getrlimit, set_dumpable_behavior, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::Exit;
+use super::{Exit, variables};
 use crate::{
     api::LogLevel,
     app::{App, Parts},
     settings::Settings,
 };
+
+/// Runs the service.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  lockstep serve --config config/sample.toml
+  lockstep serve --port 9000
+
+Exit: 0 ended by a signal, 1 it could not start, 2 wrong usage, 70 its parts ended again and again: start it anew")]
+pub(crate) struct Serve {
+    /// Listen on this port, whatever the settings say; 0 is any that is free.
+    #[arg(long)]
+    port: Option<u16>,
+}
+
+impl Serve {
+    /// The settings, with what the command line says.
+    ///
+    /// # Errors
+    /// Settings that cannot be used.
+    pub(crate) fn settings(&self, files: &[PathBuf]) -> anyhow::Result<Settings> {
+        let mut environment = variables();
+        if let Some(port) = self.port {
+            environment.insert("LOCKSTEP__SERVER__PORT".to_owned(), port.to_string());
+        }
+        Ok(Settings::load(files.iter().map(PathBuf::as_path), environment)?)
+    }
+}
 
 /// As many open files as this process may have: each connection takes two.
 fn raise_open_files() {

@@ -7,12 +7,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use clap::Args;
 use serde_json::{Value as Json, json};
 use sha2::{Digest, Sha256};
 
-use super::{Exit, known_agent, open, output::say, progress::Bar};
+use super::{
+    Exit,
+    database::{known_agent, known_type, open_context},
+    input,
+    output::say,
+    progress::Bar,
+};
 use crate::{
     app::Io,
     delta::{ChangeKind, Line, Plan, Verdict},
@@ -40,7 +46,7 @@ pub(crate) struct Sync {
     /// For whom; needed for per-agent types.
     #[arg(long)]
     agent: Option<String>,
-    /// Read this report instead of fetching one.
+    /// Read this report instead of fetching one; `-` is standard input.
     #[arg(long, value_name = "PDF")]
     file: Option<PathBuf>,
     /// Print the plan and write nothing: on a terminal for people, in a pipe the keys as JSON.
@@ -59,10 +65,11 @@ impl Sync {
     pub(crate) fn run(&self, settings: &Settings) -> anyhow::Result<Exit> {
         let io = Io::start()?;
         io.handle().block_on(async {
-            let Some((context, spec)) = open(settings, &io, &self.name).await? else { return Ok(Exit::Usage) };
-            let agent = self.agent(&context, &spec).await?;
+            let context = open_context(settings, &io, self.dry_run).await?;
+            let Some(spec) = known_type(&context, &self.name) else { return Ok(Exit::Usage) };
+            let agent = self.agent(settings, &context, &spec).await?;
             let file = match &self.file {
-                Some(path) => Some(std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?),
+                Some(path) => Some(input::report(path, settings.limits.report_bytes)?),
                 None => None,
             };
             let exit = if self.dry_run {
@@ -75,9 +82,14 @@ impl Sync {
         })
     }
 
-    async fn agent(&self, context: &Context, spec: &SyncTypeSpec) -> anyhow::Result<AgentId> {
+    async fn agent(&self, settings: &Settings, context: &Context, spec: &SyncTypeSpec) -> anyhow::Result<AgentId> {
         if spec.scope == Scope::Shared {
             return Ok(AgentId::service_account());
+        }
+        // a dry run has added nobody, but may ask what the first sync would do
+        let of_settings = settings.agents.iter().find(|agent| Some(agent.id.as_str()) == self.agent.as_deref());
+        if let Some(agent) = of_settings.filter(|_| self.dry_run) {
+            return Ok(agent.id.clone());
         }
         known_agent(&context.store, self.agent.as_deref()).await
     }

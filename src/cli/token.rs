@@ -3,7 +3,11 @@
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::{Exit, known_agent, output::say, with_store};
+use super::{
+    Exit,
+    database::{known_agent, with_store},
+    output::say,
+};
 use crate::{
     domain::{
         AgentId, Cause, Role, Timestamp,

@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc, time::Instant};
 use anyhow::Context;
 use clap::{Args, Subcommand};
 
-use super::{Exit, extract, output::say};
+use super::{Exit, extract, input, output::say};
 use crate::{
     app,
     report::{
@@ -23,6 +23,7 @@ use crate::{
   lockstep types guess deliveries.pdf --name deliveries > types/deliveries.toml
   lockstep types check types/deliveries.toml deliveries.pdf
   lockstep types new --name returns > types/returns.toml
+  lockstep types show orders
 
 Exit: 0 done, 3 read with quarantined rows, 4 the report is refused or the file is wrong")]
 pub(crate) struct Types {
@@ -34,7 +35,7 @@ pub(crate) struct Types {
 enum Command {
     /// Write a type's file from a printed report: a draft, whose lines marked LOOK need a person.
     Guess {
-        /// The report, a PDF.
+        /// The report, a PDF; `-` is standard input.
         file: PathBuf,
         /// The type's name.
         #[arg(long, default_value = "new_type")]
@@ -46,11 +47,16 @@ enum Command {
         #[arg(long, default_value = "new_type")]
         name: String,
     },
+    /// Print the file of a type in force, of which another can be made.
+    Show {
+        /// The type's name.
+        name: String,
+    },
     /// Check a type's file; read a report by it.
     Check {
         /// The type's file.
         file: PathBuf,
-        /// A report of that type.
+        /// A report of that type; `-` is standard input.
         report: Option<PathBuf>,
     },
 }
@@ -67,7 +73,7 @@ impl Types {
                 Ok(Exit::Done)
             }
             Command::Guess { file, name } => {
-                let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+                let bytes = input::report(file, settings.limits.report_bytes)?;
                 let columns = match survey::survey(&bytes, &Budget::new(ReadLimits::default())) {
                     Ok(columns) => columns,
                     Err(refusal) => {
@@ -87,9 +93,20 @@ impl Types {
                 );
                 Ok(Exit::Done)
             }
+            Command::Show { name } => show(settings, name),
             Command::Check { file, report } => check(settings, file, report.as_ref()),
         }
     }
+}
+
+fn show(settings: &Settings, name: &str) -> anyhow::Result<Exit> {
+    let types = SyncTypes::load(&settings.sync.types_dir)?;
+    let Some((_, text)) = types.file_of(name) else {
+        eprintln!("there is no sync type '{name}'; known are {}", types.names());
+        return Ok(Exit::Usage);
+    };
+    say!("{}", text.trim_end());
+    Ok(Exit::Done)
 }
 
 fn check(settings: &Settings, file: &PathBuf, report: Option<&PathBuf>) -> anyhow::Result<Exit> {
@@ -117,7 +134,7 @@ fn check(settings: &Settings, file: &PathBuf, report: Option<&PathBuf>) -> anyho
         spec.key_name()
     );
     let Some(report) = report else { return Ok(Exit::Done) };
-    let bytes = std::fs::read(report).with_context(|| format!("cannot read {}", report.display()))?;
+    let bytes = input::report(report, settings.limits.report_bytes)?;
     let started = Instant::now();
     let job = Job { bytes: Arc::new(bytes), spec, types, progress: Arc::new(|_, _| {}) };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

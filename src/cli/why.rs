@@ -5,7 +5,7 @@ use std::io::IsTerminal as _;
 use clap::Args;
 use serde_json::json;
 
-use super::{Exit, output::say, with_store};
+use super::{Exit, database::with_store, output::say};
 use crate::{
     domain::AgentId,
     overview::{self, Known},

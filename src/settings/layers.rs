@@ -39,6 +39,12 @@ pub struct Shown {
 }
 
 impl Settings {
+    /// What is in force where nothing else says otherwise: a commented file.
+    #[must_use]
+    pub fn defaults() -> &'static str {
+        DEFAULTS
+    }
+
     /// Every setting with its origin, secrets masked.
     ///
     /// # Errors

@@ -11,6 +11,7 @@ use config::Config;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
+mod agents;
 mod bounds;
 mod error;
 mod layers;
@@ -29,11 +30,7 @@ pub use sink::{CsvSettings, ModelSettings, SinkSettings};
 pub use source::{SourceKind, SourceSettings};
 
 use crate::{
-    domain::{
-        AgentId,
-        clock::INTERVAL_MINUTES,
-        text::{NAME, is_guessable, plain_text},
-    },
+    domain::{clock::INTERVAL_MINUTES, text::is_guessable},
     store::Agent,
     sync_type::spec::Guards,
 };
@@ -270,16 +267,7 @@ impl Settings {
         if self.auth.admin_token.as_ref().is_some_and(|token| is_guessable(token.expose_secret())) {
             return invalid("auth.admin_token", "must have at least 16 characters, 6 different ones among them");
         }
-        if let Some(agent) = self.agents.iter().find(|agent| !agent.id.is_usable()) {
-            let wrong = format!("'{}': {}", agent.id.as_str().escape_debug(), AgentId::RULE);
-            return Err(SettingsError::Invalid { key: "agents.id", wrong });
-        }
-        if let Some((agent, wrong)) =
-            self.agents.iter().find_map(|agent| Some((agent, plain_text(&agent.name, NAME).err()?)))
-        {
-            let wrong = format!("of agent '{}': {wrong}", agent.id);
-            return Err(SettingsError::Invalid { key: "agents.name", wrong });
-        }
+        agents::check(&self.agents)?;
         self.sink.check()?;
         self.source.check()
     }
@@ -329,6 +317,11 @@ mod tests {
             ("[[agents]]\nid = \"a/b\"\nname = \"A\"", vec![], "agents.id"),
             ("[[agents]]\nid = \"\"\nname = \"A\"", vec![], "agents.id"),
             ("[[agents]]\nid = \"a\\nb\"\nname = \"A\"", vec![], "agents.id"),
+            (
+                "[[agents]]\nid = \"a\"\nname = \"A\"\n[[agents]]\nid = \"a\"\nname = \"B\"",
+                vec![],
+                "'a' is there twice",
+            ),
             ("[[agents]]\nid = \"a\"\nname = \"\"", vec![], "agents.name"),
             ("[[agents]]\nid = \"a\"\nname = \"A\\u202EB\"", vec![], "agents.name"),
             ("[auth]\nadmin_token = \"aaaaaaaaaaaaaaaaaaaaaaaa\"", vec![], "auth.admin_token"),

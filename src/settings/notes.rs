@@ -7,7 +7,8 @@ pub(super) fn of_environment(environment: &HashMap<String, String>) -> Vec<Strin
     let mut notes = Vec::new();
     for (name, value) in environment {
         let is_ours = name.starts_with("LOCKSTEP__");
-        let is_meant = name.starts_with("LOCKSTEP_") && !name.starts_with("LOCKSTEP_TEST_");
+        let is_meant =
+            name.starts_with("LOCKSTEP_") && !name.starts_with("LOCKSTEP_TEST_") && name != "LOCKSTEP_CONFIG";
         if is_ours && value.trim().is_empty() {
             notes.push(format!("{name} is empty"));
         } else if is_meant && !is_ours {

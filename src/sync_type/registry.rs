@@ -146,6 +146,12 @@ impl SyncTypes {
         &self.files
     }
 
+    /// Name and text of the file of the type called `name`.
+    #[must_use]
+    pub fn file_of(&self, name: &str) -> Option<&(String, String)> {
+        self.files.iter().find(|(_, text)| named(text).is_some_and(|of| of.as_str() == name))
+    }
+
     /// The type called `name`.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Arc<SyncTypeSpec>> {

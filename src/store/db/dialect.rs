@@ -148,7 +148,7 @@ pub(crate) struct Column {
 }
 
 /// The columns of a table; none if there is no such table.
-pub(crate) async fn columns(tx: &DatabaseTransaction, table: &str) -> Result<Vec<Column>, DbErr> {
+pub(crate) async fn columns(tx: &impl ConnectionTrait, table: &str) -> Result<Vec<Column>, DbErr> {
     let backend = tx.get_database_backend();
     let sql = match backend {
         DbBackend::Postgres => {

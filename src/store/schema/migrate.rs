@@ -65,6 +65,34 @@ impl Store {
         Migrator::migrations().iter().map(|one| one.name().to_owned()).collect()
     }
 
+    /// Is the schema of this version? For those who only look, and migrate nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::Unsupported`] if it is older or newer.
+    pub async fn check_schema(&self) -> Result<(), StoreError> {
+        self.read(|db| {
+            Box::pin(async move {
+                refuse_newer(db).await?;
+                let applied = applied(db).await?;
+                if applied.is_empty() {
+                    let text = "the database has no tables of lockstep: start the service, or run `lockstep migrate`";
+                    return Err(StoreError::Unsupported(text.to_owned()));
+                }
+                let pending = Self::known_migrations().into_iter().filter(|name| !applied.contains(name)).count();
+                if pending > 0 {
+                    let text = format!(
+                        "the database is of an older lockstep ({pending} migrations are pending): start the service of \
+                         this version ({}), or run `lockstep migrate`",
+                        env!("CARGO_PKG_VERSION")
+                    );
+                    return Err(StoreError::Unsupported(text));
+                }
+                Ok(())
+            })
+        })
+        .await
+    }
+
     /// `(migration, is it applied)` for each migration that this program or the database knows.
     ///
     /// # Errors
@@ -83,7 +111,7 @@ impl Store {
 }
 
 /// The migrations that the database has seen.
-async fn applied(tx: &DatabaseTransaction) -> Result<BTreeSet<String>, StoreError> {
+async fn applied(tx: &impl ConnectionTrait) -> Result<BTreeSet<String>, StoreError> {
     let read = async {
         if dialect::columns(tx, "seaql_migrations").await?.is_empty() {
             return Ok(BTreeSet::new());
@@ -97,7 +125,7 @@ async fn applied(tx: &DatabaseTransaction) -> Result<BTreeSet<String>, StoreErro
 }
 
 /// A newer schema may mean anything: an older program must not write to it.
-async fn refuse_newer(tx: &DatabaseTransaction) -> Result<(), StoreError> {
+async fn refuse_newer(tx: &impl ConnectionTrait) -> Result<(), StoreError> {
     let known = Migrator::migrations();
     let is_known = |name: &String| known.iter().any(|one| one.name() == name);
     match applied(tx).await?.into_iter().find(|name| !is_known(name)) {

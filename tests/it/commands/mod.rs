@@ -1,5 +1,7 @@
 //! Do the commands do what their help says, with the exit codes that scripts rely on?
 
+mod tool;
+
 use std::{
     path::Path,
     process::{Command, Output},
@@ -80,6 +82,7 @@ fn sync_runs_without_a_server_and_a_dry_run_writes_nothing() {
         let arguments = [&["sync", "orders", "--config", "lockstep.toml"], more].concat();
         lockstep(folder.path(), &arguments)
     };
+    assert_eq!(code(&lockstep(folder.path(), &["migrate", "--config", "lockstep.toml"])), 0);
     let planned = sync(&["--agent", "a", "--dry-run"]);
     let plan: Json = serde_json::from_str(&stdout(&planned)).unwrap();
     assert_eq!((code(&planned), plan["insert"].as_array().unwrap().len()), (0, 40), "{}", stderr(&planned));
@@ -229,7 +232,7 @@ fn what_can_be_judged_without_a_database_is_judged_before_anything_is_touched() 
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, text).unwrap();
     };
-    let orders = include_str!("../../config/sync/orders.toml");
+    let orders = include_str!("../../../config/sync/orders.toml");
     let skipped = "\n[[columns]]\nheaders = [\"EXTRA\"]\nfield = \"extra\"\ntype = \"skip\"\n";
     for (settings, types, said) in [
         ("[sandbox]\nworker = \"nowhere/lockstep\"", vec![], "sandbox.worker"),
@@ -275,7 +278,7 @@ fn the_images_settings_give_way_to_the_operators_file() {
     }
     assert!(shown.contains("database.url = ***  # ") && shown.contains("own.toml"), "{shown}");
     // variables of the image would win over a mounted file
-    let dockerfile = include_str!("../../Dockerfile");
+    let dockerfile = include_str!("../../../Dockerfile");
     assert!(!dockerfile.contains("ENV LOCKSTEP"));
     assert_eq!(dockerfile.matches("\"--config\", \"/etc/lockstep/lockstep.toml\"").count(), 2, "serve and its check");
 }
