@@ -41,7 +41,7 @@ use crate::{
 #[derive(Debug, Parser)]
 #[command(name = "lockstep", version, about)]
 struct Cli {
-    /// A configuration file, or several, of which the later ones win; without one those that LOCKSTEP_CONFIG names, with
+    /// A configuration file, or several, of which the later ones win; without one those that `LOCKSTEP_CONFIG` names, with
     /// `:` between them, or else defaults and environment alone.
     #[arg(long, global = true, value_name = "FILE")]
     config: Vec<PathBuf>,
