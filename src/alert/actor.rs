@@ -12,9 +12,12 @@ use crate::{
     event::{Bus, Event, Liveness, Subject},
     outbox::{OutboxActor, OutboxStats},
     overview::{Known, LookError, Overview},
-    store::{Alert, AlertsChanged, Store},
+    store::{Alert, Store},
     supervisor::Handle,
 };
+
+/// Alerts that are noted in one transaction.
+const AT_ONCE: usize = 100;
 
 /// What the actor works with.
 #[derive(Clone)]
@@ -90,15 +93,20 @@ async fn look(parts: &Parts) -> Result<(Timestamp, usize), LookError> {
     let outbox = outbox.send(OutboxStats).await??;
     let known = Known { outbox, ..Known::stored(store, *minute, *timers, now).await? };
     let found = changes(&lasting, &Overview::of(&known).attention);
-    let before = lasting.len();
-    let AlertsChanged { begun, over } = store.follow_alerts(found.begun, found.over, now).await?;
-    let open = (before + begun.len()).saturating_sub(over.len());
-    for alert in begun {
-        parts.bus.publish(Event::AlertBegan { subject: subject(&alert), text: alert.text });
+    let mut open = lasting.len();
+    // a part at a time: an ERP that is gone begins thousands, and nobody is to wait for all of them
+    for part in found.begun.chunks(AT_ONCE) {
+        for alert in store.follow_alerts(part.to_vec(), Vec::new(), now).await?.begun {
+            open += 1;
+            parts.bus.publish(Event::AlertBegan { subject: subject(&alert), text: alert.text });
+        }
     }
-    for alert in over {
-        let lasted_seconds = (now - alert.begun_at).num_seconds().unsigned_abs();
-        parts.bus.publish(Event::AlertEnded { subject: subject(&alert), lasted_seconds });
+    for part in found.over.chunks(AT_ONCE) {
+        for alert in store.follow_alerts(Vec::new(), part.to_vec(), now).await?.over {
+            open = open.saturating_sub(1);
+            let lasted_seconds = (now - alert.begun_at).num_seconds().unsigned_abs();
+            parts.bus.publish(Event::AlertEnded { subject: subject(&alert), lasted_seconds });
+        }
     }
     Ok((now, open))
 }

@@ -67,7 +67,8 @@ pub(super) async fn known_agent(store: &Store, asked: Option<&str>) -> anyhow::R
     Ok(Agent::find(&agents, asked)?)
 }
 
-/// What a run needs. One that only looks finds the database as it is; others make and migrate it.
+/// What a run needs. One that only looks makes and migrates no database; what a type's file that was changed needs in its
+/// table is made, for a plan compares with that.
 ///
 /// # Errors
 /// Settings or a database that cannot be used.
@@ -78,6 +79,7 @@ pub(super) async fn open_context(settings: &Settings, io: &Io, only_looks: bool)
     let context = Arc::new(app::context(settings, io, &mut Parts::default()).await?);
     if only_looks {
         context.store.check_schema().await?;
+        context.store.migrate().await?;
     } else {
         app::prepare(settings, &context).await?;
     }
