@@ -1,6 +1,6 @@
 //! What needed a person, from when to when, and who sees to it?
 
-use actix_web::{HttpResponse, get, post, web};
+use actix_web::{HttpResponse, get, http::StatusCode, post, web};
 use chrono::TimeDelta;
 use serde::Deserialize;
 
@@ -88,6 +88,10 @@ impl Api {
         };
         if !is_seen {
             return Err(unknown());
+        }
+        if found.agent_id.as_ref().is_some_and(|agent| !caller.touches(agent)) {
+            let text = format!("alert {id} is of what all agents share; {} is for some of them", caller.name);
+            return Err(Problem::new(StatusCode::FORBIDDEN, "for_all_agents", text));
         }
         let (now, who) = (self.context.clock.now(), cause.who.clone());
         let until = minutes.map(|minutes| now + TimeDelta::minutes(minutes.into()));

@@ -246,19 +246,26 @@ impl Store {
         .await
     }
 
-    /// When something of these agents was over for the last time; `None` if nothing ever needed anybody.
+    /// When something of these agents was over for the last time; `None` if nothing ever needed anybody, or if the last
+    /// look still saw something.
     ///
     /// # Errors
     /// [`StoreError`] if the query fails.
     pub async fn calm_since(&self, agents: Option<Vec<String>>) -> Result<Option<Timestamp>, StoreError> {
         self.read(move |db| {
             Box::pin(async move {
+                let failed = StoreError::while_doing("read since when nothing needs a person");
+                let of_agents = agents.map(|agents| C::AgentId.is_in(agents));
+                let open = Entity::find().filter(C::OverAt.is_null());
+                let open = open.apply_if(of_agents.clone(), QueryFilter::filter);
+                if open.one(db).await.map_err(&failed)?.is_some() {
+                    return Ok(None);
+                }
                 let mut query = Query::select();
                 query.from(Entity).expr_as(Func::max(Expr::col(C::OverAt)), "since");
-                if let Some(agents) = agents {
-                    query.and_where(C::AgentId.is_in(agents));
+                if let Some(of_agents) = of_agents {
+                    query.and_where(of_agents);
                 }
-                let failed = StoreError::while_doing("read since when nothing needs a person");
                 let row = db.query_one(&query).await.map_err(&failed)?;
                 row.map_or(Ok(None), |row| row.try_get("", "since").map_err(&failed))
             })

@@ -129,6 +129,10 @@ fn row(frame: &Frame, alert: &Alert) -> Markup {
     }
 }
 
+fn may_touch(frame: &Frame, alert: &Alert) -> bool {
+    alert.agent_id.as_ref().is_none_or(|agent| frame.caller.touches(agent))
+}
+
 fn seen_to(frame: &Frame, alert: &Alert) -> Markup {
     let is_known = alert.over_at.is_some() || alert.is_seen_to(frame.now());
     html! {
@@ -140,7 +144,7 @@ fn seen_to(frame: &Frame, alert: &Alert) -> Markup {
                     small.m { "until " (clock(until, frame.now())) }
                 }
             }
-            _ if alert.over_at.is_none() && frame.may(Role::Operator) => {
+            _ if alert.over_at.is_none() && frame.may(Role::Operator) && may_touch(frame, alert) => {
                 ({
                     frame
                         .button(

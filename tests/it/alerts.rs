@@ -100,6 +100,7 @@ async fn of_several_processes_one_begins_it_and_none_after_another_saw_its_end()
     assert_eq!(store.calm_since(Some(vec!["ben".to_owned()])).await.unwrap(), None);
     let again = later + chrono::TimeDelta::seconds(10);
     assert_eq!(store.follow_alerts(vec![new()], Vec::new(), again).await.unwrap().begun.len(), 1);
+    assert_eq!(store.calm_since(None).await.unwrap(), None, "something lasts");
     let of_ben = AlertQuery { agents: Some(vec!["ben".to_owned()]), limit: 10, ..AlertQuery::default() };
     assert!(store.alerts(of_ben).await.unwrap().is_empty());
     // what lasts is not forgotten, however old
@@ -121,11 +122,21 @@ async fn whoever_is_for_some_agents_sees_the_alerts_of_those_alone() {
     let seen = app.raw(Method::GET, "/api/alerts").bearer_auth(&annas).send().await.unwrap();
     let seen: Json = seen.json().await.unwrap();
     let seen = seen["items"].as_array().unwrap();
-    assert!(!seen.is_empty() && seen.iter().all(|one| one["agentId"] == "anna"), "{seen:?}");
+    assert!(seen.iter().all(|one| one["agentId"] != "ben"), "{seen:?}");
+    let own = seen.iter().find(|one| one["agentId"] == "anna").unwrap();
     let path = format!("/api/alerts/{bens}/acknowledge");
     let refused = app.raw(Method::POST, &path).bearer_auth(&annas).send().await.unwrap();
     assert_eq!(refused.status(), 404);
-    let mine = format!("/api/alerts/{}/acknowledge", seen[0]["id"]);
+    // what all share they see, and leave to those who are for all
+    app.source.set("products", "service-account", b"no pdf".to_vec());
+    app.sync("products", "service-account").await;
+    app.app.alerts.send(LookForTrouble).await.unwrap().unwrap();
+    let all = items(&app, "").await;
+    let shared = all.iter().find(|one| one["agentId"] == "service-account").unwrap()["id"].clone();
+    let path = format!("/api/alerts/{shared}/acknowledge");
+    let refused = app.raw(Method::POST, &path).bearer_auth(&annas).send().await.unwrap();
+    assert_eq!(refused.status(), 403);
+    let mine = format!("/api/alerts/{}/acknowledge", own["id"]);
     let noted = app.raw(Method::POST, &mine).bearer_auth(&annas).send().await.unwrap();
     assert_eq!(noted.status(), 200);
     let audit = app.get("/api/audit?action=alert.acknowledge").await.1;
